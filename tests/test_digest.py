@@ -1,0 +1,68 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from w2s_lightning.content import DataFile, Folder
+from w2s_lightning.digest import canonical_json, digest
+from w2s_lightning.errors import UserError
+
+
+@dataclass(frozen=True)
+class Point:
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Vector:
+    x: float
+    y: float
+
+
+def test_equal_values_of_two_types_are_two_identities() -> None:
+    assert digest(Point(1.0, 2.0)) != digest(Vector(1.0, 2.0))
+
+
+def test_key_order_does_not_count() -> None:
+    assert canonical_json({"b": 1, "a": [1, 2]}) == canonical_json({"a": (1, 2), "b": 1}) == '{"a":[1,2],"b":1}'
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), Path("x"), print, object(), {1: 2}, {"s"}, b"x"])
+def test_what_has_no_canonical_form_is_refused(value: object) -> None:
+    with pytest.raises(TypeError):
+        digest({"field": value})
+
+
+def test_a_data_file_is_its_content_not_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nx,1\n")
+    (tmp_path / "b.csv").write_text("text,label\nx,1\n")
+    assert digest(DataFile.at(tmp_path / "a.csv")) == digest(DataFile.at(tmp_path / "b.csv"))
+    (tmp_path / "b.csv").write_text("text,label\nx,0\n")
+    assert digest(DataFile.at(tmp_path / "a.csv")) != digest(DataFile.at(tmp_path / "b.csv"))
+
+
+def test_a_file_that_changes_after_planning_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "a.csv"
+    place.write_text("text,label\nx,1\n")
+    planned = DataFile.at(place)
+    place.write_text("text,label\nx,1\ny,0\n")
+    with pytest.raises(UserError, match="changed after the plan"):
+        planned.check()
+
+
+def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not found"):
+        DataFile.at(tmp_path / "none.csv")
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(UserError, match="is empty"):
+        DataFile.at(tmp_path / "empty.csv")
+
+
+def test_a_model_folder_is_its_weights_and_configuration(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    before = digest(Folder.of_model(tmp_path))
+    (tmp_path / "training.log").write_text("x")
+    assert digest(Folder.of_model(tmp_path)) == before
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    assert digest(Folder.of_model(tmp_path)) != before

@@ -1,0 +1,101 @@
+"""Local files and folders that enter an identity by what they hold, never by where they lie.
+
+Hashes of large files are remembered under the user's cache folder by path, size and modification time.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from w2s_lightning.digest import digest, file_sha256
+from w2s_lightning.errors import UserError
+
+_MODEL_FILES = (".json", ".safetensors", ".txt", ".model", ".jinja")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One local data file; `identity()` is its content alone."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def at(cls, path: str | Path) -> "DataFile":
+        """Hash the file at `path`; raise UserError when it is missing, empty or no file."""
+        place = Path(path).expanduser()
+        if not place.is_file():
+            raise UserError(f"data file not found: {place} (expected a JSONL, CSV or Parquet file)")
+        if place.stat().st_size == 0:
+            raise UserError(f"data file is empty: {place}")
+        return cls(place.resolve(), _hash_of(place.resolve()))
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"sha256": self.sha256}
+
+    def check(self) -> Path:
+        """The path, after making sure that the file still holds what was planned."""
+        if _hash_of(self.path) != self.sha256:
+            raise UserError(f"{self.path} changed after the plan was made: run the same command again")
+        return self.path
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A local folder in a hub repository's layout (a model or a data set); `identity()` is its files' content."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def at(cls, path: str | Path, endings: Iterable[str] | None = None) -> "Folder":
+        """Hash the files of the folder at `path`; raise UserError when it is missing or empty."""
+        place = Path(path).expanduser()
+        if not place.is_dir():
+            raise UserError(f"folder not found: {place}")
+        files = _files_of(place.resolve(), None if endings is None else tuple(endings))
+        if not files:
+            raise UserError(f"folder is empty: {place}")
+        return cls(place.resolve(), digest({name: _hash_of(file) for name, file in files.items()}))
+
+    @classmethod
+    def of_model(cls, path: str | Path) -> "Folder":
+        """A model folder: weights, configuration and tokenizer; what else lies there does not count."""
+        return cls.at(path, _MODEL_FILES)
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"folder_sha256": self.sha256}
+
+
+def _files_of(place: Path, endings: tuple[str, ...] | None) -> dict[str, Path]:
+    files = (f for f in sorted(place.rglob("*")) if f.is_file() and ".git" not in f.relative_to(place).parts)
+    return {str(f.relative_to(place)): f for f in files if endings is None or f.suffix in endings}
+
+
+def _hash_of(path: Path) -> str:
+    stat = path.stat()
+    return _remembered(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _remembered(path: str, size: int, mtime_ns: int) -> str:
+    if size < 1 << 24:
+        return file_sha256(Path(path))
+    memory, key = _memory_file(), f"{path}:{size}:{mtime_ns}"
+    known: dict[str, str] = json.loads(memory.read_text()) if memory.is_file() else {}
+    if key not in known:
+        known[key] = file_sha256(Path(path))
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        scratch = memory.with_suffix(f".{os.getpid()}")
+        scratch.write_text(json.dumps(known))
+        scratch.replace(memory)
+    return known[key]
+
+
+def _memory_file() -> Path:
+    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache_home) / "w2s_lightning" / "content.json"

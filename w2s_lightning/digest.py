@@ -1,0 +1,59 @@
+"""Identity: canonical JSON and sha256 over frozen records.
+
+Two pieces of work are the same exactly when their canonical JSON is. The encoder refuses whatever it does not know,
+so that nothing enters an identity by its `repr`, its address or the machine it happens to lie on. A record whose
+place on disk is not its identity (a data file, a model folder) offers `identity()` and enters by its content.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+SHORT = 16
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A record that decides itself what of it is hashed."""
+
+    def identity(self) -> Mapping[str, Any]: ...
+
+
+def canonical(value: object) -> Any:
+    """Reduce `value` to JSON types, dataclasses tagged by their class name; raise TypeError for anything else."""
+    if isinstance(value, Identified):
+        return canonical(value.identity())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"identity needs text keys, got {list(value)!r}")
+        return {key: canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise TypeError(f"identity cannot hold {value!r} of type {type(value).__name__}")
+
+
+def canonical_json(value: object) -> str:
+    """`canonical(value)` as JSON text with sorted keys and no spaces."""
+    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """sha256 of the canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
