@@ -1,0 +1,269 @@
+"""PGR of one job: hand values, when it is undefined, pairing, clustering, and the interval's simulated coverage."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from w2s_lightning.errors import UserError
+from w2s_lightning.metrics.bootstrap import JobScores, resample_job
+from w2s_lightning.metrics.half_width import predicted_half_width
+from w2s_lightning.metrics.pgr import PGR, pgr, pgr_of_job
+from w2s_lightning.metrics.resampling import Groups, Resampling, draws
+from w2s_lightning.metrics.scores import auroc_of, weighted_auroc
+
+
+def hits(*, right: int, wrong: int) -> np.ndarray:
+    """Per-example scores whose mean is right / (right + wrong), the right answers first."""
+    return np.repeat([1.0, 0.0], [right, wrong])
+
+
+def noisy_hits(rate: float, *, n: int, seed: int) -> np.ndarray:
+    return (np.random.default_rng(seed).random(n) < rate).astype(float)
+
+
+def job(floor: np.ndarray, student: np.ndarray, ceiling: np.ndarray, group_ids: object = None) -> JobScores:
+    groups = np.arange(len(floor)) if group_ids is None else group_ids
+    return resample_job({"floor": floor, "student": student, "ceiling": ceiling}, groups)
+
+
+@pytest.mark.parametrize(
+    ("student", "floor", "ceiling", "expected"),
+    [
+        (0.75, 0.6, 0.9, 0.5),
+        (0.5, 0.6, 0.8, -0.5),
+        (0.9, 0.6, 0.8, 1.5),
+        (0.7, 0.8, 0.8, None),
+        (0.7, 0.8, 0.6, None),
+    ],
+)
+def test_the_quotient_by_hand_is_never_clipped_and_none_without_a_positive_gap(
+    student: float, floor: float, ceiling: float, expected: float | None
+) -> None:
+    assert pgr(student, floor, ceiling) == (None if expected is None else pytest.approx(expected))
+
+
+def test_pgr_of_a_job_by_hand() -> None:
+    result = pgr_of_job(job(hits(right=600, wrong=400), hits(right=750, wrong=250), hits(right=900, wrong=100)))
+    assert result.defined
+    assert result.reason is None
+    assert result.value == pytest.approx(0.5)
+    # the student gains on 150 examples of the 300 that floor and ceiling differ on: a binomial share, sd .029
+    assert result.low == pytest.approx(0.5 - 1.96 * 0.5 / 300**0.5, abs=0.012)
+    assert result.high == pytest.approx(0.5 + 1.96 * 0.5 / 300**0.5, abs=0.012)
+
+
+def test_arms_and_differences_have_intervals_of_the_expected_width() -> None:
+    scores = job(hits(right=600, wrong=400), hits(right=750, wrong=250), hits(right=900, wrong=100))
+    floor, gain = scores.interval("floor"), scores.difference("student", "floor")
+    assert (floor.value, floor.n) == (0.6, 1000)
+    assert floor.half_width == pytest.approx(1.96 * (0.6 * 0.4 / 1000) ** 0.5, rel=0.1)
+    assert gain.value == pytest.approx(0.15)
+    assert gain.half_width == pytest.approx(1.96 * (0.15 * 0.85 / 1000) ** 0.5, rel=0.1)
+
+
+def test_a_gap_that_may_be_zero_leaves_pgr_undefined_with_its_reason() -> None:
+    result = pgr_of_job(
+        job(noisy_hits(0.7, n=200, seed=0), noisy_hits(0.72, n=200, seed=1), noisy_hits(0.71, n=200, seed=2))
+    )
+    assert (result.value, result.low, result.high, result.defined) == (None, None, None, False)
+    assert result.reason is not None
+    assert "the gap reaches 0" in result.reason
+    assert "95 % interval" in result.reason
+
+
+def test_floor_and_ceiling_that_are_one_model_leave_pgr_undefined_and_nothing_is_infinite() -> None:
+    same = noisy_hits(0.7, n=200, seed=0)
+    result = pgr_of_job(job(same, noisy_hits(0.8, n=200, seed=1), same))
+    assert result.reason is not None
+    assert "reaches 0" in result.reason
+    assert json.loads(json.dumps(dataclasses.asdict(result), allow_nan=False))["value"] is None
+
+
+def test_a_ceiling_that_is_surely_below_the_floor_leaves_pgr_undefined_for_that_reason() -> None:
+    result = pgr_of_job(job(hits(right=450, wrong=50), hits(right=400, wrong=100), hits(right=250, wrong=250)))
+    assert not result.defined
+    assert result.value is None
+    assert result.reason is not None
+    assert "the ceiling is below the floor" in result.reason
+
+
+def test_pgr_above_one_and_below_zero_are_reported_as_they_are() -> None:
+    floor, ceiling = hits(right=600, wrong=400), hits(right=800, wrong=200)
+    above = pgr_of_job(job(floor, hits(right=900, wrong=100), ceiling))
+    below = pgr_of_job(job(floor, hits(right=500, wrong=500), ceiling))
+    assert above.value == pytest.approx(1.5)
+    assert above.low is not None
+    assert above.low > 1
+    assert below.value == pytest.approx(-0.5)
+    assert below.high is not None
+    assert below.high < 0
+
+
+def test_ends_stay_finite_when_some_resampled_gaps_are_not_positive() -> None:
+    """The gap's low end is just above 0: of 2000 resamples up to 47 have a gap <= 0."""
+    found = 0
+    for shift in range(40):
+        ceiling = noisy_hits(0.7, n=300, seed=3)
+        ceiling[np.flatnonzero(ceiling == 0)[:shift]] = 1.0
+        scores = job(noisy_hits(0.7, n=300, seed=1), noisy_hits(0.72, n=300, seed=2), ceiling)
+        gaps = scores.resampled[:, scores.column("ceiling")] - scores.resampled[:, scores.column("floor")]
+        result = pgr_of_job(scores)
+        assert result.defined == (scores.difference("ceiling", "floor").low > 0)
+        if result.defined and (gaps <= 0).any():
+            found += 1
+            assert result.low is not None
+            assert result.high is not None
+            assert np.isfinite([result.low, result.high]).all()
+            assert result.low < result.high
+    assert found > 0
+
+
+def test_all_arms_see_the_same_resamples() -> None:
+    """A student that answers as the ceiling does has PGR 1 without any doubt; one like the floor has 0."""
+    floor, ceiling = noisy_hits(0.6, n=500, seed=1), noisy_hits(0.8, n=500, seed=2)
+    assert pgr_of_job(job(floor, ceiling, ceiling)) == PGR.of(1.0, 1.0, 1.0)
+    assert pgr_of_job(job(floor, floor, ceiling)) == PGR.of(0.0, 0.0, 0.0)
+
+
+def test_copies_of_an_example_within_its_group_add_no_certainty() -> None:
+    floor, student, ceiling = (noisy_hits(rate, n=200, seed=seed) for seed, rate in enumerate((0.6, 0.75, 0.9)))
+    once = job(floor, student, ceiling)
+    arms = [np.repeat(column, 10) for column in (floor, student, ceiling)]
+    grouped = job(*arms, group_ids=np.repeat(np.arange(200), 10))
+    ignored = job(*arms)
+    assert grouped.interval("student") == dataclasses.replace(once.interval("student"), n=2000)
+    assert pgr_of_job(grouped) == pgr_of_job(once)
+    ratio = ignored.interval("student").half_width / grouped.interval("student").half_width
+    assert ratio == pytest.approx(10**-0.5, rel=0.1)
+
+
+def test_the_order_of_the_examples_changes_nothing() -> None:
+    ids = [f"q{number % 50}" for number in range(300)]
+    arms = {name: noisy_hits(rate, n=300, seed=seed) for seed, (name, rate) in enumerate((("a", 0.5), ("b", 0.8)))}
+    order = np.random.default_rng(0).permutation(300)
+    plain = resample_job(arms, ids)
+    shuffled = resample_job(
+        {name: scores[order] for name, scores in arms.items()}, [ids[position] for position in order]
+    )
+    assert plain.difference("b", "a") == shuffled.difference("b", "a")
+
+
+def test_the_seed_decides_the_resamples_and_every_resample_draws_all_groups() -> None:
+    groups = Groups.of(["b", "a", "b", "c"])
+    first, again, other = (np.concatenate(list(draws(groups, Resampling(seed=seed)))) for seed in (0, 0, 1))
+    assert groups.sizes.tolist() == [1.0, 2.0, 1.0]
+    assert first.shape == (2000, 3)
+    assert (first.sum(axis=1) == 3).all()
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_auroc_serves_as_the_metric_of_a_job() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(2, size=400)
+    arms = {
+        name: rng.normal(size=400) + shift * labels
+        for name, shift in (("floor", 0.5), ("student", 1.2), ("ceiling", 2.0))
+    }
+    scores = resample_job(arms, np.arange(400) // 4, metric=auroc_of(labels), resampling=Resampling(resamples=300))
+    values = [float(weighted_auroc(arms[name], labels.astype(float), np.ones((1, 400)))[0]) for name in arms]
+    assert [scores.interval(name).value for name in arms] == pytest.approx(values)
+    assert pgr_of_job(scores).value == pytest.approx((values[1] - values[0]) / (values[2] - values[0]))
+    assert all(
+        scores.interval(name).low < value < scores.interval(name).high for name, value in zip(arms, values, strict=True)
+    )
+
+
+def test_resamples_without_a_positive_example_are_left_out_for_all_arms() -> None:
+    labels = np.repeat([1, 0], [2, 10])
+    scores = resample_job({"one": np.arange(12.0), "two": -np.arange(12.0)}, np.arange(12), metric=auroc_of(labels))
+    assert 1000 < len(scores.resampled) < 2000
+    assert np.isfinite(scores.resampled).all()
+
+
+def test_what_cannot_be_compared_is_refused_with_a_message() -> None:
+    with pytest.raises(UserError, match="share one group_id"):
+        resample_job({"floor": [1, 0]}, ["q", "q"])
+    with pytest.raises(UserError, match="both labels"):
+        resample_job({"floor": [1, 0]}, ["p", "q"], metric=auroc_of([1, 1]))
+    with pytest.raises(UserError, match="no test example"):
+        resample_job({"floor": []}, [])
+    with pytest.raises(ValueError, match="align by id"):
+        resample_job({"floor": [1, 0, 1]}, ["p", "q"])
+    with pytest.raises(ValueError, match="not finite"):
+        resample_job({"floor": [1, np.nan]}, ["p", "q"])
+    with pytest.raises(ValueError, match="no arm 'middle'"):
+        resample_job({"floor": [1, 0]}, ["p", "q"]).interval("middle")
+    with pytest.raises(UserError, match="100 or more"):
+        Resampling(resamples=10)
+
+
+def covered(*, num_jobs: int, num_groups: int, resamples: int) -> tuple[float, float]:
+    """Share of simulated jobs whose interval covers the true gain, and the true PGR (among the defined ones).
+
+    Probit models with a shared and an own effect of each group, so that an arm's true accuracy is known in closed form.
+    """
+    rng, means, shared, own = np.random.default_rng(7), np.array([0.3, 0.8, 1.5]), 0.6, 0.4
+    truth = norm.cdf(means / np.sqrt(1 + shared**2 + own**2))
+    true_pgr = (truth[1] - truth[0]) / (truth[2] - truth[0])
+    gains, ratios = [], []
+    for number in range(num_jobs):
+        ids = np.repeat(np.arange(num_groups), rng.integers(2, 11, size=num_groups))
+        effect = shared * rng.standard_normal(num_groups) + own * rng.standard_normal((3, num_groups))
+        answers = (rng.standard_normal((3, len(ids))) < (means[:, None] + effect)[:, ids]).astype(float)
+        arms = dict(zip(("floor", "student", "ceiling"), answers, strict=True))
+        scores = resample_job(arms, ids, resampling=Resampling(resamples=resamples, seed=number))
+        gains.append(scores.difference("student", "floor").reaches(truth[1] - truth[0]))
+        result = pgr_of_job(scores)
+        if result.low is not None and result.high is not None:
+            ratios.append(result.low <= true_pgr <= result.high)
+    assert len(ratios) > 0.95 * num_jobs
+    return float(np.mean(gains)), float(np.mean(ratios))
+
+
+@pytest.mark.parametrize("num_groups", [25, 140])
+def test_a_jobs_intervals_cover_the_truth_as_often_as_they_say(num_groups: int) -> None:
+    of_gain, of_pgr = covered(num_jobs=1500, num_groups=num_groups, resamples=500)
+    assert 0.92 <= of_gain <= 0.98
+    assert 0.92 <= of_pgr <= 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_groups", [25, 140])
+def test_a_jobs_intervals_cover_the_truth_in_a_long_simulation(num_groups: int) -> None:
+    of_gain, of_pgr = covered(num_jobs=4000, num_groups=num_groups, resamples=1000)
+    assert 0.93 <= of_gain <= 0.965
+    assert 0.93 <= of_pgr <= 0.965
+
+
+def test_the_predicted_half_width_by_hand_shrinks_with_examples_and_grows_with_smaller_gaps() -> None:
+    guess = {"floor": 0.6, "ceiling": 0.9, "num_examples": 1000, "num_groups": 1000}
+    # student .75: variances .1875, .24, .09 with weights 1, -1/2, -1/2; correlations 0
+    by_hand = 1.96 * ((0.1875 + 0.25 * 0.24 + 0.25 * 0.09) / 1000) ** 0.5 / 0.3
+    assert predicted_half_width(**guess, correlation=0.0) == pytest.approx(by_hand)
+    assert predicted_half_width(
+        **{**guess, "num_examples": 4000, "num_groups": 4000}, correlation=0.0
+    ) == pytest.approx(by_hand / 2)
+    assert predicted_half_width(**{**guess, "num_groups": 100}, group_correlation=1.0) == pytest.approx(
+        predicted_half_width(**{**guess, "num_examples": 100, "num_groups": 100})
+    )
+    assert predicted_half_width(**{**guess, "ceiling": 0.65}) > 4 * predicted_half_width(**guess)
+    assert predicted_half_width(**{**guess, "ceiling": 0.6}) == np.inf
+
+
+def test_the_predicted_half_width_is_about_the_one_that_comes_out() -> None:
+    rng, num_groups, size = np.random.default_rng(0), 140, 14
+    means, shared, own = np.array([0.3, 0.85, 1.5]), 0.6, 0.5
+    ids = np.repeat(np.arange(num_groups), size)
+    effect = shared * rng.standard_normal(num_groups) + own * rng.standard_normal((3, num_groups))
+    answers = (rng.standard_normal((3, len(ids))) < (means[:, None] + effect)[:, ids]).astype(float)
+    result = pgr_of_job(job(*answers, group_ids=ids))
+    predicted = predicted_half_width(
+        floor=answers[0].mean(), ceiling=answers[2].mean(), num_examples=len(ids), num_groups=num_groups
+    )
+    assert result.low is not None
+    assert result.high is not None
+    assert predicted == pytest.approx((result.high - result.low) / 2, rel=0.5)
