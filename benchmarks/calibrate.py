@@ -1,0 +1,79 @@
+"""Calibrate an embedded world on floor, ceiling and untuned alone: `python -m benchmarks.calibrate task=facts`.
+
+No student is ever trained here. Seeds 100 to 104 are kept for this; the claims are decided on seeds 0 to 4. What the
+run must show is written in `docs/design.md` under "Calibrate, lock, then look" and printed again as pass or fail.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from omegaconf import open_dict
+from rich.console import Console
+from rich.table import Table
+
+from w2s_lightning.config import Job, Runtime, build
+from w2s_lightning.execute import run
+from w2s_lightning.plan import make_setting, stages_of
+from w2s_lightning.recipes.setting import Row
+from w2s_lightning.refs import Refs
+from w2s_lightning.result import read_rows, score
+from w2s_lightning.stages import Stage
+from w2s_lightning.store import Store
+from w2s_lightning.terminal import StageLines
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+SEEDS = range(100, 105)
+
+
+def configured(overrides: list[str], seed: int) -> tuple[Job, Runtime]:
+    """The project's configuration with the given overrides at one seed."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[*overrides, f"seed={seed}"], return_hydra_config=True)
+    choices = cfg.hydra.runtime.choices
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return build(cfg, choices)
+
+
+def baselines(overrides: list[str], seed: int) -> tuple[tuple[Row, ...], Store, Runtime]:
+    """untuned, floor and ceiling of one seed, computed where the store lacks them."""
+    job, runtime = configured(overrides, seed)
+    store = Store.at(Path(runtime.paths.store))
+    rows = make_setting(job, Refs(Path(runtime.paths.store), on_paper=False)).common_rows()
+    missing: list[Stage] = [stage for stage in stages_of(rows) if not store.has(stage)]
+    with StageLines(Console(stderr=True), missing) as lines:
+        run(missing, store, runtime.trainer, lines)
+    return rows, store, runtime
+
+
+def main() -> int:
+    """Print the means over the calibration seeds and the rules."""
+    overrides = sys.argv[1:]
+    values: dict[str, list[float]] = {}
+    for seed in SEEDS:
+        rows, store, _ = baselines(overrides, seed)
+        scores = score(read_rows(rows, store), "accuracy")
+        for row in rows:
+            values.setdefault(row.name, []).append(scores.interval(row.name).value)
+    table = Table(title=" ".join(["calibration", *overrides]))
+    for column in ("row", "mean", "per seed"):
+        table.add_column(column)
+    for name, found in values.items():
+        table.add_row(name, f"{np.mean(found):.3f}", " ".join(f"{v:.3f}" for v in found))
+    Console().print(table)
+    untuned, floor, ceiling = (float(np.mean(values[name])) for name in ("untuned", "floor", "ceiling"))
+    rules = {
+        "untuned at least 0.05 below the floor": untuned <= floor - 0.05,
+        "floor within 0.60 to 0.85": 0.60 <= floor <= 0.85,
+        "ceiling at least 0.92": ceiling >= 0.92,
+        "gap at least 0.10": ceiling - floor >= 0.10,
+    }
+    for rule, passed in rules.items():
+        print(f"{'pass' if passed else 'FAIL'}: {rule}")
+    return int(not all(rules.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""Composes `conf/task/*.yaml` with Hydra and binds it as `train.py` does, one task at a time."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from w2s_lightning.config import bind_target
+from w2s_lightning.mistakes import Origin
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "task"
+
+
+def task(name: str, *overrides: str) -> Any:
+    """The task of `conf/task/<name>.yaml`; overrides without the `task.` prefix."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        values = OmegaConf.to_container(compose(name, overrides=list(overrides)), resolve=True)
+    assert isinstance(values, dict)
+    values.pop("judge")
+    return bind_target({str(key): value for key, value in values.items()}, Origin("task", name))

@@ -1,0 +1,94 @@
+"""The command line as a user types it: what composes, and what each mistake is answered with."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def train(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd or ROOT, timeout=120)
+
+
+MISTAKES = [
+    (["task=fcts"], "there is no task `fcts`", "did you mean `facts`?"),
+    (["model@weak=mirco"], "there is no model `mirco`", "did you mean `micro`?"),
+    (["paradigm=weak2strong"], "there is no paradigm `weak2strong`", "did you mean `weak_to_strong`?"),
+    (["objective=logcnf"], "there is no objective `logcnf`", "did you mean `logconf`?"),
+    (["tsk=facts"], "tsk", "did you mean `task`?"),
+    (["fit.epohcs=3"], "unknown key fit.epohcs", "did you mean `epochs`?"),
+    (["+fit.epohcs=3"], "unknown key fit.epohcs", "did you mean `epochs`?"),
+    (["+fit.student.epohcs=3"], "epohcs", "did you mean `epochs`?"),
+    (["paradigm.threshhold=0.5"], "paradigm.threshhold", "did you mean `threshold`?"),
+    (["objective=logconf", "objective.options.cmax=0.5"], "cmax", "did you mean `c_max`?"),
+    (["fit.epochs=-1"], "fit.epochs=-1", "greater than 0"),
+    (["fit.lr_scale=-1"], "fit.lr_scale=-1", "greater than or equal to 0"),
+    (["weak.width=-8"], "weak.width=-8", "greater than or equal to 1"),
+    (["fit.rows_per_step=many"], "fit.rows_per_step='many'", "integer"),
+    (["seed=-1"], "seed must be a whole number", "seed=0"),
+    (["seed="], "seed must be a whole number", "seed=0"),
+    (["model@weak=local"], "weak.path", "weak.path="),
+    (["model@weak=local", "weak.path=/nowhere"], "folder not found", "/nowhere"),
+    (["task=local_choice", "task.train_file=/nowhere.csv", "task.test_file=/nowhere.csv"], "/nowhere.csv", "JSONL"),
+    (["task.judge.metric=acc"], "task.judge.metric='acc'", "accuracy"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "what", "instead"), MISTAKES, ids=[" ".join(m[0]) for m in MISTAKES])
+def test_a_mistake_is_answered_in_one_or_two_lines(
+    arguments: list[str], what: str, instead: str, tmp_path: Path
+) -> None:
+    done = train(*arguments, "run=plan", f"paths.store={tmp_path}/store", cwd=tmp_path)
+    assert done.returncode == 1
+    assert what in done.stderr
+    assert instead in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_typo_in_a_yaml_file_names_file_and_nearest_key(tmp_path: Path) -> None:
+    (tmp_path / "fit").mkdir()
+    (tmp_path / "fit" / "mine.yaml").write_text("defaults: [default, _self_]\nepohcs: 3\n")
+    done = train(f"hydra.searchpath=[file://{tmp_path}]", "fit=mine", "run=plan", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "unknown key fit.epohcs (conf/fit/mine.yaml): did you mean `epochs`?" in done.stderr
+
+
+def test_cfg_job_prints_the_configuration_without_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys, runpy; sys.argv = ['train.py', '--cfg', 'job']\n"
+        f"try: runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        "heavy = {'torch', 'transformers', 'pytorch_lightning', 'wandb'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "recipe: w2s_lightning.recipes.weak_to_strong" in done.stdout
+
+
+def test_shell_completion_offers_the_groups() -> None:
+    done = train("--shell-completion", "query=bash", cwd=ROOT)
+    assert "COMP_LINE" in done.stderr + done.stdout or done.returncode != 0  # Hydra wants the shell's variables
+    environment = {"COMP_LINE": "train.py task=fac", "COMP_POINT": "17", "PATH": "/usr/bin:/bin"}
+    offered = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), "--shell-completion", "query=bash"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+    assert {"task=facts", "task=facts_null"} <= set(offered.stdout.split())
+
+
+def test_plan_lists_stages_and_runs_nothing(tmp_path: Path) -> None:
+    done = train("run=plan", "paths.store=s", "paths.outputs=o", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "to compute" in done.stdout
+    assert "FLOPs" in done.stdout
+    assert list(tmp_path.iterdir()) == []

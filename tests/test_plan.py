@@ -1,0 +1,201 @@
+"""Identity: what changes a digest, what must not, and the digests that a release promises to keep."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.composing import FixedCommits, composed, plan
+from w2s_lightning.config import build
+from w2s_lightning.plan import Plan, make_plan
+from w2s_lightning.stages import Fit, Label
+
+GOLDEN = Path(__file__).parent / "golden_digests.json"
+PARADIGMS = ("supervised", "distillation", "self_improvement", "weak_to_strong")
+RUNTIME = ("trainer", "tracking", "paths", "run")
+RECIPES: list[list[str]] = [
+    ["paradigm=supervised"],
+    ["paradigm=distillation"],
+    ["paradigm=self_improvement"],
+    ["paradigm=self_improvement", "paradigm.start=weak_to_strong"],
+    ["paradigm=weak_to_strong"],
+    ["paradigm=weak_to_strong", "objective=logconf", "paradigm.supervisors=2", "paradigm.selection=filter"],
+    ["paradigm=weak_to_strong", "model@middle.m1=mini", "paradigm.selection=weight"],
+    ["paradigm=weak_to_strong", "fit=lora"],
+    ["paradigm=weak_to_strong", "fit=probe", "fit.readout=head"],
+    ["paradigm=weak_to_strong", "fit.readout=words", "task.judge.metric=auroc"],
+    ["paradigm=weak_to_strong", "objective=kd"],
+]
+
+
+def digests(made: Plan) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for stage in made.stages:
+        found.setdefault(stage.kind, set()).add(stage.digest)
+    return found
+
+
+def test_digests_are_the_golden_ones() -> None:
+    """When this fails on purpose: bump the kind's `version` or say in CHANGELOG, under Digests, what is invalidated."""
+    now = {" ".join(overrides): plan(*overrides).digest for overrides in RECIPES}
+    assert now == json.loads(GOLDEN.read_text())
+
+
+def leaves(block: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(block, dict) and block:
+        for key, value in block.items():
+            yield from leaves(value, (*path, str(key)))
+    else:
+        yield path, block
+
+
+# What a leaf becomes when it is flipped, where adding one or negating would not be a legal value.
+FLIPS: dict[tuple[str, ...], Any] = {
+    ("fit", "schedule"): "linear",
+    ("fit", "tuning"): None,  # covered by the recipes above
+    ("fit", "readout"): None,
+    ("fit", "labels"): "hard",
+    ("fit", "precision"): "bf16",
+    ("fit", "attention"): "eager",
+    ("fit", "lora", "targets"): "q_proj",
+    ("fit", "dropout"): 0.1,
+    ("fit", "lora", "dropout"): 0.1,
+    ("task", "judge", "metric"): "auroc",
+    ("paradigm", "selection"): "weight",
+    ("paradigm", "control"): "always",
+    ("paradigm", "start"): "few_shot",
+    ("paradigm", "threshold"): 0.6,
+    ("paradigm", "student_of_record"): None,
+    ("paradigm", "recipe"): None,
+    ("paradigm", "module"): "w2s_lightning.modules.other.Other",
+}
+# Leaves that are names of files, not of what is learned, or that only other settings of a recipe use.
+NOT_IDENTITY = {("strong", "name"), ("weak", "name")}
+
+
+def flipped(path: tuple[str, ...], value: Any) -> Any:
+    if path in FLIPS:
+        return FLIPS[path]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1 if path[-1] not in ("heads",) else 1
+    if isinstance(value, float):
+        return value * 0.5 if value else 0.5
+    return None
+
+
+ALLOWED = {
+    "fit": {"fit", "label", "select", "evaluate"},
+    "paradigm": {"fit", "label", "select", "evaluate"},
+    "objective": {"fit", "label", "select", "evaluate"},
+    "gold": {"fit", "label", "select", "evaluate"},
+    "seed": {"fit", "label", "select", "evaluate"},
+}
+
+
+def variants() -> list[tuple[str, ...]]:
+    paths: set[tuple[str, ...]] = set()
+    for overrides in RECIPES:
+        cfg, _ = composed(*overrides)
+        paths |= {path for path, value in leaves(OmegaConf.to_container(cfg)) if flipped(path, value) is not None}
+    return sorted(paths)
+
+
+def test_every_identity_leaf_changes_a_digest_and_no_runtime_leaf_does() -> None:
+    unmoved, leaked, spread = {}, [], []
+    bases = []
+    for overrides in RECIPES:
+        cfg, choices = composed(*overrides)
+        bases.append((cfg, choices, digests(make_plan(build(cfg, choices)[0], FixedCommits()))))
+    paths = variants()
+    assert len(paths) > 60
+    for path in paths:
+        moved: set[str] = set()
+        for cfg, choices, before in bases:
+            value = OmegaConf.select(cfg, ".".join(path))
+            if value is None or flipped(path, value) is None:
+                continue
+            changed = cfg.copy()
+            OmegaConf.update(changed, ".".join(path), flipped(path, value))
+            after = digests(make_plan(build(changed, choices)[0], FixedCommits()))
+            moved |= {kind for kind in after if after[kind] != before.get(kind)}
+            moved |= {kind for kind in before if kind not in after}
+        if path[0] in RUNTIME:
+            leaked += [path] if moved else []
+        elif not moved and path not in NOT_IDENTITY:
+            unmoved[path] = "no digest changed"
+        if path[0] in ALLOWED and not moved <= ALLOWED[path[0]]:
+            spread.append((path, moved))
+    assert leaked == []
+    assert unmoved == {}
+    assert spread == []
+
+
+def test_the_floor_does_not_depend_on_the_strong_model_nor_the_ceiling_on_the_paradigm() -> None:
+    one, other = plan("model@strong=small"), plan("model@strong=base")
+    assert row(one, "floor") == row(other, "floor")
+    assert row(one, "ceiling") != row(other, "ceiling")
+    ceilings = {row(plan(f"paradigm={name}"), "ceiling") for name in PARADIGMS}
+    floors = {row(plan(f"paradigm={name}"), "floor") for name in PARADIGMS}
+    assert len(ceilings) == len(floors) == 1
+
+
+def row(made: Plan, name: str) -> str:
+    return next(r.evaluate.digest for r in made.rows if r.name == name)
+
+
+def test_changing_the_judge_refits_nothing() -> None:
+    one, other = digests(plan()), digests(plan("task.judge.metric=auroc"))
+    assert one["fit"] == other["fit"]
+    assert one["label"] == other["label"]
+    assert one["evaluate"] != other["evaluate"]
+
+
+def test_another_seed_keeps_the_pretrained_models_and_the_test_set() -> None:
+    one, other = plan("seed=0"), plan("seed=1")
+    assert digests(one)["pretrain"] == digests(other)["pretrain"]
+    assert not digests(one)["fit"] & digests(other)["fit"]
+    assert row(one, "untuned") == row(other, "untuned")
+
+
+@pytest.mark.parametrize("paradigm", ["self_improvement", "weak_to_strong"])
+def test_a_strong_student_and_the_ceiling_share_everything_but_their_targets(paradigm: str) -> None:
+    fits = {r.name: r.evaluate.answers.source for r in plan(f"paradigm={paradigm}").rows if is_fitted(r)}
+    student, ceiling = fits["student"], fits["ceiling"]
+    for part in ("weights", "readout", "tuning", "numerics", "optimisation", "dropout", "seed", "split_seed"):
+        assert getattr(student, part) == getattr(ceiling, part), part
+
+
+def is_fitted(r: Any) -> bool:
+    return isinstance(r.evaluate.answers, Label) and isinstance(r.evaluate.answers.source, Fit)
+
+
+def test_a_weak_equals_strong_supervised_student_is_the_floor() -> None:
+    made = plan("paradigm=supervised", "model@strong=micro")
+    assert row(made, "student") == row(made, "floor")
+
+
+def test_no_student_is_trained_on_gold_of_transfer() -> None:
+    for overrides in RECIPES:
+        for r in plan(*overrides).rows:
+            if r.role in ("student", "middle", "control") and is_fitted(r):
+                targets = r.evaluate.answers.source.targets
+                assert getattr(targets, "split", None) == "supervise" or type(targets).__name__ != "Gold"
+
+
+def test_bootstrapping_hands_the_labels_on_from_size_to_size() -> None:
+    made = plan("model@middle.m1=mini")
+    fits = {r.name: r.evaluate.answers.source for r in made.rows if is_fitted(r)}
+    assert fits["student"].targets.source == fits["middle_1"]
+    assert fits["middle_1"].targets.source == fits["floor"]
+    assert made.supervisor == "middle_1"
+
+
+def test_an_objective_with_a_self_target_brings_its_control() -> None:
+    assert "permuted_control" in [r.name for r in plan("objective=logconf").rows]
+    assert "permuted_control" not in [r.name for r in plan("objective=xent").rows]
+    assert "permuted_control" in [r.name for r in plan("paradigm.control=always").rows]

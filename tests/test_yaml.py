@@ -1,0 +1,64 @@
+"""Every YAML file under `conf/`: its target exists, its keys bind, and a job composes with it."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.composing import ROOT, job
+from w2s_lightning.config import keyword_options
+from w2s_lightning.mistakes import Origin
+
+CONF = ROOT / "conf"
+GROUPS = {"task", "model", "paradigm", "fit", "objective", "trainer", "tracking", "paths", "run"}
+FILES = sorted(f for f in CONF.rglob("*.yaml") if f.parent.name in GROUPS and not f.stem.startswith("_"))
+
+GIVEN = {
+    "model/local": ["weak.path={folder}"],
+    "task/local_choice": ["task.train_file={train}", "task.test_file={test}"],
+}
+
+
+def test_the_walk_finds_every_group() -> None:
+    assert {f.parent.name for f in FILES} == GROUPS
+    assert len(FILES) >= 60
+
+
+def mounted(file: Path) -> str:
+    group = file.parent.name
+    return f"model@weak={file.stem}" if group == "model" else f"{group}={file.stem}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}/{f.stem}")
+def test_every_file_binds(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    rows = "".join(f"text {n},{n % 2}\n" for n in range(40))
+    (tmp_path / "train.csv").write_text("text,label\n" + rows)
+    (tmp_path / "test.csv").write_text("text,label\n" + rows.replace("text ", "other "))
+    places = {"folder": tmp_path, "train": tmp_path / "train.csv", "test": tmp_path / "test.csv"}
+    given = [o.format(**places) for o in GIVEN.get(f"{file.parent.name}/{file.stem}", [])]
+    bound, _ = job(mounted(file), *given)
+    if file.parent.name == "model":
+        assert bound.weak.name == file.stem
+    if file.parent.name == "task":
+        assert bound.task.name == file.stem
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.parent.name == "objective"], ids=lambda f: f.stem)
+def test_an_objective_file_is_named_after_its_function(file: Path) -> None:
+    block = yaml.safe_load(file.read_text())
+    module, _, name = block["target"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
+    assert name == file.stem
+    assert set(keyword_options(block["target"], Origin("objective", file.stem))) == set(block["options"])
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.parent.name == "paradigm"], ids=lambda f: f.stem)
+def test_a_paradigm_file_names_a_recipe_and_a_module(file: Path) -> None:
+    block = yaml.safe_load(file.read_text())
+    recipe = importlib.import_module(block["recipe"])
+    assert block["recipe"].endswith(file.stem)
+    assert callable(recipe.build)
+    module, _, name = block["module"].rpartition(".")
+    assert isinstance(getattr(importlib.import_module(module), name), type)

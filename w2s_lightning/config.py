@@ -1,0 +1,183 @@
+"""The one builder from a composed OmegaConf configuration to frozen records.
+
+YAML is plain: a frozen record cannot be Hydra's schema. Binding happens here, once, and every refusal names the key,
+the file it came from and the nearest key there is.
+"""
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from w2s_lightning import schema
+from w2s_lightning.errors import UserError
+from w2s_lightning.mistakes import Origin, misfit, unknown_key
+
+_PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job's configuration: what is learned, and nothing of how this machine runs it."""
+
+    task: Any
+    judge: schema.Judge
+    weak: schema.Model
+    strong: schema.Model
+    middle: tuple[schema.Model, ...]
+    paradigm_name: str
+    paradigm: schema.Paradigm
+    fit: schema.FitSettings
+    objective: schema.Objective | None
+    gold: Mapping[str, schema.Objective]
+    supervisor: schema.SupervisorFiles
+    seed: int
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How this machine runs a job: never part of any identity."""
+
+    trainer: schema.Trainer
+    tracking: schema.Tracking
+    paths: schema.Paths
+    run: schema.Run
+
+
+def build(cfg: DictConfig, choices: Mapping[str, str | None]) -> tuple[Job, Runtime]:
+    """Bind a composed configuration; `choices` maps each group to the file chosen for it.
+
+    Raises:
+        UserError: for anything that does not fit, naming key, file and nearest key.
+    """
+    values = _plain(cfg)
+    return _job(values, choices), _runtime(values, choices)
+
+
+def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Job:
+    task = dict(values["task"])
+    judge = task.pop("judge", None)
+
+    def at(key: str) -> Origin:
+        return Origin.of(key, choices)
+
+    return Job(
+        judge=bind(schema.Judge, judge, at("task"), "task.judge"),
+        task=bind_target(task, at("task")),
+        weak=bind_target(values["weak"], at("weak")),
+        strong=bind_target(values["strong"], at("strong")),
+        middle=tuple(bind_target(block, at(f"middle.{slot}")) for slot, block in values.get("middle", {}).items()),
+        paradigm_name=str(choices["paradigm"]),
+        paradigm=_paradigm(values["paradigm"], at("paradigm")),
+        fit=bind(schema.FitSettings, values["fit"], at("fit")),
+        objective=_objective(values["objective"], at("objective")) if "objective" in values else None,
+        gold={kind: _objective(block, at("gold")) for kind, block in values["gold"].items()},
+        supervisor=bind(schema.SupervisorFiles, values["supervisor"], at("supervisor")),
+        seed=_seed(values["seed"]),
+    )
+
+
+def _runtime(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Runtime:
+    def of(cls: Any, key: str) -> Any:
+        return bind(cls, values[key], Origin.of(key, choices))
+
+    return Runtime(
+        trainer=of(schema.Trainer, "trainer"),
+        tracking=of(schema.Tracking, "tracking"),
+        paths=of(schema.Paths, "paths"),
+        run=of(schema.Run, "run"),
+    )
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    try:
+        values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = getattr(error, "full_key", None) or str(error).split(":")[-1].strip()
+        raise UserError(f"{key} has no value: give it on the command line, `{key}=...`") from None
+    except OmegaConfBaseException as error:
+        raise UserError(str(error).splitlines()[0]) from None
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def bind(cls: Any, block: Any, origin: Origin, key: str | None = None) -> Any:
+    """A block of values as the record `cls`; raise UserError where it does not fit."""
+    try:
+        return TypeAdapter(cls).validate_python(block)
+    except ValidationError as error:
+        raise misfit(error, cls, key or origin.key, origin) from None
+
+
+def bind_target(block: Mapping[str, Any], origin: Origin) -> Any:
+    """A block of values as the record that its `_target_` names by dotted path."""
+    fields = dict(block)
+    path = fields.pop("_target_", None)
+    if not isinstance(path, str):
+        raise UserError(f"{origin.file}: `_target_` is missing (the dotted path of a record class)")
+    module, _, name = path.rpartition(".")
+    cls = getattr(_module(module, origin), name, None)
+    if cls is None:
+        raise UserError(f"{origin.file}: {module} has no {name}")
+    return bind(cls, fields, origin)
+
+
+def _module(path: str, origin: Origin) -> Any:
+    try:
+        return importlib.import_module(path)
+    except (ModuleNotFoundError, ValueError) as error:
+        raise UserError(f"{origin.file}: cannot import {path!r} ({error})") from None
+
+
+def _objective(block: Mapping[str, Any], origin: Origin) -> schema.Objective:
+    objective: schema.Objective = bind(schema.Objective, block, origin)
+    known = keyword_options(objective.target, origin)
+    for option in objective.options:
+        if option not in known:
+            raise UserError(unknown_key(f"{origin.key}.options", option, known, origin))
+    missing = sorted(set(known) - set(objective.options))
+    if missing:
+        raise UserError(f"{origin.file}: {objective.target} needs the options {', '.join(missing)}")
+    return objective
+
+
+def keyword_options(path: str, origin: Origin) -> tuple[str, ...]:
+    """Keyword-only parameters, but for `fraction`, of the function at a dotted path, read from its source text.
+
+    Objectives live above the torch line; reading their signature this way checks options before anything heavy loads.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ModuleNotFoundError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None:
+        raise UserError(f"{origin.file}: cannot import {module or path!r}")
+    for node in ast.parse(Path(spec.origin).read_text()).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return tuple(arg.arg for arg in node.args.kwonlyargs if arg.arg != "fraction")
+    raise UserError(f"{origin.file}: {module} has no function {name}")
+
+
+def _paradigm(block: Mapping[str, Any], origin: Origin) -> schema.Paradigm:
+    own = {name: block[name] for name in _PARADIGM_KEYS if name in block}
+    rest = {name: value for name, value in block.items() if name not in _PARADIGM_KEYS}
+    if not isinstance(own.get("recipe"), str):
+        raise UserError(f"{origin.file}: `recipe` is missing (the dotted path of a recipe module)")
+    options = bind(_module(own["recipe"], origin).Options, rest, origin)
+    own["objectives"] = {kind: _objective(value, origin) for kind, value in own.get("objectives", {}).items()}
+    paradigm: schema.Paradigm = bind(schema.Paradigm, {**own, "options": options}, origin)
+    return paradigm
+
+
+def _seed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UserError(f"seed must be a whole number from 0 on, got {value!r}: `seed=0`")
+    return value

@@ -1,0 +1,27 @@
+"""Examples of a choice task as rows for a network: encoded texts, or stored features joined by id."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from w2s_lightning.data.rows import FeatureRows, TokenRows, encode
+from w2s_lightning.data.tables import FEATURES, matrix, places, read
+from w2s_lightning.stages import Label
+from w2s_lightning.store import Store
+from w2s_lightning.tasks.examples import Choice
+
+
+def token_rows(examples: Sequence[Choice], tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
+    """The examples' texts, encoded."""
+    ids, texts = [example.id for example in examples], [example.texts for example in examples]
+    return encode(ids, texts, tokenizer=tokenizer, max_length=max_length)
+
+
+def feature_rows(examples: Sequence[Choice], features: Label, store: Store) -> FeatureRows:
+    """The examples' frozen features from a label stage of mode `features`."""
+    table = read(store.open(features) / FEATURES)
+    ids = tuple(example.id for example in examples)
+    order = places(ids, table.column("example_id").to_pylist(), features.label)
+    flat = matrix(table, "features").astype(np.float32)[order]
+    return FeatureRows(ids, flat.reshape(len(ids), len(examples[0].texts), -1))

@@ -1,0 +1,108 @@
+"""The one LightningDataModule: a fit's steps in order, resumable in the middle.
+
+One 'epoch' of the loader is the entire fit. Lightning's own resume inside an epoch fed wrong batches with shuffling or
+samplers; here the plan is fixed beforehand, the loader only remembers how many steps it has handed out, and
+`StepLoader.state_dict` puts that into the checkpoint.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from w2s_lightning.data.batches import Rows, split
+from w2s_lightning.data.rows import Inputs, RowSource
+
+
+class Micro(NamedTuple):
+    """A part of a step that fits in memory: network inputs and their positions [n] within the step."""
+
+    inputs: Inputs
+    positions: Tensor
+
+
+class Step(NamedTuple):
+    """One optimiser step (`number` from 0): B rows in micro-batches, targets [B, ...], weights [B] over all of it."""
+
+    number: int
+    micros: tuple[Micro, ...]
+    targets: Tensor
+    weights: Tensor
+    num_tokens: int
+
+    def to(self, device: torch.device) -> "Step":
+        """The same step with its tensors on `device`."""
+        if self.targets.device == device:
+            return self
+        micros = tuple(
+            Micro({name: tensor.to(device) for name, tensor in micro.inputs.items()}, micro.positions.to(device))
+            for micro in self.micros
+        )
+        return self._replace(micros=micros, targets=self.targets.to(device), weights=self.weights.to(device))
+
+
+@dataclass(frozen=True)
+class FitRows:
+    """Rows with a target and a weight each, in the same order: [num_rows], [num_rows, ...], [num_rows]."""
+
+    rows: RowSource
+    targets: NDArray[np.generic]
+    weights: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        assert len(self.targets) == len(self.weights) == len(self.rows.lengths)
+
+
+class StepLoader:
+    """Iterates over the steps of a plan; `state_dict` holds how many were handed out."""
+
+    def __init__(self, data: FitRows, *, plan: Rows, tokens_per_batch: int) -> None:
+        self.data = data
+        self.plan = plan
+        self.tokens_per_batch = tokens_per_batch
+        self.position = 0
+        self._lengths = data.rows.lengths
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Step]:
+        while self.position < len(self.plan):
+            self.position += 1
+            yield self.step(self.position - 1)
+
+    def step(self, index: int) -> Step:
+        """Step `index` of the plan, on the CPU."""
+        chosen = self.plan[index]
+        micros = tuple(
+            Micro(self.data.rows.collate(chosen[positions]), torch.from_numpy(positions))
+            for positions in split(self._lengths[chosen], self.tokens_per_batch)
+        )
+        targets = torch.from_numpy(self.data.targets[chosen])
+        weights = torch.from_numpy(self.data.weights[chosen])
+        return Step(index, micros, targets, weights, self.data.rows.num_tokens(chosen))
+
+    def state_dict(self) -> dict[str, int]:
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.position = state["position"]
+
+
+class StepData(pl.LightningDataModule):
+    """Hands Lightning the steps of one fit: `plan` [steps, rows] into `data`."""
+
+    def __init__(self, data: FitRows, *, plan: Rows, tokens_per_batch: int) -> None:
+        super().__init__()
+        self.loader = StepLoader(data, plan=plan, tokens_per_batch=tokens_per_batch)
+
+    def train_dataloader(self) -> StepLoader:
+        return self.loader
+
+    def transfer_batch_to_device(self, batch: Step, device: torch.device, dataloader_idx: int) -> Step:
+        return batch.to(device)

@@ -1,0 +1,1 @@
+"""Running networks over many rows without training them."""

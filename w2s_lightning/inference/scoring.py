@@ -1,0 +1,44 @@
+"""Logits and features of many rows: in length-sorted batches under a token budget, returned in input order."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from w2s_lightning.data.batches import split
+from w2s_lightning.data.rows import RowSource
+
+
+def score(
+    network: Callable[..., Tensor], rows: RowSource, *, tokens_per_batch: int, device: torch.device
+) -> NDArray[np.float32]:
+    """`network(**inputs)` for all rows: [num_rows, M * outputs], for M texts a row. `network` must be in eval mode."""
+    parts: list[NDArray[np.float32]] = []
+    batches = split(rows.lengths, tokens_per_batch)
+    with torch.no_grad():
+        for batch in batches:
+            inputs = {name: tensor.to(device) for name, tensor in rows.collate(batch).items()}
+            outputs: Tensor = network(**inputs)
+            parts.append(outputs.float().reshape(len(batch), -1).cpu().numpy())
+    order = np.argsort(np.concatenate(batches))
+    return np.concatenate(parts)[order]
+
+
+def evaluating(
+    network: nn.Module, rows: RowSource, *, tokens_per_batch: int, device: torch.device
+) -> NDArray[np.float32]:
+    """`score` in the middle of training: eval mode for the pass, then train mode again."""
+    network.eval()
+    try:
+        return score(network, rows, tokens_per_batch=tokens_per_batch, device=device)
+    finally:
+        network.train()
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Class probabilities [n, K] of fp32 logits, in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True).astype(np.float64)
+    raised = np.exp(shifted)
+    return raised / raised.sum(axis=1, keepdims=True)

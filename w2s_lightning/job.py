@@ -1,0 +1,183 @@
+"""One job from its configuration to its result: plan, compute what the store lacks, score, mirror, print.
+
+Loads no torch: what computes stages is handed in, and is not called when the store has everything.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from w2s_lightning.config import Job, Runtime
+from w2s_lightning.cost import Cost, cost
+from w2s_lightning.digest import SHORT
+from w2s_lightning.errors import UserError
+from w2s_lightning.metrics.half_width import TOO_WIDE, predicted_half_width
+from w2s_lightning.plan import Plan, make_plan
+from w2s_lightning.refs import UNRESOLVED, Refs
+from w2s_lightning.result import make_result
+from w2s_lightning.schema import HubModel, Trainer
+from w2s_lightning.stages import Fit, Label, Pretrain, Stage
+from w2s_lightning.store import Artifact, Store
+from w2s_lightning.terminal import StageLines, print_plan, print_result
+from w2s_lightning.tracking import log_job
+
+
+Compute = Callable[[Sequence[Stage], Store, Trainer, StageLines], Sequence[Artifact]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for: the bound configuration, as YAML text, and the overrides that led to it."""
+
+    job: Job
+    runtime: Runtime
+    config: str
+    overrides: tuple[str, ...]
+
+
+def run(request: Request, compute: Compute, console: Console) -> dict[str, Any] | None:
+    """Run or plan one job; the content of its `result.json`, or None for a plan or a single stage."""
+    job, runtime = request.job, request.runtime
+    on_paper = runtime.run.mode == "plan"
+    plan = make_plan(job, Refs(Path(runtime.paths.store), on_paper=on_paper))
+    if on_paper:
+        show_plan(console, plan, job, runtime)
+        return None
+    store = Store.at(Path(runtime.paths.store))
+    stages = wanted(plan, runtime)
+    missing = [stage for stage in stages if not store.has(stage)]
+    done = {stage.digest: _record(stage, True, 0.0) for stage in stages}
+    if missing:
+        for notice in check_data(job, plan):
+            console.print(f"note: {notice}", highlight=False)
+        with StageLines(console, missing) as lines:
+            artifacts = compute(missing, store, runtime.trainer, lines)
+        done |= {s.digest: _record(s, a.cached, a.seconds) for s, a in zip(missing, artifacts, strict=True)}
+    if runtime.run.only is not None:
+        return None
+    return finish(console, plan, store, request, list(done.values()))
+
+
+def _record(stage: Stage, cached: bool, seconds: float) -> dict[str, Any]:
+    return {
+        "kind": stage.kind,
+        "label": stage.label,
+        "digest": stage.digest,
+        "cached": cached,
+        "seconds": round(seconds, 3),
+    }
+
+
+def folder_of(plan: Plan, runtime: Runtime) -> Path:
+    """A job's folder, named by its digest: the same job lands in the same place."""
+    words = plan.name
+    name = f"{words['task']}-{words['paradigm']}-{words['weak']}-{words['strong']}-s{words['seed']}"
+    return Path(runtime.paths.outputs) / f"{name}-{plan.digest[:SHORT]}"
+
+
+def show_plan(console: Console, plan: Plan, job: Job, runtime: Runtime) -> None:
+    """`run=plan`: stages, what is stored, what the rest costs."""
+    root = Path(runtime.paths.store)
+    store = Store.at(root) if root.exists() else None
+    stored = {stage.digest: store is not None and store.has(stage) for stage in plan.stages}
+    stated = {m.path: m.params for m in (job.weak, job.strong, *job.middle) if isinstance(m, HubModel)}
+    costs: dict[str, Cost] = {stage.digest: cost(stage, stated) for stage in plan.stages}
+    print_plan(console, plan, stored, costs)
+    if any(UNRESOLVED in json.dumps(stage.record()) for stage in plan.stages):
+        console.print("note: hub commits could not be looked up; digests are not final")
+
+
+def wanted(plan: Plan, runtime: Runtime) -> tuple[Stage, ...]:
+    """All stages of the job, or with `run.only` one stage and what it stands on."""
+    if runtime.run.only is None:
+        return plan.stages
+    only = plan.stage(runtime.run.only)
+    return tuple(stage for stage in plan.stages if stage == only or _stands_on(only, stage))
+
+
+def _stands_on(stage: Stage, other: Stage) -> bool:
+    return any(parent == other or _stands_on(parent, other) for parent in stage.parents())
+
+
+def check_data(job: Job, plan: Plan) -> tuple[str, ...]:
+    """Read the task's data before anything is computed, so that bad data leaves the store untouched.
+
+    Returns what was counted and dropped, and a warning when PGR's interval will be too wide to tell anything.
+    """
+    task = next(stage.task for stage in plan.stages if isinstance(stage, Label))
+    splits = task.splits(job.seed)
+    groups = len({example.group for example in splits.test})
+    width = predicted_half_width(floor=0.7, ceiling=0.9, num_examples=len(splits.test), num_groups=groups)
+    warning = f"PGR's interval will be about +-{width:.2f} wide even at a gap of 0.2: {len(splits.test)} test examples"
+    return (*splits.notices, *([warning] if width > TOO_WIDE else []))
+
+
+def finish(
+    console: Console, plan: Plan, store: Store, request: Request, done: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Score, mirror to wandb, write `result.json` and `config.yaml`, print the table."""
+    runtime = request.runtime
+    folder = folder_of(plan, runtime)
+    _make(folder)
+    result = {**make_result(plan, store, done), "overrides": list(request.overrides)}
+    result["wandb"] = _logged_before(folder, result, runtime) or log_job(
+        result=result,
+        histories=histories(plan, store),
+        config={**plan.name, "config": request.config},
+        settings=runtime.tracking,
+        folder=folder,
+    )
+    write_atomically(folder / "config.yaml", request.config)
+    write_atomically(folder / "result.json", json.dumps(result, indent=2) + "\n")
+    print_result(console, result)
+    console.print(f"result: {folder / 'result.json'}", soft_wrap=True, highlight=False)
+    return result
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}): choose another place with paths.outputs=DIR") from None
+
+
+def _logged_before(folder: Path, result: Mapping[str, Any], runtime: Runtime) -> dict[str, Any] | None:
+    """The wandb run of an earlier, equal result in the same mode: a repeated command makes no second run."""
+    file = folder / "result.json"
+    if not file.is_file():
+        return None
+    try:
+        before = json.loads(file.read_text())
+        run: dict[str, Any] = before["wandb"]
+        same = all(before[key] == result[key] for key in ("digest", "rows", "pgr"))
+    except (json.JSONDecodeError, KeyError):
+        return None
+    mode = runtime.tracking.mode
+    return run if same and run["mode"] != "disabled" and mode in ("auto", run["mode"]) else None
+
+
+def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
+    """Training curves of the job's fits and pretrained models by readable name, as stored."""
+    names = {}
+    for row in plan.rows:
+        source = row.evaluate.answers.source if isinstance(row.evaluate.answers, Label) else None
+        if isinstance(source, Fit):
+            names[source.digest] = row.name
+    found = {}
+    for stage in plan.stages:
+        if isinstance(stage, Fit | Pretrain):
+            lines = (store.path(stage) / "history.jsonl").read_text().splitlines()
+            found[names.get(stage.digest, f"{stage.kind}_{stage.label}")] = [json.loads(line) for line in lines]
+    return found
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old or the new content, never half of it."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text)
+    scratch.replace(path)

@@ -1,0 +1,130 @@
+"""Turns Hydra's, OmegaConf's and pydantic's complaints into one or two lines: what was wrong, where, the nearest key."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from pydantic import ValidationError
+
+from w2s_lightning.errors import UserError
+
+_MOUNTS = {"weak": "model@weak", "strong": "model@strong", "gold": "objective@gold.choice"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The block of configuration that a value stands in and the choice that filled it."""
+
+    key: str
+    choice: str | None
+
+    @classmethod
+    def of(cls, key: str, choices: Mapping[str, str | None]) -> "Origin":
+        mounted = f"model@{key}" if key.startswith("middle.") else _MOUNTS.get(key, key)
+        return cls(key, choices.get(mounted))
+
+    @property
+    def file(self) -> str:
+        """The YAML file to look into."""
+        group = "model" if self.key in ("weak", "strong") or self.key.startswith("middle.") else self.key
+        group = "objective" if self.key == "gold" else group
+        return f"conf/{group}/{self.choice}.yaml" if self.choice else "conf/config.yaml"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`: did you mean x?`, or the list of what there is when nothing is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if close:
+        return f": did you mean `{close[0]}`?"
+    return f": there are {', '.join(names)}" if names else ""
+
+
+def unknown_key(where: str, key: str, known: Iterable[str], origin: Origin) -> str:
+    """The message for a key that no record has."""
+    return f"unknown key {where}.{key} ({origin.file}){nearest(key, known)}"
+
+
+def misfit(error: ValidationError, cls: Any, key: str, origin: Origin) -> UserError:
+    """What pydantic found first, in our words."""
+    first = error.errors()[0]
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, UserError):
+        return inner
+    path = [str(part) for part in first["loc"]]
+    where = ".".join([key, *path])
+    if first["type"] == "unexpected_keyword_argument":
+        parent = ".".join([key, *path[:-1]])
+        return UserError(unknown_key(parent, path[-1], _keys_at(cls, path[:-1]), origin))
+    if first["type"].startswith("missing"):
+        return UserError(f"{origin.file}: the key {where} is missing")
+    return UserError(f"{where}={first['input']!r} ({origin.file}): {_lowered(first['msg'])}")
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _keys_at(cls: Any, path: Sequence[str]) -> tuple[str, ...]:
+    for part in path:
+        cls = getattr(cls, "__dataclass_fields__", {}).get(part)
+        cls = getattr(cls, "type", None)
+    return tuple(getattr(cls, "__dataclass_fields__", ()))
+
+
+# ---------------------------------------------------------------- Hydra's own refusals
+
+
+def hydra_refusal(error: Exception, conf: Path) -> str:
+    """A short message for what Hydra could not compose; Hydra's own first line where we know nothing better."""
+    text = _whole(error)
+    if found := re.search(r"Could not override '([^']+)'\.\s*(?:No match|\n?.*defaults list)", text):
+        return f"there is no configuration group {found[1]}{nearest(found[1].split('@')[0], _groups(conf))}"
+    if found := re.search(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'", text):
+        return _no_such_key(found[1], conf)
+    if found := re.search(r"(?:Could not find|Could not load) '([^']+)/([^'/]+)'", text):
+        group, choice = found[1], found[2]
+        return f"there is no {group} `{choice}` (conf/{group}/){nearest(choice, _choices(conf / group))}"
+    return text.splitlines()[0]
+
+
+def _whole(error: BaseException) -> str:
+    lines = [str(error)]
+    while error.__cause__ is not None:
+        error = error.__cause__
+        lines.append(str(error))
+    return "\n".join(lines)
+
+
+def _no_such_key(key: str, conf: Path) -> str:
+    block, _, last = key.rpartition(".")
+    group = "model" if block.split(".")[0] in ("weak", "strong", "middle") else (block or key).split(".")[0]
+    folder = conf / group
+    if not block:
+        return f"unknown key {key} (conf/config.yaml){nearest(key, _groups(conf))}"
+    known = _keys_in(folder, block.split(".")[1:]) if folder.is_dir() else _keys_of(conf / "config.yaml", [])
+    place = f"conf/{group}/*.yaml" if folder.is_dir() else "conf/config.yaml"
+    return f"unknown key {key} ({place}){nearest(last, known)}"
+
+
+def _keys_in(folder: Path, path: list[str]) -> set[str]:
+    return {key for file in folder.glob("*.yaml") for key in _keys_of(file, path)}
+
+
+def _keys_of(file: Path, path: list[str]) -> set[str]:
+    block: Any = OmegaConf.to_container(OmegaConf.load(file))
+    for part in path:
+        block = block.get(part) if isinstance(block, dict) else None
+    return {str(key) for key in block if key != "defaults"} if isinstance(block, dict) else set()
+
+
+def _groups(conf: Path) -> set[str]:
+    return {p.name for p in conf.iterdir() if p.is_dir()} | _keys_of(conf / "config.yaml", [])
+
+
+def _choices(folder: Path) -> set[str]:
+    return {p.stem for p in folder.glob("*.yaml") if not p.stem.startswith("_")}

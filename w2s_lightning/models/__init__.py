@@ -1,0 +1,1 @@
+"""Networks: loading (hub, local folder, embedded ladder), read-outs, LoRA, saving."""

@@ -1,0 +1,77 @@
+"""From a stage's weights to a network ready to run, with its tokenizer: what fit and label have in common."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from w2s_lightning.content import Folder
+from w2s_lightning.errors import UserError
+from w2s_lightning.models.build import Shape, build, max_positions, reload
+from w2s_lightning.models.networks import Classifier, Network, Probe
+from w2s_lightning.models.source import Source, check_folder
+from w2s_lightning.models.tokenizer import load_tokenizer
+from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, Weights
+from w2s_lightning.store import Store
+from w2s_lightning.tasks.examples import ChoiceTask
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network, its tokenizer, and the longest text in tokens that both allow."""
+
+    network: Network
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+
+    @property
+    def classifier(self) -> Classifier:
+        """The network as one whose head can be trained alone; UserError for the verdict words' read-out."""
+        if not isinstance(self.network, Classifier):
+            raise UserError("a probe trains a head: use fit.readout=head, or fit.tuning=full with the verdict words")
+        return self.network
+
+    @property
+    def probe(self) -> Probe:
+        """The head alone, sharing its weights with the network."""
+        return Probe(self.classifier.head)
+
+
+def shape_of(task: ChoiceTask) -> Shape:
+    """K outputs for one text, or one output where K options are scored as texts of their own."""
+    return Shape(1 if task.layout == "options" else task.num_classes, tuple(task.words))
+
+
+def open_bare(model: BareModel, shape: Shape, store: Store, *, dropout: float = 0.0, seed: int = 0) -> Opened:
+    """Pretrained weights with an untouched read-out; `seed` draws weights that the source lacks."""
+    source = _source(model.weights, store)
+    tokenizer = load_tokenizer(source)
+    torch.manual_seed(seed)
+    network = build(source, tokenizer, model.readout, shape, numerics=model.numerics, dropout=dropout)
+    return _opened(network, tokenizer, model.numerics.max_length)
+
+
+def open_fit(fit: Fit, shape: Shape, store: Store) -> Opened:
+    """The network that a finished fit left in the store."""
+    source = Source(str(store.open(fit) / "model"))
+    tokenizer = load_tokenizer(source)
+    network = reload(source, tokenizer, fit.readout, shape, numerics=fit.numerics)
+    return _opened(network, tokenizer, fit.numerics.max_length)
+
+
+def _opened(network: Network, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Opened:
+    return Opened(network, tokenizer, min(max_length, max_positions(network.model.config, tokenizer)))
+
+
+def _source(weights: Weights, store: Store) -> Source:
+    match weights:
+        case Pretrain():
+            return Source(str(store.open(weights) / "model"))
+        case HubWeights(path=path, commit=commit):
+            return Source(path, commit)
+        case FolderWeights(folder=folder):
+            check_folder(Path(folder.path))
+            if Folder.of_model(folder.path).sha256 != folder.sha256:
+                raise UserError(f"{folder.path} changed after the plan was made: run the same command again")
+            return Source(str(folder.path))

@@ -1,0 +1,77 @@
+"""Where weights are read from, and every way in which reading them can fail for a user.
+
+Only safetensors are read and no code from a repository is ever run.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import CONFIG_MAPPING
+from transformers.utils import logging as hf_logging
+
+from w2s_lightning.errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model in Hugging Face layout: a local folder (`revision` None) or a hub repository at a commit."""
+
+    path: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.revision is None else f"{self.path}@{self.revision[:12]}"
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UserError for a folder that cannot be read safely: no configuration, no safetensors, remote code."""
+    config = folder / "config.json"
+    if not config.is_file():
+        raise UserError(f"{folder} is not a model folder: config.json is missing")
+    try:
+        settings = json.loads(config.read_text())
+    except ValueError as error:
+        raise UserError(f"{config} is not JSON: {error}") from error
+    if settings.get("model_type") not in CONFIG_MAPPING:
+        wants = "wants to run its own code" if "auto_map" in settings else "is of a kind that transformers lacks"
+        raise UserError(f"{folder} {wants} (model_type {settings.get('model_type')!r}): use a built-in architecture")
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"{folder} has no safetensors weights: convert them first, "
+            "with AutoModel.from_pretrained(folder).save_pretrained(folder)"
+        )
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """Turn what transformers raises for a bad or unreachable model into one UserError."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = str(error).strip().split("\n")[0]
+        if source.revision is None:
+            raise UserError(f"cannot read the model folder {source}: {reason}") from error
+        raise UserError(
+            f"cannot load {source} from the hub: {reason}\n"
+            "Without a network use a folder that holds it: model@weak=local weak.path=DIR (or strong)"
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers' progress bars and its report of freshly initialised heads, which are intended."""
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity(logging.ERROR)
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()

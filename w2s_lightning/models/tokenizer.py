@@ -1,0 +1,49 @@
+"""Tokenizers: loading with the sides and the padding that the read-outs need, verdict words, the ladder's own."""
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from w2s_lightning.errors import UserError
+from w2s_lightning.models.source import Source, quiet, reading
+
+
+def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
+    """The source's tokenizer: pads on the right, truncates on the left (the verdict is read at the end).
+
+    One without a padding token pads with another token: harmless, since nothing looks at padded positions.
+    """
+    with reading(source), quiet():
+        tokenizer = AutoTokenizer.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
+    tokenizer.padding_side = "right"
+    tokenizer.truncation_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+    return tokenizer
+
+
+def word_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:
+    """Token id of each verdict word; raise UserError for a word that is not one known token.
+
+    All words are tried with a leading space (as they stand after a text) and then as they are.
+    """
+    for prefix in (" ", ""):
+        pieces = [tokenizer(prefix + word, add_special_tokens=False)["input_ids"] for word in words]
+        ids = [piece[0] for piece in pieces if len(piece) == 1 and piece[0] != tokenizer.unk_token_id]
+        if len(ids) == len(words) and len(set(ids)) == len(ids):
+            return ids
+    raise UserError(
+        f"the verdict words {list(words)} are not one token each in this model's tokenizer: "
+        "choose others (task.words), or a fresh head (fit.readout=head with head_init=zeros)"
+    )
+
+
+def word_level(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A word-level tokenizer over blank-separated words; the special tokens come first in `vocabulary`."""
+    ids = {word: i for i, word in enumerate(vocabulary)}
+    assert len(ids) == len(vocabulary), "a word stands twice in the vocabulary"
+    backend = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    specials = {f"{name}_token": f"<{name}>" for name in ("pad", "unk", "bos", "eos") if f"<{name}>" in ids}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **specials)

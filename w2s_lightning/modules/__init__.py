@@ -1,0 +1,1 @@
+"""Lightning modules: one abstract base, one final child per paradigm, and the loop that runs them."""

@@ -1,0 +1,101 @@
+"""Runs one fit in Lightning: Trainer, callbacks, resume, and quiet."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from w2s_lightning.data.module import StepData
+from w2s_lightning.modules.base import Base
+from w2s_lightning.modules.checkpoints import Checkpoints, newest
+from w2s_lightning.modules.curve import Curve, Report, all_finite, diverged
+from w2s_lightning.modules.validation import Validation
+from w2s_lightning.schema import Trainer
+
+_HARMLESS = (
+    ".*does not have many workers.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*Found .* module\\(s\\) in eval mode at the start of training.*",  # set right in on_train_start
+    ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit leaves besides its weights: rows of history.jsonl, tokens trained on, validation probabilities."""
+
+    history: tuple[dict[str, Any], ...]
+    num_tokens: int
+    final_loss: float | None
+
+
+def fit(
+    module: Base,
+    data: StepData,
+    *,
+    label: str,
+    trainer: Trainer,
+    checkpoints: Path,
+    validation: Validation | None,
+    report: Report,
+) -> Fitted:
+    """Train to the end, from the newest whole checkpoint if there is one.
+
+    Raises UserError when the loss or a weight is no number, and KeyboardInterrupt on Ctrl-C after saving.
+    """
+    num_steps = module.plan.num_steps
+    curve = Curve(label=label, num_steps=num_steps, report=report)
+    saver = Checkpoints(
+        checkpoints,
+        every_seconds=trainer.checkpoint_seconds,
+        every_steps=trainer.checkpoint_steps,
+        num_steps=num_steps,
+    )
+    callbacks = [curve, *([validation] if validation else []), saver]
+    with _quiet():
+        lightning = _lightning(trainer, num_steps, callbacks)
+        try:
+            lightning.fit(module, datamodule=data, ckpt_path=newest(checkpoints), weights_only=True)
+        except SystemExit as stop:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from stop
+    if not all_finite([p for p in module.parameters() if p.requires_grad]):
+        raise diverged(label, f"a weight is no number after step {num_steps}")
+    rows = curve.rows + (validation.rows if validation else [])
+    history = tuple(sorted(rows, key=lambda row: row["step"]))
+    return Fitted(history, curve.num_tokens, curve.rows[-1]["loss"] if curve.rows else None)
+
+
+def _lightning(trainer: Trainer, num_steps: int, callbacks: list[pl.Callback]) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator=trainer.accelerator,
+        devices=trainer.devices,
+        num_nodes=trainer.num_nodes,
+        strategy=trainer.strategy,
+        max_steps=num_steps,
+        max_epochs=-1,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        for message in _HARMLESS:
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,16 @@
+"""Supervised: the floor's label budget (gold `supervise`) on the strong model."""
+
+from w2s_lightning.recipes.setting import Recipe, Setting
+from w2s_lightning.schema import record
+from w2s_lightning.stages import Gold
+
+
+@record
+class Options:
+    """No options of its own."""
+
+
+def build(setting: Setting, options: Options) -> Recipe:
+    """The strong model on the labels that the floor had."""
+    student = setting.fit(setting.strong, Gold("supervise"), Gold("validation"))
+    return Recipe((setting.row("student", "student", setting.strong, student),), supervisor=None)

@@ -1,0 +1,63 @@
+"""Weak to strong: the strong model learns from the weak model's answers on `transfer` (Burns et al., arXiv 2312.09390).
+
+With middle models the student of each size supervises the next (bootstrapping, section 4.3.1 there).
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from w2s_lightning.recipes.setting import ModelSpec, Recipe, Row, Setting
+from w2s_lightning.schema import Count, Share, record
+from w2s_lightning.stages import Fit, Split, Targets
+
+
+@record
+class Options:
+    """`supervisors` > 1 averages soft labels; `selection` filters or weights them by confidence.
+
+    `control` trains one more student on permuted targets: an objective that reads the student's own output can gain
+    without any supervision, and only this row shows it.
+    """
+
+    supervisors: Count
+    selection: Literal["none", "filter", "weight"]
+    threshold: Share
+    control: Literal["auto", "always", "never"]
+
+
+def build(setting: Setting, options: Options) -> Recipe:
+    """The chain of students up to the strong one, and the control on permuted targets."""
+    rows: list[Row] = []
+    supervisor = "floor"
+    make = _supervision(setting, options)
+    for number, model in enumerate(setting.middle, start=1):
+        step = _student(setting, model, make, options)
+        supervisor = f"middle_{number}"
+        rows.append(setting.row(supervisor, "middle", model, step))
+        make = _labels_of(setting, step)
+    rows.append(setting.row("student", "student", setting.strong, _student(setting, setting.strong, make, options)))
+    if options.control == "always" or (options.control == "auto" and setting.objective.self_target):
+        targets = setting.select("permute", _selected(setting, make("transfer"), options), seed=setting.seed)
+        control = setting.fit(setting.strong, targets, make("validation"))
+        rows.append(setting.row("permuted_control", "control", setting.strong, control))
+    return Recipe(tuple(rows), supervisor)
+
+
+def _supervision(setting: Setting, options: Options) -> Callable[[Split], Targets]:
+    return lambda split: setting.supervision(split, options.supervisors)
+
+
+def _labels_of(setting: Setting, fit: Fit) -> Callable[[Split], Targets]:
+    return lambda split: setting.label(fit, split)
+
+
+def _student(setting: Setting, model: ModelSpec, make: Callable[[Split], Targets], options: Options) -> Fit:
+    return setting.fit(model, _selected(setting, make("transfer"), options), make("validation"))
+
+
+def _selected(setting: Setting, targets: Targets, options: Options) -> Targets:
+    if options.selection == "filter":
+        return setting.select("confidence_filter", targets, threshold=options.threshold)
+    if options.selection == "weight":
+        return setting.select("confidence_weight", targets)
+    return targets

@@ -1,0 +1,74 @@
+"""Hub commits: a revision name such as `main` becomes the commit that it names today, once per store.
+
+Looked up in this order: the store's `refs.json`, the local Hugging Face cache, the hub. A plan on paper
+(`run=plan`) goes on with `unresolved`.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from w2s_lightning.errors import UserError
+
+UNRESOLVED = "unresolved"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class Refs:
+    """Resolves (kind, repository, revision) to a commit; remembers it in `<store>/refs.json`."""
+
+    def __init__(self, store: Path, *, on_paper: bool) -> None:
+        self._file = store / "refs.json"
+        self._on_paper = on_paper
+        self._known: dict[str, str] = json.loads(self._file.read_text()) if self._file.is_file() else {}
+
+    def commit(self, kind: str, repository: str, revision: str) -> str:
+        """The commit of a `model` or `dataset` repository; raise UserError when nothing can tell it."""
+        if _COMMIT.fullmatch(revision):
+            return revision
+        key = f"{kind}/{repository}@{revision}"
+        if key not in self._known:
+            found = _in_cache(kind, repository, revision) or _on_hub(kind, repository, revision)
+            if found is None:
+                return self._refuse(kind, repository)
+            self._remember(key, found)
+        return self._known[key]
+
+    def _refuse(self, kind: str, repository: str) -> str:
+        if self._on_paper:
+            return UNRESOLVED
+        local = {
+            "model": "`model@weak=local weak.path=DIR` (or strong)",
+            "dataset": "`task.source.path=DIR`",
+        }[kind]
+        raise UserError(
+            f"cannot find {kind} {repository}: it is not in the local cache and the hub does not answer.\n"
+            f"Without a network, give a folder in the hub's layout: {local}"
+        )
+
+    def _remember(self, key: str, commit: str) -> None:
+        self._known[key] = commit
+        if not self._on_paper:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            scratch = self._file.with_suffix(f".{os.getpid()}")
+            scratch.write_text(json.dumps(self._known, indent=2, sort_keys=True))
+            scratch.replace(self._file)
+
+
+def _in_cache(kind: str, repository: str, revision: str) -> str | None:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    ref = Path(HF_HUB_CACHE) / f"{kind}s--{repository.replace('/', '--')}" / "refs" / revision
+    return ref.read_text().strip() if ref.is_file() else None
+
+
+def _on_hub(kind: str, repository: str, revision: str) -> str | None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from httpx import HTTPError
+
+    try:
+        return HfApi().repo_info(repository, revision=revision, repo_type=kind, timeout=10).sha
+    except (OSError, HTTPError, HfHubHTTPError, OfflineModeIsEnabled):
+        return None

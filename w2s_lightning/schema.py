@@ -1,0 +1,241 @@
+"""Frozen records for every configuration group except `task` (see `tasks/`).
+
+YAML under `conf/` is the only home of default values: these records have none. `config.py` binds YAML to them with
+pydantic, so ranges written here are checked before anything runs. Records whose values change what is learned
+(identity) and records that only say how this machine runs it (runtime) are kept apart: `plan.py` never sees the latter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
+
+from annotated_types import Ge, Gt, Interval
+from pydantic import ConfigDict
+
+T = TypeVar("T")
+
+Count = Annotated[int, Ge(1)]
+NonNegative = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+
+TuningName = Literal["full", "lora", "probe"]
+ReadOutName = Literal["head", "words"]
+HeadInit = Literal["zeros", "unembedding"]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record(cls: type[T]) -> type[T]:
+    """A frozen keyword-only dataclass whose unknown keys pydantic refuses."""
+    made = dataclass(frozen=True, kw_only=True)(cls)
+    made.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    return made
+
+
+# ---------------------------------------------------------------- identity: what is learned
+
+
+@record
+class LearningRates:
+    """Peak learning rate of a model by tuning method; `fit.lr_scale` multiplies it."""
+
+    full: NonNegative
+    lora: NonNegative
+    probe: NonNegative
+
+
+@record
+class PretrainSettings:
+    """How a ladder model is trained from scratch on a world's text; `seed` is its own, never the job's."""
+
+    steps: Annotated[int, Ge(0)]
+    rows_per_step: Count
+    window: Count
+    lr: NonNegative
+    warmup_steps: Annotated[int, Ge(0)]
+    weight_decay: NonNegative
+    seed: int
+
+
+@record
+class LadderModel:
+    """A small Llama-architecture model that a `pretrain` stage trains on the task's embedded world."""
+
+    name: str
+    layers: Count
+    width: Count
+    heads: Count
+    lr: LearningRates
+    head_init: HeadInit
+    pretrain: PretrainSettings
+
+
+@record
+class HubModel:
+    """A model repository on the Hugging Face hub; `params` is stated so that a plan needs no download."""
+
+    name: str
+    path: str
+    revision: str
+    params: Count
+    encoder: bool
+    lr: LearningRates
+    head_init: HeadInit
+
+
+@record
+class LocalModel:
+    """A model folder in Hugging Face layout with safetensors weights and a tokenizer.
+
+    Whether it is an encoder is read from its `config.json`; an encoder's head always starts at zeros.
+    """
+
+    name: str
+    path: str
+    lr: LearningRates
+    head_init: HeadInit
+
+
+Model = LadderModel | HubModel | LocalModel
+
+
+@record
+class Lora:
+    """Low-rank adapters (arXiv 2106.09685) as PEFT names them; `targets` may be `all-linear`."""
+
+    rank: Count
+    alpha: Positive
+    dropout: Share
+    targets: str
+
+
+@record
+class Numerics:
+    """What a forward pass depends on besides the weights; `max_length` in tokens, longer texts lose their start."""
+
+    precision: Literal["fp32", "bf16"]
+    attention: Literal["sdpa", "eager", "flash_attention_2"]
+    max_length: Count
+
+
+@record
+class Optimisation:
+    """AdamW with a schedule over a whole fit; a step is `rows_per_step` rows whatever the hardware."""
+
+    lr: NonNegative
+    epochs: Positive
+    rows_per_step: Count
+    warmup_steps: Annotated[int, Ge(0)]
+    schedule: Literal["cosine", "linear", "constant"]
+    weight_decay: NonNegative
+    clip_norm: Positive
+
+
+@record
+class FitSettings:
+    """The `fit` group: how every model of a job is tuned; `floor`, `student`, `ceiling` override it for one role."""
+
+    epochs: Positive
+    rows_per_step: Count
+    lr_scale: NonNegative
+    warmup_steps: Annotated[int, Ge(0)]
+    schedule: Literal["cosine", "linear", "constant"]
+    weight_decay: NonNegative
+    clip_norm: Positive
+    dropout: Share
+    tuning: TuningName
+    readout: ReadOutName
+    labels: Literal["soft", "hard"]
+    precision: Literal["fp32", "bf16"]
+    attention: Literal["sdpa", "eager", "flash_attention_2"]
+    max_length: Count
+    evaluations: Annotated[int, Ge(0)]
+    lora: Lora
+    floor: Mapping[str, Any]
+    student: Mapping[str, Any]
+    ceiling: Mapping[str, Any]
+
+
+@record
+class Objective:
+    """A loss function of `objectives.py` by dotted path; `self_target` says that it reads the student's own output."""
+
+    target: str
+    self_target: bool
+    options: Mapping[str, Any]
+
+
+@record
+class Judge:
+    """How predictions are scored: the headline `metric` that PGR is computed on."""
+
+    metric: Literal["accuracy", "auroc"]
+
+
+@record
+class Paradigm:
+    """A paradigm: recipe module, Lightning module, default objective by task kind, and the recipe's own options."""
+
+    recipe: str
+    module: str
+    student_of_record: str
+    objectives: Mapping[str, Objective]
+    options: Any
+
+
+# ---------------------------------------------------------------- runtime: how this machine runs it
+
+
+@record
+class Trainer:
+    """Hardware and pace: nothing here changes what is learned."""
+
+    accelerator: str
+    devices: int | str
+    num_nodes: Count
+    strategy: str
+    threads: Annotated[int, Ge(0)]
+    tokens_per_batch: Count
+    checkpoint_seconds: NonNegative
+    checkpoint_steps: Annotated[int, Ge(0)]
+    progress: bool
+
+
+@record
+class Tracking:
+    """Where runs are mirrored; `auto` is online when logged in, else offline."""
+
+    mode: Literal["auto", "online", "offline", "disabled"]
+    project: str
+    entity: str | None
+    group: str | None
+    tags: tuple[str, ...]
+    init_timeout: Positive
+
+
+@record
+class SupervisorFiles:
+    """Supervisor answers from files keyed by example id, in place of the weak model's.
+
+    `file` covers `transfer` and `validation` and trains the student; `test_file` (it may be the same file) covers
+    `test` and is the floor: without it PGR is undefined.
+    """
+
+    file: str | None
+    test_file: str | None
+
+
+@record
+class Paths:
+    """Folders on this machine."""
+
+    store: str
+    outputs: str
+
+
+@record
+class Run:
+    """`mode=plan` shows what would run; `only` computes one stage by its digest (used by sweeps)."""
+
+    mode: Literal["job", "plan"]
+    only: str | None

@@ -1,0 +1,60 @@
+"""Who is computing a stage: a lease file that its holder refreshes and others may take once it is stale.
+
+A lease saves work and decides nothing: whoever finishes first publishes by rename. A holder on this host that
+was killed is noticed at once, one elsewhere after `LEASE_SECONDS` without a heartbeat.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import LeaseCompromise, LeaseSettingsMismatch, SoftFileLease, Timeout
+
+LEASE_SECONDS = 30.0  # all contenders must agree on it
+POLL_SECONDS = 0.2
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def lease(path: Path, what: str, arrived: Callable[[], bool], seconds: float) -> Iterator[None]:
+    """Hold the lease at `path`, or go on without it once `arrived()` says that somebody else finished `what`."""
+    claim = SoftFileLease(path, lease_duration=seconds, thread_local=False, on_compromise=_lost)
+    held = _wait(claim, what, arrived)
+    try:
+        yield
+    finally:
+        if held:
+            claim.release()
+
+
+def _wait(claim: SoftFileLease, what: str, arrived: Callable[[], bool]) -> bool:
+    try:
+        claim.acquire(blocking=False)
+        return True
+    except Timeout:
+        logger.warning("%s is being computed by %s: waiting for it", what, _holder(claim))
+    except LeaseSettingsMismatch as error:
+        return _without(error)
+    try:
+        claim.acquire(timeout=-1, poll_interval=POLL_SECONDS, cancel_check=arrived)
+        return True
+    except Timeout:
+        return False
+    except LeaseSettingsMismatch as error:
+        return _without(error)
+
+
+def _holder(claim: SoftFileLease) -> str:
+    owner = claim.owner
+    return "another process" if owner is None else f"process {owner.pid} on {owner.hostname}"
+
+
+def _without(error: LeaseSettingsMismatch) -> bool:
+    logger.warning("going on without a lease, at the worst the work is done twice: %s", error)
+    return False
+
+
+def _lost(loss: LeaseCompromise) -> None:
+    logger.warning("lease %s lost (%s): at the worst the work is done twice", loss.lock_file, loss.reason)

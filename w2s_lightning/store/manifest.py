@@ -1,0 +1,147 @@
+"""What an artifact's folder must hold: sha256, size and time of every file, and where it was made.
+
+The manifest is written last, so a folder without one is unfinished or broken. Hidden files (an editor's, a
+network file system's) do not count.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from w2s_lightning.digest import file_sha256
+
+MANIFEST = "manifest.json"
+STAGE = "stage.json"
+
+
+class Damaged(Exception):
+    """An artifact that is not what it claims to be; the text names the file."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file as it was when the artifact was finished."""
+
+    sha256: str
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        stat = path.stat()
+        return cls(file_sha256(path), stat.st_size, stat.st_mtime_ns)
+
+    def glance(self, path: Path, stat: os.stat_result) -> None:
+        """Compare size and modification time; raises Damaged.
+
+        A file with another time is hashed and, if sound, gets its time back: copying a store costs one hashing.
+        """
+        if stat.st_size != self.size:
+            raise Damaged(f"{path.name} has {stat.st_size} bytes, its manifest says {self.size}")
+        if stat.st_mtime_ns != self.mtime_ns:
+            self.verify(path)
+            with suppress(OSError):
+                os.utime(path, ns=(self.mtime_ns, self.mtime_ns))
+
+    def verify(self, path: Path) -> None:
+        """Compare the sha256; raises Damaged."""
+        try:
+            found = file_sha256(path)
+        except FileNotFoundError:
+            raise Damaged(f"{path.name} is missing") from None
+        if found != self.sha256:
+            raise Damaged(f"{path.name} has sha256 {found[:16]}..., its manifest says {self.sha256[:16]}...")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Every file of an artifact except the manifest itself, by path relative to the folder."""
+
+    digest: str
+    files: Mapping[str, FileEntry]
+    provenance: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, digest: str, provenance: Mapping[str, Any]) -> Self:
+        """Hash what lies in `folder`."""
+        files = {name: FileEntry.of(folder / name) for name in sorted(files_in(folder))}
+        return cls(digest, files, provenance)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read `folder`'s manifest; raises Damaged when there is none or it does not parse."""
+        try:
+            content = json.loads((folder / MANIFEST).read_bytes())
+            files = {name: FileEntry(**entry) for name, entry in content["files"].items()}
+            return cls(content["digest"], files, content["provenance"])
+        except (FileNotFoundError, NotADirectoryError):
+            raise Damaged(f"there is no {MANIFEST}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Damaged(f"{MANIFEST} does not parse: {error}") from None
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json` after everything that it lists has reached the disk."""
+        sync(folder)
+        content = {"digest": self.digest, "files": {name: asdict(f) for name, f in self.files.items()}}
+        text = json.dumps({**content, "provenance": self.provenance}, indent=1)
+        (folder / MANIFEST).write_text(text + "\n")
+        sync_one(folder / MANIFEST)
+        sync_one(folder)
+
+    def glance(self, folder: Path) -> None:
+        """Check names, sizes and modification times without reading the files; raises Damaged."""
+        found = files_in(folder)
+        for name, entry in self.files.items():
+            if name not in found:
+                raise Damaged(f"{name} is missing")
+            entry.glance(folder / name, found[name])
+        for name in found.keys() - self.files.keys() - {MANIFEST}:
+            raise Damaged(f"{name} is not in its manifest")
+
+    @property
+    def size(self) -> int:
+        """Bytes of all listed files."""
+        return sum(entry.size for entry in self.files.values())
+
+    @property
+    def seconds(self) -> float:
+        """How long the computation took."""
+        return float(self.provenance["seconds"])
+
+
+def files_in(folder: Path) -> dict[str, os.stat_result]:
+    """Every visible file below `folder` by relative path."""
+    return dict(_walk(str(folder), ""))
+
+
+def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(entry.path, f"{prefix}{entry.name}/")
+            else:
+                yield f"{prefix}{entry.name}", entry.stat()
+    except FileNotFoundError:
+        raise Damaged("it vanished while it was read") from None
+
+
+def sync(folder: Path) -> None:
+    """Wait until all files and folders below `folder` are on the disk."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            sync_one(Path(place, name))
+        sync_one(Path(place))
+
+
+def sync_one(path: Path) -> None:
+    """fsync one file or folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

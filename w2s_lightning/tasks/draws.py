@@ -1,0 +1,29 @@
+"""Random draws that no library version changes, since examples, splits and targets are identity.
+
+Only numpy's `SeedSequence` and the raw stream of `PCG64` are used, which NEP 19 keeps stable; the methods of
+`Generator` may change between versions.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2s_lightning.digest import digest
+
+
+def uniforms(count: int, *key: Any) -> NDArray[np.float64]:
+    """`count` doubles in [0, 1) with 53 random bits, a pure function of `key` (JSON values)."""
+    bits = np.random.PCG64(np.random.SeedSequence(int(digest(list(key)), 16))).random_raw(count)
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def permutation(count: int, *key: Any) -> NDArray[np.int64]:
+    """A random order of range(count), a pure function of `key`."""
+    order: NDArray[np.int64] = np.argsort(uniforms(count, *key), kind="stable").astype(np.int64)
+    return order
+
+
+def hash_order(*key: str | int) -> str:
+    """A sort key that shuffles deterministically whatever the order of the input."""
+    return digest(list(key))

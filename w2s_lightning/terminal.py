@@ -1,0 +1,147 @@
+"""What a person sees in the terminal: the plan, the stages as they run, the table at the end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from w2s_lightning.cost import Cost, total
+from w2s_lightning.plan import Plan
+from w2s_lightning.stages import Stage
+
+SHORT = 10
+
+
+def title(name: Mapping[str, Any]) -> str:
+    """A job in words: `facts · weak_to_strong · micro -> small · seed 0`."""
+    return f"{name['task']} · {name['paradigm']} · {name['weak']} -> {name['strong']} · seed {name['seed']}"
+
+
+def with_interval(part: Mapping[str, Any] | None) -> str:
+    """`0.812 [0.790, 0.834]`, or a dash."""
+    if part is None or part["value"] is None:
+        return "-"
+    return f"{part['value']:.3f} [{part['low']:.3f}, {part['high']:.3f}]"
+
+
+def print_result(console: Console, result: Mapping[str, Any]) -> None:
+    """The table of all rows, and what it says about the student of record."""
+    table = Table(title=escape(title(result["job"])), title_justify="left")
+    for column in ("row", "model", result["metric"] + " [95 %]", "PGR [95 %]", "learned from"):
+        table.add_column(column)
+    for row in result["rows"]:
+        style = "bold" if row["name"] == result["student_of_record"] else None
+        cells = (row["name"], row["model"], with_interval(row), _pgr(row["pgr"]), _learned_from(row))
+        table.add_row(*(escape(cell) for cell in cells), style=style)
+    console.print(table)
+    for line in reading(result):
+        console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def reading(result: Mapping[str, Any]) -> list[str]:
+    """The result in sentences: PGR, gain over untuned, agreement with the supervisor, notices."""
+    pgr = result["pgr"]
+    lines = [
+        f"PGR {with_interval(pgr)}" + (f" ({pgr['reason']})" if pgr["reason"] else "")
+        if pgr["defined"]
+        else f"PGR is undefined: {pgr['reason']}",
+        f"student - untuned: {with_interval(result['gain_over_untuned'])}",
+    ]
+    agreement = result["agreement"]
+    if agreement["with_supervisor"] is not None:
+        right, wrong = agreement["when_supervisor_right"], agreement["when_supervisor_wrong"]
+        lines.append(
+            f"the student agrees with its supervisor on {with_interval(agreement['with_supervisor'])}: "
+            f"{with_interval(right)} where it is right, {with_interval(wrong)} where it is wrong"
+        )
+    n = result["student"]["n"]
+    lines.append(f"intervals: paired bootstrap over {n} test examples by group, for these trained models")
+    return [*lines, *(f"note: {notice}" for notice in result["notices"])]
+
+
+def _pgr(pgr: Mapping[str, Any] | None) -> str:
+    if pgr is None:
+        return ""
+    return with_interval(pgr) if pgr["defined"] else "undefined"
+
+
+def _learned_from(row: Mapping[str, Any]) -> str:
+    seen = row["information"]
+    parts = [(seen["gold_seen_by_student"], "gold"), (seen["pseudo_labels"], "pseudo-labels")]
+    text = ", ".join(f"{count} {word}" for count, word in parts if count)
+    if seen["gold_upstream"]:
+        text += f" ({seen['gold_upstream']} gold upstream)"
+    return text or "nothing"
+
+
+# ---------------------------------------------------------------- the plan on paper
+
+
+def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: Mapping[str, Cost]) -> None:
+    """Stages in order with what is in the store and what the rest would cost; runs nothing."""
+    table = Table(title=escape(title(plan.name)), title_justify="left")
+    for column in ("kind", "stage", "digest"):
+        table.add_column(column)
+    for column in ("FLOPs", "seconds", "disk"):
+        table.add_column(column, justify="right")
+    table.add_column("store")
+    for stage in plan.stages:
+        there, price = stored[stage.digest], costs[stage.digest]
+        figures = ("", "", "") if there else (f"{price.flops:.1e}", f"{price.seconds:.1f}", in_bytes(price.bytes))
+        cells = (stage.kind, stage.label, stage.digest[:SHORT], *figures, "there" if there else "to compute")
+        table.add_row(*(escape(cell) for cell in cells))
+    console.print(table)
+    missing = [costs[stage.digest] for stage in plan.stages if not stored[stage.digest]]
+    price = total(missing)
+    console.print(
+        f"{len(plan.stages)} stages, {len(plan.stages) - len(missing)} in the store, {len(missing)} to compute: about "
+        f"{price.flops:.1e} FLOPs, {price.seconds:.0f} s on this machine, {in_bytes(price.bytes)} of disk",
+        highlight=False,
+    )
+    for notice in plan.notices:
+        console.print(f"note: {escape(notice)}")
+
+
+def in_bytes(count: float) -> str:
+    """`1.2 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+class StageLines:
+    """Progress of a job's stages: one line a finished stage, a live line for the running one."""
+
+    def __init__(self, console: Console, stages: Sequence[Stage]) -> None:
+        self._console = console
+        self._total = len(stages)
+        self._done = 0
+        self._status = console.status("")
+
+    def __enter__(self) -> "StageLines":
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def start(self, stage: Stage) -> None:
+        """A stage begins."""
+        self._done += 1
+        self._status.update(self._words(stage))
+
+    def step(self, stage: Stage, done: int, of: int) -> None:
+        """A stage has taken `done` of its steps."""
+        self._status.update(f"{self._words(stage)} · {done}/{of}")
+
+    def finish(self, stage: Stage, seconds: float, *, cached: bool) -> None:
+        """A stage is in the store."""
+        how = "from the store" if cached else f"{seconds:.1f} s"
+        self._console.print(f"{self._words(stage)} · {how}", highlight=False)
+
+    def _words(self, stage: Stage) -> str:
+        return escape(f"[{self._done}/{self._total}] {stage.kind:8} {stage.label}")
