@@ -1,6 +1,7 @@
 """Train and score one weak-to-strong job, or plan it: `python train.py --help`, `python train.py run=plan`.
 
-This file knows Hydra and what a mistake looks like in the terminal; `w2s_lightning/job.py` knows what a job is.
+With -m many jobs: `python train.py -m sweeps=size_pairs`. This file knows Hydra and what a mistake looks like in the
+terminal; `w2s_lightning/job.py` knows what a job is.
 """
 
 import os
@@ -12,13 +13,14 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.mistakes import hydra_refusal
 
 CONF = Path(__file__).resolve().parent / "conf"
-FAILURES: list[str] = []
+FAILED: list[Any] = []
 
 
 def compute(*arguments: Any) -> Sequence[Any]:
@@ -29,19 +31,15 @@ def compute(*arguments: Any) -> Sequence[Any]:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def train(cfg: DictConfig) -> None:
-    """One job, from the composed configuration to its result."""
-    from rich.console import Console
+def train(cfg: DictConfig) -> Any:
+    """One job, from the composed configuration to a plain record of what became of it."""
+    from w2s_lightning.sweep import attempt, one
 
-    from w2s_lightning import config, job
-
-    hydra_config = HydraConfig.get()
-    try:
-        settings, runtime = config.build(cfg, hydra_config.runtime.choices)
-        text = OmegaConf.to_yaml(cfg, resolve=True)
-        job.run(job.Request(settings, runtime, text, tuple(hydra_config.overrides.task)), compute, Console())
-    except UserError as error:
-        FAILURES.append(str(error))
+    record = attempt.attempt(lambda: one.run(cfg, HydraConfig.get(), compute))
+    attempt.show(record)
+    if record["status"] == "failed" and HydraConfig.get().mode == RunMode.RUN:
+        FAILED.append(record)
+    return record
 
 
 def main() -> int:
@@ -49,13 +47,13 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of a printed stack trace
     try:
         train()
-    except HydraException as error:
-        FAILURES.append(hydra_refusal(error, CONF))
+        return int(bool(FAILED))
+    except (HydraException, UserError) as error:
+        text = hydra_refusal(error, CONF) if isinstance(error, HydraException) else str(error)
     except KeyboardInterrupt:
-        FAILURES.append("stopped; finished stages and checkpoints are kept: the same command goes on from here")
-    for failure in FAILURES:
-        print(f"error: {failure}", file=sys.stderr)
-    return int(bool(FAILURES))
+        text = "stopped; finished stages and checkpoints are kept: the same command goes on from here"
+    print(f"error: {text}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

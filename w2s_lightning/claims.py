@@ -112,14 +112,26 @@ def key_of(overrides: Sequence[str]) -> frozenset[str]:
 
 
 class Results:
-    """All results under an outputs folder, by overrides and seed, with their stored predictions."""
+    """Results by overrides and seed, with their stored predictions."""
 
-    def __init__(self, outputs: Path, store: Path) -> None:
+    def __init__(self, found: Mapping[tuple[frozenset[str], int], Mapping[str, Any]], store: Path) -> None:
+        self._found = found
         self._store = store
-        self._found: dict[tuple[frozenset[str], int], Mapping[str, Any]] = {}
+
+    @classmethod
+    def under(cls, outputs: Path, store: Path) -> "Results":
+        """All results below an outputs folder, also under the words in which sweeps asked for them."""
+        found: dict[tuple[frozenset[str], int], Mapping[str, Any]] = {}
+        by_digest: dict[str, Mapping[str, Any]] = {}
         for file in sorted(outputs.glob("**/result.json"), key=lambda f: f.stat().st_mtime):
             result = json.loads(file.read_text())
-            self._found[key_of(result["overrides"]), result["job"]["seed"]] = result
+            by_digest[result["digest"]] = result
+            found[key_of(result["overrides"]), result["job"]["seed"]] = result
+        for file in sorted(outputs.glob("sweeps/*/sweep.json")):
+            for job in json.loads(file.read_text())["jobs"]:
+                for overrides in (job["overrides"], *job["also"]) if job["digest"] in by_digest else ():
+                    found.setdefault((key_of(overrides), job["seed"]), by_digest[job["digest"]])
+        return cls(found, store)
 
     def columns(self, overrides: Sequence[str], seeds: Sequence[int]) -> tuple[list[Columns], Any] | None:
         """Per seed, each row's 0/1 scores on the shared test examples; None while a seed is missing."""
@@ -131,8 +143,12 @@ class Results:
         ids = first.column("example_id").to_pylist()
         for table in (t for rows in tables for t in rows.values()):
             if table.column("example_id").to_pylist() != ids:
-                raise UserError(f"results for {sorted(overrides)} were scored on different test examples: run them again")
-        scores = [{n: np.array(t.column("correct").to_pylist(), dtype=float) for n, t in rows.items()} for rows in tables]
+                raise UserError(
+                    f"results for {sorted(overrides)} were scored on different test examples: run them again"
+                )
+        scores = [
+            {n: np.array(t.column("correct").to_pylist(), dtype=float) for n, t in rows.items()} for rows in tables
+        ]
         return scores, first.column("group_id").to_pylist()
 
     def _table(self, digest: str) -> Any:
@@ -212,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         claims = read_claims(given.claims)
-        results = Results(given.outputs, given.store)
+        results = Results.under(given.outputs, given.store)
         verdicts = [decide(claim, results) for claim in claims]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

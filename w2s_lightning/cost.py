@@ -1,85 +1,217 @@
-"""What a stage costs, on paper: FLOPs, seconds on this machine, bytes on disk. Estimates, and said to be.
+"""What a stage costs, on paper: FLOPs, seconds, bytes on disk. Estimates, and said to be.
 
-Training takes 6 FLOPs a parameter and token, a forward pass 2 (arXiv 2001.08361), plus attention's
-12 x layers x width x length a token in training.
+A token's forward pass takes 2 FLOPs a weight that it is multiplied with, and 4 x layers x width x length for
+attention (arXiv 2001.08361, which counts the causal half). A backward pass takes twice that, or once when only adapters
+are trained. A test holds the sums within 10 % of torch's FlopCounterMode on the ladder.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from functools import lru_cache
+from math import ceil, prod
 from pathlib import Path
+from typing import Any
 
+from w2s_lightning.errors import UserError
+from w2s_lightning.schema import HubModel, LadderModel, LocalModel, Model
+from w2s_lightning.stages import (
+    Evaluate,
+    Fit,
+    FolderWeights,
+    HubWeights,
+    Label,
+    Pretrain,
+    ReadOut,
+    Select,
+    Stage,
+    Weights,
+)
 
-from w2s_lightning.stages import Evaluate, Fit, FolderWeights, Label, Pretrain, Select, Stage, Weights
-
-SMALL_MODEL_RATE = 1.5e10  # FLOP/s a core reaches on models of the ladder's size (measured in benchmarks/)
-STEP_SECONDS = 0.004  # what a training step costs besides its FLOPs
-STAGE_SECONDS = 0.3  # loading, writing and hashing
 PARAM_BYTES = 4
+TRAINING = {"full": 3, "lora": 2, "probe": 0}  # forward passes that a step costs
+ROW_BYTES = 60.0  # of a stored prediction
+
+Stated = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast something computes; `step` and `stage` seconds come on top of what the FLOPs take."""
+
+    name: str
+    flops: float
+    step: float
+    stage: float
+
+    def seconds(self, flops: float, steps: int) -> float:
+        """How long a stage takes."""
+        return flops / self.flops + steps * self.step + self.stage
+
+
+HERE = Rate("this machine, one core", 8e10, 0.006, 0.3)
+"""Measured with the ladder's models on one core (docs/LOG.md); large models on a CPU come near to it too."""
+
+UTILISATION = 0.35  # of an accelerator's peak that fine-tuning reaches
+PEAK = {
+    "b200": 2250e12,
+    "h200": 989e12,
+    "h100": 989e12,
+    "a100": 312e12,
+    "l40s": 362e12,
+    "rtx4090": 165e12,
+    "a10": 125e12,
+    "t4": 65e12,
+}
+"""Dense 16-bit FLOP/s by their makers' data sheets."""
+
+
+def rate_of(accelerator: str | None) -> Rate:
+    """This machine, or accelerators by name and number: `h100`, `h100x64`. Raises UserError for an unknown name."""
+    if accelerator is None:
+        return HERE
+    lowered = accelerator.lower()
+    name, _, count = (lowered, "", "1") if lowered in PEAK else lowered.rpartition("x")
+    if name not in PEAK or not count.isdigit() or int(count) < 1:
+        raise UserError(f"run.accelerator={accelerator}: expected one of {', '.join(PEAK)}, or several: h100x64")
+    return Rate(f"{count} x {name}", PEAK[name] * UTILISATION * int(count), 0.01, 20.0)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """FLOPs, seconds and bytes of one stage; seconds are at this machine's rate for small models."""
+    """FLOPs, seconds and bytes of one stage."""
 
     flops: float
     seconds: float
     bytes: float
 
 
-def parameters(weights: Weights, stated: Mapping[str, int]) -> int:
-    """Parameters of a model: counted for the ladder, from file sizes for folders, as stated in YAML for the hub."""
-    match weights:
-        case Pretrain(layers=layers, width=width):
-            vocabulary = len(weights.world.vocabulary())
-            return int(vocabulary * width + layers * (16 * width * width + 2 * width) + width)
-        case FolderWeights(folder=folder):
-            return sum(file.stat().st_size for file in Path(folder.path).glob("*.safetensors")) // PARAM_BYTES
-        case _:
-            return stated.get(weights.path, 0)
+def total(costs: Sequence[Cost]) -> Cost:
+    """The sum of several stages' costs."""
+    return Cost(sum(c.flops for c in costs), sum(c.seconds for c in costs), sum(c.bytes for c in costs))
 
 
-def cost(stage: Stage, stated: Mapping[str, int]) -> Cost:
+def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
     """The estimate of one stage; `stated` gives the parameters of hub models by path."""
     match stage:
-        case Pretrain():
-            tokens = stage.settings.steps * stage.settings.rows_per_step * stage.settings.window
-            size = parameters(stage, stated)
-            return _priced(6 * size * tokens, stage.settings.steps, PARAM_BYTES * size)
+        case Pretrain(settings=settings):
+            shape = shape_of(stage, stated)
+            rows = settings.steps * settings.rows_per_step
+            flops = 3 * shape.forward(rows, settings.window, every_token=True)
+            return _priced(flops, settings.steps, PARAM_BYTES * shape.total, rate)
         case Fit():
-            return _fit_cost(stage, stated)
+            return _fit_cost(stage, stated, rate)
         case Label():
-            return _label_cost(stage, stated)
+            return _label_cost(stage, stated, rate)
         case Select() | Evaluate():
-            return Cost(0.0, STAGE_SECONDS / 3, 1e5)
+            return Cost(0.0, rate.stage / 3, ROW_BYTES * _rows(stage))
     raise AssertionError(stage.kind)
 
 
-def _fit_cost(stage: Fit, stated: Mapping[str, int]) -> Cost:
-    rows = stage.task.sizes()[stage.targets.split]
-    size = parameters(stage.weights, stated)
+def _fit_cost(stage: Fit, stated: Stated, rate: Rate) -> Cost:
+    rows, length = stage.task.sizes()[stage.targets.split], stage.task.typical_tokens
     steps = ceil(rows * stage.optimisation.epochs / stage.optimisation.rows_per_step)
-    if stage.tuning == "probe":
-        return _priced(0.0, steps, PARAM_BYTES * size)
-    tokens = steps * stage.optimisation.rows_per_step * stage.task.typical_tokens
-    validation = stage.evaluations * stage.task.sizes()["validation"] * stage.task.typical_tokens
-    factor = 4 if stage.tuning == "lora" else 6
-    return _priced(factor * size * tokens + 2 * size * validation, steps, PARAM_BYTES * size)
+    shape = shape_of(stage.weights, stated)
+    words = stage.readout.kind == "words"
+    forward = shape.forward(steps * stage.optimisation.rows_per_step, length, words=words)
+    validation = shape.forward(stage.evaluations * stage.task.sizes()["validation"], length, words=words)
+    flops = 0.0 if stage.tuning == "probe" else TRAINING[stage.tuning] * forward + validation
+    return _priced(flops, steps, PARAM_BYTES * shape.total, rate)
 
 
-def _label_cost(stage: Label, stated: Mapping[str, int]) -> Cost:
+def _label_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
     rows = stage.task.sizes()[stage.split]
-    weights = stage.source.weights
     if stage.features is not None:
-        return Cost(0.0, STAGE_SECONDS, 100.0 * rows)
-    flops = 2 * parameters(weights, stated) * rows * stage.task.typical_tokens
-    return _priced(flops, 0, 100.0 * rows)
+        return _priced(0.0, 0, ROW_BYTES * rows, rate)
+    readout: ReadOut = stage.source.readout
+    shape = shape_of(stage.source.weights, stated)
+    flops = shape.forward(rows, stage.task.typical_tokens, words=readout.kind == "words")
+    return _priced(flops, 0, ROW_BYTES * rows, rate)
 
 
-def _priced(flops: float, steps: int, size: float) -> Cost:
-    return Cost(float(flops), flops / SMALL_MODEL_RATE + steps * STEP_SECONDS + STAGE_SECONDS, float(size))
+def _rows(stage: Select | Evaluate) -> int:
+    if isinstance(stage, Evaluate):
+        return int(stage.task.sizes()["test"])
+    source: Any = stage
+    while isinstance(source, Select):
+        source = source.sources[0]
+    return int(source.task.sizes()[source.split]) if isinstance(source, Label) else 0
 
 
-def total(costs: list[Cost]) -> Cost:
-    """The sum of several stages' costs."""
-    return Cost(sum(c.flops for c in costs), sum(c.seconds for c in costs), sum(c.bytes for c in costs))
+def _priced(flops: float, steps: int, size: float, rate: Rate) -> Cost:
+    return Cost(float(flops), rate.seconds(flops, steps), float(size))
+
+
+# ---------------------------------------------------------------- sizes of models
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a forward pass multiplies with: `weights` for every token, layers x width for attention, `words` (vocabulary
+    x width) where words are predicted; `total` is what is stored."""
+
+    total: int
+    weights: int
+    attention: int
+    words: int
+
+    def forward(self, rows: int, length: int, *, every_token: bool = False, words: bool = False) -> float:
+        """FLOPs of one pass over `rows` texts of `length` tokens, predicting words at every token or at the last."""
+        body = rows * length * (2.0 * self.weights + 4.0 * self.attention * length)
+        predicted = length if every_token else 1 if words else 0
+        return body + 2.0 * rows * predicted * self.words
+
+
+def shape_of(weights: Weights, stated: Stated) -> Shape:
+    """The shape of a model: exact for the ladder, from file headers for folders, as stated in YAML for the hub."""
+    match weights:
+        case Pretrain(layers=layers, width=width):
+            return _ladder(len(weights.world.vocabulary()), layers, width)
+        case FolderWeights(folder=folder):
+            return _of_parameters(folder_parameters(folder.path))
+        case HubWeights():
+            return _of_parameters(stated.get(weights.path, 0))
+
+
+def _ladder(vocabulary: int, layers: int, width: int) -> Shape:
+    body = layers * 16 * width * width
+    norms = layers * 2 * width + width
+    return Shape(body + norms + vocabulary * width, body, layers * width, vocabulary * width)
+
+
+def _of_parameters(count: int) -> Shape:
+    return Shape(count, count, 0, 0)
+
+
+def model_parameters(model: Model, task: Any) -> int | None:
+    """Parameters of a configured model, None where they cannot be known before it is read."""
+    match model:
+        case LadderModel():
+            return (
+                None if task.world is None else _ladder(len(task.world.vocabulary()), model.layers, model.width).total
+            )
+        case HubModel(params=params):
+            return params
+        case LocalModel(path=path):
+            return folder_parameters(Path(path).expanduser()) or None
+
+
+def stated_parameters(models: Sequence[Model]) -> dict[str, int]:
+    """What YAML says of hub models, by path."""
+    return {model.path: model.params for model in models if isinstance(model, HubModel)}
+
+
+@lru_cache(maxsize=256)
+def folder_parameters(folder: Path) -> int:
+    """Numbers in a folder's safetensors files, read from their headers; 0 where there are none that can be read."""
+    return sum(_header_parameters(file) for file in sorted(folder.glob("*.safetensors")))
+
+
+def _header_parameters(file: Path) -> int:
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(min(length, 1 << 26)))
+        return sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0

@@ -8,22 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2s_lightning.data import tables
+from w2s_lightning.data.answers import write_answers, write_features, write_judged
 from w2s_lightning.data.batches import Rows, evaluation_steps, plan
-from w2s_lightning.data.choices import feature_rows, token_rows
+from w2s_lightning.data.choices import feature_rows, splits_of, token_rows
 from w2s_lightning.data.module import FitRows, StepData
 from w2s_lightning.data.rows import RowSource, TokenRows, WindowRows
 from w2s_lightning.data.targets import aligned, read_source, read_targets, with_targets
-from w2s_lightning.inference.scoring import score, softmax
-from w2s_lightning.metrics import choice as metrics
+from w2s_lightning.inference.scoring import score
 from w2s_lightning.models.device import machine
 from w2s_lightning.models.ladder import untrained
 from w2s_lightning.models.lora import adapt
@@ -36,13 +35,14 @@ from w2s_lightning.modules.curve import Report
 from w2s_lightning.modules.language_model import LanguageModelling
 from w2s_lightning.modules.loop import Fitted
 from w2s_lightning.modules.loop import fit as train
+from w2s_lightning.modules.outputs import write_fitted, write_validation
 from w2s_lightning.modules.validation import Validation
 from w2s_lightning.objectives import next_token
 from w2s_lightning.schema import Optimisation, Trainer
 from w2s_lightning.selection import apply_rule
 from w2s_lightning.stages import BareModel, Evaluate, Fit, Gold, Label, Pretrain, Select, Stage, Targets
 from w2s_lightning.store import Artifact, Store
-from w2s_lightning.tasks.examples import Choice, ChoiceTask
+from w2s_lightning.tasks.examples import Choice
 
 CLIP_NORM = 1.0  # of pretraining; a fit's own is in its settings
 
@@ -113,7 +113,7 @@ def _pretrain(stage: Pretrain, folder: Path, bench: Bench) -> None:
         fitted = _train(stage, module, data, order, None, bench)
     story = f"A Llama-architecture model pretrained from scratch on the embedded world `{stage.world.name}`."
     _save(stage, network.model, tokenizer, folder, story)
-    _write_fitted(folder, fitted, {"num_steps": settings.steps, "num_params": network.model.num_parameters()})
+    write_fitted(folder, fitted, {"num_steps": settings.steps, "num_params": network.model.num_parameters()})
 
 
 def _pretrain_plan(stage: Pretrain) -> FitPlan:
@@ -141,25 +141,21 @@ def _fit(stage: Fit, folder: Path, bench: Bench) -> None:
     merge()
     _save(stage, opened.network.model, opened.tokenizer, folder, _story(stage))
     counts = {"num_rows": len(data.targets), "num_steps": len(order), "truncated_share": _truncated(data.rows)}
-    _write_fitted(folder, fitted, counts)
+    write_fitted(folder, fitted, counts)
     if validation is not None:
-        _write_validation(folder, validation)
+        write_validation(folder, validation)
 
 
 def _label(stage: Label, folder: Path, bench: Bench) -> None:
-    examples = _task(stage).splits(stage.split_seed or 0).of(stage.split)
+    examples = splits_of(stage.task, stage.split_seed or 0).of(stage.split)
     opened = _opened_for(stage, bench)
     rows = _rows(stage.features, examples, opened, bench)
     network = opened.network if stage.features is None else opened.probe
     network.to(bench.device).eval()
     read = network if stage.mode == "probs" else opened.classifier.features
     values = score(read, rows, tokens_per_batch=bench.trainer.tokens_per_batch, device=bench.device)
-    if stage.mode == "features":
-        tables.write(folder / tables.FEATURES, {"example_id": rows.ids, "features": tables.vectors(values)})
-    else:
-        groups = [example.group for example in examples]
-        answers = {"logits": tables.vectors(values), "probs": tables.vectors(softmax(values))}
-        tables.write(folder / tables.PREDICTIONS, {"example_id": rows.ids, "group_id": groups, **answers})
+    keep = write_answers if stage.mode == "probs" else write_features
+    keep(folder, examples, values)
     tokens = rows.num_tokens(np.arange(len(examples)))
     counts = {"num_rows": len(examples), "num_tokens": tokens, "truncated_share": _truncated(rows)}
     tables.write_json(folder / tables.METRICS, counts)
@@ -176,36 +172,19 @@ def _select(stage: Select, folder: Path, bench: Bench) -> None:
 
 
 def _evaluate(stage: Evaluate, folder: Path, bench: Bench) -> None:
-    task = _task(stage)
-    examples = task.splits(0).test
-    table = read_targets(stage.answers, examples, task, bench.store)
-    ids = [example.id for example in with_targets(examples, table, stage.label)]
+    examples = splits_of(stage.task, 0).test
+    table = read_targets(stage.answers, examples, stage.task, bench.store)
+    answered = with_targets(examples, table, stage.label)
     probs, _ = aligned([example.id for example in examples], table, "soft", stage.label)
-    gold = np.array([example.label for example in examples])
-    predicted = probs.argmax(axis=1)
-    columns = {
-        "example_id": ids,
-        "group_id": [example.group for example in examples],
-        "gold": gold,
-        "prediction": predicted,
-        "correct": predicted == gold,
-        "probs": tables.vectors(probs),
-        "difficulty": [example.difficulty for example in examples],
-    }
-    tables.write(folder / tables.PREDICTIONS, columns)
-    tables.write_json(folder / tables.METRICS, _scores(probs, gold))
+    write_judged(folder, answered, probs)
 
 
 # ---------------------------------------------------------------- parts
 
 
-def _task(stage: Fit | Label | Evaluate) -> ChoiceTask:
-    return cast(ChoiceTask, stage.task)
-
-
 def _opened_for(stage: Fit | Label, bench: Bench) -> Opened:
     """The network that a fit starts from, or that a label reads."""
-    shape = shape_of(_task(stage))
+    shape = shape_of(stage.task)
     if isinstance(stage, Fit):
         bare = BareModel(stage.weights, stage.readout, stage.numerics)
         seed = 0 if stage.tuning == "probe" else stage.seed  # a probe's features were drawn with the bare model's 0
@@ -222,9 +201,8 @@ def _rows(features: Label | None, examples: Sequence[Choice], opened: Opened, be
 
 
 def _fit_rows(stage: Fit, targets: Targets, features: Label | None, opened: Opened, bench: Bench) -> FitRows:
-    task = _task(stage)
-    examples = task.splits(stage.split_seed).of(targets.split)
-    table = read_targets(targets, examples, task, bench.store)
+    examples = splits_of(stage.task, stage.split_seed).of(targets.split)
+    table = read_targets(targets, examples, stage.task, bench.store)
     rows = _rows(features, with_targets(examples, table, stage.label), opened, bench)
     probs, weights = aligned(rows.ids, table, stage.labels, stage.label)
     return FitRows(rows, probs.astype(np.float32), weights.astype(np.float32))
@@ -283,30 +261,3 @@ def _story(stage: Fit) -> str:
 
 def _truncated(rows: RowSource) -> float:
     return rows.num_truncated / len(rows.ids) if isinstance(rows, TokenRows) else 0.0
-
-
-def _write_fitted(folder: Path, fitted: Fitted, counts: dict[str, Any]) -> None:
-    tables.write_lines(folder / tables.HISTORY, fitted.history)
-    record = {**counts, "num_tokens": fitted.num_tokens, "final_loss": fitted.final_loss}
-    tables.write_json(folder / tables.METRICS, record)
-
-
-def _write_validation(folder: Path, validation: Validation) -> None:
-    steps, ids = [int(row["step"]) for row in validation.rows], validation.ids
-    columns = {
-        "step": np.repeat(steps, len(ids)),
-        "example_id": list(ids) * len(steps),
-        "probs": tables.vectors(torch.cat(validation.probs).numpy()),
-    }
-    tables.write(folder / tables.VALIDATION, columns)
-
-
-def _scores(probs: NDArray[np.float64], gold: NDArray[np.int64]) -> dict[str, Any]:
-    return {
-        "num_rows": len(gold),
-        "accuracy": metrics.accuracy(probs, gold),
-        "auroc": metrics.auroc(probs[:, 1], gold) if probs.shape[1] == 2 else None,
-        "log_loss": float(metrics.log_loss(probs, gold).mean()),
-        "brier": float(metrics.brier(probs, gold).mean()),
-        "ece": metrics.calibration(probs, gold).ece,
-    }

@@ -26,7 +26,6 @@ from w2s_lightning.store import Artifact, Store
 from w2s_lightning.terminal import StageLines, print_plan, print_result
 from w2s_lightning.tracking import log_job
 
-
 Compute = Callable[[Sequence[Stage], Store, Trainer, StageLines], Sequence[Artifact]]
 
 
@@ -82,9 +81,8 @@ def folder_of(plan: Plan, runtime: Runtime) -> Path:
 
 def show_plan(console: Console, plan: Plan, job: Job, runtime: Runtime) -> None:
     """`run=plan`: stages, what is stored, what the rest costs."""
-    root = Path(runtime.paths.store)
-    store = Store.at(root) if root.exists() else None
-    stored = {stage.digest: store is not None and store.has(stage) for stage in plan.stages}
+    store = Store.at(Path(runtime.paths.store), create=False)
+    stored = {stage.digest: store.has(stage) for stage in plan.stages}
     stated = {m.path: m.params for m in (job.weak, job.strong, *job.middle) if isinstance(m, HubModel)}
     costs: dict[str, Cost] = {stage.digest: cost(stage, stated) for stage in plan.stages}
     print_plan(console, plan, stored, costs)
@@ -143,7 +141,9 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}): choose another place with paths.outputs=DIR") from None
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror}): choose another place with paths.outputs=DIR"
+        ) from None
 
 
 def _logged_before(folder: Path, result: Mapping[str, Any], runtime: Runtime) -> dict[str, Any] | None:

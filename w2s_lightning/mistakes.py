@@ -1,4 +1,4 @@
-"""Turns Hydra's, OmegaConf's and pydantic's complaints into one or two lines: what was wrong, where, the nearest key."""
+"""Turns Hydra's, OmegaConf's and pydantic's complaints into one or two lines: what, where, and the nearest key."""
 
 import difflib
 import re
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from w2s_lightning.errors import UserError
 
+_EXTRAS = {"slurm": "slurm", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray", "ray_cluster": "ray"}
 _MOUNTS = {"weak": "model@weak", "strong": "model@strong", "gold": "objective@gold.choice"}
 
 
@@ -88,7 +89,10 @@ def hydra_refusal(error: Exception, conf: Path) -> str:
         return _no_such_key(found[1], conf)
     if found := re.search(r"(?:Could not find|Could not load) '([^']+)/([^'/]+)'", text):
         group, choice = found[1], found[2]
-        return f"there is no {group} `{choice}` (conf/{group}/){nearest(choice, _choices(conf / group))}"
+        if group == "hydra/launcher" and choice in _EXTRAS:
+            return f"the launcher {choice} needs an extra: pip install 'w2s-lightning[{_EXTRAS[choice]}]'"
+        folder = conf.parent / group if group == "sweeps" else conf / group
+        return f"there is no {group} `{choice}` ({folder.relative_to(conf.parent)}/){nearest(choice, _choices(folder))}"
     return text.splitlines()[0]
 
 

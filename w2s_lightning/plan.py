@@ -7,7 +7,7 @@ of the machine can enter an identity. Its shape never depends on data.
 import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,8 +22,7 @@ from w2s_lightning.schema import FitSettings, HubModel, LadderModel, LocalModel,
 from w2s_lightning.stages import FolderWeights, HubWeights, Pretrain, Stage
 
 ENCODERS = frozenset(
-    ["albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet"]
-    + ["roberta", "xlm-roberta"]
+    ("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta")
 )
 
 
@@ -134,9 +133,10 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
 
 def _resolved_task(task: Any, resolver: Resolver) -> Any:
     """Tasks from the hub get the commit of their data set."""
-    if not hasattr(task, "resolved"):
+    resolve = getattr(task, "resolved", None)
+    if resolve is None:
         return task
-    return task.resolved(lambda repository, revision: resolver.commit("dataset", repository, revision))
+    return resolve(lambda repository, revision: resolver.commit("dataset", repository, revision))
 
 
 def _for_role(fit: FitSettings, role: Role) -> FitSettings:

@@ -64,9 +64,9 @@ def _in_cache(kind: str, repository: str, revision: str) -> str | None:
 
 
 def _on_hub(kind: str, repository: str, revision: str) -> str | None:
+    from httpx import HTTPError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from httpx import HTTPError
 
     try:
         return HfApi().repo_info(repository, revision=revision, repo_type=kind, timeout=10).sha

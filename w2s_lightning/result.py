@@ -21,6 +21,7 @@ from w2s_lightning.recipes.setting import Row
 from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Stage, Supervisor, Targets
 from w2s_lightning.store import Store
 
+VERSION = 1  # of result.json
 NO_FLOOR = "there is no floor: supervisor.test_file was not given"
 
 
@@ -73,7 +74,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
     by_role = {role: _first(plan.rows, role) for role in ("untuned", "floor", "ceiling")}
     student = plan.student_of_record
     return {
-        "version": 1,
+        "version": VERSION,
         "job": dict(plan.name),
         "digest": plan.digest,
         "metric": plan.metric,

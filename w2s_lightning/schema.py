@@ -235,7 +235,9 @@ class Paths:
 
 @record
 class Run:
-    """`mode=plan` shows what would run; `only` computes one stage by its digest (used by sweeps)."""
+    """`mode=plan` shows what would run, priced for `accelerator` (`h100x64`; None: this machine); `only` computes one
+    stage by its digest (used by sweeps)."""
 
     mode: Literal["job", "plan"]
     only: str | None
+    accelerator: str | None

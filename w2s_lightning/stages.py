@@ -8,7 +8,7 @@ devices, how a score is judged later) is simply not a field. `version` is bumped
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from w2s_lightning.content import DataFile, Folder
 from w2s_lightning.digest import SHORT, canonical, digest
@@ -23,15 +23,7 @@ from w2s_lightning.schema import (
     ReadOutName,
     TuningName,
 )
-
-Split = Literal["supervise", "transfer", "validation", "test"]
-
-
-class TaskData(Protocol):
-    """What a stage knows of a task: a frozen record with a readable name (see `tasks/`)."""
-
-    @property
-    def name(self) -> str: ...
+from w2s_lightning.tasks.examples import ChoiceTask, Split
 
 
 @dataclass(frozen=True)
@@ -174,7 +166,7 @@ class Label(Stage):
     version = 1
 
     source: "Fit | BareModel"
-    task: TaskData
+    task: ChoiceTask
     split: Split
     split_seed: int | None
     mode: Literal["probs", "features"]
@@ -216,14 +208,14 @@ class Fit(Stage):
     """One model trained on targets of one split.
 
     `seed` sets initialisation, order and dropout; `split_seed` which examples are in `targets.split` (they differ only
-    for ensembles of supervisors). `features` (probes only) holds the frozen features of the training split, `validation_features` those of the
-    validation split. `evaluations` validation passes are spread evenly over the fit.
+    for ensembles of supervisors). `features` (probes only) holds the frozen features of the training split,
+    `validation_features` those of the validation split. `evaluations` validation passes are spread over the fit.
     """
 
     kind = "fit"
     version = 1
 
-    task: TaskData
+    task: ChoiceTask
     weights: Weights
     readout: ReadOut
     tuning: TuningName
@@ -248,9 +240,21 @@ class Fit(Stage):
 
     @property
     def label(self) -> str:
-        source = "gold" if isinstance(self.targets, Gold) else "weak"
         objective = self.objective.target.rsplit(".", 1)[-1]
-        return f"{self.name}-{self.task.name}-{source}_{self.targets.split}-{objective}-s{self.seed}"
+        return f"{self.name}-{self.task.name}-{_origin(self.targets)}_{self.targets.split}-{objective}-s{self.seed}"
+
+
+def _origin(targets: Targets) -> str:
+    """Where targets come from, in one word."""
+    match targets:
+        case Gold():
+            return "gold"
+        case Supervisor():
+            return "file"
+        case Label():
+            return targets.source.name
+        case Select():
+            return targets.rule
 
 
 @dataclass(frozen=True)
@@ -261,7 +265,7 @@ class Evaluate(Stage):
     version = 1
 
     answers: Label | Supervisor
-    task: TaskData
+    task: ChoiceTask
     judge: Judge
 
     @property

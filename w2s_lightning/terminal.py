@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,17 +21,23 @@ def title(name: Mapping[str, Any]) -> str:
 
 
 def with_interval(part: Mapping[str, Any] | None) -> str:
-    """`0.812 [0.790, 0.834]`, or a dash."""
+    """`0.812 [.790, .834]`, or a dash."""
     if part is None or part["value"] is None:
         return "-"
-    return f"{part['value']:.3f} [{part['low']:.3f}, {part['high']:.3f}]"
+    return f"{part['value']:.3f} [{_short(part['low'])}, {_short(part['high'])}]"
+
+
+def _short(number: float) -> str:
+    """`.790`: an end of an interval without its leading zero."""
+    return f"{number:.3f}".replace("0.", ".", 1) if abs(number) < 1 else f"{number:.3f}"
 
 
 def print_result(console: Console, result: Mapping[str, Any]) -> None:
     """The table of all rows, and what it says about the student of record."""
-    table = Table(title=escape(title(result["job"])), title_justify="left")
-    for column in ("row", "model", result["metric"] + " [95 %]", "PGR [95 %]", "learned from"):
-        table.add_column(column)
+    table = Table(title=escape(title(result["job"])), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    for column in ("row", "model", result["metric"] + " [95 %]", "PGR [95 %]"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("learned from")
     for row in result["rows"]:
         style = "bold" if row["name"] == result["student_of_record"] else None
         cells = (row["name"], row["model"], with_interval(row), _pgr(row["pgr"]), _learned_from(row))
@@ -69,11 +76,11 @@ def _pgr(pgr: Mapping[str, Any] | None) -> str:
 
 def _learned_from(row: Mapping[str, Any]) -> str:
     seen = row["information"]
-    parts = [(seen["gold_seen_by_student"], "gold"), (seen["pseudo_labels"], "pseudo-labels")]
+    parts = [(seen["gold_seen_by_student"], "gold"), (seen["pseudo_labels"], "pseudo")]
     text = ", ".join(f"{count} {word}" for count, word in parts if count)
     if seen["gold_upstream"]:
-        text += f" ({seen['gold_upstream']} gold upstream)"
-    return text or "nothing"
+        text += f" < {seen['gold_upstream']} gold"
+    return text or "-"
 
 
 # ---------------------------------------------------------------- the plan on paper

@@ -11,7 +11,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
@@ -44,18 +45,34 @@ def log_job(
     offline, disabled or `failed`. Raises nothing, and waits for a silent server `settings.init_timeout`, for a
     failing one two minutes at the most.
     """
+    naming = _naming(result, settings)
+    about = {**config, "job": result["job"]}
+    write = partial(_write, result=result, histories=histories)
+    return mirror(naming, about, write, settings=settings, folder=folder, exit_code=exit_code)
+
+
+def mirror(
+    naming: Mapping[str, Any],
+    config: Mapping[str, Any],
+    write: Callable[[ModuleType, Any], None],
+    *,
+    settings: Tracking,
+    folder: Path,
+    exit_code: int = 0,
+) -> dict[str, str | None]:
+    """Make one wandb run, let `write` fill it, finish it; what `log_job` says of modes and errors holds here."""
     if settings.mode == "disabled" or (settings.mode == "auto" and os.environ.get("WANDB_MODE") == "disabled"):
         return {"id": None, "mode": "disabled", "dir": None}
     try:
         wandb = _import_wandb()
-        run, mode = _start(wandb, _mode(wandb, settings), result, config, settings, folder)
+        run, mode = _start(wandb, _mode(wandb, settings), {**naming, "config": _public(config)}, settings, folder)
         try:
-            _write(wandb, run, result, histories)
+            write(wandb, run)
         finally:
             _finish(run, exit_code)
         return {"id": run.id, "mode": mode, "dir": str(Path(run.dir).parent)}
     except Exception as error:
-        logger.warning("wandb: this job is not tracked: %s: %s", type(error).__name__, _first_line(error))
+        logger.warning("wandb: this run is not tracked: %s: %s", type(error).__name__, _first_line(error))
         return {"id": None, "mode": "failed", "dir": None}
 
 
@@ -89,14 +106,12 @@ def _mode(wandb: ModuleType, settings: Tracking) -> str:
 def _start(
     wandb: ModuleType,
     mode: str,
-    result: Mapping[str, Any],
-    config: Mapping[str, Any],
+    shared: Mapping[str, Any],
     settings: Tracking,
     folder: Path,
 ) -> tuple[Any, str]:
     """The run and the mode it got: offline when the server does not answer in time."""
     folder.mkdir(parents=True, exist_ok=True)
-    shared = {**_naming(result, settings), "config": _public({**config, "job": result["job"]})}
     if mode == "online":
         attempt = secrets.token_hex(4)
         try:

@@ -1,6 +1,7 @@
 """Examples of a choice task as rows for a network: encoded texts, or stored features joined by id."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -9,7 +10,13 @@ from w2s_lightning.data.rows import FeatureRows, TokenRows, encode
 from w2s_lightning.data.tables import FEATURES, matrix, places, read
 from w2s_lightning.stages import Label
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.examples import Choice
+from w2s_lightning.tasks.examples import Choice, ChoiceTask, Splits
+
+
+@lru_cache(maxsize=4)
+def splits_of(task: ChoiceTask, seed: int) -> Splits:
+    """The task's examples, remembered for the next stage of the same job."""
+    return task.splits(seed)
 
 
 def token_rows(examples: Sequence[Choice], tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:

@@ -133,10 +133,11 @@ def encode(
     per_row = len(texts[0])
     assert all(len(row) == per_row for row in texts)
     flat = [text for row in texts for text in row]
-    tokens = tokenizer(flat, verbose=False)["input_ids"]
+    plain = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+    tokens = tokenizer(flat, **plain)["input_ids"]
     over = [i for i, text in enumerate(tokens) if len(text) > max_length]
     if over:
-        short = tokenizer([flat[i] for i in over], truncation=True, max_length=max_length)["input_ids"]
+        short = tokenizer([flat[i] for i in over], truncation=True, max_length=max_length, **plain)["input_ids"]
         tokens = list(tokens)
         for i, text in zip(over, short, strict=True):
             tokens[i] = text

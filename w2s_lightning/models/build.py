@@ -83,6 +83,8 @@ def is_encoder(config: PreTrainedConfig) -> bool:
 def _config(source: Source, dropout: float | None) -> PreTrainedConfig:
     with reading(source):
         config = AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
+    if not is_encoder(config) and config.model_type not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UserError(f"{source} ({config.model_type}) is neither a decoder nor an encoder: take another model")
     if dropout is not None:
         for name, value in config.to_dict().items():
             if ("dropout" in name or name.endswith("pdrop")) and isinstance(value, int | float):

@@ -7,6 +7,11 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.models.networks import Classifier, Network
 from w2s_lightning.schema import Lora
 
+_HARMLESS = (
+    "fan_in_fan_out is set to False",  # GPT-2 stores its linear layers transposed; PEFT adjusts and says so
+    "`is_gradient_checkpointing` is deprecated",  # PEFT 0.21 reads it, transformers 5 renamed it
+)
+
 
 def adapt(network: Network, lora: Lora) -> Callable[[], None]:
     """Freeze the network, inject adapters in place (the head stays trainable) and return what merges them."""
@@ -21,8 +26,9 @@ def adapt(network: Network, lora: Lora) -> Callable[[], None]:
         lora_dropout=lora.dropout,
         target_modules=_targets(lora.targets),
     )
-    with warnings.catch_warnings():  # GPT-2 stores its linear layers transposed; PEFT adjusts and says so
-        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")
+    with warnings.catch_warnings():
+        for message in _HARMLESS:
+            warnings.filterwarnings("ignore", message=message)
         try:
             adapted = get_peft_model(network.model, config)
         except ValueError as error:

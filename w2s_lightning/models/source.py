@@ -51,10 +51,14 @@ def reading(source: Source) -> Iterator[None]:
     """Turn what transformers raises for a bad or unreachable model into one UserError."""
     try:
         yield
+    except UserError:
+        raise
+    except ImportError as error:
+        raise UserError(f"{source}: {str(error).strip().splitlines()[0]} (or use fit.attention=sdpa)") from error
     except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, UserError):
-            raise
-        reason = str(error).strip().split("\n")[0]
+        if "attn_implementation" in str(error):
+            raise UserError(f"{source} lacks this attention implementation: use fit.attention=eager") from error
+        reason = str(error).strip().splitlines()[0]
         if source.revision is None:
             raise UserError(f"cannot read the model folder {source}: {reason}") from error
         raise UserError(

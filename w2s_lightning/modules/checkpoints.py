@@ -8,6 +8,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,27 +34,29 @@ class Checkpoints(pl.Callback):
         self._every_steps = every_steps
         self._num_steps = num_steps
         self._saved_at = time.monotonic()
-        self._interrupted = False
-        self._previous: Any = None
+        self.interrupted = False
 
-    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._note)
-
-    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+    @contextmanager
+    def catching_ctrl_c(self) -> Iterator[None]:
+        """While inside, the first Ctrl-C waits for the end of the step; the handler is put back afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Step, batch_idx: int
     ) -> None:
         step = batch.number + 1
-        stopping = self._interrupted or trainer.received_sigterm
-        if step < self._num_steps and (stopping or self._due(step)):
+        stopping = self.interrupted or trainer.received_sigterm
+        if stopping or (step < self._num_steps and self._due(step)):
             save(trainer, self._folder, step)
             self._saved_at = time.monotonic()
-        if self._interrupted:
+        if self.interrupted:
             raise KeyboardInterrupt
 
     def _due(self, step: int) -> bool:
@@ -60,7 +64,7 @@ class Checkpoints(pl.Callback):
         return by_steps or time.monotonic() - self._saved_at >= self._every_seconds > 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._interrupted = True
+        self.interrupted = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments import SLURMEnvironment  # type: ignore[attr-defined]
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from w2s_lightning.data.module import StepData
+from w2s_lightning.errors import UserError
 from w2s_lightning.modules.base import Base
 from w2s_lightning.modules.checkpoints import Checkpoints, newest
 from w2s_lightning.modules.curve import Curve, Report, all_finite, diverged
@@ -57,12 +60,14 @@ def fit(
         num_steps=num_steps,
     )
     callbacks = [curve, *([validation] if validation else []), saver]
-    with _quiet():
+    with _quiet(), saver.catching_ctrl_c():
         lightning = _lightning(trainer, num_steps, callbacks)
         try:
             lightning.fit(module, datamodule=data, ckpt_path=newest(checkpoints), weights_only=True)
-        except SystemExit as stop:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from stop
+        except SystemExit as stop:
+            if saver.interrupted:  # Lightning turns Ctrl-C into an exit
+                raise KeyboardInterrupt from stop
+            raise
     if not all_finite([p for p in module.parameters() if p.requires_grad]):
         raise diverged(label, f"a weight is no number after step {num_steps}")
     rows = curve.rows + (validation.rows if validation else [])
@@ -71,20 +76,28 @@ def fit(
 
 
 def _lightning(trainer: Trainer, num_steps: int, callbacks: list[pl.Callback]) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator=trainer.accelerator,
-        devices=trainer.devices,
-        num_nodes=trainer.num_nodes,
-        strategy=trainer.strategy,
-        max_steps=num_steps,
-        max_epochs=-1,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+    slurm: list[Any] = (
+        [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+    )  # the store resumes, not Slurm
+    try:
+        return pl.Trainer(
+            accelerator=trainer.accelerator,
+            devices=trainer.devices,
+            num_nodes=trainer.num_nodes,
+            strategy=trainer.strategy,
+            max_steps=num_steps,
+            max_epochs=-1,
+            callbacks=callbacks,
+            plugins=slurm,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        what = f"trainer.accelerator={trainer.accelerator} devices={trainer.devices} strategy={trainer.strategy}"
+        raise UserError(f"{what} does not fit this machine: {error}") from error
 
 
 @contextmanager

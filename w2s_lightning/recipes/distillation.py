@@ -1,4 +1,4 @@
-"""Distillation: a strong teacher, trained on gold `supervise`, teaches the weak model on `transfer` (arXiv 1503.02531)."""
+"""Distillation: a strong teacher trained on gold `supervise` teaches the weak model on `transfer` (1503.02531)."""
 
 from w2s_lightning.recipes.setting import Recipe, Setting
 from w2s_lightning.schema import record

@@ -18,12 +18,11 @@ from w2s_lightning.stages import (
     Label,
     ReadOut,
     Select,
-    Split,
     Supervisor,
     Targets,
-    TaskData,
     Weights,
 )
+from w2s_lightning.tasks.examples import ChoiceTask, Split
 
 Role = Literal["floor", "student", "ceiling"]
 RowRole = Literal["untuned", "floor", "student", "ceiling", "teacher", "middle", "control", "reference"]
@@ -63,7 +62,7 @@ class Recipe:
 class Setting:
     """One job's resolved configuration, and the constructors of its stages."""
 
-    task: TaskData
+    task: ChoiceTask
     judge: Judge
     weak: ModelSpec
     strong: ModelSpec

@@ -8,7 +8,8 @@ from typing import Literal
 
 from w2s_lightning.recipes.setting import ModelSpec, Recipe, Row, Setting
 from w2s_lightning.schema import Count, Share, record
-from w2s_lightning.stages import Fit, Split, Targets
+from w2s_lightning.stages import Fit, Targets
+from w2s_lightning.tasks.examples import Split
 
 
 @record

@@ -22,8 +22,3 @@ def permutation(count: int, *key: Any) -> NDArray[np.int64]:
     """A random order of range(count), a pure function of `key`."""
     order: NDArray[np.int64] = np.argsort(uniforms(count, *key), kind="stable").astype(np.int64)
     return order
-
-
-def hash_order(*key: str | int) -> str:
-    """A sort key that shuffles deterministically whatever the order of the input."""
-    return digest(list(key))

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
-from w2s_lightning.digest import SHORT, digest
+from w2s_lightning.digest import SHORT
+from w2s_lightning.tasks.fingerprint import fingerprint
 
 Split = Literal["supervise", "transfer", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("supervise", "transfer", "validation", "test")
@@ -28,12 +29,12 @@ class Choice:
 
 def example_id(texts: Sequence[str]) -> str:
     """16 hex digits of the sha256 of an example's texts: the key that targets and predictions are joined by."""
-    return digest({"texts": list(texts)})[:SHORT]
+    return fingerprint("texts", *texts)[:SHORT]
 
 
 def group_id(name: str) -> str:
     """16 hex digits of the sha256 of a group's name (a question or prompt may be long)."""
-    return digest({"group": name})[:SHORT]
+    return fingerprint("group", name)[:SHORT]
 
 
 def choice(texts: Sequence[str], *, label: int, group: str, difficulty: float | None = None) -> Choice:
@@ -95,3 +96,4 @@ class ChoiceTask(Protocol):
     def typical_tokens(self) -> int: ...
     def splits(self, seed: int) -> Splits: ...
     def sizes(self) -> Mapping[Split, int]: ...
+    def __hash__(self) -> int: ...

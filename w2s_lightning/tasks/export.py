@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml  # type: ignore[import-untyped, unused-ignore]
 from pydantic import TypeAdapter, ValidationError
 
 from w2s_lightning.errors import UserError
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, required=True, help="the job's seed")
     parser.add_argument("--out", type=Path, required=True, help="the CSV file to write")
     parser.add_argument("overrides", nargs="*", help="name=value")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     try:
         task = task_from_yaml(given.task, given.overrides)
         count = write_for_labelling(task, given.split, given.seed, given.out)

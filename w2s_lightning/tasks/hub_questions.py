@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import Count, record
-from w2s_lightning.tasks.draws import hash_order
 from w2s_lightning.tasks.examples import Choice, Layout, Split, Splits, choice, group_id
 from w2s_lightning.tasks.files import Row
+from w2s_lightning.tasks.fingerprint import fingerprint
 from w2s_lightning.tasks.hub_choice import planned_sizes
 from w2s_lightning.tasks.hub_source import HubSource, Reading
 from w2s_lightning.tasks.labels import label_text
@@ -124,6 +124,8 @@ def _pools(task: HubQuestions) -> tuple[Pool, Pool]:
         rows, what = task.source.rows(split, columns, most), f"{task.name} ({split})"
         questions = [(_question(task, row, template, group), row.place) for row in rows]
         whole = [(question, place) for question, place in questions if len(question.options) == task.num_options]
+        if questions and not whole:
+            raise UserError(f"{what}: none of the {len(questions)} questions has {task.num_options} options")
         entries = [Entry(_choice(task, question), place) for question, place in whole]
         made = dropping_conflicts(entries, what)
         odd = len(questions) - len(whole)
@@ -138,7 +140,7 @@ def _question(task: HubQuestions, row: Row, template: Template, group: Template)
     options, right = _options(task.answers, row)
     values = {column: row.text_or_blank(column) for column in template.columns if column != "option"}
     texts = [template.fill({**values, "option": option}) for option in options]
-    order = sorted(range(len(options)), key=lambda n: (hash_order("option", *sorted(texts), texts[n]), n))
+    order = sorted(range(len(options)), key=lambda n: (fingerprint("option", *sorted(texts), texts[n]), n))
     name = group.fill({column: row.text_or_blank(column) for column in group.columns})
     shuffled = tuple(texts[n] for n in order), tuple(options[n] for n in order)
     return _Question(*shuffled, order.index(right), group_id(name))
@@ -180,7 +182,7 @@ def _list_at(row: Row, path: str) -> list[Any]:
 def _choice(task: HubQuestions, question: _Question) -> Choice:
     if task.format == "options":
         return choice(question.texts, label=question.right, group=question.group)
-    draw = int(hash_order("statement", *sorted(question.texts)), 16)
+    draw = int(fingerprint("statement", *sorted(question.texts)), 16)
     right, wrong = question.options[question.right], _wrong(question)
     barred = task.never_right is not None and task.never_right in right
     if wrong and (draw % 2 == 0 or barred):

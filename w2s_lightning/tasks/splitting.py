@@ -13,8 +13,8 @@ from annotated_types import Interval
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import Count, record
-from w2s_lightning.tasks.draws import hash_order
 from w2s_lightning.tasks.examples import SPLITS, Choice, Split, Splits
+from w2s_lightning.tasks.fingerprint import fingerprint
 
 TRAINING: tuple[Split, ...] = ("supervise", "transfer", "validation")
 _Part = Annotated[float, Interval(gt=0, lt=1)]
@@ -125,7 +125,7 @@ def _without_test(train: Sequence[Choice], test: Sequence[Choice]) -> tuple[list
 
 def _ordered(choices: Iterable[Choice], *key: str | int) -> list[Choice]:
     """Shuffled by group, the members of a group side by side."""
-    order = {group: hash_order(*key, group) for group in {item.group for item in choices}}
+    order = {group: fingerprint(*key, group) for group in {item.group for item in choices}}
     return sorted(choices, key=lambda item: (order[item.group], item.id))
 
 

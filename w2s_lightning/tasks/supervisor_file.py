@@ -17,7 +17,7 @@ from w2s_lightning.tasks.files import Row, Table, read_table
 from w2s_lightning.tasks.labels import label_text
 from w2s_lightning.tasks.suggest import did_you_mean
 
-_SUM_TOLERANCE = 1e-2  # of probabilities that people round to two digits
+_SUM_TOLERANCE = 0.02  # of probabilities that people round to two digits
 
 
 def read_answers(file: DataFile, ids: Sequence[str], class_names: Sequence[str]) -> NDArray[np.float64]:

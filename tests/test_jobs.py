@@ -1,0 +1,223 @@
+"""Whole jobs: four paradigms from configuration to result, on one store."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.composing import ROOT
+from tests.composing import plan as planned
+from tests.small_jobs import SMALL_WORLD, rows, run_job
+from w2s_lightning.errors import UserError
+from w2s_lightning.store import Store
+
+EXPECTED_ROWS = {
+    "supervised": {"untuned", "untuned_words", "floor", "student", "ceiling"},
+    "distillation": {"untuned", "untuned_words", "floor", "teacher", "student", "weak_on_gold_transfer", "ceiling"},
+    "self_improvement": {"untuned", "untuned_words", "floor", "round_0", "round_1", "student", "ceiling"},
+    "weak_to_strong": {"untuned", "untuned_words", "floor", "student", "ceiling"},
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("jobs")
+
+
+@pytest.fixture(scope="module")
+def results(place: Path) -> dict[str, dict[str, Any]]:
+    extra = {"self_improvement": ["paradigm.threshold=0.5"]}
+    return {name: run_job(place, f"paradigm={name}", *extra.get(name, [])) for name in EXPECTED_ROWS}
+
+
+@pytest.mark.parametrize("paradigm", EXPECTED_ROWS)
+def test_every_paradigm_ends_with_its_rows(paradigm: str, results: dict[str, dict[str, Any]]) -> None:
+    result = results[paradigm]
+    assert set(rows(result)) == EXPECTED_ROWS[paradigm]
+    assert result["job"]["paradigm"] == paradigm
+    for row in result["rows"]:
+        assert row["low"] <= row["value"] <= row["high"]
+        assert row["n"] == 160
+
+
+def test_all_paradigms_share_floor_ceiling_and_untuned(results: dict[str, dict[str, Any]]) -> None:
+    for name in ("untuned", "floor", "ceiling"):
+        assert len({rows(result)[name]["evaluate"] for result in results.values()}) == 1
+        assert len({rows(result)[name]["value"] for result in results.values()}) == 1
+
+
+def test_each_row_says_what_it_saw(results: dict[str, dict[str, Any]]) -> None:
+    seen = {name: rows(result)["student"]["information"] for name, result in results.items()}
+    assert seen["supervised"]["gold_seen_by_student"] == 96
+    assert seen["supervised"]["gold_upstream"] == 0
+    assert seen["weak_to_strong"]["gold_seen_by_student"] == 0
+    assert seen["weak_to_strong"]["pseudo_labels"] == 128
+    assert seen["weak_to_strong"]["gold_upstream"] == 96
+    assert seen["distillation"]["gold_upstream"] == 96
+    assert 0 < seen["self_improvement"]["pseudo_labels"] <= 128
+    assert rows(results["weak_to_strong"])["ceiling"]["information"]["gold_seen_by_student"] == 128
+    assert rows(results["weak_to_strong"])["untuned"]["information"]["train_tokens"] == 0
+
+
+def test_the_result_file_holds_what_was_returned(place: Path, results: dict[str, dict[str, Any]]) -> None:
+    files = [json.loads(f.read_text()) for f in (place / "outputs").glob("*/result.json")]
+    assert {f["job"]["paradigm"] for f in files} == set(EXPECTED_ROWS)
+    for file in files:
+        result = results[file["job"]["paradigm"]]
+        assert file["pgr"] == result["pgr"]
+        assert file["student"] == {key: rows(result)["student"][key] for key in ("value", "low", "high", "n")}
+        assert {s["digest"] for s in file["stages"]} == {s["digest"] for s in result["stages"]}
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(place: Path, results: dict[str, dict[str, Any]]) -> None:
+    again = run_job(place, "paradigm=weak_to_strong")
+    assert all(stage["cached"] for stage in again["stages"])
+    first = results["weak_to_strong"]
+    assert again["rows"] == first["rows"]
+    assert again["pgr"] == first["pgr"]
+    assert again["agreement"] == first["agreement"]
+
+
+def test_a_second_run_from_the_command_line_loads_no_torch(place: Path, results: dict[str, Any]) -> None:
+    arguments = [*SMALL_WORLD, f"paths.store={place}/store", f"paths.outputs={place}/outputs", "tracking=disabled"]
+    code = (
+        f"import sys, runpy; sys.argv = ['train.py', *{arguments!r}]\n"
+        f"try: runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        "assert not {'torch', 'transformers', 'pytorch_lightning', 'wandb'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "weak_to_strong" in done.stdout
+    assert "PGR" in done.stdout
+
+
+def test_metrics_from_the_store_equal_metrics_recomputed_from_its_weights(place: Path, results: dict[str, Any]) -> None:
+    """The student's answers on `test`, from its saved folder through transformers alone."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    store = Store.at(place / "store")
+    made = planned(*SMALL_WORLD, "paradigm=weak_to_strong")
+    answers = next(row for row in made.rows if row.name == "student").evaluate.answers
+    folder = store.open(answers.source) / "model"  # type: ignore[union-attr]
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    stored = {
+        r["example_id"]: r["probs"] for r in pq.read_table(store.open(answers) / "predictions.parquet").to_pylist()
+    }  # type: ignore[arg-type]
+    examples = answers.task.splits(0).test  # type: ignore[union-attr]
+    with torch.no_grad():
+        for example in examples[:20]:
+            logits = model(**tokenizer(example.texts[0], return_tensors="pt")).logits[0]
+            assert np.allclose(torch.softmax(logits.double(), -1).numpy(), stored[example.id], atol=1e-5)
+    accuracy = np.mean([int(np.argmax(stored[e.id])) == e.label for e in examples])
+    assert accuracy == pytest.approx(rows(results["weak_to_strong"])["student"]["value"])
+
+
+def test_a_flipped_byte_in_stored_weights_is_noticed_and_mended(place: Path, results: dict[str, Any]) -> None:
+    made = planned(*SMALL_WORLD, "paradigm=weak_to_strong")
+    store = Store.at(place / "store")
+    floor = next(row for row in made.rows if row.name == "floor").evaluate.answers.source  # type: ignore[union-attr]
+    weights = store.path(floor) / "model" / "model.safetensors"  # type: ignore[arg-type]
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 1
+    weights.write_bytes(bytes(content))
+    again = run_job(place, "paradigm=weak_to_strong")
+    assert again["rows"] == results["weak_to_strong"]["rows"]
+    assert list((place / "store" / ".quarantine").iterdir())
+    Store.at(place / "store").open(floor)  # type: ignore[arg-type]
+
+
+def test_gold_targets_on_transfer_are_the_ceiling(place: Path, tmp_path: Path) -> None:
+    """A supervisor that answers `transfer` with its gold labels makes the ceiling's student."""
+    task = planned(*SMALL_WORLD).rows[0].evaluate.task
+    splits = task.splits(0)
+    lines = [
+        {"id": e.id, "label": task.class_names[e.label]} for e in (*splits.transfer, *splits.validation, *splits.test)
+    ]
+    file = tmp_path / "gold.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = run_job(place, f"supervisor.file={file}", f"supervisor.test_file={file}")
+    found = rows(result)
+    assert found["student"]["value"] == found["ceiling"]["value"]
+    assert found["floor"]["value"] == 1.0
+    assert result["job"]["weak"] == "file"
+
+
+def test_without_a_floor_pgr_is_undefined(place: Path, tmp_path: Path) -> None:
+    splits = planned(*SMALL_WORLD).rows[0].evaluate.task.splits(0)
+    file = tmp_path / "people.csv"
+    file.write_text("id,label\n" + "".join(f"{e.id},right\n" for e in (*splits.transfer, *splits.validation)))
+    result = run_job(place, f"supervisor.file={file}")
+    assert result["floor"] is None
+    assert not result["pgr"]["defined"]
+    assert "supervisor.test_file" in result["pgr"]["reason"]
+
+
+def test_weak_equals_strong_is_marked_by_construction_or_undefined(place: Path) -> None:
+    result = run_job(place, "paradigm=supervised", "model@strong=micro", world=DIAGONAL)
+    reason = result["pgr"]["reason"]
+    assert result["student"] == result["floor"]
+    assert "by construction" in reason or not result["pgr"]["defined"]
+
+
+DIAGONAL = (
+    *(override for override in SMALL_WORLD if not override.startswith("strong.")),
+    "strong.pretrain.steps=20",
+    "strong.pretrain.rows_per_step=8",
+)
+
+
+def test_an_objective_with_a_self_target_prints_its_permuted_control(place: Path) -> None:
+    result = run_job(place, "objective=logconf")
+    assert "permuted_control" in rows(result)
+    assert "permuted_control" in result["printed"]
+    control = planned(*SMALL_WORLD, "objective=logconf")
+    targets = next(r for r in control.rows if r.name == "permuted_control").evaluate.answers.source.targets  # type: ignore[union-attr]
+    store = Store.at(place / "store")
+    permuted = pq.read_table(store.open(targets) / "targets.parquet").to_pylist()  # type: ignore[arg-type]
+    plain = pq.read_table(store.open(targets.sources[0]) / "predictions.parquet").to_pylist()  # type: ignore[arg-type, union-attr]
+    before, after = {r["example_id"]: r["probs"] for r in plain}, {r["example_id"]: r["probs"] for r in permuted}
+    assert before.keys() == after.keys()
+    assert sorted(before.values()) == sorted(after.values())
+    assert sum(before[k] != after[k] for k in before) > len(before) / 2
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["paradigm.supervisors=2"],
+        ["paradigm.selection=filter", "paradigm.threshold=0.5"],
+        ["paradigm.selection=weight"],
+        ["model@middle.m1=nano", "middle.m1.pretrain.steps=20", "middle.m1.pretrain.rows_per_step=8"],
+        ["fit=probe", "fit.epochs=2"],
+        ["fit=lora"],
+        ["fit.readout=words"],
+        ["objective=product"],
+        ["objective=entropy"],
+        ["objective=reverse_kl"],
+        ["objective=kd"],
+        ["task.judge.metric=auroc"],
+        ["fit.dropout=0.1", "fit.labels=hard"],
+        ["fit.precision=bf16"],
+    ],
+    ids=lambda o: o[0],
+)
+def test_every_option_runs_to_a_result(overrides: list[str], place: Path) -> None:
+    result = run_job(place, *overrides)
+    assert 0.0 <= result["student"]["value"] <= 1.0
+
+
+def test_a_threshold_that_nothing_passes_stops_with_counts(place: Path) -> None:
+    with pytest.raises(UserError, match=r"threshold"):
+        run_job(place, "paradigm.selection=filter", "paradigm.threshold=1.0")
+
+
+def test_a_nan_loss_stops_the_fit_and_names_step_and_stage(place: Path) -> None:
+    with pytest.raises(UserError, match=r"step"):
+        run_job(place, "+fit.student={lr_scale: 1e41, clip_norm: 1e30}")

@@ -1,0 +1,90 @@
+"""What a person sees while a sweep runs: a line for each finished unit, and at the end what failed and how to go on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+
+from w2s_lightning.sweep.attempt import Record
+from w2s_lightning.sweep.board import Board
+from w2s_lightning.sweep.grid import SHOWN_FROM, Refused
+from w2s_lightning.sweep.units import Unit
+from w2s_lightning.terminal import in_bytes
+
+MOST = 8  # failures that are listed in full
+
+
+class Lines:
+    """Progress of a sweep's launches."""
+
+    def __init__(self, console: Console, num_units: int) -> None:
+        self._console = console
+        self._total = num_units
+        self._ended = 0
+        self._running: dict[str, str] = {}
+        self._status = console.status("")
+
+    def __enter__(self) -> "Lines":
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def started(self, unit: Unit) -> None:
+        """A unit has been launched."""
+        self._running[unit.key] = unit.name
+        self._show()
+
+    def ended(self, unit: Unit, record: Record) -> None:
+        """A unit has ended."""
+        self._ended += 1
+        self._running.pop(unit.key, None)
+        memory = f" · {in_bytes(record['peak_memory_bytes'])}" if record["peak_memory_bytes"] else ""
+        how = f"{record['seconds']:.1f} s{memory}" if record["status"] == "done" else f"FAILED: {record['message']}"
+        self._console.print(
+            escape(f"[{self._ended}/{self._total}] {unit.name} · {how}"), highlight=False, soft_wrap=True
+        )
+        self._show()
+
+    def _show(self) -> None:
+        names = list(self._running.values())
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        self._status.update(escape(f"running: {', '.join(names[:3])}{more}"))
+
+
+@contextmanager
+def planning(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A progress callback for planning, silent for small grids."""
+    with console.status("") as status:
+
+        def show(number: int, total: int) -> None:
+            if total >= SHOWN_FROM and number % 10 == 0:
+                status.update(f"planning {number}/{total} jobs")
+
+        yield show
+
+
+def last_words(board: Board | None, refused: Sequence[Refused], command: str) -> str | None:
+    """What failed, where its log is, and the command that finishes the rest; None when all went well."""
+    failures = [] if board is None else board.failed()
+    if not failures and not refused:
+        return None
+    lines = [_tally(board, refused)]
+    for failure in failures[:MOST]:
+        assert board is not None
+        waiting = board.jobs_lost(failure)
+        needed = f" ({waiting} jobs need it)" if waiting and not failure.unit.scores else ""
+        log = f"\n  log: {failure.log}" if failure.log else ""
+        lines.append(f"  {failure.unit.name}: {failure.message}{needed}{log}")
+    if len(failures) > MOST:
+        lines.append(f"  and {len(failures) - MOST} more: see sweep.json")
+    lines += [f"  not planned: {' '.join(cell.overrides)}: {cell.reason}" for cell in refused[:MOST]]
+    return "\n".join([*lines, f"once that is mended, this finishes the rest: {command}"])
+
+
+def _tally(board: Board | None, refused: Sequence[Refused]) -> str:
+    lost = 0 if board is None else board.jobs_lost()
+    total = lost + len(refused)
+    return f"{total} {'job' if total == 1 else 'jobs'} failed; all others are done"

@@ -1,0 +1,105 @@
+"""The sweep's groups as tables for people: weak x strong, or pairs against paradigms and whatever else varied."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+WIDE = 4  # columns of figures that fit into a terminal
+_SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")
+
+Group = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Cells of one task by row and column label; a cell that is not there was not asked for."""
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Group]
+
+
+def pair_of(group: Group) -> str:
+    """`micro -> small`."""
+    return f"{group['weak']} -> {group['strong']}"
+
+
+def arm_of(group: Group, *, with_paradigm: bool) -> str:
+    """What varied besides the pair: the paradigm and other axes."""
+    parts = [f"{key}={value}" for key, value in group["axes"].items() if key not in _SHOWN]
+    return " ".join([*([group["paradigm"]] if with_paradigm or not parts else []), *parts])
+
+
+def matrices(groups: Sequence[Group]) -> list[Matrix]:
+    """One matrix a task."""
+    tasks = dict.fromkeys(group["task"] for group in groups)
+    return [_matrix(task, [group for group in groups if group["task"] == task]) for task in tasks]
+
+
+def _matrix(task: str, groups: Sequence[Group]) -> Matrix:
+    several = len({group["paradigm"] for group in groups}) > 1
+    arms = list(dict.fromkeys(arm_of(group, with_paradigm=several) for group in groups))
+    pairs = list(dict.fromkeys(pair_of(group) for group in groups))
+    if len(arms) == 1 and len({group["strong"] for group in groups}) <= WIDE:
+        cells = {(group["weak"], group["strong"]): group for group in groups}
+        rows, columns = _unique(groups, "weak"), _unique(groups, "strong")
+        return Matrix(f"{task} · {arms[0]} · weak (rows) x strong (columns)", rows, columns, cells)
+    by_arm = {(pair_of(g), arm_of(g, with_paradigm=several)): g for g in groups}
+    if len(arms) <= WIDE:
+        return Matrix(task, tuple(pairs), tuple(arms), by_arm)
+    if len(pairs) <= WIDE:
+        return Matrix(task, tuple(arms), tuple(pairs), {(arm, pair): g for (pair, arm), g in by_arm.items()})
+    long = {(f"{pair} · {arm}", "PGR"): g for (pair, arm), g in by_arm.items()}
+    return Matrix(task, tuple(label for label, _ in long), ("PGR",), long)
+
+
+def _unique(groups: Sequence[Group], key: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(group[key] for group in groups))
+
+
+def cell_text(group: Group | None) -> str:
+    """PGR with its interval, or why there is none, with how many seeds are missing."""
+    if group is None:
+        return ""
+    pgr = group["pgr"]
+    if group["n"] == 0:
+        return "failed" if any(lost["state"] == "failed" for lost in group["missing"]) else "waiting"
+    figure = f"{pgr['value']:.2f} [{pgr['low']:.2f}, {pgr['high']:.2f}]" if pgr["defined"] else "undefined"
+    seeds = "" if group["n"] == group["expected"] else f" ({group['n']} of {group['expected']} seeds)"
+    return figure + seeds + (" CHEAT" if group["cheats"] else "")
+
+
+def print_matrices(console: Console, groups: Sequence[Group]) -> None:
+    """Every matrix, then the reasons of cells that have no plain PGR."""
+    for matrix in matrices(groups):
+        table = Table(title=escape(f"PGR [95 %] · {matrix.title}"), title_justify="left", box=SIMPLE_HEAD)
+        for column in ("", *matrix.columns):
+            table.add_column(escape(column), overflow="fold")
+        for row in matrix.rows:
+            cells = [cell_text(matrix.cells.get((row, column))) for column in matrix.columns]
+            table.add_row(escape(row), *(escape(cell) for cell in cells))
+        console.print(table)
+    for line in reading(groups):
+        console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def reading(groups: Sequence[Group]) -> list[str]:
+    """What the intervals speak about, why cells are undefined, and which of them are cheats."""
+    seeds = sorted({group["n"] for group in groups if group["n"]})
+    about = "seeds and test examples, crossed" if seeds and seeds[-1] > 1 else "test examples, for these trained models"
+    lines = [f"intervals: over {about}" + (f"; {seeds[-1]} seeds" if seeds and seeds[-1] > 1 else "")]
+    several = len({group["paradigm"] for group in groups}) > 1
+    for group in groups:
+        where = f"{pair_of(group)} · {arm_of(group, with_paradigm=several)}"
+        reason = group["pgr"]["reason"]
+        if group["n"] and reason:
+            lines.append(f"{where}: {reason}" if group["pgr"]["defined"] else f"{where}: PGR is undefined: {reason}")
+        if group["cheats"]:
+            lines.append(f"{where}: CHEAT, it used hidden gold ({', '.join(group['cheats'])})")
+    return lines

@@ -1,0 +1,181 @@
+"""A planned grid on its way to results: launch what is missing, keep the ledger, tell how it ended."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf, open_dict
+from rich.console import Console
+
+from w2s_lightning.cost import cost, stated_parameters
+from w2s_lightning.digest import SHORT
+from w2s_lightning.errors import UserError
+from w2s_lightning.job import Request
+from w2s_lightning.store import Store
+from w2s_lightning.sweep import ledger
+from w2s_lightning.sweep.asked import Asked, Hydras
+from w2s_lightning.sweep.attempt import Record
+from w2s_lightning.sweep.board import Board
+from w2s_lightning.sweep.claimed import print_claims, verdicts_of
+from w2s_lightning.sweep.finished import Finished, json_of
+from w2s_lightning.sweep.grid import Grid
+from w2s_lightning.sweep.lines import Lines, last_words
+from w2s_lightning.sweep.machine import machine_for
+from w2s_lightning.sweep.matrix import print_matrices
+from w2s_lightning.sweep.pool import Pool, only
+from w2s_lightning.sweep.summary import log_sweep
+from w2s_lightning.sweep.units import Unit, Units, make_units
+from w2s_lightning.sweep.watcher import Watcher
+from w2s_lightning.sweep.waves import run_waves
+from w2s_lightning.terminal import in_bytes
+
+POOL = "hydra_plugins.w2s.PoolLauncher"
+
+
+class Running:
+    """One sweep being run."""
+
+    def __init__(self, hydras: Hydras, asked: Asked, grid: Grid, console: Console) -> None:
+        runtime = grid.jobs[0].runtime
+        self._hydras, self._asked, self._grid, self._console = hydras, asked, grid, console
+        self._runtime = runtime
+        self._group = f"{asked.name}-{grid.digest[:SHORT]}"
+        self.folder = Path(runtime.paths.outputs) / "sweeps" / self._group
+        self._store = Store.at(Path(runtime.paths.store))
+        self._finished = Finished()
+        self._times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "launched": {}}
+        head = {"sweep": asked.name, "digest": grid.digest, "command": asked.command}
+        self._ledger = ledger.Ledger(grid, self._store, head, self._finished)
+        self._last: dict[str, Any] | None = None
+
+    def run(self) -> None:
+        """Bring the sweep to its end; raise UserError with the last words when something failed."""
+        _make(self.folder)
+        units = make_units([job for job in self._grid.jobs if self._finished.result(job) is None], self._store.has)
+        self._check_disk(units)
+        board = Board(units, self._arrived, lambda: watcher.changed())
+        watcher = Watcher(lambda: self._write(board))
+        self._announce(units)
+        started = time.monotonic()
+        with watcher:
+            try:
+                if units.all:
+                    self._launch(board)
+            finally:
+                self._times["seconds"] = round(time.monotonic() - started, 3)
+        self._end(board)
+
+    def _announce(self, units: Units) -> None:
+        done = len(self._grid.jobs) - sum(unit.scores for unit in units.all)
+        stages = sum(not unit.scores for unit in units.all)
+        fits = sum(stage.kind == "fit" for unit in units.all for stage in unit.stages)
+        self._console.print(
+            f"{len(self._grid.jobs)} jobs, {done} of them done; to launch: {stages} stages ({fits} fits), "
+            f"{len(units.all) - stages} scorings",
+            highlight=False,
+        )
+
+    def _arrived(self, unit: Unit) -> bool:
+        return self._finished.result(unit.job) is not None if unit.scores else self._store.has(unit.stages[-1])
+
+    # ------------------------------------------------------------ launching
+
+    def _launch(self, board: Board) -> None:
+        settings = OmegaConf.to_container(self._hydras.config.hydra.launcher)
+        assert isinstance(settings, dict)
+        with Lines(self._console, len(board.units.all)) as lines:
+
+            def ended(unit: Unit, record: Record) -> None:
+                told = {"seconds": record["seconds"], "peak_memory_bytes": record["peak_memory_bytes"]}
+                self._times["launched"][unit.name] = told
+                lines.ended(unit, record)
+
+            if settings["_target_"] == POOL:
+                self._pool(settings).run(board, lines.started, ended)
+            else:
+                run_waves(board, self._launcher(), self._overrides, lines.started, ended)
+
+    def _pool(self, settings: Mapping[Any, Any]) -> Pool:
+        trainer = self._runtime.trainer
+        limit = settings.get("time_limit")
+        return Pool(machine_for(settings, trainer), trainer, self.folder, self._request, limit and float(limit))
+
+    def _request(self, unit: Unit) -> Request:
+        request = unit.job.request(self._asked.composer)
+        tracking = replace(request.runtime.tracking, group=request.runtime.tracking.group or self._group)
+        grouped = replace(request, runtime=replace(request.runtime, tracking=tracking))
+        return grouped if unit.scores else only(grouped, unit.key)
+
+    def _launcher(self) -> Any:
+        config = self._hydras.config
+        with open_dict(config):
+            config.hydra.sweep.dir = str(self.folder)
+        return Plugins.instance().instantiate_launcher(
+            hydra_context=self._hydras.context, task_function=self._hydras.task, config=config
+        )
+
+    def _overrides(self, unit: Unit) -> list[str]:
+        only = [] if unit.scores else [f"run.only={unit.key}"]
+        group = [] if self._runtime.tracking.group else [f"tracking.group='{self._group}'"]
+        place = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweep.subdir='{unit.folder}'"]
+        return [*unit.job.overrides, *only, *group, *place]
+
+    def _check_disk(self, units: Units) -> None:
+        wanted = 0.0
+        for unit in units.all:
+            models = (unit.job.job.weak, unit.job.job.strong, *unit.job.job.middle)
+            wanted += sum(cost(stage, stated_parameters(models)).bytes for stage in unit.stages)
+        free = shutil.disk_usage(self._store.root).free
+        if wanted > free:
+            raise UserError(
+                f"this sweep writes about {in_bytes(wanted)}, and {self._store.root} has {in_bytes(free)} left: "
+                f"make room (python -m w2s_lightning.store gc) or name another store with paths.store=FOLDER"
+            )
+
+    # ------------------------------------------------------------ telling
+
+    def _write(self, board: Board) -> None:
+        before = self._last or json_of(self.folder / "sweep.json") or {}
+        content = self._ledger.content(board, self._times)
+        for key in ("verdicts", "wandb"):
+            if key in before:
+                content[key] = before[key]
+        self._last = content
+        ledger.write(self.folder, content)
+
+    def _end(self, board: Board) -> None:
+        before = json_of(self.folder / "sweep.json") or {}
+        content = dict(self._last or before)
+        verdicts = verdicts_of(self._asked, self._grid, self._finished, self._store.root)
+        if verdicts:
+            content["verdicts"] = [{**asdict(v), "claim": v.claim.id} for v in verdicts]
+        content["wandb"] = self._mirrored(content)
+        ledger.write(self.folder, content)
+        print_matrices(self._console, content["groups"])
+        print_claims(self._console, verdicts)
+        self._console.print(f"sweep: {self.folder / 'sweep.json'}", soft_wrap=True, highlight=False)
+        words = last_words(board, self._grid.refused, self._asked.command)
+        if words is not None:
+            raise UserError(words)
+
+    def _mirrored(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """The summary run in wandb: a new one only when the rows have changed since the last."""
+        rows = ledger.rows_digest(content)
+        known = content.get("wandb")
+        if known is not None and known["rows"] == rows:
+            return dict(known)
+        return {**log_sweep(content, self._group, self._runtime.tracking, self.folder), "rows": rows}
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror}): choose another place with paths.outputs=DIR"
+        ) from None

@@ -1,0 +1,94 @@
+"""What Hydra calls for `-m`: plan and check the whole grid, show it or run it.
+
+Whatever happens, finished stages and results stay, and the same command goes on from them.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.markup import escape
+
+from w2s_lightning.config import Runtime
+from w2s_lightning.cost import HERE, rate_of
+from w2s_lightning.errors import UserError
+from w2s_lightning.refs import Refs
+from w2s_lightning.store import Store
+from w2s_lightning.sweep.asked import Asked, Hydras, understand
+from w2s_lightning.sweep.finished import Finished
+from w2s_lightning.sweep.grid import Grid, plan_grid
+from w2s_lightning.sweep.lines import planning
+from w2s_lightning.sweep.machine import num_cores
+from w2s_lightning.sweep.paper import on_paper, show_plan
+from w2s_lightning.sweep.running import Running
+
+__all__ = ["Hydras", "sweep"]
+
+
+def sweep(hydras: Hydras, settings: Mapping[str, Any], arguments: Sequence[str]) -> None:
+    """Run or plan a sweep; raise UserError for a mistake, and at the end when something failed."""
+    console = Console()
+    with _stopping_cleanly():
+        asked = understand(hydras, {key: _plain(value) for key, value in settings.items()}, arguments)
+        grid = _planned(asked, console)
+        if grid.jobs[0].runtime.run.mode == "plan":
+            _show(grid, console)
+        else:
+            Running(hydras, asked, grid, console).run()
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def _planned(asked: Asked, console: Console) -> Grid:
+    @cache
+    def refs(store: str, on_paper: bool) -> Refs:
+        return Refs(Path(store), on_paper=on_paper)
+
+    def resolver(runtime: Runtime) -> Refs:
+        return refs(runtime.paths.store, runtime.run.mode == "plan")
+
+    with planning(console) as progress:
+        grid = plan_grid(
+            asked.expansion.jobs,
+            asked.composer,
+            resolver,
+            allow_inverted=asked.allow_inverted,
+            progress=progress,
+        )
+    if len({job.runtime.paths for job in grid.jobs}) > 1:
+        raise UserError("all jobs of a sweep share one store and one outputs folder: paths.* cannot be an axis")
+    for notice in (*asked.expansion.notices, *grid.notices()):
+        console.print(escape(f"note: {notice}"), highlight=False, soft_wrap=True)
+    return grid
+
+
+def _show(grid: Grid, console: Console) -> None:
+    runtime = grid.jobs[0].runtime
+    rate = rate_of(runtime.run.accelerator)
+    root = Path(runtime.paths.store)
+    store = Store.at(root) if root.exists() else None
+    finished = Finished()
+    num_done = sum(finished.result(job) is not None for job in grid.jobs)
+    paper = on_paper(grid, store.has if store else lambda _: False, num_done, rate)
+    show_plan(console, paper, rate, num_cores() if rate is HERE else 1)
+
+
+@contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """Let SIGTERM stop a sweep as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
