@@ -70,6 +70,7 @@ FLIPS: dict[tuple[str, ...], Any] = {
     ("paradigm", "control"): "always",
     ("paradigm", "start"): "few_shot",
     ("paradigm", "threshold"): 0.6,
+    ("paradigm", "keep"): 0.6,
     ("paradigm", "student_of_record"): None,
     ("paradigm", "recipe"): None,
     ("paradigm", "module"): "w2s_lightning.modules.other.Other",

@@ -11,6 +11,7 @@ from w2s_lightning.selection import (
     confidence_filter,
     confidence_weight,
     mean,
+    most_confident,
     permute,
     pseudo_label,
     subsample,
@@ -128,12 +129,22 @@ def test_a_rule_for_one_table_refuses_two() -> None:
         apply_rule("permute", {}, 0, [table(0.2), table(0.3)])
 
 
+def test_the_most_confident_share_is_kept_as_hard_labels() -> None:
+    source = TargetTable(("a", "b", "c", "d"), np.array([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5], [0.8, 0.2]]), np.ones(4))
+    kept = most_confident(source, share=0.5)
+    assert kept.ids == ("b", "d")
+    assert kept.probs.tolist() == [[0, 1], [1, 0]]
+    assert len(most_confident(source, share=0.0).ids) == 1
+
+
 def test_no_rule_changes_what_it_is_given() -> None:
-    source, options = many(50), {"threshold": 0.6, "hard": True, "n": 5}
+    source, options = many(50), {"threshold": 0.6, "hard": True, "n": 5, "share": 0.5}
     before = source.probs.copy(), source.weights.copy()
     needed = {"confidence_filter": ["threshold"], "pseudo_label": ["threshold", "hard"], "subsample": ["n"]}
+    needed["most_confident"] = ["share"]
     for rule in RULES:
-        apply_rule(rule, {name: options[name] for name in needed.get(rule, [])}, 0, [source])
+        tables = [source, source] if rule.startswith("oracle_") else [source]
+        apply_rule(rule, {name: options[name] for name in needed.get(rule, [])}, 0, tables)
     assert (source.probs == before[0]).all()
     assert (source.weights == before[1]).all()
 

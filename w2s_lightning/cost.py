@@ -74,7 +74,7 @@ def rate_of(accelerator: str | None) -> Rate:
     name, _, count = (lowered, "", "1") if lowered in PEAK else lowered.rpartition("x")
     if name not in PEAK or not count.isdigit() or int(count) < 1:
         raise UserError(f"run.accelerator={accelerator}: expected one of {', '.join(PEAK)}, or several: h100x64")
-    return Rate(f"{count} x {name}", PEAK[name] * UTILISATION * int(count), 0.01, 20.0)
+    return Rate(f"{count} x {name}", PEAK[name] * UTILISATION * int(count), 0.01 / int(count), 20.0 / int(count))
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from w2s_lightning.data.batches import Rows, evaluation_steps, plan
 from w2s_lightning.data.choices import feature_rows, splits_of, token_rows
 from w2s_lightning.data.module import FitRows, StepData
 from w2s_lightning.data.rows import RowSource, TokenRows, WindowRows
-from w2s_lightning.data.targets import aligned, read_source, read_targets, with_targets
+from w2s_lightning.data.targets import aligned, read_sources, read_targets, with_targets
 from w2s_lightning.inference.scoring import score
-from w2s_lightning.models.device import machine
+from w2s_lightning.models.device import machine, provenance
 from w2s_lightning.models.ladder import untrained
 from w2s_lightning.models.lora import adapt
 from w2s_lightning.models.open import Opened, open_bare, open_fit, shape_of
@@ -71,7 +71,7 @@ def run(stages: Sequence[Stage], store: Store, trainer: Trainer, progress: Progr
     for stage in stages:
         progress.start(stage)
         work = partial(compute, stage, store=store, trainer=trainer, report=partial(progress.step, stage))
-        artifact = store.obtain(stage, work)
+        artifact = store.obtain(stage, work, provenance(trainer))
         progress.finish(stage, artifact.seconds, cached=artifact.cached)
         made.append(artifact)
     return made
@@ -162,7 +162,7 @@ def _label(stage: Label, folder: Path, bench: Bench) -> None:
 
 
 def _select(stage: Select, folder: Path, bench: Bench) -> None:
-    sources = [read_source(source, bench.store) for source in stage.sources]
+    sources = read_sources(stage, bench.store)
     made = apply_rule(stage.rule, stage.options, stage.seed, sources)
     probs = tables.vectors(np.asarray(made.probs, np.float64))
     columns = {"example_id": made.ids, "probs": probs, "weight": np.asarray(made.weights, np.float64)}

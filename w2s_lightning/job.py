@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
 from rich.console import Console
 
 from w2s_lightning.config import Job, Runtime
@@ -126,10 +129,11 @@ def finish(
     result["wandb"] = _logged_before(folder, result, runtime) or log_job(
         result=result,
         histories=histories(plan, store),
-        config={**plan.name, "config": request.config},
+        config=yaml.safe_load(request.config) or {},
         settings=runtime.tracking,
         folder=folder,
     )
+    write_examples(folder / "examples.parquet", plan)
     write_atomically(folder / "config.yaml", request.config)
     write_atomically(folder / "result.json", json.dumps(result, indent=2) + "\n")
     print_result(console, result)
@@ -174,6 +178,25 @@ def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
             lines = (store.path(stage) / "history.jsonl").read_text().splitlines()
             found[names.get(stage.digest, f"{stage.kind}_{stage.label}")] = [json.loads(line) for line in lines]
     return found
+
+
+def write_examples(path: Path, plan: Plan) -> None:
+    """The test examples' texts, for people who look at answers: a job's folder is named by its digest, so once."""
+    if path.is_file():
+        return
+    task = plan.rows[0].evaluate.task
+    examples = task.splits(0).test
+    columns = {
+        "example_id": [example.id for example in examples],
+        "group_id": [example.group for example in examples],
+        "texts": [list(example.texts) for example in examples],
+        "gold": [example.label for example in examples],
+        "gold_name": [task.class_names[example.label] for example in examples],
+        "difficulty": [example.difficulty for example in examples],
+    }
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(pa.table(columns), scratch)
+    scratch.replace(path)
 
 
 def write_atomically(path: Path, text: str) -> None:

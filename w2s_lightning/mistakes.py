@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
@@ -82,6 +83,10 @@ def _keys_at(cls: Any, path: Sequence[str]) -> tuple[str, ...]:
 
 def hydra_refusal(error: Exception, conf: Path) -> str:
     """A short message for what Hydra could not compose; Hydra's own first line where we know nothing better."""
+    if isinstance(error, OverrideParseException):
+        lines = [line for line in error.message.splitlines() if not line.startswith(("Error parsing", "See http"))]
+        reason = lines[0].partition(" expecting ")[0] if lines else "a bracket or a quote is missing"
+        return f"cannot read `{error.override}`: {reason}"
     text = _whole(error)
     if found := re.search(r"Could not override '([^']+)'\.\s*(?:No match|\n?.*defaults list)", text):
         return f"there is no configuration group {found[1]}{nearest(found[1].split('@')[0], _groups(conf))}"

@@ -4,6 +4,7 @@ Looked up in this order: the store's `refs.json`, the local Hugging Face cache, 
 (`run=plan`) goes on with `unresolved`.
 """
 
+import importlib
 import json
 import os
 import re
@@ -21,6 +22,7 @@ class Refs:
     def __init__(self, store: Path, *, on_paper: bool) -> None:
         self._file = store / "refs.json"
         self._on_paper = on_paper
+        self._unknown: set[str] = set()
         self._known: dict[str, str] = json.loads(self._file.read_text()) if self._file.is_file() else {}
 
     def commit(self, kind: str, repository: str, revision: str) -> str:
@@ -28,9 +30,12 @@ class Refs:
         if _COMMIT.fullmatch(revision):
             return revision
         key = f"{kind}/{repository}@{revision}"
+        if key in self._unknown:
+            return self._refuse(kind, repository)
         if key not in self._known:
             found = _in_cache(kind, repository, revision) or _on_hub(kind, repository, revision)
             if found is None:
+                self._unknown.add(key)  # a thousand jobs ask for the same model: wait for a silent hub once
                 return self._refuse(kind, repository)
             self._remember(key, found)
         return self._known[key]
@@ -64,11 +69,11 @@ def _in_cache(kind: str, repository: str, revision: str) -> str | None:
 
 
 def _on_hub(kind: str, repository: str, revision: str) -> str | None:
-    from httpx import HTTPError
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, get_session
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    client = importlib.import_module(type(get_session()).__module__.partition(".")[0])  # httpx, since 2.4 httpx2
     try:
         return HfApi().repo_info(repository, revision=revision, repo_type=kind, timeout=10).sha
-    except (OSError, HTTPError, HfHubHTTPError, OfflineModeIsEnabled):
+    except (OSError, client.HTTPError, HfHubHTTPError, OfflineModeIsEnabled):
         return None

@@ -85,10 +85,16 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "gain_over_untuned": _interval(scores.difference(student, by_role["untuned"] or student)),
         "agreement": _agreement(plan, answers),
         "rows": [_row(plan, store, scores, row) for row in plan.rows],
-        "cheats": [],
+        "cheats": cheats(plan),
         "notices": list(plan.notices),
         "stages": list(done),
     }
+
+
+def cheats(plan: Plan) -> list[str]:
+    """The rules with hidden gold among the job's stages: decided by what was computed, not by what was configured."""
+    rules = {stage.rule for stage in plan.stages if isinstance(stage, Select)}
+    return sorted(rule for rule in rules if rule.startswith("oracle_"))
 
 
 def _first(rows: Sequence[Row], role: str) -> str | None:

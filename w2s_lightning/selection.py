@@ -1,7 +1,8 @@
 """Targets made from targets: filter, weight, average, permute. Pure functions of data and seed, without torch.
 
 Every rule is a function whose name is the `rule` of a `select` stage, whose keyword-only parameters are its options and
-which takes `seed` exactly when it draws. No rule sees a gold label.
+which takes `seed` exactly when it draws. No rule sees a gold label, except those named `oracle_*`: what is made with them
+is marked as a cheat.
 """
 
 import inspect
@@ -94,6 +95,18 @@ def pseudo_label(table: TargetTable, *, threshold: float, hard: bool) -> TargetT
     return replace(kept, probs=np.eye(kept.probs.shape[1])[kept.probs.argmax(axis=1)])
 
 
+def most_confident(table: TargetTable, *, share: float) -> TargetTable:
+    """Keep the most confident `share` of the targets, at least one, as hard labels: self-training's pseudo-labels.
+
+    A share needs no calibrated probabilities, where a threshold on a barely trained head may keep nothing.
+    """
+    _check_share("share", share)
+    count = max(1, round(share * len(table.ids)))
+    order = np.argsort(-table.confidence, kind="stable")[:count]
+    kept = table.take(np.sort(order))
+    return replace(kept, probs=np.eye(kept.probs.shape[1])[kept.probs.argmax(axis=1)])
+
+
 def subsample(table: TargetTable, *, n: int, seed: int) -> TargetTable:
     """`n` targets drawn without replacement, in the table's order; raise UserError when there are fewer."""
     if not 1 <= n <= len(table.ids):
@@ -101,8 +114,25 @@ def subsample(table: TargetTable, *, n: int, seed: int) -> TargetTable:
     return table.take(np.sort(permutation(len(table.ids), "subsample", seed)[:n]))
 
 
+def oracle_random_errors(tables: Sequence[TargetTable], *, seed: int) -> TargetTable:
+    """A supervisor as often wrong and as sure of itself as the first table, but wrong at random; the second is gold.
+
+    Every answer is dealt to another example together with its distance from the gold class, round the circle of
+    classes: what is left of the supervisor is its error rate and its confidence, not which examples it gets wrong.
+    """
+    answers, truth = tables[0], _aligned(tables[1], tables[0])
+    gold, num_classes = truth.probs.argmax(axis=1), truth.probs.shape[1]
+    order = permutation(len(answers.ids), "oracle_random_errors", seed)
+    distance = (np.arange(num_classes)[None, :] - gold[:, None]) % num_classes
+    dealt = answers.probs[order[:, None], (distance + gold[order][:, None]) % num_classes]
+    return TargetTable(answers.ids, dealt, answers.weights[order])
+
+
 _Rule = Callable[..., TargetTable]
-_RULES: tuple[_Rule, ...] = (confidence_filter, confidence_weight, mean, permute, pseudo_label, subsample)
+_RULES: tuple[_Rule, ...] = (
+    *(confidence_filter, confidence_weight, mean, most_confident, permute, pseudo_label, subsample),
+    oracle_random_errors,
+)
 RULES: Mapping[str, _Rule] = {rule.__name__: rule for rule in _RULES}
 
 

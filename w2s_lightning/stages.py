@@ -181,7 +181,10 @@ class Label(Stage):
 
 @dataclass(frozen=True)
 class Select(Stage):
-    """Targets made from targets by a rule of `selection.py` (data only): filter, weight, average, permute."""
+    """Targets made from targets by a rule of `selection.py` (data only): filter, weight, average, permute.
+
+    `seed` is what the rule draws from (0 where it draws nothing); task and `split_seed` say which examples they are of.
+    """
 
     kind = "select"
     version = 1
@@ -189,6 +192,8 @@ class Select(Stage):
     rule: str
     options: Mapping[str, Any]
     seed: int
+    task: ChoiceTask
+    split_seed: int
     sources: tuple["Targets", ...]
 
     @property

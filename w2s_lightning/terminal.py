@@ -37,10 +37,11 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
     table = Table(title=escape(title(result["job"])), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     for column in ("row", "model", result["metric"] + " [95 %]", "PGR [95 %]"):
         table.add_column(column, no_wrap=True)
-    table.add_column("learned from")
+    for column in ("gold", "pseudo"):
+        table.add_column(column, justify="right")
     for row in result["rows"]:
         style = "bold" if row["name"] == result["student_of_record"] else None
-        cells = (row["name"], row["model"], with_interval(row), _pgr(row["pgr"]), _learned_from(row))
+        cells = (row["name"], row["model"], with_interval(row), _pgr(row["pgr"]), *_labels_seen(row))
         table.add_row(*(escape(cell) for cell in cells), style=style)
     console.print(table)
     for line in reading(result):
@@ -63,9 +64,20 @@ def reading(result: Mapping[str, Any]) -> list[str]:
             f"the student agrees with its supervisor on {with_interval(agreement['with_supervisor'])}: "
             f"{with_interval(right)} where it is right, {with_interval(wrong)} where it is wrong"
         )
+    lines.append(_what_it_saw(result))
     n = result["student"]["n"]
     lines.append(f"intervals: paired bootstrap over {n} test examples by group, for these trained models")
+    lines += [f"CHEAT: {cheat} used hidden gold labels" for cheat in result["cheats"]]
     return [*lines, *(f"note: {notice}" for notice in result["notices"])]
+
+
+def _what_it_saw(result: Mapping[str, Any]) -> str:
+    student = next(row for row in result["rows"] if row["name"] == result["student_of_record"])
+    seen = student["information"]
+    return (
+        f"the student saw {seen['gold_seen_by_student']} gold labels and {seen['pseudo_labels']} pseudo-labels "
+        f"({seen['gold_upstream']} gold labels upstream), {seen['train_tokens']} tokens"
+    )
 
 
 def _pgr(pgr: Mapping[str, Any] | None) -> str:
@@ -74,13 +86,9 @@ def _pgr(pgr: Mapping[str, Any] | None) -> str:
     return with_interval(pgr) if pgr["defined"] else "undefined"
 
 
-def _learned_from(row: Mapping[str, Any]) -> str:
+def _labels_seen(row: Mapping[str, Any]) -> tuple[str, str]:
     seen = row["information"]
-    parts = [(seen["gold_seen_by_student"], "gold"), (seen["pseudo_labels"], "pseudo")]
-    text = ", ".join(f"{count} {word}" for count, word in parts if count)
-    if seen["gold_upstream"]:
-        text += f" < {seen['gold_upstream']} gold"
-    return text or "-"
+    return str(seen["gold_seen_by_student"] or "-"), str(seen["pseudo_labels"] or "-")
 
 
 # ---------------------------------------------------------------- the plan on paper

@@ -11,7 +11,7 @@ from w2s_lightning.tasks.examples import SPLITS, Choice, Splits
 from w2s_lightning.tasks.facts import Facts
 
 FIRST = "alma drives tram . ann owns pony so"
-PINNED = "4c7f68d1d04dbfdbfe99851b1b00940fb073c3b977eaaa55c4f908b403bb0105"
+PINNED = "5838366f9e6663b395588579a281816f8bebfc7269034dc6093703cd06edaf91"
 PINNED_TASK = "f21b395206cde9affe0f85bf9a9f86426d72691d1e04a2342622f909e1fccd71"
 
 

@@ -16,7 +16,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.examples import SPLITS
 from w2s_lightning.tasks.local_choice import LocalChoice
 
-PINNED = ["934cebdd3099810f", "7cd3b78350c023b0", "c48e78e0363fcdfc", "bd4acb8738aca4f0"]
+PINNED = ["c924b0a05e223691", "1a3fd9a604acd42a", "c62f9e62620a8484", "66adf7b87cf63e3e"]
 
 
 def rows(prefix: str, count: int) -> list[dict[str, Any]]:

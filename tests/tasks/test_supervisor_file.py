@@ -71,7 +71,7 @@ def test_an_exported_split_can_be_labelled_and_read_back(tmp_path: Path, capsys:
     arguments = [str(CONF / "facts_null.yaml"), "--split", "transfer", "--split", "validation", "--seed", "1"]
     assert main([*arguments, "--out", str(out), *small]) == 0
     assert "24 examples" in capsys.readouterr().out
-    rows = list(csv.DictReader(out.open()))
+    rows = list(csv.DictReader(out.read_text().splitlines()))
     splits = task("facts_null", *small).splits(1)
     assert [row["id"] for row in rows] == [item.id for item in (*splits.transfer, *splits.validation)]
     assert {row["label"] for row in rows} == {""}

@@ -31,7 +31,7 @@ def plan(lengths: Rows, rows_per_step: int, epochs: float, seed: int) -> Rows:
     assert len(lengths) > 0
     assert rows_per_step > 0
     steps = num_steps(len(lengths), rows_per_step, epochs)
-    generator = np.random.default_rng([seed, len(lengths), rows_per_step])
+    generator = np.random.default_rng([seed % (1 << 63), len(lengths), rows_per_step])
     order = _permutations(len(lengths), steps * rows_per_step, generator)
     windows = [
         _bucketed(order[start : start + WINDOW * rows_per_step], lengths, rows_per_step, generator)

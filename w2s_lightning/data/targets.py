@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from w2s_lightning.data.choices import splits_of
 from w2s_lightning.data.tables import PREDICTIONS, TARGETS, matrix, places, read
 from w2s_lightning.errors import UserError
 from w2s_lightning.selection import TargetTable
@@ -27,11 +28,10 @@ def read_targets(targets: Targets, examples: Sequence[Choice], task: ChoiceTask,
             return stored_targets(targets, store)
 
 
-def read_source(source: Targets, store: Store) -> TargetTable:
-    """A table that a select stage reads; its record names no examples, so its sources must be stored."""
-    if isinstance(source, Gold | Supervisor):
-        raise UserError("gold labels and supervisor files cannot be selected from: filter the file itself")
-    return stored_targets(source, store)
+def read_sources(stage: Select, store: Store) -> list[TargetTable]:
+    """The tables that a select stage makes its targets from."""
+    examples = splits_of(stage.task, stage.split_seed).of(stage.split)
+    return [read_targets(source, examples, stage.task, store) for source in stage.sources]
 
 
 def stored_targets(stage: Label | Select, store: Store) -> TargetTable:
@@ -53,9 +53,9 @@ def gold(examples: Sequence[Choice], num_classes: int) -> TargetTable:
 def with_targets(examples: Sequence[Choice], table: TargetTable, what: str) -> list[Choice]:
     """The examples that have a target, in the split's order; raise UserError for a target of no example or for none."""
     wanted = set(table.ids)
+    if not wanted:
+        raise UserError(f"{what}: no target is left to train on")
     chosen = [example for example in examples if example.id in wanted]
-    if not chosen:
-        raise UserError(f"{what}: no example is left to train on (is the threshold of a filter too high?)")
     if len(chosen) < len(wanted):
         raise UserError(f"{what}: {len(wanted) - len(chosen)} of {len(wanted)} targets are for other examples")
     return chosen

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.utils import deterministic
@@ -35,3 +36,8 @@ def device(accelerator: str) -> torch.device:
     if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def provenance(trainer: Trainer) -> dict[str, Any]:
+    """What bit-equality depends on besides versions: recorded in the manifest, never hashed."""
+    return {"device": device(trainer.accelerator).type, "threads": trainer.threads or torch.get_num_threads()}

@@ -19,7 +19,7 @@ class Options:
 
     start: Literal["few_shot", "supervise", "weak_to_strong"]
     rounds: Count
-    threshold: Share
+    keep: Share
 
 
 def build(setting: Setting, options: Options) -> Recipe:
@@ -27,9 +27,7 @@ def build(setting: Setting, options: Options) -> Recipe:
     current = _round_zero(setting, options)
     rows: list[Row] = [setting.row("round_0", "reference", setting.strong, current)]
     for number in range(1, options.rounds + 1):
-        targets = setting.select(
-            "confidence_filter", setting.label(current, "transfer"), threshold=options.threshold
-        )
+        targets = setting.select("most_confident", setting.label(current, "transfer"), share=options.keep)
         current = setting.fit(setting.strong, targets, setting.label(current, "validation"))
         rows.append(setting.row(f"round_{number}", "reference", setting.strong, current))
     rows[-1] = replace(rows[-1], name="student", role="student")

@@ -131,7 +131,7 @@ class Setting:
 
     def select(self, rule: str, *sources: Targets, seed: int = 0, **options: Any) -> Select:
         """Targets made from targets by a rule of `selection.py`; `seed` only where the rule draws."""
-        return Select(rule, options, seed, sources)
+        return Select(rule, options, seed, self.task, self.seed, sources)
 
     def evaluate(self, answers: Label | Supervisor) -> Evaluate:
         """Judge answers on `test`."""

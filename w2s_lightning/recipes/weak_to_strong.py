@@ -8,7 +8,7 @@ from typing import Literal
 
 from w2s_lightning.recipes.setting import ModelSpec, Recipe, Row, Setting
 from w2s_lightning.schema import Count, Share, record
-from w2s_lightning.stages import Fit, Targets
+from w2s_lightning.stages import Fit, Gold, Targets
 from w2s_lightning.tasks.examples import Split
 
 
@@ -17,13 +17,15 @@ class Options:
     """`supervisors` > 1 averages soft labels; `selection` filters or weights them by confidence.
 
     `control` trains one more student on permuted targets: an objective that reads the student's own output can gain
-    without any supervision, and only this row shows it.
+    without any supervision, and only this row shows it. `oracle_random_errors` replaces the supervisor's errors by random
+    ones at the same rate, with hidden gold: a cheat, and marked as one.
     """
 
     supervisors: Count
     selection: Literal["none", "filter", "weight"]
     threshold: Share
     control: Literal["auto", "always", "never"]
+    oracle_random_errors: bool
 
 
 def build(setting: Setting, options: Options) -> Recipe:
@@ -45,7 +47,13 @@ def build(setting: Setting, options: Options) -> Recipe:
 
 
 def _supervision(setting: Setting, options: Options) -> Callable[[Split], Targets]:
-    return lambda split: setting.supervision(split, options.supervisors)
+    def make(split: Split) -> Targets:
+        answers = setting.supervision(split, options.supervisors)
+        if options.oracle_random_errors and split == "transfer":
+            return setting.select("oracle_random_errors", answers, Gold(split), seed=setting.seed)
+        return answers
+
+    return make
 
 
 def _labels_of(setting: Setting, fit: Fit) -> Callable[[Split], Targets]:

@@ -78,7 +78,8 @@ def cell_text(group: Group | None) -> str:
 def print_matrices(console: Console, groups: Sequence[Group]) -> None:
     """Every matrix, then the reasons of cells that have no plain PGR."""
     for matrix in matrices(groups):
-        table = Table(title=escape(f"PGR [95 %] · {matrix.title}"), title_justify="left", box=SIMPLE_HEAD)
+        console.print(escape(f"PGR [95 %] · {matrix.title}"), highlight=False, soft_wrap=True)
+        table = Table(box=SIMPLE_HEAD)
         for column in ("", *matrix.columns):
             table.add_column(escape(column), overflow="fold")
         for row in matrix.rows:

@@ -53,10 +53,10 @@ def on_paper(grid: Grid, has: Callable[[Stage], bool], num_done: int, rate: Rate
 
 def show_plan(console: Console, paper: Paper, rate: Rate, slots: int) -> None:
     """A line a kind of stage, and the sum; on a named accelerator the slots are part of its name."""
-    table = Table(title=f"plan: {paper.num_jobs} jobs", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("kind")
-    for column in ("stages", "asked for", "in the store", "to compute", "FLOPs", "hours", "disk"):
-        table.add_column(column, justify="right")
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("kind", no_wrap=True)
+    for column in ("uses", "unique", "stored", "to do", "FLOPs", "time", "disk"):
+        table.add_column(column, justify="right", no_wrap=True)
     for kind in KINDS:
         own = [stage for stage in paper.stages if stage.kind == kind]
         if own:
@@ -67,7 +67,7 @@ def show_plan(console: Console, paper: Paper, rate: Rate, slots: int) -> None:
     for line in (
         f"{paper.num_jobs} jobs ({paper.num_done} done) ask for {sum(paper.uses.values())} stages, "
         f"{len(paper.stages)} of them different, {len(paper.missing())} to compute",
-        f"about {price.flops:.1e} FLOPs, {_hours(price.seconds / slots)} h {where}, {in_bytes(price.bytes)} of disk",
+        f"about {price.flops:.1e} FLOPs, {in_time(price.seconds / slots)} {where}, {in_bytes(price.bytes)} of disk",
         *_doubts(paper.stages),
     ):
         console.print(escape(line), highlight=False, soft_wrap=True)
@@ -77,12 +77,15 @@ def _figures(paper: Paper, own: Sequence[Stage], kind: str) -> list[str]:
     missing = paper.missing(kind)
     price = total(missing)
     asked = sum(paper.uses[stage.digest] for stage in own)
-    counts = [len(own), asked, len(own) - len(missing), len(missing)]
-    return [*map(str, counts), f"{price.flops:.1e}", _hours(price.seconds), in_bytes(price.bytes)]
+    counts = [asked, len(own), len(own) - len(missing), len(missing)]
+    return [*map(str, counts), f"{price.flops:.1e}", in_time(price.seconds), in_bytes(price.bytes)]
 
 
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.3g}"
+def in_time(seconds: float) -> str:
+    """`37 s`, `4.2 min`, `13 hours`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.3g} hours"
 
 
 def _doubts(stages: Sequence[Stage]) -> list[str]:

@@ -27,14 +27,7 @@ from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.machine import Machine, seats_of
 from w2s_lightning.sweep.units import Unit
 
-PRELOADED = [
-    "torch",
-    "transformers",
-    "pytorch_lightning",
-    "w2s_lightning.execute",
-    "hydra",
-    "w2s_lightning.sweep.child",
-]
+PRELOADED = ["w2s_lightning.sweep.warm"]
 LOG = "log.txt"
 PATIENCE = 10.0  # seconds that a stopped process may take to end
 
@@ -93,7 +86,9 @@ class Pool:
         environment = self.machine.environment(seats)
         if self._own is not None:
             return self._own.submit(unit, environment, self.folder, self.log(unit))
-        launch = concurrent.process(daemon=False, timeout=self.time_limit, mp_context=self._context)(child.work)
+        # Pebble 5.2 reads `context`, its signature says `mp_context`; with neither it forks this threaded process.
+        how = {"context": self._context, "mp_context": self._context}
+        launch = concurrent.process(daemon=False, timeout=self.time_limit, **how)(child.work)
         future: Future[Record] = launch(self.request_of(unit), environment, self.machine.threads, self.log(unit))
         return future
 

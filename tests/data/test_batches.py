@@ -1,0 +1,78 @@
+"""The batch plan of a whole fit."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from w2s_lightning.data.batches import WINDOW, evaluation_steps, num_steps, plan, split
+
+
+def lengths(num_rows, seed=0):
+    return np.random.default_rng(seed).integers(3, 60, num_rows)
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "epochs", "expected"),
+    [(2000, 2, 125), (100, 1, 4), (100, 2, 7), (10, 1, 1), (96, 0.5, 2), (5, 0.01, 1)],
+)
+def test_every_step_has_all_its_rows_and_epochs_decide_their_number(num_rows, epochs, expected):
+    assert num_steps(num_rows, 32, epochs) == expected
+    assert plan(lengths(num_rows), 32, epochs, seed=0).shape == (expected, 32)
+
+
+@pytest.mark.parametrize(("num_rows", "epochs"), [(2000, 2), (100, 3), (10, 4), (7, 1)])
+def test_rows_are_seen_equally_often_up_to_the_last_permutation(num_rows, epochs):
+    seen = Counter(plan(lengths(num_rows), 32, epochs, seed=1).ravel().tolist())
+    assert set(seen) == set(range(num_rows))
+    assert max(seen.values()) - min(seen.values()) <= 1
+
+
+def test_whole_epochs_that_fill_their_steps_see_every_row_exactly_that_often():
+    seen = Counter(plan(lengths(320), 32, 3, seed=0).ravel().tolist())
+    assert set(seen.values()) == {3}
+
+
+def test_the_plan_is_a_function_of_its_seed():
+    same, again, other = (plan(lengths(500), 32, 2, seed) for seed in (3, 3, 4))
+    assert (same == again).all()
+    assert (same != other).any()
+
+
+def test_rows_of_a_step_have_like_lengths_but_steps_come_in_no_order():
+    sizes = lengths(3200)
+    steps = sizes[plan(sizes, 32, 1, seed=0)]
+    assert np.ptp(steps, axis=1).mean() < 5
+    means = steps.mean(axis=1)
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
+
+
+def test_bucketing_stays_inside_its_window():
+    sizes = lengths(5000)
+    steps = plan(sizes, 32, 1, seed=0)
+    shuffled = plan(np.full(5000, 7), 32, 1, seed=0)
+    for start in range(0, len(steps), WINDOW):
+        window = slice(start, start + WINDOW)
+        assert Counter(steps[window].ravel().tolist()) == Counter(shuffled[window].ravel().tolist())
+
+
+def test_micro_batches_hold_every_row_once_under_the_budget():
+    sizes = lengths(32)
+    parts = split(sizes, 200)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(32))
+    assert all(len(part) * sizes[part].max() <= 200 for part in parts)
+    assert len(parts) > 1
+
+
+def test_a_row_longer_than_the_budget_stands_alone():
+    assert [part.tolist() for part in split(np.array([5, 90, 5]), 20)] == [[0, 2], [1]]
+
+
+def test_a_step_within_the_budget_is_one_micro_batch_in_its_own_order():
+    assert [part.tolist() for part in split(np.array([5, 3, 4]), 15)] == [[0, 1, 2]]
+
+
+def test_evaluations_are_spread_evenly_and_end_with_the_last_step():
+    assert evaluation_steps(188, 4) == (47, 94, 141, 188)
+    assert evaluation_steps(2, 4) == (1, 2)
+    assert evaluation_steps(10, 1) == (10,)

@@ -1,0 +1,253 @@
+"""The local engine on real tiny models, against Hugging Face `generate` and against itself."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from transformers import BloomConfig, BloomForCausalLM, MistralConfig, MistralForCausalLM
+
+from tests.inference.drawing import (
+    MAX_LENGTH,
+    PROMPTS,
+    SAMPLED,
+    SHOTS,
+    Tiny,
+    draw,
+    engine,
+    next_logits,
+    settings,
+    tokens_of,
+)
+from w2s_lightning.errors import UserError
+from w2s_lightning.inference.samples import Prompt, Tally, refusing_long
+
+FAMILIES = ("gpt2", "gpt_neox", "llama", "grouped", "qwen2", "qwen3", "gemma")
+
+
+def hugging_face(tiny: Tiny, prompt: Prompt, max_new_tokens: int) -> tuple[int, ...]:
+    ids = torch.tensor([tokens_of(tiny, prompt.text)])
+    made = tiny.model.generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=max_new_tokens, pad_token_id=0
+    )
+    return tuple(made[0, ids.shape[1] :].tolist())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_texts_are_those_of_hugging_face(family, tiny):
+    found = draw(tiny(family), settings(), tokens_per_batch=60)
+    wanted = {(p.id, 0): hugging_face(tiny(family), p, 10) for p in PROMPTS}
+    assert {key: sample.tokens for key, sample in found.items()} == wanted
+
+
+@pytest.mark.parametrize("family", ["gpt2", "grouped"])
+@pytest.mark.parametrize("wanted", [settings(), SAMPLED], ids=["greedy", "sampled"])
+def test_a_sample_depends_on_nothing_that_is_drawn_beside_it(family, wanted, tiny):
+    everything = draw(tiny(family), wanted)
+    for tokens_per_batch in (1, 40, 90):
+        assert draw(tiny(family), wanted, tokens_per_batch=tokens_per_batch) == everything
+    assert draw(tiny(family), wanted, PROMPTS[::-1], tokens_per_batch=70) == everything
+    alone = {key: s for p in PROMPTS for key, s in draw(tiny(family), wanted, [p]).items()}
+    assert alone == everything
+    stranger = Prompt("stranger", "fish")  # with it, no prefix is shared
+    unshared = draw(tiny(family), wanted, [*PROMPTS, stranger])
+    assert {key: unshared[key] for key in everything} == everything
+
+
+def test_skipped_samples_are_not_drawn_and_change_no_other(tiny):
+    everything = draw(tiny("llama"), SAMPLED)
+    skip = {("e1", 0), ("e1", 2), ("e4", 1), *((p.id, n) for p in PROMPTS[:1] for n in range(3))}
+    rest = draw(tiny("llama"), SAMPLED, skip=skip)
+    assert rest == {key: sample for key, sample in everything.items() if key not in skip}
+    assert draw(tiny("llama"), SAMPLED, skip=everything.keys()) == {}
+
+
+def test_samples_differ_by_number_and_seed(tiny):
+    found = draw(tiny("llama"), SAMPLED)
+    assert len({found["e0", n].tokens for n in range(3)}) == 3
+    assert draw(tiny("llama"), SAMPLED, seed=1)["e0", 0].tokens != found["e0", 0].tokens
+
+
+def test_first_tokens_are_as_frequent_as_the_model_says(tiny):
+    count = 600
+    wanted = settings(num_samples=count, temperature=0.2, max_new_tokens=1)
+    found = draw(tiny("llama"), wanted, PROMPTS[:2], tokens_per_batch=3000)
+    for prompt in PROMPTS[:2]:
+        probs = (next_logits(tiny("llama"), tokens_of(tiny("llama"), prompt.text))[-1] / 0.2).softmax(-1).numpy()
+        drawn = np.bincount([found[prompt.id, n].tokens[0] for n in range(count)], minlength=len(probs))
+        likely = probs > 0.01
+        assert likely.sum() > 10
+        seen = [*drawn[likely], drawn[~likely].sum()]
+        expected = np.array([*probs[likely], probs[~likely].sum()], dtype=np.float64) * count
+        assert stats.chisquare(seen, expected / expected.sum() * count).pvalue > 1e-3
+
+
+def test_the_prompt_is_computed_once_for_all_its_samples(tiny, monkeypatch):
+    drawing, passes = engine(tiny("llama")), []
+    forward = drawing._runner.model.forward
+
+    def counted(**inputs):
+        passes.append(tuple(inputs["input_ids"].shape))
+        return forward(**inputs)
+
+    monkeypatch.setattr(drawing._runner.model, "forward", counted)
+    list(drawing.generate(PROMPTS[:2], settings(num_samples=5, temperature=1.0, max_new_tokens=3), seed=0))
+    shared = passes[0][1]
+    own = [len(tokens_of(tiny("llama"), p.text)) - shared for p in PROMPTS[:2]]
+    assert shared >= 16
+    assert passes == [(1, shared), (2, max(own)), *([(10, 1)] * 2)]
+
+
+def test_ended_rows_leave_the_batch(tiny, monkeypatch):
+    drawing, widths = engine(tiny("llama")), []
+    step = drawing._runner.step
+
+    def counted(tokens, *others):
+        widths.append(len(tokens))
+        return step(tokens, *others)
+
+    monkeypatch.setattr(drawing._runner, "step", counted)
+    wanted = settings(num_samples=4, temperature=2.0, stop=("a", "e"), max_new_tokens=20)
+    samples = list(drawing.generate(PROMPTS, wanted, seed=0))
+    assert sum(widths) == sum(sample.num_drawn - 1 for sample in samples)
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] > widths[-1]
+
+
+def test_stored_log_probs_are_those_of_a_plain_pass(tiny):
+    wanted = settings(num_samples=2, temperature=0.7, top_p=0.9, log_probs=True, top_log_probs=4, stop=("day",))
+    for (id, _), sample in draw(tiny("grouped"), wanted, tokens_per_batch=90).items():
+        prompt = tokens_of(tiny("grouped"), next(p.text for p in PROMPTS if p.id == id))
+        logits = next_logits(tiny("grouped"), [*prompt, *sample.tokens])[len(prompt) - 1 : -1]
+        plain, ids = logits.log_softmax(-1), torch.tensor(sample.tokens)[:, None]
+        assert sample.log_probs == pytest.approx(plain.gather(-1, ids)[:, 0].tolist(), abs=1e-4)
+        assert np.array(sample.top_ids) == pytest.approx(plain.topk(4).indices.numpy())
+        assert np.array(sample.top_log_probs) == pytest.approx(plain.topk(4).values.numpy(), abs=1e-4)
+
+
+def test_texts_end_before_a_stop_string_and_at_the_end_token(tiny):
+    free = draw(tiny("llama"), settings(max_new_tokens=12))
+    stop = free["e0", 0].text[3:6]
+    stopped = draw(tiny("llama"), settings(max_new_tokens=12, stop=(stop,)))
+    for key, sample in free.items():
+        expected = sample.text.split(stop)[0]
+        assert stopped[key].text == expected
+        assert stopped[key].finish == ("stop" if stop in sample.text else sample.finish)
+        assert sample.tokens[: len(stopped[key].tokens)] == stopped[key].tokens
+        assert expected.startswith(tiny("llama").tokenizer.decode(list(stopped[key].tokens)))
+    assert stopped["e0", 0].num_drawn > len(stopped["e0", 0].tokens)
+
+
+def test_the_end_token_ends_a_text_and_stays_with_its_tokens(tiny, monkeypatch):
+    plain = draw(tiny("llama"), settings())["e0", 0]
+    monkeypatch.setattr(tiny("llama").model.generation_config, "eos_token_id", [plain.tokens[4], 0])
+    ended = draw(tiny("llama"), settings())["e0", 0]
+    first = plain.tokens.index(plain.tokens[4])
+    assert ended.tokens == plain.tokens[: first + 1]
+    assert (ended.finish, plain.finish) == ("eos", "length")
+
+
+def test_long_prompts_are_counted_and_those_without_room_are_handed_out_first(tiny):
+    length = len(tokens_of(tiny("llama"), PROMPTS[0].text))
+    fitting = sum(len(tokens_of(tiny("llama"), p.text)) < length + 2 for p in PROMPTS)
+    samples = list(engine(tiny("llama"), max_length=length + 2).generate(PROMPTS, settings(), seed=0))
+    tally = Tally.of(samples)
+    assert 0 < tally.num_too_long == len(PROMPTS) - fitting
+    assert [sample.finish for sample in samples[: tally.num_too_long]] == ["too_long"] * tally.num_too_long
+    assert tally.num_truncated == fitting
+    assert tally.truncated_share == 1
+    by_id = {sample.id: sample for sample in samples}
+    assert by_id["e0"].num_drawn == 2  # all the room that there was
+    assert by_id["e0"].prompt_tokens == length
+    with pytest.raises(UserError, match="longer than the model's context"):
+        list(refusing_long(iter(samples), num_samples=len(samples), max_share=0.1))
+    assert list(refusing_long(iter(samples), num_samples=len(samples), max_share=1.0)) == samples
+
+
+def test_prompts_of_very_different_length_come_out_alike(tiny):
+    mixed = [Prompt("short", "yes"), *PROMPTS, Prompt("long", SHOTS + SHOTS[:60])]
+    together = draw(tiny("qwen3"), SAMPLED, mixed, tokens_per_batch=80)
+    alone = {key: s for p in mixed for key, s in draw(tiny("qwen3"), SAMPLED, [p]).items()}
+    assert together == alone
+
+
+def test_the_model_is_left_as_it_was_while_samples_are_handed_out(tiny):
+    model = tiny("llama").model
+    before = model.config._attn_implementation
+    for _ in engine(tiny("llama"), tokens_per_batch=30).generate(PROMPTS, settings(max_new_tokens=2), seed=0):
+        assert model.config._attn_implementation == before
+        assert torch.is_grad_enabled()
+        assert not torch.is_autocast_enabled("cpu")
+
+
+def test_bf16_runs_and_mostly_agrees(tiny):
+    wanted = settings(max_new_tokens=1, log_probs=True)
+    exact, rough = draw(tiny("grouped"), wanted), draw(tiny("grouped"), wanted, bf16=True)
+    gaps = [abs(exact[key].log_probs[0] - rough[key].log_probs[0]) for key in exact]
+    assert 0 < np.median(gaps) < 0.3
+
+
+def test_no_prompts_give_no_samples(tiny):
+    assert draw(tiny("llama"), settings(), []) == {}
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        ([Prompt("a", "tea"), Prompt("a", "sea")], "stands twice"),
+        ([Prompt("a", "")], "has no token"),
+    ],
+)
+def test_prompts_that_cannot_be_served_are_refused(prompts, message, tiny):
+    with pytest.raises(UserError, match=message):
+        draw(tiny("llama"), settings(), prompts)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_samples": 2}, "all the same"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"top_p": 0.0}, "top_p"),
+        ({"stop": ("",)}, "empty"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"top_log_probs": -1}, "top_log_probs"),
+    ],
+)
+def test_settings_out_of_range_are_refused(wrong, message):
+    with pytest.raises(UserError, match=message):
+        settings(**wrong)
+
+
+def test_more_top_log_probs_than_tokens_are_refused(tiny):
+    with pytest.raises(UserError, match="more than the vocabulary"):
+        draw(tiny("llama"), settings(top_log_probs=10_000))
+
+
+def test_models_that_cannot_share_a_cache_are_refused(tiny):
+    with pytest.raises(UserError, match=r"gemma2.*softcap"):
+        engine(tiny("gemma2"))
+    size = len(tiny("llama").tokenizer)
+    alibi = BloomForCausalLM(BloomConfig(vocab_size=size, hidden_size=16, n_layer=1, n_head=2))
+    with pytest.raises(UserError, match=r"cannot generate with bloom.*solutions as a file"):
+        engine(Tiny(tiny("llama").path, alibi, tiny("llama").tokenizer))
+
+
+def test_sliding_windows_are_served_up_to_their_length(tiny):
+    config = MistralConfig(
+        vocab_size=len(tiny("llama").tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=MAX_LENGTH,
+        sliding_window=MAX_LENGTH,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    torch.manual_seed(0)
+    served = Tiny(tiny("llama").path, MistralForCausalLM(config).eval(), tiny("llama").tokenizer)
+    found = draw(served, settings())
+    assert {k: s.tokens for k, s in found.items()} == {(p.id, 0): hugging_face(served, p, 10) for p in PROMPTS}
+    with pytest.raises(UserError, match=r"sliding window of 64.*fit.max_length=64"):
+        engine(served, max_length=65)

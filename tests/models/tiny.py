@@ -1,0 +1,111 @@
+"""Small random models in Hugging Face layout, one folder each, made in a fraction of a second."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    BertForMaskedLM,
+    Gemma2Config,
+    GemmaConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+from w2s_lightning.models.source import quiet
+
+DECODERS = ("gpt2", "gpt_neox", "llama", "qwen2", "qwen3", "gemma", "gemma2")
+FAMILIES = (*DECODERS, "bert")
+WORDS = ("no", "yes")
+TEXTS = (
+    "is tea warm ? the tea is warm and the day is long . answer",
+    "is snow black ? snow is white , the night is black . answer",
+    "do cats bark ? cats sleep while dogs bark in the yard . answer",
+    "can a fish swim ? a fish swims in the sea all day long . answer",
+)
+WIDTH = 16
+HEADS = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": WIDTH // 2}
+SIZES = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "max_position_embeddings": 64}
+
+
+def make_folder(
+    path: Path, family: str, texts: Sequence[str] = TEXTS, words: Sequence[str] = WORDS, seed: int = 0
+) -> Path:
+    """A random two-layer model of `family` with a tokenizer trained on `texts`, in which each of `words` is one token.
+
+    Decoders have a byte-level BPE tokenizer without a padding token, BERT a WordPiece one.
+    """
+    tokenizer = _wordpiece(texts, words) if family == "bert" else _byte_level(texts, words)
+    torch.manual_seed(seed)
+    config = _config(family, len(tokenizer))
+    model = BertForMaskedLM(config) if family == "bert" else AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():  # the usual small weights give nearly equal logits: spread them
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(5)
+    with quiet():
+        model.save_pretrained(path)
+        tokenizer.save_pretrained(path)
+    return path
+
+
+def _config(family: str, vocabulary: int) -> PreTrainedConfig:
+    sizes, specials = {"vocab_size": vocabulary, **SIZES}, {"bos_token_id": 0, "eos_token_id": 0}
+    match family:
+        case "gpt2":
+            shape = {"n_embd": WIDTH, "n_layer": 2, "n_head": 2, "n_positions": 64}
+            return GPT2Config(vocab_size=vocabulary, **shape, **specials)
+        case "gpt_neox":
+            return GPTNeoXConfig(**sizes, num_hidden_layers=2, num_attention_heads=2, **specials)
+        case "llama":
+            return LlamaConfig(**sizes, **HEADS, **specials)
+        case "qwen2":
+            return Qwen2Config(**sizes, **HEADS, tie_word_embeddings=True, **specials)
+        case "qwen3":
+            return Qwen3Config(**sizes, **HEADS, tie_word_embeddings=True, **specials)
+        case "gemma":
+            return GemmaConfig(**sizes, **HEADS, pad_token_id=None, **specials)
+        case "gemma2":
+            return Gemma2Config(**sizes, **HEADS, pad_token_id=None, query_pre_attn_scalar=8, **specials)
+        case "bert":
+            return BertConfig(**sizes, num_hidden_layers=2, num_attention_heads=2)
+    raise AssertionError(family)
+
+
+def _byte_level(texts: Sequence[str], words: Sequence[str]) -> PreTrainedTokenizerFast:
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator([*texts, *(f"{word} {word}" for word in words for _ in range(50))], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<|endoftext|>", eos_token="<|endoftext|>")
+
+
+def _wordpiece(texts: Sequence[str], words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Whole words of the texts, and letters for all others (trainers of this kind break ties by chance)."""
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(code) for code in range(33, 127)]
+    known = sorted({*words, *(word for text in texts for word in text.split())} - set(letters))
+    vocabulary = [*specials, *letters, *(f"##{letter}" for letter in letters), *known]
+    backend = Tokenizer(models.WordPiece({token: i for i, token in enumerate(vocabulary)}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=64, **{f"{name}_token": token for name, token in names.items()}
+    )

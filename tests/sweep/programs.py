@@ -1,0 +1,82 @@
+"""Runs the real program on the tiny world of `sweeps=smoke`, and reads what it left behind: for tests."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.composing import ROOT
+
+SLOTS = ("hydra.launcher.slots=2", "hydra.launcher.threads=1")
+
+
+def environment() -> dict[str, str]:
+    """One thread a process, and nothing of the caller's that changes digests or logs in anywhere."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "HF_HUB_OFFLINE": "1"}
+
+
+def command(place: Path, *arguments: str, multirun: bool = True) -> list[str]:
+    """`python train.py -m ...` with its store and outputs in `place`."""
+    where = (f"paths.store={place}/store", f"paths.outputs={place}/outputs")
+    return [sys.executable, str(ROOT / "train.py"), *(["-m"] if multirun else []), *arguments, *where]
+
+
+def sweep(place: Path, *arguments: str, expect: int = 0) -> str:
+    """Run a sweep to its end; stdout and stderr together."""
+    return run(command(place, *arguments), expect=expect)
+
+
+def run(words: list[str], *, expect: int = 0) -> str:
+    """Run a command; its output. Fails when the exit code is another than expected."""
+    done = subprocess.run(words, capture_output=True, text=True, env=environment(), cwd=ROOT)
+    text = done.stdout + done.stderr
+    assert done.returncode == expect, f"exit code {done.returncode}\n{text}"
+    return text
+
+
+def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """Start a sweep and return at once."""
+    words = command(place, *arguments)
+    return subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), cwd=ROOT
+    )
+
+
+def ledger(place: Path) -> dict[str, Any]:
+    """The one sweep.json below `place`."""
+    (file,) = (place / "outputs" / "sweeps").glob("*/sweep.json")
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def without_times(content: dict[str, Any]) -> dict[str, Any]:
+    """What two runs of one sweep must agree on."""
+    return {key: value for key, value in content.items() if key not in ("times", "command")}
+
+
+def stored(place: Path) -> dict[str, dict[str, str]]:
+    """Of every finished stage, the sha256 of its files, but for those that hold times."""
+    found = {}
+    for manifest in (place / "store").glob("*/*/manifest.json"):
+        files = json.loads(manifest.read_text())["files"]
+        folder = manifest.parent
+        found[f"{folder.parent.name}/{folder.name}"] = {
+            name: entry["sha256"] for name, entry in files.items() if name != "history.jsonl"
+        }
+    return found
+
+
+def stamps(place: Path) -> dict[str, tuple[int, int]]:
+    """Of every finished stage, inode and time of its manifest: they change when it is made again."""
+    files = (place / "store").glob("*/*/manifest.json")
+    return {str(f.parent): (f.stat().st_ino, f.stat().st_mtime_ns) for f in files}
+
+
+def computed(place: Path) -> list[str]:
+    """Every stage that some process of the pool has computed, as the processes' logs tell, repeats included."""
+    pattern = re.compile(r"^\[\d+/\d+\] (\w+) +(\S+) · [\d.]+ s$", re.MULTILINE)
+    logs = (place / "outputs" / "sweeps").glob("*/stages/*/log.txt")
+    return [f"{kind} {label}" for log in logs for kind, label in pattern.findall(log.read_text())]

@@ -1,0 +1,97 @@
+"""From a sweep file and a command line to the overrides of each job."""
+
+from typing import Any
+
+import pytest
+
+from tests.sweep.planning import parser
+from w2s_lightning.errors import UserError
+from w2s_lightning.sweep.axes import Declared, Expansion, expand, open_axes
+
+
+def expanded(
+    *arguments: str, params: dict[str, Any] | None = None, cases: list[dict[str, Any]] | None = None
+) -> Expansion:
+    return expand(Declared(params or {}, cases or []), arguments, parser())
+
+
+def test_the_product_of_all_axes_is_taken() -> None:
+    found = expanded("seed=0,1", params={"model@weak": "nano,micro", "fit.lr_scale": "range(1,3)"})
+    assert len(found.jobs) == 8
+    assert ("model@weak=nano", "fit.lr_scale=1", "seed=0") in found.jobs
+
+
+def test_an_axis_may_be_a_yaml_list() -> None:
+    found = expanded(params={"seed": [3, 4], "paradigm.hard": [True, None]})
+    assert [job[0] for job in found.jobs] == ["seed=3", "seed=3", "seed=4", "seed=4"]
+    assert {job[1] for job in found.jobs} == {"paradigm.hard=True", "paradigm.hard=null"}
+
+
+def test_cases_move_keys_together_and_combine_with_axes() -> None:
+    cases = [{"model@weak": "nano", "model@strong": "small"}, {"model@weak": "micro", "model@strong": "base"}]
+    found = expanded(params={"seed": "0,1"}, cases=cases)
+    pairs = {(job[0], job[1]) for job in found.jobs}
+    assert pairs == {("model@weak=nano", "model@strong=small"), ("model@weak=micro", "model@strong=base")}
+    assert len(found.jobs) == 4
+
+
+def test_an_empty_case_adds_nothing() -> None:
+    found = expanded(cases=[{}, {"model@middle.m1": "mini"}])
+    assert found.jobs == ((), ("model@middle.m1=mini",))
+
+
+def test_the_command_line_wins_over_params_and_cases() -> None:
+    assert expanded("seed=7", params={"seed": "range(5)"}).jobs == (("seed=7",),)
+    assert expanded("seed=7", cases=[{"seed": 1}, {"seed": 2}]).jobs == (("seed=7",),)
+    assert expanded("fit.student.lr_scale=1", params={"+fit.student.lr_scale": "0,1"}).jobs == (
+        ("fit.student.lr_scale=1",),
+    )
+
+
+def test_the_last_of_two_values_on_the_command_line_wins() -> None:
+    assert expanded("seed=1", "seed=2").jobs == (("seed=2",),)
+
+
+def test_the_same_value_twice_runs_once_and_is_said() -> None:
+    found = expanded("model@weak=nano,nano,micro")
+    assert found.jobs == (("model@weak=nano",), ("model@weak=micro",))
+    assert found.notices == ("model@weak=nano is given 2 times: run once",)
+
+
+@pytest.mark.parametrize("value", ["", "range(0)"])
+def test_an_empty_axis_is_refused_wherever_it_stands(value: str) -> None:
+    for arguments, params in (((f"seed={value}",), {}), ((), {"seed": value})):
+        with pytest.raises(UserError, match="seed"):
+            expanded(*arguments, params=params)
+
+
+def test_an_empty_list_or_a_missing_value_is_an_empty_axis() -> None:
+    for value in ([], None):
+        with pytest.raises(UserError, match="seed has an empty axis"):
+            expanded(params={"seed": value})
+
+
+def test_two_sweep_files_at_once_are_refused() -> None:
+    with pytest.raises(UserError, match="one sweep file at a time: run `sweeps=a` and then `sweeps=b`"):
+        expanded("sweeps=a,b")
+
+
+def test_a_key_in_both_params_and_cases_is_refused() -> None:
+    with pytest.raises(UserError, match="seed stands in both params and cases"):
+        expanded(params={"seed": "0,1"}, cases=[{"seed": 1}])
+
+
+def test_a_continuous_axis_is_refused() -> None:
+    with pytest.raises(UserError, match="an axis of a grid lists its values"):
+        expanded("fit.lr_scale=interval(0,1)")
+
+
+def test_deletions_and_dictionaries_pass_as_they_are() -> None:
+    assert expanded("~supervisor", "+fit.student={epochs: 1}").jobs == (("~supervisor", "+fit.student={epochs: 1}"),)
+
+
+def test_open_axes_are_those_that_the_command_line_does_not_fix() -> None:
+    declared = Declared({"seed": "0,1", "+fit.student.lr_scale": "0,1"}, [{"a": 1}, {"a": 2, "b": 3}])
+    assert open_axes(declared, ["seed=1"], parser()) == ["+fit.student.lr_scale", "a", "b"]
+    assert open_axes(declared, ["seed=1", "fit.student.lr_scale=1", "a=1", "b=3"], parser()) == []
+    assert open_axes(declared, ["seed=0,1", "a=1", "b=3"], parser()) == ["seed", "+fit.student.lr_scale"]

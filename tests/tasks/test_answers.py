@@ -1,0 +1,146 @@
+"""Final answers as numbers: GSM8K's published flags, and the cases that other extractors get wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.gsm8k_right_wrong import MODELS, SOLUTIONS, needs_gsm8k
+from w2s_lightning.tasks.answers import GSM8K_KEY, NumberKey, Verdict, equations, last_boxed
+
+DATA = SOLUTIONS.parent
+
+
+@needs_gsm8k
+def test_every_published_flag_comes_out() -> None:
+    rows = [json.loads(line) for line in SOLUTIONS.read_text(encoding="utf-8").splitlines()]
+    wrong, seen = [], 0
+    for row in rows:
+        gold = GSM8K_KEY.parse(row["ground_truth"])
+        assert gold is not None
+        for model in MODELS:
+            seen += 1
+            solution, flag = row[model]["solution"], row[model]["is_correct"]
+            if GSM8K_KEY.equal(gold, GSM8K_KEY.parse(solution)) != flag:
+                wrong.append((solution[-80:], gold, flag))
+    assert wrong == []
+    assert seen == 5276
+
+
+@needs_gsm8k
+@pytest.mark.parametrize(("name", "count"), [("train", 7473), ("test", 1319)])
+def test_every_gold_answer_parses_and_equals_itself(name: str, count: int) -> None:
+    solutions = [json.loads(line)["answer"] for line in Path(DATA / f"{name}.jsonl").read_text().splitlines()]
+    assert len(solutions) == count
+    answers = [GSM8K_KEY.parse_strict(solution) for solution in solutions]
+    assert answers == [solution.split("#### ")[1].strip().replace(",", "") for solution in solutions]
+    assert all(verdict.strict and verdict.flexible for verdict in GSM8K_KEY.grade([a or "" for a in answers], solutions))
+
+
+MARKED = [
+    ("#### 18", "18"),
+    ("#### 18.", "18"),
+    ("#### 18.00", "18"),
+    ("#### $18", "18"),
+    ("#### 1,234", "1234"),
+    ("#### $1,234,567.50.", "1234567.5"),
+    ("#### $18 for 2 days", "18"),
+    ("#### 18 eggs in 2 days", "18"),
+    ("#### - 5", "-5"),
+    ("#### -5", "-5"),
+    ("#### \u22125", "-5"),
+    ("#### \u2013 5", "-5"),
+    ("#### -$5", "-5"),
+    ("#### $-5", "-5"),
+    ("#### 50%", "50"),
+    ("#### 3 + 4 = 7", "7"),
+    ("####18", "18"),
+    ("####\n18", "18"),
+    ("#### .5", "0.5"),
+    ("#### 007", "7"),
+    ("#### -0.0", "0"),
+    ("#### 12\n#### 18", "18"),
+    ("#### 18\n####", "18"),
+    ("so 3\n#### 18\nand 99", "18"),
+    ("#### 18\n\nQuestion: 7 apples?\nAnswer: 7\n#### 7", "18"),
+    ("Questions answered: 5\n#### 18", "18"),
+    (f"#### {'3' * 60}.{'3' * 60}0", f"{'3' * 60}.{'3' * 60}"),
+]
+
+
+@pytest.mark.parametrize(("text", "answer"), MARKED)
+def test_a_marked_answer_is_read(text: str, answer: str) -> None:
+    assert GSM8K_KEY.parse_strict(text) == answer
+    assert GSM8K_KEY.parse(text) == answer
+
+
+UNMARKED = [
+    (r"so \boxed{18} in 2 days", "18"),
+    (r"\boxed{1{,}234}", "1234"),
+    (r"\boxed{\$18.00}", "18"),
+    (r"first \boxed{3}, then \boxed{18}", "18"),
+    (r"A: 3 and \boxed{18}", "18"),
+    ("The answer is 18.", "18"),
+    ("The Answer is: **$18** for 2 days", "18"),
+    ("The answer is $-5$.", "-5"),
+    ("the answer is 3. No, the answer is 18. In 2 days.", "18"),
+    ("She sells 9 eggs\nA: 18", "18"),
+    ("A: 18 of 20", "18"),
+    ("3 + 4 = 7 and 7 + 11 = 18", "18"),
+    ("It costs $18 for 2 days", "18"),
+    ("$18 for 2 days", "18"),
+    ("$18 for 2 days and 20 in all", "20"),
+    ("16 - 3 - 4", "4"),
+    ("it is -5", "-5"),
+    ("x = - 5", "-5"),
+    ("5\u201310 eggs", "10"),
+    ("A-5", "5"),
+    ("18\n\nQuestion: what is 2 + 2?\nAnswer: 4", "18"),
+]
+
+
+@pytest.mark.parametrize(("text", "answer"), UNMARKED)
+def test_an_answer_without_the_mark_is_read_by_the_flexible_key_alone(text: str, answer: str) -> None:
+    assert GSM8K_KEY.parse_strict(text) is None
+    assert GSM8K_KEY.parse(text) == answer
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "I do not know", "####", "Question: what is 2 + 2?\n#### 4", "#### none"])
+def test_no_answer_is_none(text: str) -> None:
+    assert GSM8K_KEY.parse(text) is None
+    assert GSM8K_KEY.parse_strict(text) is None
+
+
+@pytest.mark.parametrize(("text", "answer"), [("$1,800.0", "1800"), ("-5", "-5"), ("18 eggs", "18"), ("3/4", None)])
+def test_a_column_of_answers_holds_one_number(text: str, answer: str | None) -> None:
+    assert GSM8K_KEY.parse_bare(text) == answer
+
+
+def test_verdicts_tell_strict_from_flexible_and_unread() -> None:
+    texts = ["#### 18", "so 18", "#### 17 or 18", "", "A: 18\nQuestion: 5"]
+    assert GSM8K_KEY.grade(["18"] * 5, texts) == [
+        Verdict("18", strict=True, flexible=True, trouble=None),
+        Verdict("18", strict=False, flexible=True, trouble=None),
+        Verdict("17", strict=False, flexible=False, trouble=None),
+        Verdict(None, strict=False, flexible=False, trouble="unparsed"),
+        Verdict("18", strict=False, flexible=True, trouble=None),
+    ]
+
+
+def test_an_answer_that_is_missing_equals_nothing() -> None:
+    assert not NumberKey(mark="####", cut="Question").equal("0", None)
+
+
+def test_boxes_may_be_nested_and_left_open() -> None:
+    assert last_boxed(r"\boxed{1} and \fbox{\frac{1}{2}}") == r"\frac{1}{2}"
+    assert last_boxed(r"\boxed{1} and \boxed{2") == "1"
+    assert last_boxed("none") is None
+
+
+def test_solutions_are_compared_by_their_equations() -> None:
+    one = "She sold 48/2 = $<<48/2=24>>24 clips.\nSo 48 + 24 = 72 in all.\n#### 72"
+    other = "In May: 48 / 2 = 24.\nTogether 48+24=72 clips\n#### 72"
+    assert equations(one) == equations(other) == ("48/2=24", "48+24=72")
+    assert equations("3 x 4 = 12 and 3 \u00d7 1,000 = 3,000") == ("3*4=12", "3*1000=3000")
+    assert equations("48/2 = 24, so 24") != equations("48 - 24 = 24, so 24")
+    assert equations("it is 5") == ()

@@ -1,0 +1,183 @@
+"""Rows on their way: prompts enter free slots, every row advances by one token a step, ended rows leave at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from w2s_lightning.inference.draws import uniforms
+from w2s_lightning.inference.runner import Prefix, Runner
+from w2s_lightning.inference.samples import Finish, Generation, Sample
+from w2s_lightning.inference.sampling import greedy, pick
+from w2s_lightning.inference.slots import Slots
+from w2s_lightning.inference.stopping import Stops
+
+_STEPS = 16  # between two looks at what has ended: bf16 casts the weights anew at each
+_REFILL = 4  # prompts enter when a quarter of the slots is free: a few at a time would be slow
+
+
+@dataclass(frozen=True)
+class Job:
+    """A prompt whose samples are wanted: tokens after the shared prefix, one random stream a sample."""
+
+    id: str
+    tokens: NDArray[np.int64]
+    prompt_tokens: int
+    limit: int
+    streams: dict[int, int]
+
+
+@dataclass
+class Row:
+    """One sample being drawn."""
+
+    job: Job
+    number: int
+    tokens: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    top_ids: list[tuple[int, ...]] = field(default_factory=list)
+    top_log_probs: list[tuple[float, ...]] = field(default_factory=list)
+    finish: Finish | None = None
+
+
+class Decoding:
+    """All samples of jobs of like length, at most `num_slots` rows at a time; the longest prompts go first."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        jobs: Sequence[Job],
+        settings: Generation,
+        *,
+        stops: Stops,
+        ends: frozenset[int],
+        prefix: Prefix | None,
+        tokens_per_batch: int,
+    ) -> None:
+        self._runner, self._settings, self._stops, self._ends, self._prefix = runner, settings, stops, ends, prefix
+        self._tokens_per_batch = tokens_per_batch
+        self._waiting = sorted(jobs, key=lambda job: len(job.tokens))
+        self._rows: list[Row] = []
+        self._slots = _slots(jobs, tokens_per_batch, runner.device)
+
+    @property
+    def busy(self) -> bool:
+        """Whether samples are left to draw."""
+        return bool(self._waiting or self._rows)
+
+    def advance(self) -> list[Sample]:
+        """Some steps; the samples that ended in them."""
+        ended: list[Sample] = []
+        with self._runner.running():
+            for _ in range(_STEPS):
+                if self.busy:
+                    ended += self._enter() if self._wants_more() else self._step()
+        return ended
+
+    def _wants_more(self) -> bool:
+        if not self._waiting or self._slots.free < len(self._waiting[-1].streams):
+            return False
+        return not self._rows or self._slots.free * _REFILL >= self._slots.num_slots
+
+    def _enter(self) -> list[Sample]:
+        """Prefill as many prompts as there is room for, each once, and draw the first token of all their samples."""
+        jobs = self._next()
+        logits, cache = self._runner.prompts([job.tokens for job in jobs], self._prefix)
+        new = [(place, Row(job, number)) for place, job in enumerate(jobs) for number in job.streams]
+        places = [place for place, _ in new]
+        self._slots.enter(cache, places, [len(job.tokens) for job in jobs])
+        rows = [row for _, row in new]
+        self._rows += rows
+        self._draw(logits[torch.tensor(places, device=logits.device)], rows)
+        return self._leave()
+
+    def _next(self) -> list[Job]:
+        jobs: list[Job] = []
+        free, longest = self._slots.free, len(self._waiting[-1].tokens)
+        while self._waiting and len(self._waiting[-1].streams) <= free:
+            if jobs and (len(jobs) + 1) * longest > self._tokens_per_batch:
+                break
+            free -= len(self._waiting[-1].streams)
+            jobs.append(self._waiting.pop())
+        return jobs
+
+    def _step(self) -> list[Sample]:
+        """One more token for every row."""
+        newest = [row.tokens[-1] for row in self._rows]
+        positions = [len(row.job.tokens) + len(row.tokens) - 1 for row in self._rows]
+        self._draw(self._runner.step(newest, positions, self._slots, self._prefix), self._rows)
+        return self._leave()
+
+    def _draw(self, logits: Tensor, rows: Sequence[Row]) -> None:
+        """Append one token to each row, with what is stored of its distribution, and notice which rows end."""
+        tokens = self._tokens(logits, rows)
+        for row, token in zip(rows, tokens.tolist(), strict=True):
+            row.tokens.append(token)
+        if self._settings.log_probs or self._settings.top_log_probs:
+            _store(torch.log_softmax(logits, dim=-1), tokens, rows, self._settings)
+        reached = self._stops.reached([row.tokens for row in rows])
+        for row, stop in zip(rows, reached, strict=True):
+            if row.tokens[-1] in self._ends:
+                row.finish = "eos"
+            elif stop:
+                row.finish = "stop"
+            elif len(row.tokens) >= row.job.limit:
+                row.finish = "length"
+
+    def _tokens(self, logits: Tensor, rows: Sequence[Row]) -> Tensor:
+        if self._settings.temperature == 0:
+            return greedy(logits)
+        drawn = uniforms([row.job.streams[row.number] for row in rows], [len(row.tokens) for row in rows])
+        settings = self._settings
+        return pick(logits, torch.from_numpy(drawn), temperature=settings.temperature, top_p=settings.top_p)
+
+    def _leave(self) -> list[Sample]:
+        ended = [place for place, row in enumerate(self._rows) if row.finish]
+        samples = [_sample(self._rows[place], self._stops) for place in ended]
+        for source, target in self._slots.leave(ended) if ended else ():
+            self._rows[target] = self._rows[source]
+        del self._rows[self._slots.window.rows :]
+        return samples
+
+
+def _slots(jobs: Sequence[Job], tokens_per_batch: int, device: torch.device) -> Slots:
+    """Slots for as many rows as the budget holds when all are as long as can be, and at least for one prompt's."""
+    longest = max(len(job.tokens) for job in jobs)
+    width = longest + max(job.limit for job in jobs)
+    wanted, most = sum(len(job.streams) for job in jobs), max(len(job.streams) for job in jobs)
+    num_slots = min(wanted, max(most, tokens_per_batch // width))
+    spare = width // 4 if wanted > num_slots else 0  # how seldom the window is moved back to the left
+    return Slots(num_slots=num_slots, num_columns=width + spare + 1, longest=longest, device=device)
+
+
+def _store(log_probs: Tensor, tokens: Tensor, rows: Sequence[Row], settings: Generation) -> None:
+    if settings.log_probs:
+        for row, value in zip(rows, log_probs.gather(-1, tokens[:, None])[:, 0].tolist(), strict=True):
+            row.log_probs.append(value)
+    if settings.top_log_probs:
+        top = log_probs.topk(settings.top_log_probs, dim=-1)
+        for row, ids, values in zip(rows, top.indices.tolist(), top.values.tolist(), strict=True):
+            row.top_ids.append(tuple(ids))
+            row.top_log_probs.append(tuple(values))
+
+
+def _sample(row: Row, stops: Stops) -> Sample:
+    """What a finished row hands out: everything before the first stop string."""
+    assert row.finish is not None
+    cut = stops.cut(row.tokens)
+    text, kept = cut or (stops.text(row.tokens), len(row.tokens))
+    return Sample(
+        id=row.job.id,
+        number=row.number,
+        text=text,
+        tokens=tuple(row.tokens[:kept]),
+        finish="stop" if cut else row.finish,
+        prompt_tokens=row.job.prompt_tokens,
+        num_drawn=len(row.tokens),
+        log_probs=tuple(row.log_probs[:kept]) if row.log_probs else None,
+        top_ids=tuple(row.top_ids[:kept]) if row.top_ids else None,
+        top_log_probs=tuple(row.top_log_probs[:kept]) if row.top_log_probs else None,
+    )

@@ -1,0 +1,131 @@
+"""The local engine: one transformers model on this machine."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import final
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from w2s_lightning.errors import UserError
+from w2s_lightning.inference.decoding import Decoding, Job
+from w2s_lightning.inference.draws import stream
+from w2s_lightning.inference.runner import Prefix, Runner
+from w2s_lightning.inference.samples import Generation, Prompt, Sample
+from w2s_lightning.inference.stopping import Stops
+from w2s_lightning.inference.suitable import refuse_unsuitable
+
+_WORTH_SHARING = 16  # tokens; below, the joined attention costs more than it saves
+
+
+@final
+class LocalEngine:
+    """Draws samples from a causal `model` (fp32 weights; `bf16` runs it under autocast).
+
+    `max_length` bounds prompt and text together; `tokens_per_batch` bounds rows times the longest that they can grow
+    to, shared prefix aside, and so the cache. Raises UserError for a model that cannot be served.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int,
+        tokens_per_batch: int,
+        bf16: bool,
+    ) -> None:
+        refuse_unsuitable(model, max_length)
+        self._runner = Runner(model, bf16=bf16)
+        self._tokenizer = tokenizer
+        self._max_length = max_length
+        self._tokens_per_batch = tokens_per_batch
+        self._ends = _end_ids(model, tokenizer)
+
+    def generate(
+        self, prompts: Sequence[Prompt], settings: Generation, *, seed: int, skip: Collection[tuple[str, int]] = ()
+    ) -> Iterator[Sample]:
+        """See `samples.Engine`. Prompts that leave no room for a token come first, with `finish="too_long"`."""
+        if not prompts:
+            return
+        texts = self._encoded(prompts, settings)
+        fitting = [text for text in texts if len(text) < self._max_length]
+        shared = _shared_tokens(fitting)
+        jobs: list[Job] = []
+        for prompt, text in zip(prompts, texts, strict=True):
+            numbers = [n for n in range(settings.num_samples) if (prompt.id, n) not in skip]
+            if len(text) >= self._max_length:
+                yield from (Sample(prompt.id, n, "", (), "too_long", len(text), 0) for n in numbers)
+            elif numbers:
+                limit = min(settings.max_new_tokens, self._max_length - len(text))
+                streams = {n: stream(seed, prompt.id, n) for n in numbers}
+                jobs.append(Job(prompt.id, text[shared:], len(text), limit, streams))
+        if jobs:
+            prefix = self._prefix(fitting[0][:shared])
+            for group in _alike(jobs):
+                yield from self._drawn(group, settings, prefix)
+
+    def _drawn(self, jobs: Sequence[Job], settings: Generation, prefix: Prefix | None) -> Iterator[Sample]:
+        decoding = Decoding(
+            self._runner,
+            jobs,
+            settings,
+            stops=Stops(self._tokenizer, settings.stop),
+            ends=self._ends,
+            prefix=prefix,
+            tokens_per_batch=self._tokens_per_batch,
+        )
+        while decoding.busy:  # the model is left as it was whenever a sample is handed out
+            yield from decoding.advance()
+
+    def _encoded(self, prompts: Sequence[Prompt], settings: Generation) -> list[np.ndarray]:
+        ids = [prompt.id for prompt in prompts]
+        if len(set(ids)) < len(ids):
+            twice = next(id for i, id in enumerate(ids) if id in ids[:i])
+            raise UserError(f"the prompt of example {twice} stands twice: give every example once")
+        size = self._runner.model.config.get_text_config().vocab_size
+        if settings.top_log_probs > size:
+            raise UserError(f"top_log_probs={settings.top_log_probs} is more than the vocabulary holds ({size})")
+        found = self._tokenizer(
+            [prompt.text for prompt in prompts],
+            add_special_tokens=settings.special_tokens,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )["input_ids"]
+        if not all(found):
+            empty = next(prompt.id for prompt, tokens in zip(prompts, found, strict=True) if not tokens)
+            raise UserError(f"the prompt of example {empty} has no token: a text needs something to go on from")
+        return [np.array(tokens, dtype=np.int64) for tokens in found]
+
+    def _prefix(self, tokens: np.ndarray) -> Prefix | None:
+        with self._runner.running():
+            return self._runner.prefix(tokens.tolist())
+
+
+def _shared_tokens(texts: Sequence[np.ndarray]) -> int:
+    """How many first tokens all texts have in common, leaving each at least one of its own; 0 where it is too few."""
+    if not texts:
+        return 0
+    length = min(len(text) for text in texts) - 1
+    for text in texts[1:]:
+        differs = np.flatnonzero(texts[0][:length] != text[:length])
+        length = int(differs[0]) if len(differs) else length
+    return length if length >= _WORTH_SHARING else 0
+
+
+def _alike(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Jobs in groups whose longest row is at most twice the shortest, so that one long prompt narrows no other."""
+    group: list[Job] = []
+    for job in sorted(jobs, key=lambda job: len(job.tokens) + job.limit):
+        if group and len(job.tokens) + job.limit > 2 * (len(group[0].tokens) + group[0].limit):
+            yield group
+            group = []
+        group.append(job)
+    yield group
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Tokens that end a text: the model's own, else the tokenizer's."""
+    own = model.generation_config.eos_token_id if model.generation_config else None
+    found = own if own is not None else tokenizer.eos_token_id
+    return frozenset([found] if isinstance(found, int) else found or [])

@@ -1,0 +1,45 @@
+"""From logits and a uniform number to a token: temperature, top-p, inverse CDF."""
+
+import torch
+from torch import Tensor
+
+_FIRST_LOOK = 128  # most probable tokens that are sorted before the whole vocabulary is
+
+
+def greedy(logits: Tensor) -> Tensor:
+    """The most probable token (of equals the first), [B, V] -> [B]."""
+    return logits.argmax(dim=-1)
+
+
+def pick(logits: Tensor, uniforms: Tensor, *, temperature: float, top_p: float) -> Tensor:
+    """Tokens [B] drawn from logits [B, V] at uniforms [B] in [0, 1) by the inverse CDF, in vocabulary order.
+
+    Probabilities are fp32, their running sum is fp64. A row's token does not depend on the other rows.
+    """
+    probs = nucleus(torch.softmax(logits.float() / temperature, dim=-1), top_p)
+    cdf = _doubles(probs).cumsum(dim=-1)
+    total = cdf[:, -1:]
+    wanted = torch.minimum(uniforms.to(cdf)[:, None] * total, total.nextafter(torch.zeros_like(total)))
+    return torch.searchsorted(cdf, wanted, right=True)[:, 0].to(logits.device)
+
+
+def nucleus(probs: Tensor, top_p: float) -> Tensor:
+    """`probs` [B, V] with 0 for all tokens less probable than the smallest set that holds `top_p` (arXiv 1904.09751).
+
+    Tokens as probable as the last of the set stay too. Only values are compared, so no sorting order matters.
+    """
+    if top_p >= 1:
+        return probs
+    size, width = probs.shape[-1], min(probs.shape[-1], _FIRST_LOOK)
+    while True:
+        largest = probs.topk(width, dim=-1).values
+        reached = _doubles(largest).cumsum(dim=-1).to(probs.device)
+        if width == size or bool((reached[:, -1] >= top_p).all()):
+            break
+        width = min(size, 8 * width)
+    last = (reached < top_p).sum(dim=-1, keepdim=True).clamp_max(width - 1)
+    return torch.where(probs >= largest.gather(-1, last), probs, 0.0)
+
+
+def _doubles(values: Tensor) -> Tensor:
+    return (values.cpu() if values.device.type == "mps" else values).double()  # Apple's GPUs have no fp64

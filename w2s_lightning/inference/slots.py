@@ -1,0 +1,148 @@
+"""The key/value cache of rows that come and go: fixed buffers of slots and columns, written in place.
+
+A row holds one slot; all rows write the same column at a step, so columns are time and rows of any age stand side by
+side. A row that ends gives its slot to the last one (one row is copied, nothing else moves), and columns that no row
+needs any more fall out of the window on the left.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import Cache
+from transformers.cache_utils import DynamicLayer
+
+
+@dataclass
+class Window:
+    """The part of the buffers in use: slots 0 to `rows` - 1 and columns `start` to `end` - 1."""
+
+    rows: int
+    start: int
+    end: int
+
+
+class SlotLayer(DynamicLayer):
+    """Keys and values of one layer: [slots, key heads, columns, width]."""
+
+    def __init__(self, like: DynamicLayer, window: Window, num_slots: int, num_columns: int) -> None:
+        super().__init__()
+        _, heads, _, width = like.values.shape
+        self.window = window
+        self.keys = like.values.new_zeros(num_slots, heads, num_columns, like.keys.shape[-1])
+        self.values = like.values.new_zeros(num_slots, heads, num_columns, width)
+        self.dtype, self.device, self.is_initialized = self.values.dtype, self.values.device, True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Write the new column(s) of all rows; return their keys and values in the window and these columns."""
+        rows, start, end = self.window.rows, self.window.start, self.window.end
+        stop = end + key_states.shape[-2]
+        self.keys[:rows, :, end:stop] = key_states
+        self.values[:rows, :, end:stop] = value_states
+        return self.keys[:rows, :, start:stop], self.values[:rows, :, start:stop]
+
+    def get_seq_length(self) -> int:
+        return self.window.end - self.window.start
+
+    def enter(self, prefilled: DynamicLayer, rows: Tensor, first: int, columns: slice) -> None:
+        """Copy `rows` of another cache into the slots from `first` on."""
+        self.keys[first : first + len(rows), :, columns] = prefilled.keys[rows].to(self.keys.dtype)
+        self.values[first : first + len(rows), :, columns] = prefilled.values[rows]
+
+    def move(self, sources: Tensor, targets: Tensor, columns: slice) -> None:
+        """Copy slots within the window."""
+        self.keys[targets, :, columns] = self.keys[sources, :, columns]
+        self.values[targets, :, columns] = self.values[sources, :, columns]
+
+    def shift(self, start: int) -> None:
+        """Put the window's columns so that they begin at `start`, further left."""
+        window, stop = self.window, start + self.window.end - self.window.start
+        for buffer in (self.keys, self.values):
+            buffer[: window.rows, :, start:stop] = buffer[: window.rows, :, window.start : window.end].clone()
+
+
+@dataclass
+class Slots:
+    """All layers, the mask and the bookkeeping; `longest` is the longest prompt that will ever enter, in columns."""
+
+    num_slots: int
+    num_columns: int
+    longest: int
+    device: torch.device
+    layers: list[SlotLayer] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.window = Window(0, self.longest, self.longest)
+        self.bias = torch.full((self.num_slots, self.num_columns), -torch.inf, device=self.device)
+
+    @property
+    def cache(self) -> Cache:
+        """The slots as a cache of transformers."""
+        return Cache(layers=self.layers)
+
+    @property
+    def free(self) -> int:
+        """Slots without a row."""
+        return self.num_slots - self.window.rows
+
+    def enter(self, prefilled: Cache, rows: Sequence[int], lengths: Sequence[int]) -> None:
+        """Give each of `rows` of a prefilled cache (right-aligned prompts of `lengths`) the next free slot."""
+        if not self.layers:
+            self.layers = [SlotLayer(like, self.window, self.num_slots, self.num_columns) for like in prefilled.layers]
+        first, end = self.window.rows, self.window.end
+        columns, chosen = slice(end - prefilled.get_seq_length(), end), torch.tensor(rows, device=self.device)
+        for layer, source in zip(self.layers, prefilled.layers, strict=True):
+            layer.enter(source, chosen, first, columns)
+        for slot, row in enumerate(rows, start=first):
+            self.bias[slot] = -torch.inf
+            self.bias[slot, end - lengths[row] : end] = 0
+            self.starts.append(end - lengths[row])
+        self.window.rows += len(rows)
+        self.window.start = min(self.starts)
+
+    def open_column(self) -> Tensor:
+        """Make the next column writable; the additive mask [rows, 1, 1, window + 1] of a step that writes it."""
+        if self.window.end == self.num_columns:
+            self._shift()
+        self.bias[: self.window.rows, self.window.end] = 0
+        return self.bias[: self.window.rows, None, None, self.window.start : self.window.end + 1]
+
+    def close_column(self) -> None:
+        """The step is done: its column is in the window."""
+        self.window.end += 1
+
+    def leave(self, ended: Sequence[int]) -> list[tuple[int, int]]:
+        """Free these slots; the moves (from, to) of rows that take the place of one that left."""
+        left, gone = self.window.rows - len(ended), set(ended)
+        sources = [slot for slot in range(left, self.window.rows) if slot not in gone]
+        moves = list(zip(sources, sorted(slot for slot in gone if slot < left), strict=True))
+        if moves:
+            self._move(torch.tensor(moves, device=self.device))
+        for source, target in moves:
+            self.starts[target] = self.starts[source]
+        del self.starts[left:]
+        self.window.rows = left
+        self.window.start = min(self.starts, default=self.window.end)
+        return moves
+
+    def _move(self, moves: Tensor) -> None:
+        columns = slice(self.window.start, self.window.end)
+        self.bias[moves[:, 1]] = self.bias[moves[:, 0]]
+        for layer in self.layers:
+            layer.move(moves[:, 0], moves[:, 1], columns)
+
+    def _shift(self) -> None:
+        """Move the window to the left, so that its end leaves room for the longest prompt before it."""
+        width = self.window.end - self.window.start
+        start = max(0, self.longest - width)
+        for layer in self.layers:
+            layer.shift(start)
+        moved = self.bias[:, self.window.start : self.window.end].clone()
+        self.bias.fill_(-torch.inf)
+        self.bias[:, start : start + width] = moved
+        self.starts = [column - self.window.start + start for column in self.starts]
+        self.window.start, self.window.end = start, start + width

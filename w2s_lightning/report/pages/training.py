@@ -1,0 +1,186 @@
+"""Training: does the student overfit its supervisor, what would an oracle stop have gained, and any stage's curves.
+
+Gold accuracy on `validation` is a diagnostic made here, after the fact: no fit ever saw it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from w2s_lightning.report.examples import Examples
+from w2s_lightning.report.figures import Cell, Figure, Variant, layout, plain, single, titled
+from w2s_lightning.report.lineage import Passes, curve_of, fit_of, passes_of
+from w2s_lightning.report.pages.overview import ROW_HEIGHT, row_labels
+from w2s_lightning.report.records import Group, Job, Section
+from w2s_lightning.report.words import number, signed
+
+PASS_COLUMNS = ("cell", "seed", "row", "epoch", "gold accuracy", "agreement with its targets")
+STOP_COLUMNS = ("pair", "arm", "seed", "last", "best", "gain", "epoch of the best")
+WITHOUT = "The jobs of this sweep have written no examples, so gold on validation is not known here."
+
+Seeded = list[tuple[Any, Passes]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Two figures, where gold is known, and the curves of all stages for the page to overlay."""
+
+    passes: Figure | None
+    stops: Figure | None
+    why: str
+    curves: dict[str, Any]
+
+
+def training(section: Section, examples: Examples) -> Training | None:
+    """The page of a section, None without a result."""
+    if not section.finished:
+        return None
+    known = [(group, found) for group in section.finished if (found := _students(section, group, examples))]
+    views = [_view(section, group, found, examples) for group, found in known]
+    note = "Faint lines are seeds. The agreement is with the targets that the fit had, its supervisor's answers."
+    passes = Figure("passes", "Gold accuracy during training", PASS_COLUMNS, tuple(views), note, "cell") if views else None
+    return Training(passes, _stops(known) if known else None, "" if known else WITHOUT, _curves(section))
+
+
+def _students(section: Section, group: Group, examples: Examples) -> Seeded:
+    return _passes(section, group, group.done[0].student, examples)
+
+
+def _passes(section: Section, group: Group, name: str, examples: Examples) -> Seeded:
+    found = []
+    for job in group.done:
+        digest = fit_of(section.shelf, job, name)
+        one = passes_of(section.shelf, digest, examples.of(job.folder)) if digest else None
+        if one is not None:
+            found.append((job.seed, one))
+    return found
+
+
+# ---------------------------------------------------------------- gold accuracy during training
+
+
+def _view(section: Section, group: Group, students: Seeded, examples: Examples) -> Variant:
+    ceilings = _passes(section, group, "ceiling", examples)
+    traces = [
+        *_lines("student, gold accuracy", students, "gold", "@student", "solid"),
+        *_lines("student, agreement with its targets", students, "agreement", "@floor", "dash"),
+        *_lines("ceiling, gold accuracy", ceilings, "gold", "@ceiling", "dot"),
+    ]
+    axes = {"xaxis": {**titled("epochs"), "rangemode": "tozero"}, "yaxis": titled("share of validation examples")}
+    named = (("student", students), ("ceiling", ceilings))
+    rows: list[list[Cell]] = [
+        [group.title, seed, name, epoch, gold, agreement]
+        for name, seeded in named
+        for seed, one in seeded
+        for epoch, gold, agreement in zip(one.epochs, one.gold, one.agreement, strict=True)
+    ]
+    return Variant(group.title, {"data": traces, "layout": layout(420, **axes)}, rows, _reading(group, students))
+
+
+def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> list[dict[str, Any]]:
+    columns = [(one.epochs, getattr(one, field)) for _, one in seeded if None not in getattr(one, field)]
+    if not columns:
+        return []
+    shared = {"type": "scatter", "mode": "lines", "legendgroup": name, "name": name}
+    faint = {"line": {"color": f"{colour}/30", "width": 1}, "showlegend": False, "hoverinfo": "skip"}
+    each = [{**shared, **faint, "x": list(x), "y": list(y)} for x, y in columns]
+    epochs = columns[0][0]
+    same = [y for x, y in columns if x == epochs]
+    means = [sum(values) / len(values) for values in zip(*same, strict=True)]
+    thick = {"mode": "lines+markers", "line": {"color": colour, "width": 2.5, "dash": dash}, "marker": {"size": 6}}
+    return [*each, {**shared, **thick, "x": list(epochs), "y": means, "hovertemplate": "%{y:.3f} at epoch %{x:.2f}"}]
+
+
+def _reading(group: Group, students: Seeded) -> str:
+    gains = [max(one.gold) - one.gold[-1] for _, one in students]
+    first = [one.agreement[0] for _, one in students if one.agreement[0] is not None]
+    last = [one.agreement[-1] for _, one in students if one.agreement[-1] is not None]
+    moved = ""
+    if first and last:
+        moved = (
+            f" while agreement with its targets goes from {number(sum(first) / len(first), 2)} "
+            f"to {number(sum(last) / len(last), 2)}"
+        )
+    gain = sum(gains) / len(gains)
+    ends = sum(one.gold[-1] for _, one in students) / len(students)
+    verdict = "an oracle stop would have gained nothing" if gain == 0 else f"an oracle stop would have gained {number(gain)}"
+    return f"{group.title}: gold accuracy ends at {number(ends)}, {verdict} on average{moved}."
+
+
+# ---------------------------------------------------------------- what an oracle stop would have gained
+
+
+def _stops(known: Sequence[tuple[Group, Seeded]]) -> Figure:
+    places = list(range(len(known), 0, -1))
+    rows: list[list[Cell]] = []
+    dots: list[tuple[float, float]] = []
+    means: list[float] = []
+    for (group, seeded), place in zip(known, places, strict=True):
+        gains = [max(one.gold) - one.gold[-1] for _, one in seeded]
+        dots += [(gain, place) for gain in gains]
+        means.append(sum(gains) / len(gains))
+        rows += [_stop_row(group, seed, one) for seed, one in seeded]
+    shared = {"type": "scatter", "mode": "markers"}
+    small = {**shared, "name": "single seeds", "x": [gain for gain, _ in dots], "y": [place for _, place in dots]}
+    small["marker"] = {"color": "@student/45", "size": 6}
+    large = {**shared, "name": "mean over seeds", "x": means, "y": places, "marker": {"color": "@student", "symbol": "diamond", "size": 11}}
+    large |= {"hoverinfo": "text", "hovertext": [f"{plain(g.title)}<br>{signed(m)}" for (g, _), m in zip(known, means, strict=True)]}
+    labels = row_labels([group for group, _ in known])
+    axis = {"tickvals": places, "ticktext": labels, "range": [0.4, len(known) + 0.6], "showgrid": False, "zeroline": False}
+    gain_axis = {**titled("best validation pass − last one, gold accuracy"), "rangemode": "tozero"}
+    plot = {"data": [small, large], "layout": layout(76 + round(0.7 * ROW_HEIGHT) * len(known), xaxis=gain_axis, yaxis=axis)}
+    note = "An oracle stop reads hidden gold: it is shown to be measured against, and is no way to train."
+    return single("stops", "What an oracle stop would have gained", _stop_reading(known, means), STOP_COLUMNS, rows, plot, note)
+
+
+def _stop_row(group: Group, seed: Any, one: Passes) -> list[Cell]:
+    best = max(range(len(one.gold)), key=lambda place: one.gold[place])
+    head: list[Cell] = [group.pair, group.arm, seed, one.gold[-1], one.gold[best]]
+    return [*head, one.gold[best] - one.gold[-1], one.epochs[best]]
+
+
+def _stop_reading(known: Sequence[tuple[Group, Seeded]], means: Sequence[float]) -> str:
+    fits = [one for _, seeded in known for _, one in seeded]
+    early = sum(max(one.gold) > one.gold[-1] for one in fits)
+    most = max(zip(means, (group for group, _ in known), strict=True), key=lambda item: item[0])
+    return (
+        f"{early} of {len(fits)} students were better at an earlier pass than at the end; "
+        f"the largest mean gain is {number(most[0])} ({most[1].title})."
+    )
+
+
+# ---------------------------------------------------------------- every stage's curve
+
+
+def _curves(section: Section) -> dict[str, Any]:
+    """All fits and pretrained models with their curves, and who needs them; each once."""
+    stages: dict[str, dict[str, Any]] = {}
+    for job in section.jobs:
+        for stage in (job.result or {}).get("stages") or ():
+            if stage["kind"] in ("fit", "pretrain"):
+                entry = stages.setdefault(stage["digest"], {"kind": stage["kind"], "label": stage["label"], "jobs": []})
+                entry["jobs"].append(job.title)
+    roles = _roles(section)
+    found = []
+    for digest, entry in stages.items():
+        curve = curve_of(section.shelf.history(digest))
+        if curve:
+            used = entry["jobs"]
+            by = used[0] if len(used) == 1 else f"{used[0]} and {len(used) - 1} more"
+            found.append({**entry, "id": digest[:10], "role": roles.get(digest, ""), "jobs": by, "curve": curve})
+    metrics = dict.fromkeys(name for one in found for name in one["curve"])
+    return {"stages": found, "metrics": list(metrics)}
+
+
+def _roles(section: Section) -> dict[str, str]:
+    roles: dict[str, str] = {}
+    for job in section.jobs:
+        for row in job.rows:
+            digest = fit_of(section.shelf, job, row["name"])
+            if digest:
+                roles.setdefault(digest, _role(job, row["name"]))
+    return roles
+
+
+def _role(job: Job, name: str) -> str:
+    return "student" if name == job.student else name

@@ -1,0 +1,71 @@
+"""JSON and YAML files of jobs and sweeps, read once and again when they change; a broken one is a problem, not an end."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from w2s_lightning.report.artifacts import Problem
+from w2s_lightning.result import VERSION
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NEEDED = {"job", "rows", "pgr", "digest", "student_of_record"}
+
+
+class Files:
+    """Results and configurations by path; `problems` are those of the last reading."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._kept: dict[Path, tuple[int, Any]] = {}
+
+    def result(self, folder: Path) -> Mapping[str, Any] | None:
+        """A job's result; None without one, or with one that cannot be read as a result."""
+        file = folder / "result.json"
+        found = self._read(file, json.loads)
+        if found is None:
+            return None
+        if not isinstance(found, dict) or not found.keys() >= _NEEDED:
+            self.problems.append(Problem("damaged", _where(file), "it is no result of a job: run the job again"))
+            return None
+        if found.get("version") != VERSION:
+            detail = f"written in version {found.get('version')} of results, now {VERSION}: run the job again"
+            self.problems.append(Problem("older", _where(file), detail))
+        return found
+
+    def config(self, folder: Path) -> dict[str, Any]:
+        """A job's configuration as `{"fit.epochs": 2, ...}`, empty without one."""
+        file = folder / "config.yaml"
+        found = self._read(file, lambda text: yaml.load(text, Loader=_LOADER))
+        return dict(flat(found)) if isinstance(found, dict) else {}
+
+    def _read(self, file: Path, parse: Callable[[str], Any]) -> Any:
+        try:
+            stamp = file.stat().st_mtime_ns
+        except OSError:
+            return None
+        if file not in self._kept or self._kept[file][0] != stamp:
+            try:
+                self._kept[file] = (stamp, parse(file.read_text()))
+            except (OSError, ValueError, yaml.YAMLError) as error:
+                detail = f"it cannot be read: {str(error).splitlines()[0]}"
+                self.problems.append(Problem("damaged", _where(file), detail))
+                return None
+        return self._kept[file][1]
+
+
+def _where(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

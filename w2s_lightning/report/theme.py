@@ -1,0 +1,97 @@
+"""Colours by meaning, for light and dark pages. Their distances under colour blindness are held by a test.
+
+Figures name colours by token (`@student`); the page resolves tokens to the theme in use, `resolve` to the light one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+LIGHT = {
+    "paper": "#faf9f6",
+    "surface": "#ffffff",
+    "raised": "#f3f1ec",
+    "line": "#e2dfd7",
+    "ink": "#1d1f23",
+    "muted": "#61666f",
+    "accent": "#1f5fa8",
+    "good": "#1c6b4a",
+    "bad": "#a8321f",
+    "warn": "#8a5a00",
+    "untuned": "#8a8f98",
+    "floor": "#c2571a",
+    "student": "#1f5fa8",
+    "ceiling": "#1d1f23",
+    "s0": "#1f5fa8",
+    "s1": "#d1651f",
+    "s2": "#4c9f94",
+    "s3": "#6b1f4e",
+    "s4": "#4a4a12",
+    "s5": "#9a7dd6",
+}
+DARK = {
+    "paper": "#14161a",
+    "surface": "#1b1e24",
+    "raised": "#23272f",
+    "line": "#333945",
+    "ink": "#ece9e3",
+    "muted": "#a2a8b3",
+    "accent": "#7db8f5",
+    "good": "#6fcf9f",
+    "bad": "#ff9c87",
+    "warn": "#f0c060",
+    "untuned": "#8a909b",
+    "floor": "#f0945a",
+    "student": "#6fb1f2",
+    "ceiling": "#ece9e3",
+    "s0": "#6fb1f2",
+    "s1": "#f0945a",
+    "s2": "#b7efe2",
+    "s3": "#b5669a",
+    "s4": "#f5e08a",
+    "s5": "#84824f",
+}
+ROLES = ("untuned", "floor", "student", "ceiling")
+SYMBOLS = {"untuned": "x-thin-open", "floor": "triangle-down", "student": "diamond", "ceiling": "square"}
+SERIES = ("s0", "s1", "s2", "s3", "s4", "s5")
+SERIES_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+
+def css_variables() -> str:
+    """Both themes as custom properties: by the system's preference, or by the reader's choice."""
+    light, dark = _declared(LIGHT), _declared(DARK)
+    return (
+        f":root{{{light};color-scheme:light}}"
+        f"@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark};color-scheme:dark}}}}"
+        f":root[data-theme=dark]{{{dark};color-scheme:dark}}"
+    )
+
+
+def _declared(colours: Mapping[str, str]) -> str:
+    return ";".join(f"--{name}:{value}" for name, value in colours.items())
+
+
+def series(number: int) -> dict[str, str]:
+    """Colour token, symbol and dash of the n-th line of a figure: three ways to tell it from the others."""
+    return {
+        "colour": f"@{SERIES[number % len(SERIES)]}",
+        "symbol": SERIES_SYMBOLS[number % len(SERIES_SYMBOLS)],
+        "dash": DASHES[(number // len(SERIES) + number) % len(DASHES)],
+    }
+
+
+def resolve(value: Any, colours: Mapping[str, str] = LIGHT) -> Any:
+    """Replace colour tokens anywhere in a plot; `@student/30` is the colour at 30 % opacity."""
+    if isinstance(value, Mapping):
+        return {key: resolve(inner, colours) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolve(inner, colours) for inner in value]
+    if isinstance(value, str) and value.startswith("@"):
+        name, _, percent = value[1:].partition("/")
+        return _rgba(colours[name], int(percent)) if percent else colours.get(name, value)
+    return value
+
+
+def _rgba(colour: str, percent: int) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{percent / 100:g})"

@@ -1,0 +1,118 @@
+"""GSM8K (arXiv 2110.14168): grade-school word problems, from the hub or from files in its columns."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from functools import lru_cache, partial
+from typing import Any, ClassVar
+
+from w2s_lightning.content import DataFile
+from w2s_lightning.errors import UserError
+from w2s_lightning.schema import record
+from w2s_lightning.tasks.answers import GSM8K_KEY, NumberKey
+from w2s_lightning.tasks.examples import Split
+from w2s_lightning.tasks.files import GivenFile, Row, read_table
+from w2s_lightning.tasks.hub_choice import planned_sizes
+from w2s_lightning.tasks.hub_source import HubSource, Reading
+from w2s_lightning.tasks.problem_splitting import (
+    ProblemPool,
+    UnparsedAnswer,
+    own_problems,
+    published_problems,
+    split_problems,
+)
+from w2s_lightning.tasks.problems import Problem, ProblemSplits, Reasoning, problem_id, question_group
+from w2s_lightning.tasks.prompts import Prompts
+from w2s_lightning.tasks.splitting import Limits, Shares
+
+_COLUMNS = ("question", "answer")
+_CALCULATOR = re.compile(r"<<.*?>>")
+
+
+@record
+class Gsm8k(Reasoning):
+    """GSM8K from `train_file` and `test_file` where both are given, else from the hub.
+
+    Its columns are `question` and `answer` (a worked solution whose last line is `#### N`). Calculator marks
+    (`<<48/2=24>>`) are taken out of what models learn to write; difficulty is their number, the steps. `limits` are
+    what a plan counts with on the hub, since it downloads nothing.
+    """
+
+    world: ClassVar[None] = None
+    key: ClassVar[NumberKey] = GSM8K_KEY
+    typical_tokens: ClassVar[int] = 190
+    typical_solution_tokens: ClassVar[int] = 120
+
+    name: str
+    source: HubSource
+    reading: Reading
+    train_file: GivenFile | None
+    test_file: GivenFile | None
+    prompts: Prompts
+    shares: Shares
+    limits: Limits
+
+    def __post_init__(self) -> None:
+        if (self.train_file is None) != (self.test_file is None):
+            missing = "task.train_file" if self.train_file is None else "task.test_file"
+            raise UserError(f"task {self.name}: {missing} is missing: give both files, or none for the hub")
+
+    def identity(self) -> Mapping[str, Any]:
+        """Files enter by content and stand in for the hub, which then does not count."""
+        unused = {"train_file", "test_file"} if self.train_file is None else {"source", "reading"}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in unused}
+        return {"type": type(self).__name__, **values}
+
+    def resolved(self, find: Callable[[str, str], str]) -> "Gsm8k":
+        """The same task with the commit of its data set filled in, unless it reads files."""
+        return self if self.train_file is not None else replace(self, source=self.source.resolved(find))
+
+    def sizes(self) -> Mapping[Split, int]:
+        """The limits: an upper bound that needs no download."""
+        return planned_sizes(self.limits)
+
+    def splits(self, seed: int) -> ProblemSplits:
+        """The problems of job seed `seed`; raise UserError when the data cannot be loaded or used."""
+        train, test = _pools(self)
+        return split_problems(train, test, shares=self.shares, limits=self.limits, seed=seed)
+
+
+@lru_cache(maxsize=4)
+def _pools(task: Gsm8k) -> tuple[ProblemPool, ProblemPool]:
+    if task.train_file is not None and task.test_file is not None:
+        return _of_file(task, task.train_file, "training file"), _of_file(task, task.test_file, "test file")
+    return (
+        _of_hub(task, task.reading.train, task.reading.max_train_rows),
+        _of_hub(task, task.reading.test, task.reading.max_test_rows),
+    )
+
+
+def _of_file(task: Gsm8k, file: DataFile, what: str) -> ProblemPool:
+    table = read_table(file)
+    for column in _COLUMNS:
+        table.require(column, "GSM8K's columns are question and answer; for others use task=local_reasoning")
+    return own_problems(table.rows, partial(_problem, task.prompts), what)
+
+
+def _of_hub(task: Gsm8k, split: str, most: int | None) -> ProblemPool:
+    rows = task.source.rows(split, _COLUMNS, most)
+    return published_problems(rows, partial(_problem, task.prompts), f"{task.name} ({split})")
+
+
+def _problem(prompts: Prompts, row: Row) -> Problem:
+    question, worked = row.text("question"), row.text("answer")
+    answer = GSM8K_KEY.parse_strict(worked)
+    if answer is None:
+        end = worked.strip().splitlines()[-1][-60:]
+        raise UnparsedAnswer(
+            f"{row.place}: the gold answer does not parse: expected a last line `#### 18`, got {end!r}"
+        )
+    return Problem(
+        id=problem_id(question),
+        group=question_group(question),
+        question=question,
+        solution=prompts.gold_solution(_CALCULATOR.sub("", worked), answer),
+        answer=answer,
+        difficulty=float(len(_CALCULATOR.findall(worked))) or None,
+        subject=None,
+    )
