@@ -28,7 +28,8 @@ def test_rows_that_come_and_go_keep_the_logits_of_a_plain_pass(family, shared, t
             if new:
                 logits, cache = runner.prompts(new, prefix)
                 slots.enter(cache, range(len(new)), [len(text) for text in new])
-                rows += [(len(text), [*text.tolist(), int(guess)]) for text, guess in zip(new, logits.argmax(-1))]
+                guesses = logits.argmax(-1).tolist()
+                rows += [(len(text), [*text.tolist(), guess]) for text, guess in zip(new, guesses, strict=True)]
             if not rows:
                 continue
             before = slots.window.end

@@ -34,7 +34,9 @@ def test_every_gold_answer_parses_and_equals_itself(name: str, count: int) -> No
     assert len(solutions) == count
     answers = [GSM8K_KEY.parse_strict(solution) for solution in solutions]
     assert answers == [solution.split("#### ")[1].strip().replace(",", "") for solution in solutions]
-    assert all(verdict.strict and verdict.flexible for verdict in GSM8K_KEY.grade([a or "" for a in answers], solutions))
+    assert all(
+        verdict.strict and verdict.flexible for verdict in GSM8K_KEY.grade([a or "" for a in answers], solutions)
+    )
 
 
 MARKED = [

@@ -6,7 +6,7 @@ Copying the prefix into every row's cache would cost its memory and its bandwidt
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ def shared_prefix_attention(
         grouped, key.to(value.dtype), value, _repeated(attention_mask, heads // key_heads), scaling
     )
     together = grouped.transpose(0, 1).reshape(1, key_heads, -1, width)
-    prefix = shared_prefix[module.layer_idx]  # type: ignore[index]
+    prefix = shared_prefix[cast(int, module.layer_idx)]
     shared, shared_weight = attend(together, prefix.keys, prefix.values, None, scaling)
     shared = shared.reshape(key_heads, batch, -1, width).transpose(0, 1)
     shared_weight = shared_weight.reshape(key_heads, batch, -1).transpose(0, 1)

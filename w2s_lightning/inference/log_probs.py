@@ -47,7 +47,7 @@ class LogProbs:
     @property
     def means(self) -> NDArray[np.float32]:
         """Per token; 0 for an empty completion."""
-        return self.sums / np.maximum(self.num_tokens, 1).astype(np.float32)
+        return np.divide(self.sums, np.maximum(self.num_tokens, 1), dtype=np.float32)
 
 
 def token_log_probs(

@@ -23,7 +23,7 @@ class Window:
     end: int
 
 
-class SlotLayer(DynamicLayer):
+class SlotLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer: [slots, key heads, columns, width]."""
 
     def __init__(self, like: DynamicLayer, window: Window, num_slots: int, num_columns: int) -> None:

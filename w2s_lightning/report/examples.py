@@ -27,8 +27,12 @@ KEY = b"w2s"
 
 @dataclass(frozen=True)
 class Texts:
-    """What is known of a job's test examples, by id, and the gold classes of its validation examples."""
+    """What is known of a job's test examples, by id, and the gold classes of its validation examples.
 
+    `name` is the same for jobs with the same test examples.
+    """
+
+    name: str
     kind: str
     class_names: tuple[str, ...]
     texts: Mapping[str, tuple[str, ...]]
@@ -94,10 +98,12 @@ def _read(content: bytes) -> Texts:
     ids, gold, texts = (table.column(name).to_pylist() for name in ("example_id", "gold", "texts"))
     splits, solutions = _column(table, "split", "test"), _column(table, "solution", None)
     rows = list(zip(splits, ids, gold, texts, solutions, strict=True))
+    tested = [(one, parts) for split, one, _, parts, _ in rows if split == "test"]
     return Texts(
+        name=hashlib.sha256(json.dumps([about, tested]).encode()).hexdigest(),
         kind=str(about.get("kind", "choice")),
         class_names=tuple(map(str, about.get("class_names") or _names(gold, _column(table, "gold_name", None)))),
-        texts={one: tuple(parts) for split, one, _, parts, _ in rows if split == "test"},
+        texts={one: tuple(parts) for one, parts in tested},
         solutions={one: solution for split, one, _, _, solution in rows if split == "test" and solution},
         validation_gold={one: label for split, one, label, _, _ in rows if split == "validation"},
     )

@@ -4,6 +4,7 @@ A `Library` is kept between two writings of one page, so that a growing sweep is
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,14 @@ def _by_task(
     content: Mapping[str, Any], jobs: Sequence[Job], shelf: Shelf, notes: Sequence[Problem], start: int
 ) -> list[Section]:
     tasks = list(dict.fromkeys(str(job.row["task"]) for job in jobs))
-    return [_section(f"s{start + n}", content, task, jobs, shelf, notes) for n, task in enumerate(tasks)]
+    return [_section(_key(content, task, start + n), content, task, jobs, shelf, notes) for n, task in enumerate(tasks)]
+
+
+def _key(content: Mapping[str, Any], task: str, number: int) -> str:
+    """What links call a section: it stays when other sweeps come and go."""
+    words = f"{content['sweep']}-{str(content.get('digest') or '')[:6]}-{task}"
+    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+    return slug if len(slug) < 60 else f"{slug[:50]}-{number}"
 
 
 def _section(

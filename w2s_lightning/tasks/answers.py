@@ -103,7 +103,7 @@ GSM8K_KEY = NumberKey(mark="####", cut=r"\bQuestion\b")
 
 def last_boxed(text: str) -> str | None:
     r"""What stands in the last `\boxed{...}` or `\fbox{...}` whose braces close; None without one."""
-    for place in reversed([found.end() for found in re.finditer(r"\\f?boxed\s*\{", text)]):
+    for place in reversed([found.end() for found in re.finditer(r"\\(?:boxed|fbox)\s*\{", text)]):
         depth = 1
         for end in range(place, len(text)):
             depth += {"{": 1, "}": -1}.get(text[end], 0)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
-from w2s_lightning.tasks.answers import GSM8K_KEY, NumberKey
+from w2s_lightning.tasks.answers import GSM8K_KEY, NumberKey, equations
 from w2s_lightning.tasks.examples import Split
 from w2s_lightning.tasks.files import GivenFile, Row, read_table
 from w2s_lightning.tasks.hub_choice import planned_sizes
@@ -34,8 +34,8 @@ class Gsm8k(Reasoning):
     """GSM8K from `train_file` and `test_file` where both are given, else from the hub.
 
     Its columns are `question` and `answer` (a worked solution whose last line is `#### N`). Calculator marks
-    (`<<48/2=24>>`) are taken out of what models learn to write; difficulty is their number, the steps. `limits` are
-    what a plan counts with on the hub, since it downloads nothing.
+    (`<<48/2=24>>`) are taken out of what models learn to write; difficulty is their number (without any: that of
+    equations), the steps. `limits` are what a plan counts with on the hub, since it downloads nothing.
     """
 
     world: ClassVar[None] = None
@@ -113,6 +113,6 @@ def _problem(prompts: Prompts, row: Row) -> Problem:
         question=question,
         solution=prompts.gold_solution(_CALCULATOR.sub("", worked), answer),
         answer=answer,
-        difficulty=float(len(_CALCULATOR.findall(worked))) or None,
+        difficulty=float(len(_CALCULATOR.findall(worked)) or len(equations(worked))) or None,
         subject=None,
     )

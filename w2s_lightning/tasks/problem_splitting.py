@@ -55,8 +55,9 @@ def published_problems(rows: Iterable[Row], read: Callable[[Row], Problem], what
         raise unparsed[0]
     bad = {first.problem.id for first, _ in _conflicts(entries)}
     kept = [entry for entry in entries if entry.problem.id not in bad]
-    counts = ((len(unparsed), "gold answers that do not parse"), (len(bad), "questions with conflicting answers"))
-    return _distinct(kept, what, tuple(f"{what}: {count} {kind} left out" for count, kind in counts if count))
+    counts = (("without a gold answer that parses", len(unparsed)), ("with conflicting answers", len(bad)))
+    notices = tuple(f"{what}: {_questions(count)} {fault} left out" for fault, count in counts if count)
+    return _distinct(kept, what, notices)
 
 
 def split_problems(
@@ -87,5 +88,9 @@ def _distinct(entries: Sequence[_Entry], what: str, notices: tuple[str, ...]) ->
         by_id.setdefault(entry.problem.id, entry.problem)
     repeated = len(entries) - len(by_id)
     if repeated:
-        notices += (f"{what}: {repeated} duplicate question{'s' * (repeated > 1)} left out",)
+        notices += (f"{what}: {_questions(repeated, 'duplicate ')} left out",)
     return ProblemPool(tuple(by_id.values()), notices)
+
+
+def _questions(count: int, kind: str = "") -> str:
+    return f"{count} {kind}question{'' if count == 1 else 's'}"

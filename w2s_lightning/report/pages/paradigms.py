@@ -93,7 +93,7 @@ def _blocks(groups: Sequence[Group], pool: Pool) -> tuple[Block, ...]:
     by_information: dict[tuple[int, int, bool], list[Line]] = {}
     for line in lines.values():
         by_information.setdefault(line.saw, []).append(line)
-    ordered = sorted(by_information.items(), key=lambda item: (item[0][0], not item[0][2], item[0][1]))
+    ordered = sorted(by_information.items(), key=lambda item: (item[0][0], item[0][2], item[0][1]))
     tested = _tests([own for _, own in ordered], pool)
     return tuple(
         Block(_title(own), tuple(own), tuple(tests)) for (_, own), tests in zip(ordered, tested, strict=True)
@@ -168,7 +168,8 @@ def _reading(blocks: Sequence[Block]) -> str:
         return f"None of {counted(len(tests), 'tested difference')} between rows that saw the same is told apart from 0."
     largest = max(clear, key=lambda test: abs(test.difference.value))
     return (
-        f"{len(clear)} of {counted(len(tests), 'tested difference')} is told apart from 0; the largest is "
+        f"{len(clear)} of {counted(len(tests), 'tested difference')} {'is' if len(clear) == 1 else 'are'} told apart "
+        f"from 0; the largest is "
         f"{largest.first} − {largest.second}: {signed(largest.difference.value)}."
     )
 

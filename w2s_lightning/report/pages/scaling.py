@@ -111,7 +111,8 @@ def _size_row(arm: str, label: str, point: Point) -> list[Cell]:
 
 def _sizes_reading(lines: dict[str, list[Point]]) -> str:
     ends = {label: points[-1][2]["value"] - points[0][2]["value"] for label, points in lines.items() if len(points) > 1}
-    told = [f"{label} {'rises' if end > 0 else 'falls'} by {number(abs(end))}" for label, end in ends.items()]
+    ordered = sorted(ends.items(), key=lambda item: item[0] == "ceiling")
+    told = [f"the {label} {'rises' if end > 0 else 'falls'} by {number(abs(end))}" for label, end in ordered]
     if not told:
         return "Every line has one size only."
     return f"From the smallest to the largest strong model, {listed(told, 5)}."

@@ -1,0 +1,171 @@
+"""The world `arithmetic` and its task: true sums, graded difficulty, prompts as the pretraining text is written."""
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.tasks.composing_tasks import task
+from w2s_lightning.digest import digest
+from w2s_lightning.errors import UserError
+from w2s_lightning.tasks.arithmetic import KEY, Arithmetic
+from w2s_lightning.tasks.examples import SPLITS
+from w2s_lightning.tasks.problems import ProblemSplits
+from w2s_lightning.tasks.worlds.arithmetic import ArithmeticWorld, Grading
+from w2s_lightning.tasks.worlds.stories import GAINS, ITEMS, LOSSES, NAMES, SPECIAL, STRUCTURE
+
+SMALL = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=100")
+PINNED = "6cd5a6075f836fa761bf60f87f34251ee7875bd2612285b13f022deaa480de87"
+
+
+def arithmetic(*overrides: str) -> Arithmetic:
+    made = task("arithmetic", *SMALL, *overrides)
+    assert isinstance(made, Arithmetic)
+    return made
+
+
+@pytest.fixture(scope="module")
+def world() -> ArithmeticWorld:
+    return arithmetic().world
+
+
+@pytest.fixture(scope="module")
+def splits() -> ProblemSplits:
+    return arithmetic().splits(0)
+
+
+@pytest.fixture(scope="module")
+def texts(world: ArithmeticWorld) -> list[str]:
+    return world.texts(world.grading, 3000, "test")
+
+
+def test_no_two_words_are_alike(world: ArithmeticWorld) -> None:
+    words = [*SPECIAL, *STRUCTURE, *NAMES, *ITEMS, *GAINS, *LOSSES]
+    assert len(set(words)) == len(words)
+    assert len(set(world.vocabulary())) == len(world.vocabulary()) == len(words) + 100
+    assert len(GAINS) == len(LOSSES)
+
+
+def test_every_solution_is_right(texts: list[str]) -> None:
+    for text in texts:
+        question, solution = text.removesuffix(" <eos>").removeprefix("q ").split(" a ")
+        said, *steps = question.removesuffix(" . how many ?").split(" . ")
+        value = int(said.split()[2])
+        *worked, answer = solution.removesuffix(" .").split(" . ")
+        assert len(steps) == len(worked)
+        for step, line in zip(steps, worked, strict=True):
+            verb, number = step.split()
+            after = value + int(number) if verb in GAINS else value - int(number)
+            assert line == f"{value} {'+' if verb in GAINS else '-'} {number} = {after}"
+            value = after
+        assert 0 <= value < 100
+        assert answer == f"answer {value}"
+
+
+def test_difficulty_has_the_given_shares(world: ArithmeticWorld, texts: list[str]) -> None:
+    steps = Counter(text.count("=") for text in texts)
+    for number, share in enumerate(world.grading.steps, start=1):
+        assert steps[number] / len(texts) == pytest.approx(share, abs=0.03)
+    small = Grading(steps=(1.0,), bounds=(1.0, 0.0, 0.0, 0.0))
+    assert all(max(int(w) for w in text.split() if w.isdigit()) < 10 for text in world.texts(small, 300, "small"))
+
+
+def test_tails_are_long(texts: list[str]) -> None:
+    names = Counter(text.split()[1] for text in texts)
+    assert names["tom"] > 3 * names["una"] > 0
+    numbers = Counter(word for text in texts for word in text.split() if word.isdigit())
+    assert numbers["3"] > 5 * numbers["30"] > numbers["90"] > 0
+
+
+def test_windows_are_packed_text_and_a_pure_function(world: ArithmeticWorld) -> None:
+    windows = world.windows(3, 4, 384, 0)
+    assert windows.shape == (3, 4, 384)
+    assert windows.dtype == np.int16
+    words = np.array(world.vocabulary())[windows.ravel()]
+    whole = " ".join(words).split(" <eos> ")[:-1]
+    assert all(text.startswith("q ") and " ? a " in text for text in whole)
+    ends = (windows == world.vocabulary().index("<eos>")).sum(axis=-1)
+    assert ends.mean() > 7, "a window should hold several problems, for few-shot prompts"
+    assert (world.windows(3, 4, 384, 0) == windows).all()
+    assert (world.windows(3, 4, 384, 1) != windows).any()
+    assert (world.windows(1, 12, 384, 0).ravel() == windows.ravel()).all()
+
+
+def test_text_is_pinned(world: ArithmeticWorld) -> None:
+    assert hashlib.sha256(world.windows(2, 8, 384, 0).tobytes()).hexdigest() == PINNED
+
+
+def test_prompts_match_the_pretraining_text(world: ArithmeticWorld, splits: ProblemSplits) -> None:
+    made = arithmetic()
+    shown = [(item.question, item.solution) for item in splits.supervise[:3]]
+    asked = splits.transfer[0]
+    text = made.prompt(asked.question, shown) + made.completion(asked.solution)  # type: ignore[arg-type]
+    assert set(text.split()) <= set(world.vocabulary())
+    for part in text.split(" <eos> "):
+        assert part.split()[0] == "q"
+        assert part.endswith(" .")
+        assert KEY.parse_strict(part.split(" a ")[1]) == part.split()[-2]
+
+
+def test_problems_know_their_answer_and_difficulty(splits: ProblemSplits) -> None:
+    for item in splits.test:
+        assert KEY.parse(item.solution) == KEY.parse_strict(item.solution) == item.answer
+        assert item.difficulty == item.solution.count("=")
+        assert item.subject in {f"numbers below {bound}" for bound in (10, 20, 50, 100)}
+    assert {item.difficulty for item in splits.test} == {1, 2, 3, 4, 5, 6}
+
+
+def test_no_computation_is_asked_in_two_splits(splits: ProblemSplits) -> None:
+    worked = [{item.solution for item in splits.of(split)} for split in SPLITS]
+    assert sum(map(len, worked)) == len(set().union(*worked))
+    assert [len(splits.of(split)) for split in SPLITS] == [150, 200, 20, 100]
+
+
+def test_a_seed_never_changes_the_test_set(splits: ProblemSplits) -> None:
+    other = arithmetic().splits(1)
+    assert other.test == splits.test
+    assert {item.id for item in other.transfer}.isdisjoint(item.id for item in other.supervise)
+    assert {item.id for item in other.transfer} != {item.id for item in splits.transfer}
+    assert arithmetic("seed=1").splits(0).test != splits.test
+
+
+def test_an_answer_is_read_until_the_next_problem_begins() -> None:
+    assert KEY.parse("7 + 5 = 12 . answer 12 . <eos> q ann has 3 cups") == "12"
+    assert KEY.parse("7 + 5 = 12 . q ann has 3 cups . answer 3 .") == "12"
+    assert KEY.parse_strict("7 + 5 = 12 . q ann has 3 cups . answer 3 .") is None
+    assert KEY.parse("answer .") is None
+
+
+def test_estimates_are_near_the_truth(splits: ProblemSplits) -> None:
+    made = arithmetic()
+    lengths = [len(f"q {item.question} a {item.solution}".split()) for item in splits.transfer]
+    assert made.typical_tokens == pytest.approx(sum(lengths) / len(lengths), rel=0.15)
+    assert made.sizes() == {"supervise": 150, "transfer": 200, "validation": 20, "test": 100}
+
+
+def test_the_tasks_grading_does_not_change_what_is_pretrained(world: ArithmeticWorld) -> None:
+    assert digest(arithmetic("grading.steps=[1.0]").world) == digest(world)
+    assert digest(replace(world, number_offset=1.0)) != digest(world)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["grading.steps=[0.5,0.4]"], r"grading\.steps=\[0\.5, 0\.4\]: shares must add up to 1"),
+        (["grading.bounds=[1.0]"], "1 shares in grading.bounds, the world has 4 bounds"),
+        (["world.bounds=[10,10,50,100]"], "must grow"),
+        (["prompts.question='q {question} anser'"], "the world has no word 'anser': did you mean 'answer'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        arithmetic(*overrides).splits(0)
+
+
+def test_too_few_different_problems_say_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("w2s_lightning.tasks.arithmetic._BATCHES", 1)
+    easy = arithmetic("grading.steps=[1.0]", "grading.bounds=[1.0,0,0,0]", "items.test=2000")
+    with pytest.raises(UserError, match=r"different problems for test, not task\.items\.test=2000: ask for fewer"):
+        easy.splits(0)

@@ -1,0 +1,63 @@
+"""RewardBench: sections of a judged set, where evaluate stages have scored any (`metrics.json`, key `sections`)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from w2s_lightning.report.figures import Cell, Figure, Variant, layout, plain, titled
+from w2s_lightning.report.records import Group, Section
+from w2s_lightning.report.theme import SYMBOLS
+from w2s_lightning.report.words import mean, number
+
+COLUMNS = ("cell", "row", "section", "accuracy", "low", "high", "seeds")
+_ROWS = ("floor", "student", "ceiling")
+
+
+def rewardbench(section: Section) -> Figure | None:
+    """A view for every group that has sections, None when none has."""
+    views = [view for group in section.finished if (view := _view(section, group))]
+    note = "Means over seeds. Sections differ in size, so their mean is not the accuracy on the whole set."
+    return Figure("sections", "Accuracy by section", COLUMNS, tuple(views), note, "cell") if views else None
+
+
+def _view(section: Section, group: Group) -> Variant | None:
+    found = {row: _sections(section, group, row) for row in _ROWS}
+    known = {row: parts for row, parts in found.items() if parts}
+    if not known:
+        return None
+    names = list(dict.fromkeys(name for parts in known.values() for name in parts))
+    traces = [_trace(row, parts, names) for row, parts in known.items()]
+    axes = {"xaxis": {"tickvals": list(range(len(names))), "ticktext": [plain(name) for name in names]}}
+    rows: list[list[Cell]] = [
+        [group.title, row, name, parts[name], None, None, len(group.done)]
+        for row, parts in known.items()
+        for name in names
+        if name in parts
+    ]
+    drawn = layout(380, yaxis=titled("accuracy"), **axes)
+    return Variant(group.title, {"data": traces, "layout": drawn}, rows, _reading(group, known))
+
+
+def _sections(section: Section, group: Group, row: str) -> dict[str, float]:
+    """Each section's mean over seeds, for sections that all seeds have."""
+    by_job = []
+    for job in group.done:
+        found = job.named(job.student if row == "student" else row)
+        scored: Mapping[str, Any] = section.shelf.metrics(found["evaluate"]).get("sections") or {} if found else {}
+        by_job.append({name: part["value"] if isinstance(part, Mapping) else part for name, part in scored.items()})
+    shared = [name for name in by_job[0] if all(name in one for one in by_job)]
+    return {name: float(mean([one[name] for one in by_job]) or 0.0) for name in shared}
+
+
+def _trace(row: str, parts: Mapping[str, float], names: list[str]) -> dict[str, Any]:
+    shown = [name for name in names if name in parts]
+    marker = {"color": f"@{row}", "symbol": SYMBOLS[row], "size": 11}
+    trace = {"type": "scatter", "mode": "markers", "name": row, "marker": marker, "hoverinfo": "y+name"}
+    return {**trace, "x": [names.index(name) for name in shown], "y": [parts[name] for name in shown]}
+
+
+def _reading(group: Group, known: Mapping[str, Mapping[str, float]]) -> str:
+    student = known.get("student")
+    if not student:
+        return f"{group.title}: the student has no sections."
+    worst, best = (end(student, key=lambda name: student[name]) for end in (min, max))
+    return f"{group.title}: the student is best in {best} ({number(student[best])}) and worst in {worst} ({number(student[worst])})."
