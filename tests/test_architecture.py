@@ -17,7 +17,7 @@ LAYERS = [
     {"refs", "mistakes"},
     {"config"},
     {"metrics"},
-    {"tasks", "selection"},
+    {"tasks", "selection", "solutions", "preferences"},
     {"stages"},
     {"recipes", "store"},
     {"plan", "cost"},

@@ -5,7 +5,7 @@ the trainer's settings.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -70,11 +70,19 @@ def run(stages: Sequence[Stage], store: Store, trainer: Trainer, progress: Progr
     made = []
     for stage in stages:
         progress.start(stage)
-        work = partial(compute, stage, store=store, trainer=trainer, report=partial(progress.step, stage))
-        artifact = store.obtain(stage, work, provenance(trainer))
+        own = threaded(stage, trainer)
+        work = partial(compute, stage, store=store, trainer=own, report=partial(progress.step, stage))
+        artifact = store.obtain(stage, work, provenance(own))
         progress.finish(stage, artifact.seconds, cached=artifact.cached)
         made.append(artifact)
     return made
+
+
+def threaded(stage: Stage, trainer: Trainer) -> Trainer:
+    """Where threads are left open, the ladder's models take one: they are too small to share, and so the same bits come
+    out on machines with any number of cores."""
+    small = any(isinstance(one, Pretrain) for one in (stage, *stage.ancestors()))
+    return replace(trainer, threads=1) if small and trainer.threads == 0 else trainer
 
 
 def compute(stage: Stage, folder: Path, *, store: Store, trainer: Trainer, report: Report) -> None:

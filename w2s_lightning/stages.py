@@ -62,6 +62,12 @@ class Stage:
         for f in fields(self):
             yield from _stages_in(getattr(self, f.name))
 
+    def ancestors(self) -> Iterator["Stage"]:
+        """Parents, their parents and so on; a stage that is reached twice comes twice."""
+        for parent in self.parents():
+            yield parent
+            yield from parent.ancestors()
+
 
 def _stages_in(value: object) -> Iterator[Stage]:
     if isinstance(value, Stage):

@@ -34,11 +34,13 @@ def _short(number: float) -> str:
 
 def print_result(console: Console, result: Mapping[str, Any]) -> None:
     """The table of all rows, and what it says about the student of record."""
-    table = Table(title=escape(title(result["job"])), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    table = Table(
+        title=escape(title(result["job"])), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
     for column in ("row", "model", result["metric"] + " [95 %]", "PGR [95 %]"):
         table.add_column(column, no_wrap=True)
     for column in ("gold", "pseudo"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in result["rows"]:
         style = "bold" if row["name"] == result["student_of_record"] else None
         cells = (row["name"], row["model"], with_interval(row), _pgr(row["pgr"]), *_labels_seen(row))

@@ -5,10 +5,21 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.composing import ROOT
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """A sweep that has run: where, what it printed, its sweep.json."""
+
+    place: Path
+    printed: str
+    ledger: dict[str, Any]
+
 
 SLOTS = ("hydra.launcher.slots=2", "hydra.launcher.threads=1")
 

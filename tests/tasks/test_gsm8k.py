@@ -138,7 +138,7 @@ def test_bad_files_are_one_clear_message(jsonl: Write, train: Sequence[Mapping[s
 
 
 def test_one_file_alone_is_refused(files: tuple[Path, Path]) -> None:
-    with pytest.raises(UserError, match="task.test_file is missing"):
+    with pytest.raises(UserError, match=r"task\.test_file is missing"):
         task("gsm8k", f"train_file={files[0]}")
     with pytest.raises(UserError, match="data file not found: /no/such"):
         task("gsm8k", "train_file=/no/such.jsonl", f"test_file={files[1]}")

@@ -37,6 +37,9 @@ needs_math = pytest.mark.skipif(
         ("-.5", "-0.5"),
         ("5.00", "5"),
         (r"\sqrt3", r"\sqrt{3}"),
+        (r"2 \sin  x", r"2\sin x"),
+        (r"\pi\,r^2", r"\pi r^2"),
+        (r"10,\!000", "10000"),
         (r"$\boxed{7}$.", "7"),
         ("", None),
         ("$ $", None),
@@ -82,6 +85,7 @@ def test_solutions_are_judged_as_mathematics() -> None:
         ("5", "The answer is: 5"),
         ("5", "I do not know"),
         ("a", r"The answer is: \frac{"),
+        (r"2\sin x\cos x", r"\boxed{2 \cos x \, \sin x}"),
     ]
     verdicts = MATH_KEY.grade([gold for gold, _ in cases], [text for _, text in cases])
     assert [(verdict.strict, verdict.flexible) for verdict in verdicts] == [
@@ -92,6 +96,7 @@ def test_solutions_are_judged_as_mathematics() -> None:
         (True, True),
         (False, False),
         (False, False),
+        (False, True),
     ]
     assert verdicts[5] == Verdict(None, strict=False, flexible=False, trouble="unparsed")
     assert [verdict.trouble for verdict in verdicts[:5]] == [None] * 5

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.data.batches import Rows
@@ -66,22 +65,21 @@ def encode_completions(
     """
     per_row = len(completions[0])
     assert all(len(row) == per_row for row in completions)
-    plain = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
-    heads = tokenizer(list(prompts), add_special_tokens=special_tokens, **plain)["input_ids"]
-    whole = [prompt + text for prompt, row in zip(prompts, completions, strict=True) for text in row]
-    tokens = tokenizer(whole, add_special_tokens=special_tokens, **plain)["input_ids"]
-    ending = [int(tokenizer.eos_token_id)] if end and tokenizer.eos_token_id is not None else []
-    texts: list[NDArray[np.int64]] = []
-    starts: list[int] = []
-    over: set[int] = set()
-    for place, text in enumerate(tokens):
-        start = max(1, _shared(heads[place // per_row], text))  # the very first token has nothing to be predicted from
-        text, start, cut = _fitted([*text, *ending] or [int(tokenizer.pad_token_id)], start, max_length)
-        texts.append(np.array(text, dtype=np.int64))
-        starts.append(start)
-        over |= {place // per_row} if cut else set()
-    rows = TokenRows(tuple(ids), texts, per_row, int(tokenizer.pad_token_id), len(over))
-    return CompletionRows(rows, np.array(starts, dtype=np.int64))
+    heads = [prompt for prompt in prompts for _ in range(per_row)]
+    whole = [head + text for head, text in zip(heads, (text for row in completions for text in row), strict=True)]
+    plain = {"add_special_tokens": special_tokens, "return_attention_mask": False, "return_token_type_ids": False}
+    before = tokenizer(heads, verbose=False, **plain)["input_ids"]
+    tokens = tokenizer(whole, verbose=False, **plain)["input_ids"]
+    pad_id, eos_id = int(tokenizer.pad_token_id), tokenizer.eos_token_id
+    ending = [int(eos_id)] if end and eos_id is not None else []
+    fitted = [
+        _fitted([*text, *ending] or [pad_id], _shared(head, text), max_length)
+        for head, text in zip(before, tokens, strict=True)
+    ]
+    texts = [np.array(text, dtype=np.int64) for text, _, _ in fitted]
+    cut = {place // per_row for place, (_, _, cut) in enumerate(fitted) if cut}
+    rows = TokenRows(tuple(ids), texts, per_row, pad_id, len(cut))
+    return CompletionRows(rows, np.array([start for _, start, _ in fitted], dtype=np.int64))
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:
@@ -91,6 +89,7 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
 
 def _fitted(text: list[int], start: int, max_length: int) -> tuple[list[int], int, bool]:
     """Text and start within `max_length`: the prompt loses tokens after its first, then the completion its end."""
+    start = max(1, start)  # the very first token has nothing to be predicted from
     if len(text) <= max_length:
         return text, start, False
     lost = min(len(text) - max_length, start - 1)

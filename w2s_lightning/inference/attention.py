@@ -43,21 +43,25 @@ def shared_prefix_attention(
     if others.get("softcap") is not None:
         raise ValueError("attention with capped scores knows no shared prefix")
     assert attention_mask is not None
-    attend = flash if query.device.type == "cpu" else plain
     batch, heads, length, width = query.shape
     key_heads = key.shape[1]
     grouped = query.to(value.dtype).reshape(batch, key_heads, -1, width)  # heads of a group stand one after the other
-    own, own_weight = attend(
-        grouped, key.to(value.dtype), value, _repeated(attention_mask, heads // key_heads), scaling
-    )
-    together = grouped.transpose(0, 1).reshape(1, key_heads, -1, width)
+    mask = _repeated(attention_mask, heads // key_heads)
     prefix = shared_prefix[cast(int, module.layer_idx)]
+    joined = _joined(grouped, KeyValues(key.to(value.dtype), value), mask, prefix, scaling)
+    return joined.reshape(batch, heads, length, width).transpose(1, 2), None
+
+
+def _joined(query: Tensor, own: KeyValues, mask: Tensor, prefix: KeyValues, scaling: float | None) -> Tensor:
+    """Attention of `query` [B, H, T, width] to `own` [B, H, S, width] and to the one `prefix` of all rows."""
+    attend = flash if query.device.type == "cpu" else plain
+    batch, heads, length, width = query.shape
+    output, weight = attend(query, own.keys, own.values, mask, scaling)
+    together = query.transpose(0, 1).reshape(1, heads, batch * length, width)
     shared, shared_weight = attend(together, prefix.keys, prefix.values, None, scaling)
-    shared = shared.reshape(key_heads, batch, -1, width).transpose(0, 1)
-    shared_weight = shared_weight.reshape(key_heads, batch, -1).transpose(0, 1)
-    share = torch.sigmoid(own_weight - shared_weight)[..., None].to(own.dtype)
-    joined = torch.lerp(shared, own, share).reshape(batch, heads, length, width)
-    return joined.transpose(1, 2), None
+    shared = shared.reshape(heads, batch, length, width).transpose(0, 1)
+    shared_weight = shared_weight.reshape(heads, batch, length).transpose(0, 1)
+    return torch.lerp(shared, output, torch.sigmoid(weight - shared_weight)[..., None].to(output.dtype))
 
 
 def flash(

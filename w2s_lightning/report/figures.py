@@ -92,6 +92,12 @@ def titled(text: str) -> dict[str, Any]:
     return {"title": {"text": text, "font": {"color": "@muted", "size": 12}}}
 
 
+def shares(values: Sequence[float | None]) -> list[float]:
+    """A range for an axis of shares: all of the values, but not much beyond 0 and 1; wider intervals are cut there."""
+    known = [value for value in values if value is not None]
+    return [max(-0.02, min(known, default=0.0) - 0.03), min(1.03, max(known, default=1.0) + 0.03)]
+
+
 def error_bars(low: Sequence[float | None], value: Sequence[float], high: Sequence[float | None]) -> dict[str, Any]:
     """Asymmetric error bars from interval ends; no bar where there is no interval."""
     up = [0 if end is None else end - mid for end, mid in zip(high, value, strict=True)]

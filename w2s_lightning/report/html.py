@@ -23,6 +23,7 @@ from w2s_lightning.report.answers import WORDS
 from w2s_lightning.report.payload import MOST
 from w2s_lightning.report.theme import css_variables
 from w2s_lightning.report.view import PAGES, View
+from w2s_lightning.report.words import interval, saw
 
 HERE = Path(__file__).parent
 SCRIPTS = ("dom.js", "route.js", "figures.js", "curves.js", "inspector.js", "runs.js", "start.js")
@@ -59,6 +60,7 @@ def render(views: Sequence[View], *, rows_file: str | None, made: str, title: st
         style=style,
         scripts=scripts,
         modules=modules,
+        unstyled=_unstyled(),
         data=Markup(as_json(_data(views, rows_file))),
     )
 
@@ -66,7 +68,9 @@ def render(views: Sequence[View], *, rows_file: str | None, made: str, title: st
 @cache
 def _environment() -> Environment:
     loader = FileSystemLoader(HERE / "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {"interval": interval, "saw": saw}
+    return made
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
@@ -140,6 +144,12 @@ def _asset(name: str) -> str:
 @cache
 def _plotly() -> str:
     return _closed(_packaged("plotly", "package_data/plotly.min.js"))
+
+
+@cache
+def _unstyled() -> list[str]:
+    """Ids of style sheets that plotly adds (for maps) unless an element of that id is there."""
+    return sorted(set(re.findall(r'getElementById\("([0-9a-f]{32,})"\)', _plotly())))
 
 
 @cache

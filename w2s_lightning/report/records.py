@@ -57,7 +57,7 @@ class Job:
     @property
     def title(self) -> str:
         """Pair, arm and seed in words."""
-        return f"{pair_of(self.row)} · {arm_of(self.row)} · seed {self.seed}"
+        return f"{pair_of(self.row)} · {arm_of(self.row, with_paradigm=True)} · seed {self.seed}"
 
 
 def _likely_supervisor(rows: Sequence[Row]) -> str | None:
@@ -71,10 +71,15 @@ def _likely_supervisor(rows: Sequence[Row]) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Jobs that differ in their seed alone."""
+    """Jobs that differ in their seed alone.
+
+    `arm` is what varied besides the pair, `title` what tells the group from the others of its section.
+    """
 
     row: Row
     jobs: tuple[Job, ...]
+    arm: str
+    title: str
 
     @property
     def done(self) -> tuple[Job, ...]:
@@ -86,15 +91,17 @@ class Group:
         """`micro → small`."""
         return pair_of(self.row)
 
-    @property
-    def arm(self) -> str:
-        """What varied besides the pair."""
-        return arm_of(self.row)
 
-    @property
-    def title(self) -> str:
-        """Pair and arm."""
-        return f"{self.pair} · {self.arm}"
+def named(found: Sequence[tuple[Row, tuple[Job, ...]]]) -> tuple[Group, ...]:
+    """Groups with names as short as telling them apart allows."""
+    rows = [row for row, _ in found]
+    several = len({row["paradigm"] for row in rows}) > 1
+    arms = [arm_of(row, with_paradigm=several) for row in rows]
+    alike, alone = len(set(arms)) == 1, len({pair_of(row) for row in rows}) == 1
+    titles = [
+        pair_of(row) if alike else arm if alone else f"{pair_of(row)} · {arm}" for row, arm in zip(rows, arms, strict=True)
+    ]
+    return tuple(Group(*one, arm, title) for one, arm, title in zip(found, arms, titles, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +123,8 @@ class Section:
 
     @property
     def title(self) -> str:
-        """Sweep and task."""
-        return f"{self.sweep} · {self.task}"
+        """Sweep and task; a digest tells sweeps of one name apart."""
+        return f"{self.sweep} {self.digest[:6]} · {self.task}" if self.digest else f"{self.sweep} · {self.task}"
 
     @property
     def metric(self) -> str:

@@ -16,7 +16,7 @@ from w2s_lightning.report.loose import group_key, group_rows, job_row
 from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.questions import question_of
 from w2s_lightning.report.reading import Files
-from w2s_lightning.report.records import Group, Job, Section
+from w2s_lightning.report.records import Job, Section, named
 from w2s_lightning.store.root import is_ours
 
 LEDGER = "sweep.json"
@@ -162,7 +162,7 @@ def _section(
     for job in own:
         members.setdefault(group_key(job.row), []).append(job)
     rows = [row for row in content["groups"] if row["task"] == task]
-    groups = tuple(Group(row, tuple(members.get(group_key(row), ()))) for row in rows)
+    groups = named([(row, tuple(members.get(group_key(row), ()))) for row in rows])
     return Section(
         key=key,
         sweep=str(content["sweep"]),

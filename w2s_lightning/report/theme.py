@@ -50,16 +50,18 @@ DARK = {
     "s4": "#f5e08a",
     "s5": "#84824f",
 }
+THEMES = {"light": LIGHT, "dark": DARK}
 ROLES = ("untuned", "floor", "student", "ceiling")
 SYMBOLS = {"untuned": "x-thin-open", "floor": "triangle-down", "student": "diamond", "ceiling": "square"}
 SERIES = ("s0", "s1", "s2", "s3", "s4", "s5")
 SERIES_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot", "dot")
+DEEPEST = {"light": 70, "dark": 48}  # percent of colour in a heat map's deepest shade: ink stays legible on it
 
 
 def css_variables() -> str:
     """Both themes as custom properties: by the system's preference, or by the reader's choice."""
-    light, dark = _declared(LIGHT), _declared(DARK)
+    light, dark = (_declared({**colours, "deepest": f"{DEEPEST[name]}%"}) for name, colours in THEMES.items())
     return (
         f":root{{{light};color-scheme:light}}"
         f"@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark};color-scheme:dark}}}}"
@@ -76,7 +78,7 @@ def series(number: int) -> dict[str, str]:
     return {
         "colour": f"@{SERIES[number % len(SERIES)]}",
         "symbol": SERIES_SYMBOLS[number % len(SERIES_SYMBOLS)],
-        "dash": DASHES[(number // len(SERIES) + number) % len(DASHES)],
+        "dash": DASHES[number % len(DASHES)],
     }
 
 

@@ -14,10 +14,10 @@ def pair_of(row: Row) -> str:
     return f"{row['weak']} → {row['strong']}"
 
 
-def arm_of(row: Row) -> str:
-    """The paradigm and whatever else varied: `weak_to_strong objective=logconf`."""
+def arm_of(row: Row, *, with_paradigm: bool) -> str:
+    """What varied besides the pair: `objective=logconf`, with or else for want of it the paradigm."""
     parts = [f"{key}={value}" for key, value in row["axes"].items() if key not in _SHOWN]
-    return " ".join([str(row["paradigm"]), *parts])
+    return " ".join([*([str(row["paradigm"])] if with_paradigm or not parts else []), *parts])
 
 
 def number(value: float | None, digits: int = 3) -> str:

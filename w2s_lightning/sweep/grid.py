@@ -17,6 +17,7 @@ from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request, folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
+from w2s_lightning.schema import Paths
 from w2s_lightning.sweep.axes import bare
 from w2s_lightning.sweep.composition import Composer
 
@@ -102,6 +103,7 @@ class _Collected:
     jobs: dict[str, PlannedJob] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
     inverted: int = 0
+    paths: set[Paths] = field(default_factory=set)
     also: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
 
 
@@ -122,10 +124,13 @@ def plan_grid(
     for number, overrides in enumerate(jobs):
         progress(number, len(jobs))
         job, runtime = _bound(overrides, composer)
+        found.paths.add(runtime.paths)
         if not allow_inverted and _inverted(job):
             found.inverted += 1
             continue
         _add(found, overrides, axes[number], job, runtime, resolver(runtime))
+    if len(found.paths) > 1:
+        raise UserError("all jobs of a sweep share one store and one outputs folder: paths.* cannot be an axis")
     grid = Grid(tuple(found.jobs.values()), tuple(found.refused), found.inverted, found.also)
     if not grid.jobs and grid.refused:
         raise UserError(grid.refused[0].reason)

@@ -17,7 +17,6 @@ from rich.markup import escape
 
 from w2s_lightning.config import Runtime
 from w2s_lightning.cost import HERE, rate_of
-from w2s_lightning.errors import UserError
 from w2s_lightning.refs import Refs
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.asked import Asked, Hydras, understand
@@ -63,8 +62,6 @@ def _planned(asked: Asked, console: Console) -> Grid:
             allow_inverted=asked.allow_inverted,
             progress=progress,
         )
-    if len({job.runtime.paths for job in grid.jobs}) > 1:
-        raise UserError("all jobs of a sweep share one store and one outputs folder: paths.* cannot be an axis")
     for notice in (*asked.expansion.notices, *grid.notices()):
         console.print(escape(f"note: {notice}"), highlight=False, soft_wrap=True)
     return grid

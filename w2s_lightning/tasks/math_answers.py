@@ -144,6 +144,7 @@ _DROPPED = re.compile(
     r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;:]|\\ |\\\$|\\%|[$%]|\^\s*\{?\\circ\}?|\\(?:display|text)style"
 )
 _UNIT = re.compile(r"(?<=[0-9)}])\s*\\(?:text|mbox|mathrm)\{\s[^{}]*\}(?:\^\{?[0-9]\}?)?$")
+_BLANK = re.compile(r"(\\[A-Za-z]+)\s+(?=[A-Za-z])|\s+")  # one stays where it ends a command: \sin x
 _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf)\{([^{}]*)\}")
 
 
@@ -154,8 +155,8 @@ def normalised(answer: str) -> str | None:
     """
     boxed = last_boxed(answer)
     text = (answer if boxed is None else boxed).strip().rstrip(".")
-    text = _DROPPED.sub("", re.sub(r"\\[dt]frac", r"\\frac", _UNIT.sub("", text.strip(" $"))))
-    text = re.sub(r"\s+", "", _TEXT.sub(r"\1", text))
+    text = _DROPPED.sub(" ", re.sub(r"\\[dt]frac", r"\\frac", _UNIT.sub("", text.strip(" $"))))
+    text = _BLANK.sub(lambda found: f"{found[1]} " if found[1] else "", _TEXT.sub(r"\1", text))
     text = re.sub(r"\\frac([0-9])([0-9])", r"\\frac{\1}{\2}", re.sub(r"\\sqrt([0-9])", r"\\sqrt{\1}", text))
     text = re.sub(r"^[A-Za-z]=", "", re.sub(r"^(-?)([0-9]+)/([0-9]+)$", r"\1\\frac{\2}{\3}", text))
     if re.fullmatch(r"-?[0-9]{1,3}(\{?,\}?[0-9]{3})+(\.[0-9]+)?", text):

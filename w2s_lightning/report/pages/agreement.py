@@ -157,7 +157,7 @@ def _curve(label: str, look: str, found: Calibration) -> dict[str, Any]:
     hover = [f"{plain(label)}<br>accuracy {number(one.accuracy, 2)} over {one.n} examples" for one in bins]
     trace = {"type": "scatter", "mode": "lines+markers", "name": plain(label), "hoverinfo": "text", "hovertext": hover}
     sizes = [6 if one.n < FAINT else 10 for one in bins]
-    marker = {"color": f"@{look}", "symbol": SYMBOLS[look], "size": sizes}
+    marker = {"color": f"@{look}", "symbol": SYMBOLS[look], "size": sizes, "opacity": 1}
     x, y = [one.confidence for one in bins], [one.accuracy for one in bins]
     return {**trace, "x": x, "y": y, "marker": marker, "line": {"color": f"@{look}", "width": 1.5}}
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from w2s_lightning.report.figures import Cell, Figure, error_bars, layout, plain, single, titled
+from w2s_lightning.report.figures import Cell, Figure, error_bars, layout, plain, shares, single, titled
 from w2s_lightning.report.pages.matrix import Matrix, matrix_figure, matrix_of
 from w2s_lightning.report.records import STATES, Group, Section
 from w2s_lightning.report.theme import ROLES, SYMBOLS
 from w2s_lightning.report.words import counted, number, seconds, signed
 
 ARM_COLUMNS = ("pair", "arm", "row", "value", "low", "high", "seed", "value of the seed")
-ROW_HEIGHT = 54
+ROW_HEIGHT = 60
 _OFFSETS = {"untuned": 0.27, "floor": 0.09, "student": -0.09, "ceiling": -0.27}
 _MARKS = {"held": "✓", "refuted": "✕", "undecided": "≈", "waiting": "…"}
 
@@ -93,21 +93,17 @@ def arms_figure(groups: Sequence[Group], metric: str) -> Figure:
     for role in ROLES:
         traces += _role_traces(role, groups, places)
     axis = {"tickvals": places, "ticktext": labels, "range": [0.4, len(groups) + 0.6], "showgrid": False, "zeroline": False}
-    drawn = layout(76 + ROW_HEIGHT * len(groups), xaxis=titled(metric), yaxis=axis)
+    ends = [part[end] for group in groups for role in ROLES if (part := group.row[role]) for end in ("low", "high")]
+    drawn = layout(76 + ROW_HEIGHT * len(groups), xaxis={**titled(metric), "range": shares(ends)}, yaxis=axis)
     rows = [line for group in groups for line in _lines(group)]
     plot = {"data": traces, "layout": drawn}
-    note = "Large marks are means over seeds with 95 % intervals, small dots are single seeds."
+    note = "Large marks are means over seeds with 95 % intervals, cut where they leave the axis; dots are single seeds."
     return single("arms", "Untuned, floor, student, ceiling", _arms_reading(groups), ARM_COLUMNS, rows, plot, note)
 
 
 def row_labels(groups: Sequence[Group]) -> list[str]:
     """What tells the groups apart, on two lines where both pair and arm do."""
-    pairs, arms = {group.pair for group in groups}, {group.arm for group in groups}
-    if len(arms) == 1:
-        return [plain(group.pair) for group in groups]
-    if len(pairs) == 1:
-        return [plain(group.arm) for group in groups]
-    return [f"{plain(group.pair)}<br>{plain(group.arm)}" for group in groups]
+    return ["<br>".join(map(plain, group.title.split(" · "))) for group in groups]
 
 
 def _role_traces(role: str, groups: Sequence[Group], places: Sequence[int]) -> list[dict[str, Any]]:
@@ -122,8 +118,8 @@ def _role_traces(role: str, groups: Sequence[Group], places: Sequence[int]) -> l
     dots = [(one, place) for (_, place), part in zip(known, parts, strict=True) for one in part.get("per_seed") or ()]
     small = {**shared, "name": f"{role}, single seeds", "showlegend": False, "hoverinfo": "x"}
     small |= {"x": [one for one, _ in dots], "y": [place for _, place in dots]}
-    small["marker"] = {"color": f"@{role}/45", "size": 5, "symbol": "circle"}
-    return [small, {**large, "error_x": {**bars, "color": f"@{role}"}, "hoverinfo": "text", "hovertext": hover}]
+    small["marker"] = {"color": f"@{role}", "size": 6, "symbol": "circle", "line": {"color": "@paper", "width": 1}}
+    return [{**large, "error_x": {**bars, "color": f"@{role}"}, "hoverinfo": "text", "hovertext": hover}, small]
 
 
 def _lines(group: Group) -> list[list[Cell]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2s_lightning.metrics.differences import holm
-from w2s_lightning.report.figures import Cell, Figure, Variant, error_bars, layout, plain, titled
+from w2s_lightning.report.figures import Cell, Figure, Variant, error_bars, layout, plain, shares, titled
 from w2s_lightning.report.pooled import Difference, Pool
 from w2s_lightning.report.records import Group, Job, Section
 from w2s_lightning.report.theme import ROLES, SYMBOLS
@@ -187,9 +187,11 @@ def _plot(blocks: Sequence[Block], metric: str) -> dict[str, Any]:
             places.append((y - number_of, line))
         y -= len(block.lines) + 1.5
     traces = [_trace(role, [(place, line) for place, line in places if _look(line) == role]) for role in ROLES]
-    ticks = {"tickvals": [place for place, _ in places], "ticktext": [plain(line.name) for _, line in places]}
-    axis = {**ticks, "range": [y + 1, 1.2], "showgrid": False, "zeroline": False}
-    drawn = layout(round(60 + 30 * (1 - y)), xaxis=titled(metric), yaxis=axis, showlegend=False)
+    names = [plain(line.name).replace(" (", "<br>(") for _, line in places]
+    ticks = {"tickvals": [place for place, _ in places], "ticktext": names}
+    ends = shares([line.part[end] for _, line in places for end in ("low", "high")])
+    axis = {**ticks, "range": [y + 1, 0.6], "showgrid": False, "zeroline": False}
+    drawn = layout(round(60 + 30 * (1 - y)), xaxis={**titled(metric), "range": ends}, yaxis=axis, showlegend=False)
     drawn["annotations"] = [_head(place, title) for place, title in heads]
     return {"data": [trace for trace in traces if trace["x"]], "layout": drawn}
 

@@ -16,7 +16,8 @@ LOG_CHARACTERS = 6000
 
 @dataclass(frozen=True)
 class JobLine:
-    """One job as a table's row; `order` holds numbers that columns are sorted by."""
+    """One job as a table's row; `took` is the time of all its stages, whoever computed them, `stored` how many of them were
+    in the store when it ran; `order` holds numbers that columns are sorted by."""
 
     number: int
     state: str
@@ -25,8 +26,8 @@ class JobLine:
     seed: Any
     pgr: str
     student: str
-    computed: str
-    cached: str
+    took: str
+    stored: str
     memory: str
     digest: str
     order: dict[str, float]
@@ -61,35 +62,37 @@ def runs(section: Section) -> Runs:
     """The page of a section."""
     shared = _shared([job.config for job in section.jobs if job.config])
     details = {"shared": shared, "jobs": [_details(section, job, shared) for job in section.jobs]}
-    jobs = tuple(_job_line(section, number, job) for number, job in enumerate(section.jobs))
+    several = len({job.row["paradigm"] for job in section.jobs}) > 1
+    jobs = tuple(_job_line(section, number, job, several) for number, job in enumerate(section.jobs))
     return Runs(jobs, tuple(_stage_lines(section)), details)
 
 
-def _job_line(section: Section, number: int, job: Job) -> JobLine:
+def _job_line(section: Section, number: int, job: Job, several: bool) -> JobLine:
     stages = (job.result or {}).get("stages") or ()
-    computed = [stage for stage in stages if not stage["cached"]]
-    took = sum(stage["seconds"] for stage in computed)
-    memory = max((_provenance(section, stage["digest"]).get("peak_memory_bytes") or 0 for stage in stages), default=0)
+    stored = sum(bool(stage["cached"]) for stage in stages)
+    costs = [_provenance(section, stage["digest"]) for stage in stages]
+    took = sum(cost.get("seconds") or 0.0 for cost in costs)
+    memory = max((cost.get("peak_memory_bytes") or 0 for cost in costs), default=0)
     pgr, student = job.row["pgr"], job.row["student"]
     told = interval(pgr, 2) if pgr and pgr["defined"] else "undefined" if pgr else ""
     order = {
         "pgr": pgr["value"] if pgr and pgr["defined"] else -9.0,
         "student": student["value"] if student else -9.0,
-        "computed": took,
+        "took": took,
         "memory": memory,
     }
     return JobLine(
         number=number,
         state=job.state,
         pair=pair_of(job.row),
-        arm=arm_of(job.row),
+        arm=arm_of(job.row, with_paradigm=several),
         seed=job.seed,
         pgr=told,
-        student=interval(student),
-        computed=seconds(took) if job.result else "",
-        cached=f"{len(stages) - len(computed)} of {len(stages)}" if job.result else "",
+        student=interval(student) if student else "",
+        took=seconds(took) if job.result else "",
+        stored=f"{stored} of {len(stages)}" if job.result else "",
         memory=size(memory) if memory else "",
-        digest=str(job.row["digest"] or "")[:SHORT],
+        digest=str(job.row["digest"] or "")[:8],
         order=order,
     )
 
@@ -111,7 +114,7 @@ def _stage_line(section: Section, stage: dict[str, Any]) -> StageLine:
     return StageLine(
         kind=stage["kind"],
         label=stage["label"],
-        digest=digest[:SHORT],
+        digest=digest[:8],
         state=problem.kind if problem else "stored",
         took=seconds(took),
         memory=size(memory),

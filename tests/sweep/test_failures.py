@@ -1,0 +1,206 @@
+"""Failures stay local: broken models, killed processes, a killed sweep, Ctrl-C."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.sweep.programs import SLOTS, Smoke, ledger, stamps, start, stored, sweep, without_times
+
+LIMIT = 240.0
+
+
+def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> bool:
+    """Wait until it happens; False when the process ends first."""
+    until = time.monotonic() + LIMIT
+    while not happened():
+        if process.poll() is not None:
+            return False
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.02)
+    return True
+
+
+def kill_tree(process: "subprocess.Popen[str]") -> None:
+    """SIGKILL the process and everything below it, the fork server and its children included."""
+    root = psutil.Process(process.pid)
+    for one in [root, *root.children(recursive=True)]:
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.communicate()
+
+
+# ---------------------------------------------------------------- one cell is broken
+
+
+@pytest.fixture
+def broken_model(tmp_path: Path) -> Path:
+    """A model folder that plans well and cannot be loaded: its weights are cut off."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": 100, **sizes}))
+    (folder / "model.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    return folder
+
+
+HALF_BROKEN = """
+# @package _global_
+defaults:
+  - smoke
+  - _self_
+hydra:
+  sweeper:
+    params: {{model@weak: nano, model@strong: null, seed: range(2)}}
+    cases:
+      - {{model@strong: micro, strong.pretrain.steps: 30}}
+      - {{model@strong: local, strong.path: {folder}}}
+"""
+
+
+def own_sweep_file(place: Path, name: str, text: str) -> list[str]:
+    """Write a sweep file outside the repository; the words that find and run it."""
+    (place / "conf" / "sweeps").mkdir(parents=True)
+    (place / "conf" / "sweeps" / f"{name}.yaml").write_text(text)
+    return [f"sweeps={name}", f"hydra.searchpath=[file://{place}/conf]"]
+
+
+def test_a_broken_model_fails_its_own_cells_and_the_rest_goes_on(tmp_path: Path, broken_model: Path) -> None:
+    words = own_sweep_file(tmp_path, "half_broken", HALF_BROKEN.format(folder=broken_model))
+    printed = sweep(tmp_path, *words, *SLOTS, expect=1)
+    content = ledger(tmp_path)
+    states = {(job["strong"], job["seed"]): job["state"] for job in content["jobs"]}
+    assert states == {("micro", 0): "done", ("micro", 1): "done", ("local", 0): "failed", ("local", 1): "failed"}
+    reasons = [job["reason"] for job in content["jobs"] if job["state"] == "failed"]
+    assert all("cannot read the model folder" in reason for reason in reasons)
+    assert "error: 2 jobs failed; all others are done" in printed
+    assert "once that is mended, this finishes the rest: python train.py -m sweeps=half_broken" in printed
+    logs = {line.strip().removeprefix("log: ") for line in printed.splitlines() if line.strip().startswith("log: ")}
+    assert logs
+    assert all("cannot read the model folder" in Path(log).read_text() for log in logs)
+    row = next(line.split() for line in printed.splitlines() if line.split()[:1] == ["nano"])
+    assert row[-1] == "failed"
+
+
+def test_the_same_command_goes_on_once_the_model_is_mended(tmp_path: Path, broken_model: Path) -> None:
+    """Here the broken folder already refuses to be planned; its cells are mended by taking them away."""
+    (broken_model / "config.json").write_text("{")
+    words = own_sweep_file(tmp_path, "half_broken", HALF_BROKEN.format(folder=broken_model))
+    printed = sweep(tmp_path, *words, "seed=0", *SLOTS, expect=1)
+    assert "note: not planned: model@strong=local" in printed
+    assert "is not JSON" in printed
+    assert ledger(tmp_path)["counts"]["failed"] == 1
+    again = sweep(tmp_path, *words, "seed=0", *SLOTS, expect=1)
+    assert "1 jobs, 1 of them done; to launch: 0 stages" in again
+
+
+# ---------------------------------------------------------------- processes are killed
+
+
+def test_a_killed_process_fails_its_own_unit_and_says_so(tmp_path: Path) -> None:
+    slow = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano,micro", "strong.pretrain.steps=4000")
+    process = start(tmp_path, *slow, *SLOTS)
+
+    def victims() -> list[psutil.Process]:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in children if "micro" in _open_log(child)]
+
+    assert wait_for(lambda: bool(victims()), process)
+    victims()[0].kill()
+    printed, _ = process.communicate()
+    assert process.returncode == 1, printed
+    assert "FAILED: its process was killed (SIGKILL, perhaps by the system for want of memory)" in printed
+    assert "error: 1 job failed; all others are done" in printed
+    states = {job["strong"]: job["state"] for job in ledger(tmp_path)["jobs"]}
+    assert states == {"nano": "done", "micro": "failed"}
+    printed = sweep(tmp_path, *slow, *SLOTS)
+    assert "2 jobs, 1 of them done" in printed
+    assert {job["state"] for job in ledger(tmp_path)["jobs"]} == {"done"}
+
+
+def _open_log(process: psutil.Process) -> str:
+    """The name of the log that a process of the pool writes to."""
+    try:
+        return os.readlink(f"/proc/{process.pid}/fd/1")
+    except OSError:
+        return ""
+
+
+def test_a_job_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    words = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano", "strong.pretrain.steps=100000")
+    printed = sweep(tmp_path, *words, "hydra.launcher.time_limit=3", expect=1)
+    assert "stopped after 3 s (hydra.launcher.time_limit)" in printed
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path, how: signal.Signals) -> None:
+    words = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano", *SLOTS)
+    process = start(tmp_path, *words)
+    assert wait_for(lambda: len(stored(tmp_path)) > 2, process)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(how)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "error: stopped; finished stages and checkpoints are kept: the same command goes on from here" in printed
+    assert "Traceback" not in printed
+    _, alive = psutil.wait_procs(children, timeout=15)
+    assert not alive
+    assert ledger(tmp_path)["counts"]["done"] == 0
+    before = stamps(tmp_path)
+    sweep(tmp_path, *words)
+    assert before.items() <= stamps(tmp_path).items()
+
+
+def killed_and_restarted(place: Path, times: int, seed: int) -> str:
+    """Kill the whole tree at random moments, restarting each time; the output of the last, undisturbed start."""
+    chance = random.Random(seed)
+    kept: dict[str, tuple[int, int]] = {}
+    for _ in range(times):
+        process = start(place, "sweeps=smoke", *SLOTS)
+        grown = len(stamps(place)) + chance.randrange(1, 8)
+        if wait_for(lambda grown=grown: len(stamps(place)) >= grown, process):
+            time.sleep(chance.uniform(0.0, 0.6))
+            kill_tree(process)
+        else:
+            process.communicate()
+        now = stamps(place)
+        assert kept.items() <= now.items(), "a finished stage was computed again"
+        kept = now
+    printed = sweep(place, "sweeps=smoke", *SLOTS)
+    assert kept.items() <= stamps(place).items(), "a finished stage was computed again"
+    return printed
+
+
+@pytest.mark.parametrize(
+    ("times", "seed"), [(3, 1), *(pytest.param(20, seed, marks=pytest.mark.slow) for seed in (2,))]
+)
+@pytest.mark.timeout(1800)
+def test_a_sweep_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
+    smoke: Smoke, tmp_path: Path, times: int, seed: int
+) -> None:
+    killed_and_restarted(tmp_path, times, seed)
+    assert stored(tmp_path) == stored(smoke.place)
+    assert without_times(ledger(tmp_path)) == without_times(smoke.ledger)
+
+
+def test_a_killed_sweep_leaves_no_process_behind(tmp_path: Path) -> None:
+    process = start(tmp_path, "sweeps=smoke", "strong.pretrain.steps=4000", *SLOTS)
+    assert wait_for(lambda: len(_workers(process)) == 2, process)
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(below, timeout=20)
+    assert not alive
+
+
+def _workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if "log.txt" in _open_log(child)]

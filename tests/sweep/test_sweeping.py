@@ -1,0 +1,202 @@
+"""Real sweeps through the command line: what is computed, what is written, what is refused."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.sweep.planning import grid_of
+from tests.sweep.programs import SLOTS, Smoke, command, computed, ledger, run, stamps, start, stored, sweep
+
+
+def test_the_number_of_fits_run_is_the_number_of_different_fits(smoke: Smoke) -> None:
+    place, printed = smoke.place, smoke.printed
+    stages = {stage.digest: stage for job in grid_of("sweeps=smoke").jobs for stage in job.plan.stages}
+    fits = [stage for stage in stages.values() if stage.kind == "fit"]
+    assert f"({len(fits)} fits)" in printed
+    assert sum(name.startswith("fit ") for name in computed(place)) == len(fits) == 14
+    assert len(stored(place)) == len(stages)
+
+
+def test_no_stage_is_computed_twice(smoke: Smoke) -> None:
+    names = computed(smoke.place)
+    assert len(names) == len(set(names)) == len(stored(smoke.place))
+
+
+def test_a_sweep_ends_with_the_matrix(smoke: Smoke) -> None:
+    lines = smoke.printed.splitlines()
+    head = next(n for n, line in enumerate(lines) if line.startswith("PGR [95 %] · facts · weak_to_strong"))
+    assert lines[head + 2].split() == ["nano", "micro"]
+    assert [line.split()[0] for line in lines[head + 4 : head + 6]] == ["nano", "micro"]
+    assert "intervals: over seeds and test examples, crossed; 2 seeds" in smoke.printed
+
+
+def test_each_job_has_the_result_that_it_has_alone(smoke: Smoke, tmp_path: Path) -> None:
+    place = smoke.place
+    shutil.copytree(place / "store", tmp_path / "store", copy_function=shutil.copy2)
+    cell = ("sweeps=smoke", "model@weak=nano", "model@strong=micro", "seed=1")
+    run(command(tmp_path, *cell, multirun=False))
+    (alone,) = (tmp_path / "outputs").glob("*/result.json")
+    ours = json.loads((place / "outputs" / alone.parent.name / "result.json").read_text())
+    own = json.loads(alone.read_text())
+    for key in ("digest", "rows", "pgr", "agreement", "gain_over_untuned"):
+        assert own[key] == ours[key]
+
+
+def test_the_ledger_has_a_row_a_job_and_a_row_a_group(smoke: Smoke) -> None:
+    content = smoke.ledger
+    assert content["counts"] == {
+        "jobs": 6,
+        "done": 6,
+        "failed": 0,
+        "running": 0,
+        "waiting": 0,
+        "inverted": 2,
+        "repeated": 0,
+    }
+    assert [(g["weak"], g["strong"], g["n"], g["seeds"]) for g in content["groups"]] == [
+        ("nano", "nano", 2, [0, 1]),
+        ("nano", "micro", 2, [0, 1]),
+        ("micro", "micro", 2, [0, 1]),
+    ]
+    for job in content["jobs"]:
+        result = json.loads((smoke.place / "outputs" / job["folder"] / "result.json").read_text())
+        assert job["pgr"] == result["pgr"]
+        assert job["student"] == result["student"]
+    for group in content["groups"]:
+        own = [j for j in content["jobs"] if (j["weak"], j["strong"]) == (group["weak"], group["strong"])]
+        assert group["student"]["per_seed"] == [job["student"]["value"] for job in own]
+        assert group["student"]["value"] == pytest.approx(sum(job["student"]["value"] for job in own) / 2)
+
+
+def test_the_parquet_file_has_a_row_a_job(smoke: Smoke) -> None:
+    content = smoke.ledger
+    (file,) = (smoke.place / "outputs" / "sweeps").glob("*/sweep.parquet")
+    rows = pq.read_table(file).to_pylist()
+    assert [row["digest"] for row in rows] == [job["digest"] for job in content["jobs"]]
+    assert [row["student"] for row in rows] == [job["student"]["value"] for job in content["jobs"]]
+
+
+def test_each_launch_reports_its_seconds_and_memory(smoke: Smoke) -> None:
+    launched = smoke.ledger["times"]["launched"]
+    assert len(launched) == 44
+    assert all(told["seconds"] > 0 and told["peak_memory_bytes"] > 10**7 for told in launched.values())
+
+
+def test_a_rerun_launches_nothing_and_changes_nothing_but_times(smoke: Smoke) -> None:
+    before = stamps(smoke.place)
+    printed = sweep(smoke.place, "sweeps=smoke", *SLOTS)
+    after = ledger(smoke.place)
+    assert "6 jobs, 6 of them done; to launch: 0 stages (0 fits), 0 scorings" in printed
+    assert {**after, "times": None} == {**smoke.ledger, "times": None}
+    assert after["times"]["launched"] == {}
+    assert stamps(smoke.place) == before
+
+
+def test_a_second_sweep_shares_stages_and_results_with_the_first(smoke: Smoke, tmp_path: Path) -> None:
+    shutil.copytree(smoke.place, tmp_path / "copy", copy_function=shutil.copy2)
+    printed = sweep(tmp_path / "copy", "sweeps=smoke", "seed=0", "model@strong=micro", "run=plan")
+    assert "2 jobs (2 done)" in printed
+    assert "0 to compute" in printed
+
+
+def test_the_basic_launcher_gives_the_same_digests_and_metrics(smoke: Smoke, tmp_path: Path) -> None:
+    sweep(tmp_path, "sweeps=smoke", "hydra/launcher=basic", "trainer.threads=1")
+    assert stored(tmp_path) == stored(smoke.place)
+    ours, theirs = smoke.ledger, ledger(tmp_path)
+    for key in ("digest", "counts", "groups"):
+        assert theirs[key] == ours[key]
+    assert {job["digest"]: job["rows"] if "rows" in job else job["pgr"] for job in theirs["jobs"]} == {
+        job["digest"]: job["rows"] if "rows" in job else job["pgr"] for job in ours["jobs"]
+    }
+
+
+def test_two_identical_sweeps_at_once_do_no_work_twice_and_end_alike(smoke: Smoke, tmp_path: Path) -> None:
+    cells = ("sweeps=smoke", "seed=0", "hydra.launcher.slots=1")
+    both = [start(tmp_path, *cells) for _ in range(2)]
+    outputs = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    names = computed(tmp_path)
+    assert len(names) == len(set(names))
+    assert ledger(tmp_path)["counts"]["done"] == 3
+    everything = stored(smoke.place)
+    assert stored(tmp_path).items() <= everything.items()
+
+
+def test_a_plan_runs_nothing_and_prices_it(tmp_path: Path) -> None:
+    printed = sweep(tmp_path, "sweeps=smoke", "run=plan")
+    assert re.search(r"pretrain +8 +2 +0 +2", printed)
+    assert re.search(r"fit +18 +14 +0 +14", printed)
+    assert "on 2 cores of this machine" in printed or "cores of this machine" in printed
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_plan_for_accelerators_and_models_that_are_not_here(tmp_path: Path) -> None:
+    large = ("model@strong=qwen2_5_14b", "strong.path=somebody/something-70B", "strong.params=70000000000")
+    words = ("sweeps=size_pairs", "task=sciq", "model@weak=pythia_410m", *large)
+    printed = sweep(tmp_path, *words, "run=plan", "run.accelerator=h100x64")
+    assert "on 64 x h100" in printed
+    assert "TB of disk" in printed
+    assert "hub commits could not be looked up" in printed
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["sweeps=smoke,lr"], "error: one sweep file at a time: run `sweeps=smoke` and then `sweeps=lr`"),
+        (["sweeps=smok"], "error: there is no sweeps `smok` (sweeps/): did you mean `smoke`?"),
+        (["sweeps=smoke", "seed="], "error: seed has an empty axis"),
+        (
+            ["sweeps=smoke", "model@weak=nano,nanu"],
+            "error: there is no model `nanu` (conf/model/): did you mean `nano`",
+        ),
+        (["sweeps=smoke", "fit.epoch=1,2"], "error: unknown key fit.epoch"),
+        (["sweeps=smoke", "hydra/launcher=slurm"], "error: the launcher slurm needs an extra: pip install"),
+        (["sweeps=smoke", "run=plan", "run.accelerator=h1"], "error: run.accelerator=h1: expected one of"),
+        (["sweeps=smoke", "hydra.launcher.slots=64"], "error: 64 slots x 1 threads are more than the"),
+        (["sweeps=smoke", "trainer.num_nodes=2"], "error: the pool runs on one machine"),
+        (["sweeps=smoke", "paths.store=a,b"], "error: all jobs of a sweep share one store"),
+    ],
+)
+def test_a_mistake_is_one_message_and_touches_nothing(words: list[str], expected: str, tmp_path: Path) -> None:
+    where = [] if any(word.startswith("paths.") for word in words) else [f"paths.store={tmp_path}/store"]
+    printed = run([*command(tmp_path, *words)[:-2], *where, f"paths.outputs={tmp_path}/outputs"], expect=1)
+    errors = [line for line in printed.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert errors[0].startswith(expected)
+    assert "Traceback" not in printed
+    assert not (tmp_path / "store" / "fit").exists()
+
+
+def test_a_forgotten_m_is_said_and_the_command_of_one_cell_works(tmp_path: Path) -> None:
+    printed = run(command(tmp_path, "sweeps=smoke", "seed=0", multirun=False), expect=1)
+    assert "sweeps=smoke is a grid: run it with -m (`python train.py -m sweeps=smoke`)" in printed
+    assert "or fix model@weak, model@strong to run one cell of it" in printed
+    cell = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=micro", "run=plan")
+    assert "facts · weak_to_strong · nano -> micro · seed 0" in run(command(tmp_path, *cell, multirun=False))
+    assert "sweeps=claims is a grid" in run(command(tmp_path, "sweeps=claims", multirun=False), expect=1)
+
+
+def test_the_same_value_twice_is_run_once_and_said(tmp_path: Path) -> None:
+    printed = sweep(tmp_path, "sweeps=smoke", "seed=0,0", "run=plan")
+    assert "note: seed=0 is given 2 times: run once" in printed
+    assert "3 jobs (0 done)" in printed
+
+
+def test_a_store_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file")
+    assert "error: the store must be a folder" in sweep(tmp_path, "sweeps=smoke", expect=1)
+
+
+def test_a_sweep_that_needs_more_disk_than_there_is_is_refused(tmp_path: Path) -> None:
+    big = ("strong.width=1000000", "model@weak=nano", "model@strong=micro")
+    printed = sweep(tmp_path, "sweeps=smoke", *big, expect=1)
+    assert "error: this sweep writes about" in printed
+    assert "name another store with paths.store=FOLDER" in printed

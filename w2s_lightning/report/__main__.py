@@ -1,0 +1,70 @@
+"""`python -m w2s_lightning.report`: the dashboard as one HTML file, or in the terminal with --text."""
+
+import argparse
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from w2s_lightning.errors import UserError
+from w2s_lightning.report.sources import Wanted
+from w2s_lightning.report.text import print_views
+from w2s_lightning.report.view import Desk
+from w2s_lightning.report.words import size
+from w2s_lightning.report.writing import CLAIMS, Written, claim_texts, write_page
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write or print the dashboard; the exit code is 1 for a user's mistake."""
+    given = _parser().parse_args(arguments)
+    console = Console(highlight=False)
+    try:
+        wanted, out = _wanted(given)
+        claims = claim_texts(given.claims)
+        if given.text:
+            print_views(console, Desk().views(wanted, claims)[0])
+            return 0
+        written = write_page(Desk(), wanted, out, claims)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    _tell(written)
+    if given.open:
+        webbrowser.open(written.page.absolute().as_uri())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m w2s_lightning.report", description=__doc__)
+    what = "a sweep's folder; may be given several times (default: everything below --outputs)"
+    parser.add_argument("--sweep", type=Path, action="append", default=[], metavar="DIR", help=what)
+    parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: the one that the jobs name)")
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), metavar="DIR", help="folder of jobs and sweeps")
+    parser.add_argument("--claims", type=Path, default=CLAIMS, metavar="FILE", help="where claims are written in words")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in the sweep's or outputs folder")
+    parser.add_argument("--open", action="store_true", help="open it in a browser")
+    parser.add_argument("--text", action="store_true", help="print overview and paradigms instead")
+    return parser
+
+
+def _wanted(given: argparse.Namespace) -> tuple[Wanted, Path]:
+    store = given.store or (Path(os.environ["W2S_STORE"]) if os.environ.get("W2S_STORE") else None)
+    sweeps = tuple(given.sweep)
+    for folder in sweeps:
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {folder}: name a sweep's folder, such as outputs/sweeps/<name>-<digest>")
+    place = sweeps[0] if len(sweeps) == 1 else given.outputs
+    return Wanted(sweeps, None if sweeps else given.outputs, store), given.out or place / "report.html"
+
+
+def _tell(written: Written) -> None:
+    print(f"report: {written.page} ({size(written.size)})")
+    if written.rows is not None:
+        print(f"rows:   {written.rows} ({written.num_rows:,} answers)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Overview and paradigms in a terminal, for people on a login node."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from w2s_lightning.report.pages.matrix import Square
+from w2s_lightning.report.view import View
+from w2s_lightning.report.words import interval, saw
+
+NOTHING = "There is no finished job and no sweep here. Run one of these, then again:"
+COMMANDS = ("python train.py", "python train.py -m sweeps=size_pairs")
+
+
+def print_views(console: Console, views: Sequence[View]) -> None:
+    """Print every section, or what to run when there is none."""
+    if not views:
+        _say(console, NOTHING)
+        for command in COMMANDS:
+            _say(console, f"  {command}")
+    for view in views:
+        _overview(console, view)
+        _paradigms(console, view)
+
+
+def _overview(console: Console, view: View) -> None:
+    over = view.overview
+    console.print(f"[bold]{escape(view.section.title)}[/bold]", soft_wrap=True)
+    _say(console, view.section.question)
+    _say(console, over.words)
+    for problem in view.problems:
+        _say(console, f"{problem.kind}: {problem.where}: {problem.detail}")
+    for remark in over.remarks:
+        _say(console, remark)
+    table = _table("PGR", (over.matrix.corner, *over.matrix.columns))
+    for label, squares in over.matrix.rows:
+        table.add_row(escape(label), *(escape(_cell(square)) for square in squares))
+    console.print(table)
+    _say(console, over.matrix_figure.reading)
+    for tip in _reasons(view):
+        _say(console, f"  {tip}")
+    if over.arms:
+        _say(console, over.arms.reading)
+    if over.claims:
+        claims = _table("claims", ("verdict", "claim", "value [95 %]", "per seed"))
+        for claim in over.claims:
+            claims.add_row(*map(escape, (claim.verdict, claim.text or claim.name, claim.value, claim.per_seed)))
+        console.print(claims)
+
+
+def _cell(square: Square) -> str:
+    return f"{square.text} ({square.below})" if square.below else square.text
+
+
+def _reasons(view: View) -> list[str]:
+    """Why cells have no plain number."""
+    squares = [square for _, row in view.overview.matrix.rows for square in row]
+    return [square.tip for square in squares if square.group and square.state != "defined"]
+
+
+def _paradigms(console: Console, view: View) -> None:
+    if view.paradigms is None:
+        return
+    for variant, blocks in zip(view.paradigms.figure.variants, view.paradigms.blocks, strict=True):
+        table = _table(variant.label, ("row", "model", f"{view.section.metric} [95 %]", "trained on"))
+        for block in blocks:
+            for line in block.lines:
+                cells = (line.name, line.model, interval(line.part), saw(line.information))
+                table.add_row(*map(escape, cells), end_section=line is block.lines[-1])
+        console.print(table)
+        _say(console, variant.reading)
+        for test in (test for block in blocks for test in block.tests):
+            _say(console, f"  {test.sentence}")
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    for column in columns:
+        table.add_column(escape(column), overflow="fold")
+    return table
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(escape(text), soft_wrap=True)

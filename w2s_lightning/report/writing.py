@@ -1,0 +1,78 @@
+"""Writes the page: what the command line and the sweep call."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from w2s_lightning.claims import read_claims
+from w2s_lightning.errors import UserError
+from w2s_lightning.report.html import render
+from w2s_lightning.report.payload import write_rows
+from w2s_lightning.report.sources import Wanted
+from w2s_lightning.report.view import Desk, View
+
+CLAIMS = Path("docs/claims.yaml")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the page, the file of all rows beside it (None without a finished job), and their sizes."""
+
+    page: Path
+    rows: Path | None
+    size: int
+    num_rows: int
+
+
+class Reporter:
+    """Writes the page of one sweep again and again while it grows; what was read and computed before is kept."""
+
+    def __init__(self, sweep: Path, *, store: Path | None = None, out: Path | None = None) -> None:
+        self._wanted = Wanted((sweep,), None, store)
+        self._out = out or sweep / "report.html"
+        self._desk = Desk()
+
+    def write(self) -> Written:
+        """Write the page as things are now; raise UserError for a folder that is no sweep or cannot be written."""
+        return write_page(self._desk, self._wanted, self._out, claim_texts(CLAIMS))
+
+
+def write_page(desk: Desk, wanted: Wanted, out: Path, claims: Mapping[str, str]) -> Written:
+    """Write page and rows, each atomically."""
+    views, tables = desk.views(wanted, claims)
+    rows = out.with_suffix(".examples.parquet")
+    made = f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    html = render(views, rows_file=rows.name if tables else None, made=made, title=_title(views))
+    return _write(out, html, rows, tables)
+
+
+def _title(views: Sequence[View]) -> str:
+    names = list(dict.fromkeys(view.section.sweep for view in views))
+    return f"{', '.join(names[:3])} · weak to strong" if names else "weak to strong"
+
+
+def _write(out: Path, html: str, rows: Path, tables: Sequence[pa.Table]) -> Written:
+    content = html.encode()
+    scratch = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if tables:
+            write_rows(rows, tables)
+        scratch.write_bytes(content)
+        scratch.replace(out)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise UserError(f"cannot write {out} ({error.strerror}): name another place with --out FILE") from None
+    num_rows = sum(table.num_rows for table in tables)
+    return Written(out, rows if tables else None, len(content), num_rows)
+
+
+def claim_texts(file: Path) -> dict[str, str]:
+    """Claims' sentences by id, empty without the file."""
+    return {claim.id: claim.claim for claim in read_claims(file)} if file.is_file() else {}
+
+
