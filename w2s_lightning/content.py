@@ -71,6 +71,23 @@ class Folder:
         return {"folder_sha256": self.sha256}
 
 
+def model_config(folder: Path) -> dict[str, Any]:
+    """A model folder's `config.json`; raise UserError without one, or without safetensors weights beside it."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise UserError(f"{folder} is not a model folder: config.json is missing")
+    try:
+        config: dict[str, Any] = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON: {error}") from None
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"{folder} has no safetensors weights: convert them first, "
+            "with AutoModel.from_pretrained(folder).save_pretrained(folder)"
+        )
+    return config
+
+
 def _files_of(place: Path, endings: tuple[str, ...] | None) -> dict[str, Path]:
     files = (f for f in sorted(place.rglob("*")) if f.is_file() and ".git" not in f.relative_to(place).parts)
     return {str(f.relative_to(place)): f for f in files if endings is None or f.suffix in endings}

@@ -50,13 +50,14 @@ def run(request: Request, compute: Compute, console: Console) -> dict[str, Any] 
     if on_paper:
         show_plan(console, plan, job, runtime)
         return None
-    store = Store.at(Path(runtime.paths.store))
+    store = Store.at(Path(runtime.paths.store), create=False)
     stages = wanted(plan, runtime)
     missing = [stage for stage in stages if not store.has(stage)]
     done = {stage.digest: _record(stage, True, 0.0) for stage in stages}
     if missing:
         for notice in check_data(job, plan):
-            console.print(f"note: {notice}", highlight=False)
+            console.print(f"note: {notice}", highlight=False, soft_wrap=True)
+        store = Store.at(Path(runtime.paths.store))  # made only once nothing is left to refuse
         with StageLines(console, missing) as lines:
             artifacts = compute(missing, store, runtime.trainer, lines)
         done |= {s.digest: _record(s, a.cached, a.seconds) for s, a in zip(missing, artifacts, strict=True)}
@@ -98,11 +99,8 @@ def wanted(plan: Plan, runtime: Runtime) -> tuple[Stage, ...]:
     if runtime.run.only is None:
         return plan.stages
     only = plan.stage(runtime.run.only)
-    return tuple(stage for stage in plan.stages if stage == only or _stands_on(only, stage))
-
-
-def _stands_on(stage: Stage, other: Stage) -> bool:
-    return any(parent == other or _stands_on(parent, other) for parent in stage.parents())
+    needed = {stage.digest for stage in (only, *only.ancestors())}
+    return tuple(stage for stage in plan.stages if stage.digest in needed)
 
 
 def check_data(job: Job, plan: Plan) -> tuple[str, ...]:

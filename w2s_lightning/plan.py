@@ -5,15 +5,13 @@ of the machine can enter an identity. Its shape never depends on data.
 """
 
 import importlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 from w2s_lightning.config import Job, bind
-from w2s_lightning.content import DataFile, Folder
+from w2s_lightning.content import DataFile, Folder, model_config
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.mistakes import Origin
@@ -156,7 +154,7 @@ def _model(model: Model, task: Any, resolver: Resolver) -> ModelSpec:
             return ModelSpec(model.name, weights, lr, model.head_init, model.encoder)
         case LocalModel():
             folder = Folder.of_model(model.path)
-            encoder = _is_encoder(folder.path)
+            encoder = model_config(folder.path).get("model_type") in ENCODERS
             return ModelSpec(model.name, FolderWeights(folder), lr, model.head_init, encoder)
 
 
@@ -167,17 +165,6 @@ def _ladder(model: LadderModel, task: Any) -> Pretrain:
             f"take a hub model or a folder (`model@weak=local weak.path=DIR`)"
         )
     return Pretrain(task.world, model.name, model.layers, model.width, model.heads, model.pretrain)
-
-
-def _is_encoder(folder: Path) -> bool:
-    file = folder / "config.json"
-    if not file.is_file():
-        raise UserError(f"{folder} is no model folder: it has no config.json")
-    try:
-        config = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file} is not JSON: {error}") from None
-    return config.get("model_type") in ENCODERS
 
 
 def _notices(setting: Setting) -> tuple[str, ...]:

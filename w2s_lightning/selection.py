@@ -1,7 +1,7 @@
 """Targets made from targets: filter, weight, average, permute. Pure functions of data and seed, without torch.
 
 Every rule is a function whose name is the `rule` of a `select` stage, whose keyword-only parameters are its options and
-which takes `seed` exactly when it draws. No rule sees a gold label, except those named `oracle_*`: what is made with them
+which takes `seed` exactly when it draws. No rule sees a gold label but those named `oracle_*`: what is made with them
 is marked as a cheat.
 """
 

@@ -158,7 +158,7 @@ class StageLines:
     def finish(self, stage: Stage, seconds: float, *, cached: bool) -> None:
         """A stage is in the store."""
         how = "from the store" if cached else f"{seconds:.1f} s"
-        self._console.print(f"{self._words(stage)} · {how}", highlight=False)
+        self._console.print(f"{self._words(stage)} · {how}", highlight=False, soft_wrap=True)
 
     def _words(self, stage: Stage) -> str:
         return escape(f"[{self._done}/{self._total}] {stage.kind:8} {stage.label}")

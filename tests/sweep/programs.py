@@ -63,11 +63,6 @@ def ledger(place: Path) -> dict[str, Any]:
     return content
 
 
-def without_times(content: dict[str, Any]) -> dict[str, Any]:
-    """What two runs of one sweep must agree on."""
-    return {key: value for key, value in content.items() if key not in ("times", "command")}
-
-
 def stored(place: Path) -> dict[str, dict[str, str]]:
     """Of every finished stage, the sha256 of its files, but for those that hold times."""
     found = {}

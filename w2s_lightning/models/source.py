@@ -3,7 +3,6 @@
 Only safetensors are read and no code from a repository is ever run.
 """
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from transformers import CONFIG_MAPPING
 from transformers.utils import logging as hf_logging
 
+from w2s_lightning.content import model_config
 from w2s_lightning.errors import UserError
 
 
@@ -29,21 +29,10 @@ class Source:
 
 def check_folder(folder: Path) -> None:
     """Raise UserError for a folder that cannot be read safely: no configuration, no safetensors, remote code."""
-    config = folder / "config.json"
-    if not config.is_file():
-        raise UserError(f"{folder} is not a model folder: config.json is missing")
-    try:
-        settings = json.loads(config.read_text())
-    except ValueError as error:
-        raise UserError(f"{config} is not JSON: {error}") from error
+    settings = model_config(folder)
     if settings.get("model_type") not in CONFIG_MAPPING:
         wants = "wants to run its own code" if "auto_map" in settings else "is of a kind that transformers lacks"
         raise UserError(f"{folder} {wants} (model_type {settings.get('model_type')!r}): use a built-in architecture")
-    if not any(folder.glob("*.safetensors")):
-        raise UserError(
-            f"{folder} has no safetensors weights: convert them first, "
-            "with AutoModel.from_pretrained(folder).save_pretrained(folder)"
-        )
 
 
 @contextmanager

@@ -42,9 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     what = "a sweep's folder; may be given several times (default: everything below --outputs)"
     parser.add_argument("--sweep", type=Path, action="append", default=[], metavar="DIR", help=what)
     parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: the one that the jobs name)")
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), metavar="DIR", help="folder of jobs and sweeps")
-    parser.add_argument("--claims", type=Path, default=CLAIMS, metavar="FILE", help="where claims are written in words")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in the sweep's or outputs folder")
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), metavar="DIR", help="jobs and sweeps")
+    parser.add_argument("--claims", type=Path, default=CLAIMS, metavar="FILE", help="the claims in words")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in that folder")
     parser.add_argument("--open", action="store_true", help="open it in a browser")
     parser.add_argument("--text", action="store_true", help="print overview and paradigms instead")
     return parser
@@ -55,7 +55,7 @@ def _wanted(given: argparse.Namespace) -> tuple[Wanted, Path]:
     sweeps = tuple(given.sweep)
     for folder in sweeps:
         if not folder.is_dir():
-            raise UserError(f"there is no folder {folder}: name a sweep's folder, such as outputs/sweeps/<name>-<digest>")
+            raise UserError(f"there is no folder {folder}: sweeps lie in outputs/sweeps/<name>-<digest>")
     place = sweeps[0] if len(sweeps) == 1 else given.outputs
     return Wanted(sweeps, None if sweeps else given.outputs, store), given.out or place / "report.html"
 

@@ -34,7 +34,7 @@ WORDS = {
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """`arms` maps supervisor (if any), student and ceiling (if any) to their answers; `outcome` is an index into OUTCOMES."""
+    """Answers by arm: student, and supervisor and ceiling where there are any. `outcome` is an index into OUTCOMES."""
 
     job: Job
     arms: dict[str, Predictions]
@@ -70,8 +70,8 @@ def _outcome(student: Predictions, supervisor: Predictions | None) -> Array:
 
 
 def chosen(outcome: Array, most: int) -> Array:
-    """Which examples a page shows: of every outcome an equal share, the rest in order; the same ones in every job as far
-    as outcomes allow, since the order is that of example ids, which are hashes."""
+    """Which examples a page shows: of every outcome an equal share, the rest in order; the same ones in every job as
+    far as outcomes allow, since the order is that of example ids, which are hashes."""
     share = most // max(1, len(np.unique(outcome)))
     kept = np.zeros(len(outcome), bool)
     for value in np.unique(outcome):

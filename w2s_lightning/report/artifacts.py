@@ -80,7 +80,8 @@ class Shelf:
 
     def manifest(self, digest: str) -> Manifest | None:
         """An artifact's manifest."""
-        return self._read(digest, "manifest", Manifest.read)
+        found: Manifest | None = self._read(digest, "manifest", Manifest.read)
+        return found
 
     def stage(self, digest: str) -> Mapping[str, Any] | None:
         """An artifact's identity; one of an older version is noted."""
@@ -101,11 +102,14 @@ class Shelf:
 
     def predictions(self, digest: str) -> Predictions | None:
         """The answers of an evaluate stage."""
-        return self._read(digest, "predictions.parquet", lambda folder: _predictions(self._table(folder, "predictions")))
+        name = "predictions"
+        found: Predictions | None = self._read(digest, name, lambda folder: _predictions(self._table(folder, name)))
+        return found
 
     def validation(self, digest: str) -> Validation | None:
         """A fit's answers on validation, None when it was never evaluated."""
-        return self._read(digest, "validation.parquet", self._validation)
+        found: Validation | None = self._read(digest, "validation", self._validation)
+        return found
 
     def _read(self, digest: str, name: str, read: Any) -> Any:
         key = (digest[:SHORT], name)

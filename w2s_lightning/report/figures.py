@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 Cell = str | int | float | bool | None
@@ -61,45 +60,3 @@ def single(
 
 def _harmless(cell: Cell) -> Cell:
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-
-
-def plain(text: object) -> str:
-    """A name for Plotly, which reads markup and templates in labels: as text, whatever it holds."""
-    return escape(str(text), quote=False).replace("%{", "%&#123;").replace("{", "&#123;")
-
-
-def layout(height: int, **more: Any) -> dict[str, Any]:
-    """A calm layout: no frame, faint grid, legend above. Colours are tokens."""
-    axis = {"gridcolor": "@line", "zerolinecolor": "@line", "linecolor": "@line", "automargin": True, "ticks": ""}
-    base: dict[str, Any] = {
-        "height": height,
-        "margin": {"l": 8, "r": 12, "t": 36, "b": 8},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": "@ink", "size": 13, "family": "system-ui, sans-serif"},
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "xanchor": "left"},
-        "hoverlabel": {"bgcolor": "@surface", "bordercolor": "@line", "font": {"color": "@ink"}},
-        "xaxis": dict(axis),
-        "yaxis": dict(axis),
-    }
-    for key, value in more.items():
-        base[key] = {**base[key], **value} if isinstance(base.get(key), dict) else value
-    return base
-
-
-def titled(text: str) -> dict[str, Any]:
-    """An axis title."""
-    return {"title": {"text": text, "font": {"color": "@muted", "size": 12}}}
-
-
-def shares(values: Sequence[float | None]) -> list[float]:
-    """A range for an axis of shares: all of the values, but not much beyond 0 and 1; wider intervals are cut there."""
-    known = [value for value in values if value is not None]
-    return [max(-0.02, min(known, default=0.0) - 0.03), min(1.03, max(known, default=1.0) + 0.03)]
-
-
-def error_bars(low: Sequence[float | None], value: Sequence[float], high: Sequence[float | None]) -> dict[str, Any]:
-    """Asymmetric error bars from interval ends; no bar where there is no interval."""
-    up = [0 if end is None else end - mid for end, mid in zip(high, value, strict=True)]
-    down = [0 if end is None else mid - end for end, mid in zip(low, value, strict=True)]
-    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1.5, "width": 0}

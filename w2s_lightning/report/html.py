@@ -1,7 +1,7 @@
 """Views -> one HTML file: templates, one style sheet, scripts and data inlined, and a policy that runs nothing else.
 
-The Content-Security-Policy names every script and style sheet by its sha256 and allows no request at all. Data stands in
-`application/json` blocks in which no character can end a script.
+The Content-Security-Policy names every script and style sheet by its sha256 and allows no request at all. Data stands
+in an `application/json` block in which no character can end a script.
 """
 
 import base64
@@ -42,27 +42,20 @@ TITLES = {
 
 def render(views: Sequence[View], *, rows_file: str | None, made: str, title: str) -> str:
     """The whole page."""
-    head, style = Markup(_asset("head.js")), Markup(css_variables() + _asset("report.css"))
-    scripts = [Markup(_plotly()), Markup("\n".join(_asset(name) for name in SCRIPTS))]
-    modules = [Markup(_tables())]
+    head, style = _asset("head.js"), css_variables() + _asset("report.css")
+    scripts, modules = [_plotly(), "\n".join(_asset(name) for name in SCRIPTS)], [_tables()]
+    inlined = {
+        "head": Markup(head),
+        "style": Markup(style),
+        "scripts": list(map(Markup, scripts)),
+        "modules": list(map(Markup, modules)),
+        "data": Markup(as_json(_data(views, rows_file))),
+        "policy": policy([head, *scripts, *modules], [style, EMPTY_STYLE]),
+        "unstyled": _unstyled(),
+    }
     pages = [page for page in PAGES if page != "rewardbench" or any(view.rewardbench for view in views)]
-    return _environment().get_template("page.html").render(
-        views=views,
-        pages=pages,
-        titles=TITLES,
-        words=WORDS,
-        title=title,
-        made=made,
-        rows_file=rows_file,
-        most=MOST,
-        policy=policy([head, *scripts, *modules], [style, EMPTY_STYLE]),
-        head=head,
-        style=style,
-        scripts=scripts,
-        modules=modules,
-        unstyled=_unstyled(),
-        data=Markup(as_json(_data(views, rows_file))),
-    )
+    words = {"titles": TITLES, "title": title, "made": made, "rows_file": rows_file, "most": MOST}
+    return _environment().get_template("page.html").render(views=views, pages=pages, **words, **inlined)
 
 
 @cache
@@ -75,8 +68,9 @@ def _environment() -> Environment:
 
 def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
     """A Content-Security-Policy that runs these scripts, applies these style sheets, and asks nobody for anything."""
+    run, applied = " ".join(map(_hash, scripts)), " ".join(map(_hash, styles))
     return (
-        f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; style-src-elem {' '.join(map(_hash, styles))}; "
+        f"default-src 'none'; script-src {run}; style-src-elem {applied}; "
         "style-src-attr 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
 
@@ -101,7 +95,7 @@ def _section(view: View) -> dict[str, Any]:
         place: {
             "columns": figure.columns,
             "choose": figure.choose,
-            "views": [{"label": v.label, "plot": v.plot, "rows": v.rows, "reading": v.reading} for v in figure.variants],
+            "views": [vars(variant) for variant in figure.variants],
         }
         for place, figure in view.figures().items()
     }
@@ -157,7 +151,8 @@ def _tables() -> str:
     """itables' bundle of DataTables as a module that hands out its class."""
     bundle = _packaged("itables", "html/dt_bundle.js")
     exported = re.search(r"export\s*\{([^}]*)\}", bundle)
-    names = dict(reversed(part.split(" as ")) for part in exported[1].split(",")) if exported else {}
+    pairs = [part.split(" as ") for part in exported[1].split(",")] if exported else []
+    names = {outside: inside for inside, outside in pairs}
     if exported is None or "default" not in names:
         raise UserError("this version of itables has another layout: pip install 'itables>=2.9,<3'")
     handed = f'globalThis.w2sTable={names["default"]};globalThis.dispatchEvent(new Event("w2s-tables"));'

@@ -1,4 +1,4 @@
-"""Results that belong to no sweep, as the rows that a sweep would have: jobs run one at a time are shown all the same."""
+"""Results that belong to no sweep, as the rows that a sweep would have: jobs run one at a time are shown as well."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

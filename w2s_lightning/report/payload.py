@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ class Inspector:
                 texts = examples.of(job.folder)
                 key = (found.about.ids, texts.name if texts else "")
                 shown = sets.setdefault(key, ExampleSet(found.about, texts, len(sets)))
-                cells.append(_cell(found, shown, group.pair, group.arm))
+                cells.append(_cell(found, shown, group.title))
                 tables.append(self._table(section, found, shown))
         return {"sets": [one.payload() for one in sets.values()], "cells": cells}, tables
 
@@ -105,17 +104,17 @@ class ExampleSet:
 
 def _shared_start(texts: Sequence[str]) -> str:
     """What all options begin with, cut after a whole word."""
-    start = commonprefix(list(texts))
-    end = max(start.rfind(" "), start.rfind("\n"))
-    return start[: end + 1]
+    low, high = min(texts), max(texts)
+    length = next((place for place, sign in enumerate(low) if sign != high[place]), len(low))
+    end = max(low.rfind(" ", 0, length), low.rfind("\n", 0, length))
+    return low[: end + 1]
 
 
-def _cell(found: Answered, shown: ExampleSet, pair: str, arm: str) -> dict[str, Any]:
+def _cell(found: Answered, shown: ExampleSet, title: str) -> dict[str, Any]:
     rows = chosen(found.outcome, MOST)
     return {
         "set": shown.number,
-        "pair": pair,
-        "arm": arm,
+        "cell": title,
         "paradigm": found.job.row["paradigm"],
         "seed": found.job.seed,
         "supervisor": found.job.supervisor,
@@ -187,5 +186,3 @@ def _plain(table: pa.Table) -> pa.Table:
     """Dictionary columns as text, since dictionaries differ between jobs."""
     texts = [pa.field(f.name, pa.string()) if pa.types.is_dictionary(f.type) else f for f in table.schema]
     return table.cast(pa.schema(texts))
-
-

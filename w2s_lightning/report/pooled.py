@@ -177,6 +177,4 @@ def _by_difficulty(found: list[Predictions]) -> tuple[DifficultyLevel, ...] | No
         return None
     hits = np.mean([one.correct for one in found], axis=0)
     groups = np.array(found[0].groups)
-    return accuracy_by_difficulty(
-        hits[known], difficulty[known], groups[known], num_levels=LEVELS, resampling=DRAWN
-    )
+    return accuracy_by_difficulty(hits[known], difficulty[known], groups[known], num_levels=LEVELS, resampling=DRAWN)

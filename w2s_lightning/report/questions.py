@@ -1,10 +1,27 @@
-"""The question that a sweep asks, read off its shape where its file does not state one."""
+"""The question that a sweep asks: as its file states it, else read off its shape."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from w2s_lightning.report.records import Group
 from w2s_lightning.report.words import counted, listed
+
+SWEEPS = (Path("sweeps"), Path(__file__).resolve().parents[2] / "sweeps")
+
+
+def stated_question(sweep: str) -> str | None:
+    """The first question in the comment that a sweep's file begins with (`sweeps/<name>.yaml`)."""
+    if not re.fullmatch(r"[\w-]+", sweep):
+        return None
+    file = next((folder / f"{sweep}.yaml" for folder in SWEEPS if (folder / f"{sweep}.yaml").is_file()), None)
+    if file is None:
+        return None
+    comments = [line[1:].strip() for line in file.read_text().splitlines() if line.startswith("#")]
+    text = " ".join(line for line in comments if not line.startswith("@"))
+    found = re.search(r"[^.?]*\?", text)
+    return found[0].strip() if found else None
 
 
 def question_of(groups: Sequence[Group], verdicts: Sequence[Mapping[str, Any]]) -> str:

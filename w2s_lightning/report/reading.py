@@ -1,4 +1,4 @@
-"""JSON and YAML files of jobs and sweeps, read once and again when they change; a broken one is a problem, not an end."""
+"""JSON and YAML files of jobs, read once and again when they change; a broken one is a problem, not an end."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -99,7 +99,8 @@ def named(found: Sequence[tuple[Row, tuple[Job, ...]]]) -> tuple[Group, ...]:
     arms = [arm_of(row, with_paradigm=several) for row in rows]
     alike, alone = len(set(arms)) == 1, len({pair_of(row) for row in rows}) == 1
     titles = [
-        pair_of(row) if alike else arm if alone else f"{pair_of(row)} · {arm}" for row, arm in zip(rows, arms, strict=True)
+        pair_of(row) if alike else arm if alone else f"{pair_of(row)} · {arm}"
+        for row, arm in zip(rows, arms, strict=True)
     ]
     return tuple(Group(*one, arm, title) for one, arm, title in zip(found, arms, titles, strict=True))
 

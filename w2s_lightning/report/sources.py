@@ -14,7 +14,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.report.artifacts import Problem, Shelf
 from w2s_lightning.report.loose import group_key, group_rows, job_row
 from w2s_lightning.report.pooled import Pool
-from w2s_lightning.report.questions import question_of
+from w2s_lightning.report.questions import question_of, stated_question
 from w2s_lightning.report.reading import Files
 from w2s_lightning.report.records import Job, Section, named
 from w2s_lightning.store.root import is_ours
@@ -76,7 +76,9 @@ class Library:
             raise UserError(no_sweep(folder)) from None
         except ValueError as error:
             if alone:
-                raise UserError(f"{folder / LEDGER} is damaged ({error}): run the sweep again, it is written anew") from None
+                raise UserError(
+                    f"{folder / LEDGER} is damaged ({error}): run the sweep again, it is written anew"
+                ) from None
             self.files.problems.append(Problem("damaged", f"{folder.name}/{LEDGER}", str(error)))
             return None
         return content
@@ -92,7 +94,9 @@ class Library:
             return Job(row, folder, None, {})
         result = self.files.result(folder)
         if result is None and not (folder / "result.json").exists():
-            self.files.problems.append(Problem("missing", str(row["folder"]), "its result.json is gone: run the job again"))
+            self.files.problems.append(
+                Problem("missing", str(row["folder"]), "its result.json is gone: run the job again")
+            )
         return Job(row, folder, result, self.files.config(folder))
 
     def _loose(self, outputs: Path, store: Path | None, seen: set[str], start: int) -> list[Section]:
@@ -119,7 +123,9 @@ def no_sweep(folder: Path) -> str:
     near = [path.parent for path in (*folder.glob(f"*/{LEDGER}"), *folder.glob(f"sweeps/*/{LEDGER}"))]
     if near:
         return f"{folder} is no sweep, but it holds some: name one, such as --sweep {near[0]}"
-    return f"{folder} is no sweep: it has no {LEDGER}. Sweeps lie under outputs/sweeps/ once `python train.py -m ...` ran"
+    return (
+        f"{folder} is no sweep: it has no {LEDGER}. Sweeps lie under outputs/sweeps/ once `python train.py -m ...` ran"
+    )
 
 
 def _below(outputs: Path | None) -> list[Path]:
@@ -162,18 +168,19 @@ def _section(
     for job in own:
         members.setdefault(group_key(job.row), []).append(job)
     rows = [row for row in content["groups"] if row["task"] == task]
+    sweep, verdicts = str(content["sweep"]), tuple(content.get("verdicts") or ())
     groups = named([(row, tuple(members.get(group_key(row), ()))) for row in rows])
     return Section(
         key=key,
-        sweep=str(content["sweep"]),
+        sweep=sweep,
         task=task,
-        question=content.get("question") or question_of(groups, content.get("verdicts") or ()),
+        question=content.get("question") or stated_question(sweep) or question_of(groups, verdicts),
         command=content.get("command"),
         digest=content.get("digest"),
         times=content.get("times") or {},
         groups=groups,
         jobs=own,
-        verdicts=tuple(content.get("verdicts") or ()),
+        verdicts=verdicts,
         shelf=shelf,
         notes=tuple(notes),
     )

@@ -52,7 +52,8 @@ def _overview(console: Console, view: View) -> None:
 
 
 def _cell(square: Square) -> str:
-    return f"{square.text} ({square.below})" if square.below else square.text
+    more = ", ".join(part for part in (square.below, square.seeds) if part)
+    return f"{square.text} ({more})" if more else square.text
 
 
 def _reasons(view: View) -> list[str]:

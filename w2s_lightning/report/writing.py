@@ -74,5 +74,3 @@ def _write(out: Path, html: str, rows: Path, tables: Sequence[pa.Table]) -> Writ
 def claim_texts(file: Path) -> dict[str, str]:
     """Claims' sentences by id, empty without the file."""
     return {claim.id: claim.claim for claim in read_claims(file)} if file.is_file() else {}
-
-

@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class TestSet:
+class SharedTest:
     """The examples that answers are about, in the order of their ids: group ids and gold classes `[n]`."""
 
     ids: tuple[str, ...]
@@ -36,7 +36,7 @@ class TestSet:
 class Scored:
     """One evaluate stage: whether each answer is right, or the second class's probability, `[n]`."""
 
-    about: TestSet
+    about: SharedTest
     correct: np.ndarray[Any, Any]
     probability: np.ndarray[Any, Any]
 

@@ -19,7 +19,7 @@ from w2s_lightning.store import Store
 from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.finished import Finished
 from w2s_lightning.sweep.grid import Grid, PlannedJob, Refused
-from w2s_lightning.sweep.groups import ARMS, Groups, Scored, TestSet
+from w2s_lightning.sweep.groups import ARMS, Groups, Scored, SharedTest
 
 VERSION = 1
 _FROM_RESULT = ("metric", *ARMS, "pgr", "gain_over_untuned", "agreement", "cheats", "notices")
@@ -35,7 +35,7 @@ class Ledger:
         self._finished = finished
         self._evaluates = {row.evaluate.digest: row.evaluate for job in grid.jobs for row in job.plan.rows}
         self._scored: dict[str, Scored] = {}
-        self._tests: dict[tuple[str, ...], TestSet] = {}
+        self._tests: dict[tuple[str, ...], SharedTest] = {}
         self._groups = Groups(self._read)
 
     def content(self, board: Board | None, times: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Ledger:
             ids = tuple(table.column("example_id").to_pylist())
             if ids not in self._tests:
                 gold = np.array(table.column("gold").to_pylist())
-                self._tests[ids] = TestSet(ids, tuple(table.column("group_id").to_pylist()), gold)
+                self._tests[ids] = SharedTest(ids, tuple(table.column("group_id").to_pylist()), gold)
             probability = np.array([probs[1] for probs in table.column("probs").to_pylist()])
             correct = np.array(table.column("correct").to_pylist(), dtype=float)
             self._scored[digest] = Scored(self._tests[ids], correct, probability)

@@ -25,15 +25,40 @@ class Matrix:
     cells: Mapping[tuple[str, str], Group]
 
 
-def pair_of(group: Group) -> str:
-    """`micro -> small`."""
-    return f"{group['weak']} -> {group['strong']}"
+@dataclass(frozen=True)
+class Labels:
+    """How groups are called beside one another: an arm's name holds what varied and its pair does not already tell."""
+
+    with_paradigm: bool
+    axes: tuple[str, ...]
+
+    @classmethod
+    def among(cls, groups: Sequence[Group]) -> "Labels":
+        """Labels for these groups."""
+        keys = dict.fromkeys(key for group in groups for key in group["axes"] if key not in _SHOWN)
+        told = [key for key in keys if _told_by_pair(groups, key)]
+        several = len({group["paradigm"] for group in groups}) > 1
+        return cls(several, tuple(key for key in keys if key not in told))
+
+    def pair(self, group: Group) -> str:
+        """`micro -> small`."""
+        return f"{group['weak']} -> {group['strong']}"
+
+    def arm(self, group: Group) -> str:
+        """`logconf`, `weak_to_strong fit.lr_scale=2`: the paradigm where it varies, and the other axes."""
+        parts = [f"{key}={group['axes'][key]}" for key in self.axes if key in group["axes"]]
+        return " ".join([*([group["paradigm"]] if self.with_paradigm or not parts else []), *parts])
+
+    def full(self, group: Group) -> str:
+        """Pair and arm."""
+        return f"{self.pair(group)} · {self.arm(group)}"
 
 
-def arm_of(group: Group, *, with_paradigm: bool) -> str:
-    """What varied besides the pair: the paradigm and other axes."""
-    parts = [f"{key}={value}" for key, value in group["axes"].items() if key not in _SHOWN]
-    return " ".join([*([group["paradigm"]] if with_paradigm or not parts else []), *parts])
+def _told_by_pair(groups: Sequence[Group], key: str) -> bool:
+    values: dict[tuple[str, str], set[str | None]] = {}
+    for group in groups:
+        values.setdefault((group["weak"], group["strong"]), set()).add(group["axes"].get(key))
+    return len(values) > 1 and all(len(own) == 1 for own in values.values())
 
 
 def matrices(groups: Sequence[Group]) -> list[Matrix]:
@@ -43,19 +68,18 @@ def matrices(groups: Sequence[Group]) -> list[Matrix]:
 
 
 def _matrix(task: str, groups: Sequence[Group]) -> Matrix:
-    several = len({group["paradigm"] for group in groups}) > 1
-    arms = list(dict.fromkeys(arm_of(group, with_paradigm=several) for group in groups))
-    pairs = list(dict.fromkeys(pair_of(group) for group in groups))
+    labels = Labels.among(groups)
+    cells = {(labels.pair(group), labels.arm(group)): group for group in groups}
+    pairs, arms = (tuple(dict.fromkeys(key[place] for key in cells)) for place in (0, 1))
     if len(arms) == 1 and len({group["strong"] for group in groups}) <= WIDE:
-        cells = {(group["weak"], group["strong"]): group for group in groups}
-        rows, columns = _unique(groups, "weak"), _unique(groups, "strong")
-        return Matrix(f"{task} · {arms[0]} · weak (rows) x strong (columns)", rows, columns, cells)
-    by_arm = {(pair_of(g), arm_of(g, with_paradigm=several)): g for g in groups}
+        square = {(group["weak"], group["strong"]): group for group in groups}
+        title = f"{task} · {arms[0]} · weak (rows) x strong (columns)"
+        return Matrix(title, _unique(groups, "weak"), _unique(groups, "strong"), square)
     if len(arms) <= WIDE:
-        return Matrix(task, tuple(pairs), tuple(arms), by_arm)
+        return Matrix(task, pairs, arms, cells)
     if len(pairs) <= WIDE:
-        return Matrix(task, tuple(arms), tuple(pairs), {(arm, pair): g for (pair, arm), g in by_arm.items()})
-    long = {(f"{pair} · {arm}", "PGR"): g for (pair, arm), g in by_arm.items()}
+        return Matrix(task, arms, pairs, {(arm, pair): group for (pair, arm), group in cells.items()})
+    long = {(labels.full(group), "PGR"): group for group in groups}
     return Matrix(task, tuple(label for label, _ in long), ("PGR",), long)
 
 
@@ -95,9 +119,9 @@ def reading(groups: Sequence[Group]) -> list[str]:
     seeds = sorted({group["n"] for group in groups if group["n"]})
     about = "seeds and test examples, crossed" if seeds and seeds[-1] > 1 else "test examples, for these trained models"
     lines = [f"intervals: over {about}" + (f"; {seeds[-1]} seeds" if seeds and seeds[-1] > 1 else "")]
-    several = len({group["paradigm"] for group in groups}) > 1
+    labels = Labels.among(groups)
     for group in groups:
-        where = f"{pair_of(group)} · {arm_of(group, with_paradigm=several)}"
+        where = labels.full(group)
         reason = group["pgr"]["reason"]
         if group["n"] and reason:
             lines.append(f"{where}: {reason}" if group["pgr"]["defined"] else f"{where}: PGR is undefined: {reason}")

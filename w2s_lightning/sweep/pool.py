@@ -93,13 +93,16 @@ class Pool:
         return future
 
     def _stop(self) -> None:
-        for future in self._running:
-            future.cancel()
+        """End what is still running: nothing unless the sweep was stopped."""
         if self._own is not None:
             self._own.stop()
+        left = multiprocessing.active_children() if self._running else []
+        for process in left:  # not future.cancel(), after which Pebble's own thread fails on the future's state
+            process.terminate()
         until = time.monotonic() + PATIENCE
-        while self._running and multiprocessing.active_children() and time.monotonic() < until:
-            time.sleep(0.05)
+        for process in left:
+            process.join(max(0.0, until - time.monotonic()))
+            process.kill()
         self._running.clear()
 
 

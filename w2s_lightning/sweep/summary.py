@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from w2s_lightning.schema import Tracking
-from w2s_lightning.sweep.matrix import arm_of, cell_text, pair_of
+from w2s_lightning.sweep.matrix import Labels, cell_text
 from w2s_lightning.tracking import mirror
 
 _COLUMNS = ["task", "pair", "arm", "weak", "strong", "PGR [95 %]", "pgr", "pgr_low", "pgr_high", "n", "expected"]
@@ -25,20 +25,19 @@ def log_sweep(content: Mapping[str, Any], group: str, settings: Tracking, folder
     about = {"sweep": content["sweep"], "digest": content["digest"], "command": content["command"]}
 
     def write(wandb: ModuleType, run: Any) -> None:
-        table = wandb.Table(columns=_COLUMNS, data=[_line(one) for one in content["groups"]])
-        bars = wandb.Table(columns=["cell", "PGR"], data=[_bar(g) for g in content["groups"] if g["pgr"]["defined"]])
+        groups = content["groups"]
+        labels = Labels.among(groups)
+        table = wandb.Table(columns=_COLUMNS, data=[_line(group, labels) for group in groups])
+        values = [[labels.full(group), group["pgr"]["value"]] for group in groups if group["pgr"]["defined"]]
+        bars = wandb.Table(columns=["cell", "PGR"], data=values)
         run.log({"matrix": table, "pgr": wandb.plot.bar(bars, "cell", "PGR", title="PGR (ratio of means over seeds)")})
         run.summary.update({f"jobs_{state}": count for state, count in content["counts"].items()})
 
     return mirror(naming, about, write, settings=settings, folder=folder)
 
 
-def _line(group: Mapping[str, Any]) -> list[Any]:
+def _line(group: Mapping[str, Any], labels: Labels) -> list[Any]:
     pgr = group["pgr"]
     figures = [pgr["value"], pgr["low"], pgr["high"], group["n"], group["expected"]]
-    names = [group["task"], pair_of(group), arm_of(group, with_paradigm=True), group["weak"], group["strong"]]
+    names = [group["task"], labels.pair(group), labels.arm(group), group["weak"], group["strong"]]
     return [*names, cell_text(group), *figures]
-
-
-def _bar(group: Mapping[str, Any]) -> list[Any]:
-    return [f"{pair_of(group)} · {arm_of(group, with_paradigm=True)}", group["pgr"]["value"]]

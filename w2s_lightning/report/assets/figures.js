@@ -14,7 +14,7 @@ function inked(value, style) {
 }
 
 function draw(place, plot) {
-  const {data, layout} = inked(plot, colours());
+  const {data, layout} = inked({...plot, layout: {...plot.layout, modebar: {bgcolor: "rgba(0,0,0,0)", color: "@muted", activecolor: "@ink"}}}, colours());
   const narrow = place.clientWidth < 560;
   if (narrow) {
     layout.font.size = 11;
@@ -23,7 +23,7 @@ function draw(place, plot) {
     for (const note of layout.annotations ?? []) note.xshift = -72;
     for (const trace of data) if (typeof trace.marker?.size === "number") trace.marker.size *= 0.8;
   }
-  const about = {responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover", modeBarButtonsToRemove: ["select2d", "lasso2d"]};
+  const about = {responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]};
   return Plotly.react(place, data, layout, about);
 }
 

@@ -11,7 +11,7 @@ function startInspector(page) {
   const data = DATA.sections[place.closest(".section").dataset.section].inspector;
   const state = {data, place, entries: entriesOf(data), shown: CARDS, found: []};
   const options = {
-    cell: data.cells.map((cell) => `${cell.pair} · ${cell.arm}`), paradigm: data.cells.map((cell) => cell.paradigm),
+    cell: data.cells.map((cell) => cell.cell), paradigm: data.cells.map((cell) => cell.paradigm),
     seed: data.cells.map((cell) => cell.seed), difficulty: state.entries.some((entry) => entry.third !== null) ? THIRDS : [],
   };
   for (const [name, values] of Object.entries(options)) {
@@ -53,7 +53,7 @@ function filterRows(state) {
   const wanted = Object.fromEntries(FILTERS.map((name) => [name, route.get(name)]));
   for (const name of FILTERS.slice(0, 5)) { const field = one(`[data-f=${name}]`, state.place); if (document.activeElement !== field || name !== "q") field.value = wanted[name]; }
   const words = wanted.q.toLowerCase().split(/\s+/).filter(Boolean);
-  const cells = new Set(state.data.cells.filter((cell) => (!wanted.cell || `${cell.pair} · ${cell.arm}` === wanted.cell) && (!wanted.paradigm || cell.paradigm === wanted.paradigm) && (!wanted.seed || String(cell.seed) === wanted.seed)));
+  const cells = new Set(state.data.cells.filter((cell) => (!wanted.cell || cell.cell === wanted.cell) && (!wanted.paradigm || cell.paradigm === wanted.paradigm) && (!wanted.seed || String(cell.seed) === wanted.seed)));
   const third = wanted.difficulty ? THIRDS.indexOf(wanted.difficulty) : null;
   const outcome = wanted.outcome ? NAMES.indexOf(wanted.outcome) : null;
   state.found = state.entries.filter((entry) => cells.has(entry.cell) && (third === null || entry.third === third)
@@ -90,7 +90,7 @@ function card(data, entry, words) {
     left.append(el("ol", {class: "options"}, ...options.map((text, i) => el("li", {class: i === gold ? "yes" : null}, ...marked(text, words)))));
   }
   const hard = set.difficulty[example];
-  left.append(el("p", {class: "meta"}, `${cell.pair} · ${cell.arm} · seed ${cell.seed}${hard === null ? "" : ` · difficulty ${hard}`} · ${set.ids[example]}`));
+  left.append(el("p", {class: "meta"}, `${cell.cell} · seed ${cell.seed}${hard === null ? "" : ` · difficulty ${hard}`} · ${set.ids[example]}`));
   const right = el("div", {}, el("p", {class: `verdict ${name}`}, `student ${DATA.outcomes[name]}`), answers(cell, row, gold, label));
   const made = el("li", {class: "card"}, left, right);
   if (set.kind === "preference") made.append(sides(options, gold, words));

@@ -22,7 +22,7 @@ function showJob(page, wanted) {
   const place = one(".job", page);
   place.hidden = !job;
   if (!job) return;
-  const config = Object.entries({...shared, ...job.own}).sort(([a], [b]) => (a in shared) - (b in shared) || a.localeCompare(b));
+  const config = Object.entries(job.own ? {...shared, ...job.own} : {}).sort(([a], [b]) => (a in shared) - (b in shared) || a.localeCompare(b));
   const lines = config.map(([key, value]) => el("tr", {class: key in shared ? null : "differs"}, el("th", {scope: "row"}, key), el("td", {}, JSON.stringify(value))));
   place.replaceChildren(
     el("h3", {}, job.title, " ", el("span", {class: `chip ${job.state}`}, job.state)),
@@ -32,7 +32,7 @@ function showJob(page, wanted) {
     ...(job.log ? [el("h4", {}, "End of its log"), el("pre", {class: "log", tabindex: "0"}, job.log)] : []),
     ...job.notices.map((notice) => el("p", {class: "remark"}, notice)),
     ...(job.stages.length ? [el("details", {}, el("summary", {}, `${job.stages.length} stages`), el("div", {class: "scroll"}, table(["kind", "stage", "digest", "took"], job.stages)))] : []),
-    ...(lines.length ? [el("details", {open: "open"}, el("summary", {}, `Configuration, ${Object.keys(job.own).length} keys differ between the jobs`), el("table", {}, el("tbody", {}, ...lines)))] : []),
+    ...(lines.length ? [el("details", {open: Object.keys(job.own).length > 0 && "open"}, el("summary", {}, `Configuration: ${Object.keys(job.own).length} keys differ between the jobs`), el("table", {}, el("tbody", {}, ...lines)))] : []),
   );
 }
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from w2s_lightning.metrics.choice import Calibration, DifficultyLevel
 from w2s_lightning.metrics.intervals import Interval
-from w2s_lightning.report.figures import Cell, Figure, Variant, error_bars, layout, plain, single, titled
+from w2s_lightning.report.figures import Cell, Figure, Variant, single
 from w2s_lightning.report.pages.overview import ROW_HEIGHT, row_labels
+from w2s_lightning.report.plots import Plot, bars, categories, layout, line, marks, plain, quiet, titled
 from w2s_lightning.report.pooled import Following, Pool
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import SYMBOLS
@@ -44,8 +44,10 @@ def agreement_page(section: Section, pool: Pool) -> AgreementPage | None:
     )
 
 
-CALIBRATED = "All seeds together, ten bins of equal width; small marks are bins of few examples. On the line confidence is accuracy."
-BY_DIFFICULTY = "Difficulty is the task's own, in parts of about equally many examples; intervals are for these trained models."
+CALIBRATED = "All seeds together, ten bins of equal width, small marks for few examples. On the line they are equal."
+BY_DIFFICULTY = (
+    "Difficulty is the task's own, in parts of about equally many examples; intervals are for these trained models."
+)
 
 
 def _figure(key: str, title: str, columns: tuple[str, ...], views: Sequence[Variant], note: str) -> Figure | None:
@@ -71,16 +73,15 @@ def _following(group: Group, pool: Pool) -> Following | None:
 
 
 def _following_figure(known: Sequence[Known]) -> Figure:
-    labels = row_labels([group for group, _ in known])
     places = list(range(len(known), 0, -1))
-    lines = [(group, found, place) for (group, found), place in zip(known, places, strict=True)]
-    traces = [_joined(lines)]
-    traces += [_marks("where it is right", [(g, f.right, p) for g, f, p in lines], "@student", "circle")]
-    traces += [_marks("where it is wrong", [(g, f.wrong, p) for g, f, p in lines], "@floor", "triangle-down")]
-    axis = {"tickvals": places, "ticktext": labels, "range": [0.4, len(known) + 0.6], "showgrid": False, "zeroline": False}
-    share = {**titled("share of answers equal to the supervisor's"), "range": [0, 1.02]}
-    plot = {"data": traces, "layout": layout(76 + round(0.8 * ROW_HEIGHT) * len(known), xaxis=share, yaxis=axis)}
-    rows = [line for group, found in known for line in _following_rows(group, found)]
+    placed = [(group, found, place) for (group, found), place in zip(known, places, strict=True)]
+    right = _marks("where it is right", [(g, f.right, p) for g, f, p in placed], "@student", "circle")
+    wrong = _marks("where it is wrong", [(g, f.wrong, p) for g, f, p in placed], "@floor", "triangle-down")
+    labels = row_labels([group for group, _ in known])
+    share = titled("share of answers equal to the supervisor's", range=[0, 1.02])
+    drawn = layout(76 + round(0.8 * ROW_HEIGHT) * len(known), xaxis=share, yaxis=categories(places, labels))
+    rows = [row for group, found in known for row in _following_rows(group, found)]
+    plot = {"data": [_joined(placed), right, wrong], "layout": drawn}
     title = "Following the supervisor"
     return single("following", title, _following_reading(known), FOLLOWING_COLUMNS, rows, plot, FOLLOWED)
 
@@ -91,29 +92,25 @@ FOLLOWED = (
 )
 
 
-def _joined(lines: Sequence[tuple[Group, Following, int]]) -> dict[str, Any]:
-    both = [(f.right.value, f.wrong.value, place) for _, f, place in lines if f.right and f.wrong]
+def _joined(placed: Sequence[tuple[Group, Following, int]]) -> Plot:
+    both = [(found.right.value, found.wrong.value, place) for _, found, place in placed if found.right and found.wrong]
     x = [end for right, wrong, _ in both for end in (right, wrong, None)]
     y = [end for _, _, place in both for end in (place, place, None)]
-    line = {"color": "@line", "width": 6}
-    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line, "hoverinfo": "skip", "showlegend": False}
+    return quiet(x, y, "@line", 6)
 
 
-def _marks(name: str, lines: Sequence[tuple[Group, Interval | None, int]], colour: str, symbol: str) -> dict[str, Any]:
-    known = [(group, part, place) for group, part, place in lines if part is not None]
+def _marks(name: str, placed: Sequence[tuple[Group, Interval | None, int]], colour: str, symbol: str) -> Plot:
+    known = [(group, part, place) for group, part, place in placed if part is not None]
     values = [part.value for _, part, _ in known]
-    bars = error_bars([part.low for _, part, _ in known], values, [part.high for _, part, _ in known])
     hover = [f"{plain(group.title)}<br>{name}: {number(part.value)} of {part.n}" for group, part, _ in known]
-    trace = {"type": "scatter", "mode": "markers", "name": name, "x": values, "y": [place for *_, place in known]}
-    marker = {"color": colour, "symbol": symbol, "size": 12}
-    return {**trace, "marker": marker, "error_x": {**bars, "color": colour}, "hoverinfo": "text", "hovertext": hover}
+    trace = marks(name, values, [place for *_, place in known], colour, symbol, hover)
+    return {**trace, "error_x": bars(values, [(part.low, part.high) for _, part, _ in known], colour)}
 
 
 def _following_rows(group: Group, found: Following) -> list[list[Cell]]:
     parts = [("right", found.right), ("wrong", found.wrong)]
-    return [
-        [group.pair, group.arm, where, part.value, part.low, part.high, part.n] for where, part in parts if part is not None
-    ]
+    head: list[Cell] = [group.pair, group.arm]
+    return [[*head, where, part.value, part.low, part.high, part.n] for where, part in parts if part is not None]
 
 
 def _following_reading(known: Sequence[Known]) -> str:
@@ -121,26 +118,24 @@ def _following_reading(known: Sequence[Known]) -> str:
     if not full:
         return "Every supervisor is always right or always wrong: there is nothing to tell apart."
     group, right, wrong = max(full, key=lambda item: item[1].value - item[2].value)
-    best = (
-        f"in {group.title} the student follows a right supervisor on {number(right.value, 2)} of its answers and a wrong "
-        f"one on {number(wrong.value, 2)}"
+    return (
+        f"In {group.title} the student follows a right supervisor on {number(right.value, 2)} of its answers and a "
+        f"wrong one on {number(wrong.value, 2)}" + (", further apart than in any other cell." if len(full) > 1 else ".")
     )
-    return f"{best[0].upper()}{best[1:]}." if len(full) == 1 else f"They are furthest apart where they should be: {best}."
 
 
 # ---------------------------------------------------------------- calibration
 
 
 def _calibration(group: Group, pool: Pool) -> Variant | None:
-    curves = [(label, look, found) for name, label, look in _arms(group) if (found := pool.calibration(group.done, name))]
+    drawn = [(label, look, pool.calibration(group.done, name)) for name, label, look in _arms(group)]
+    curves = [(label, look, found) for label, look, found in drawn if found is not None]
     if not curves:
         return None
-    ideal = {"type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "line": {"color": "@line", "width": 2}}
-    ideal |= {"hoverinfo": "skip", "showlegend": False}
-    traces = [ideal, *(_curve(label, look, found) for label, look, found in curves)]
     lowest = min(one.low for _, _, found in curves for one in found.bins if one.n)
     ends = [max(0.0, lowest - 0.05), 1.02]
-    axes = {"xaxis": {**titled("confidence"), "range": ends}, "yaxis": {**titled("accuracy"), "range": [-0.02, 1.04]}}
+    axes = {"xaxis": titled("confidence", range=ends), "yaxis": titled("accuracy", range=[-0.02, 1.04])}
+    traces = [quiet([0, 1], [0, 1], "@line", 2), *(_curve(*curve) for curve in curves)]
     rows: list[list[Cell]] = [
         [group.title, label, one.low, one.high, one.confidence, one.accuracy, one.n, found.ece]
         for label, _, found in curves
@@ -152,27 +147,29 @@ def _calibration(group: Group, pool: Pool) -> Variant | None:
     return Variant(group.title, {"data": traces, "layout": layout(400, **axes)}, rows, reading)
 
 
-def _curve(label: str, look: str, found: Calibration) -> dict[str, Any]:
-    bins = [one for one in found.bins if one.n]
-    hover = [f"{plain(label)}<br>accuracy {number(one.accuracy, 2)} over {one.n} examples" for one in bins]
-    trace = {"type": "scatter", "mode": "lines+markers", "name": plain(label), "hoverinfo": "text", "hovertext": hover}
-    sizes = [6 if one.n < FAINT else 10 for one in bins]
-    marker = {"color": f"@{look}", "symbol": SYMBOLS[look], "size": sizes, "opacity": 1}
-    x, y = [one.confidence for one in bins], [one.accuracy for one in bins]
-    return {**trace, "x": x, "y": y, "marker": marker, "line": {"color": f"@{look}", "width": 1.5}}
+def _looks(look: str) -> dict[str, str]:
+    return {"colour": f"@{look}", "symbol": SYMBOLS[look], "dash": "solid"}
+
+
+def _curve(label: str, look: str, found: Calibration) -> Plot:
+    points = [(one.confidence, one.accuracy, one.n) for one in found.bins if one.confidence is not None]
+    hover = [f"{plain(label)}<br>accuracy {number(accuracy, 2)} over {n} examples" for _, accuracy, n in points]
+    trace = line(plain(label), [x for x, *_ in points], [y for _, y, _ in points], _looks(look), hover)
+    trace["marker"]["size"] = [6 if n < FAINT else 10 for *_, n in points]
+    return trace
 
 
 # ---------------------------------------------------------------- difficulty
 
 
 def _difficulty(group: Group, pool: Pool) -> Variant | None:
-    curves = [(label, look, found) for name, label, look in _arms(group) if (found := pool.by_difficulty(group.done, name))]
+    drawn = [(label, look, pool.by_difficulty(group.done, name)) for name, label, look in _arms(group)]
+    curves = [(label, look, found) for label, look, found in drawn if found is not None]
     if not curves:
         return None
-    levels = curves[0][2]
-    ticks = {"tickvals": list(range(len(levels))), "ticktext": [_range(level) for level in levels]}
-    axes = {"xaxis": {**titled("difficulty: easy to hard"), **ticks}, "yaxis": titled("accuracy")}
-    traces = [_level_curve(label, look, found, place) for place, (label, look, found) in enumerate(curves)]
+    ticks = {"tickvals": list(range(len(curves[0][2]))), "ticktext": [_range(level) for level in curves[0][2]]}
+    axes = {"xaxis": titled("difficulty: easy to hard", **ticks), "yaxis": titled("accuracy")}
+    traces = [_level_curve(*curve, place) for place, curve in enumerate(curves)]
     rows: list[list[Cell]] = [
         [group.title, label, one.low, one.high, one.accuracy.value, one.accuracy.low, one.accuracy.high, one.accuracy.n]
         for label, _, found in curves
@@ -186,18 +183,15 @@ def _range(level: DifficultyLevel) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _level_curve(label: str, look: str, levels: Sequence[DifficultyLevel], place: int) -> dict[str, Any]:
+def _level_curve(label: str, look: str, levels: Sequence[DifficultyLevel], place: int) -> Plot:
     parts = [level.accuracy for level in levels]
     values = [part.value for part in parts]
-    bars = error_bars([part.low for part in parts], values, [part.high for part in parts])
     hover = [f"{plain(label)}<br>{number(part.value)} over {part.n} examples" for part in parts]
-    trace = {"type": "scatter", "mode": "lines+markers", "name": plain(label), "hoverinfo": "text", "hovertext": hover}
-    x = [number_of + 0.08 * (place - 1) for number_of in range(len(levels))]
-    marker = {"color": f"@{look}", "symbol": SYMBOLS[look], "size": 9}
-    line = {"color": f"@{look}", "width": 1.5}
-    return {**trace, "x": x, "y": values, "marker": marker, "line": line, "error_y": {**bars, "color": f"@{look}"}}
+    trace = line(plain(label), [x + 0.08 * (place - 1) for x in range(len(levels))], values, _looks(look), hover)
+    return {**trace, "error_y": bars(values, [(part.low, part.high) for part in parts], f"@{look}")}
 
 
 def _harder(group: Group, curves: Sequence[tuple[str, str, Sequence[DifficultyLevel]]]) -> str:
-    ends = [f"the {label} from {number(one[0].accuracy.value, 2)} to {number(one[-1].accuracy.value, 2)}" for label, _, one in curves]
-    return f"{group.title}: from the easiest to the hardest part accuracy goes, {'; '.join(ends)}."
+    ends = [(label, found[0].accuracy.value, found[-1].accuracy.value) for label, _, found in curves]
+    told = ", ".join(f"{label} {number(easy, 2)} to {number(hard, 2)}" for label, easy, hard in ends)
+    return f"{group.title}: accuracy from the easiest to the hardest part: {told}."

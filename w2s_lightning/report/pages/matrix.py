@@ -1,12 +1,12 @@
 """PGR as a grid: weak x strong, or pairs x whatever else varied; every cell says why it has no plain number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from w2s_lightning.report.figures import Cell, Figure, Variant
 from w2s_lightning.report.records import Group
-from w2s_lightning.report.words import counted, interval, number
+from w2s_lightning.report.words import counted, interval, listed, number
 
 STEPS = 10  # shades on each side of 0
 COLUMNS = ("task", "arm", "weak", "strong", "pgr", "low", "high", "seeds", "expected", "state", "reason")
@@ -14,11 +14,12 @@ COLUMNS = ("task", "arm", "weak", "strong", "pgr", "low", "high", "seeds", "expe
 
 @dataclass(frozen=True)
 class Square:
-    """One cell: `state` is defined, undefined, failed, running, waiting or absent; `shade` runs from -STEPS to STEPS."""
+    """One cell: `seeds` says how many are missing; `state` is defined, undefined, failed, running, waiting or absent; `shade` is -STEPS to STEPS."""
 
     state: str
     text: str
     below: str
+    seeds: str
     shade: int
     tip: str
     group: Group | None
@@ -57,15 +58,15 @@ def _grid(corner: str, rows: Sequence[str], columns: Sequence[str], cells: dict[
 def square_of(group: Group | None) -> Square:
     """What one cell shows, and the whole story for those who point at it."""
     if group is None:
-        return Square("absent", "", "", 0, "not part of the sweep", None)
+        return Square("absent", "", "", "", 0, "not part of the sweep", None)
     row, pgr, state = group.row, group.row["pgr"], state_of(group)
     seeds = "" if row["n"] == row["expected"] else f"{row['n']} of {row['expected']} seeds"
     tip = f"{group.title}: {_told(group, state)}"
     if state == "defined":
         below = f"{number(pgr['low'], 2)} to {number(pgr['high'], 2)}"
         shade = round(max(-1.0, min(1.0, pgr["value"])) * STEPS)
-        return Square(state, number(pgr["value"], 2), seeds or below, shade, tip, group)
-    return Square(state, state, seeds, 0, tip, group)
+        return Square(state, number(pgr["value"], 2), below, seeds, shade, tip, group)
+    return Square(state, state, "", seeds, 0, tip, group)
 
 
 def state_of(group: Group) -> str:
@@ -85,12 +86,26 @@ def _told(group: Group, state: str) -> str:
     elif state == "undefined":
         parts.append(f"PGR is undefined: {pgr['reason']}")
     else:
-        parts.append(f"no result yet: {state}")
-    for lost in row["missing"]:
-        parts.append(f"seed {lost['seed']} {lost['state']}" + (f": {lost['reason']}" if lost["reason"] else ""))
+        parts.append(state)
+    parts += [_lost(reason, [one for one in row["missing"] if _why(one) == reason]) for reason in _reasons(group)]
     if row["cheats"]:
         parts.append(f"CHEAT: it used hidden gold ({', '.join(row['cheats'])})")
     return "; ".join(parts)
+
+
+def _reasons(group: Group) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(_why(lost) for lost in group.row["missing"]))
+
+
+def _why(lost: Mapping[str, Any]) -> tuple[str, str]:
+    return str(lost["state"]), str(lost["reason"] or "")
+
+
+def _lost(why: tuple[str, str], lost: Sequence[Mapping[str, Any]]) -> str:
+    """What became of seeds without a result, told once for equal reasons."""
+    state, reason = why
+    word = "seed" if len(lost) == 1 else "seeds"
+    return f"{word} {listed((str(one['seed']) for one in lost), 8)} {state}" + (f": {reason}" if reason else "")
 
 
 def matrix_figure(groups: Sequence[Group]) -> Figure:
@@ -104,8 +119,8 @@ def matrix_figure(groups: Sequence[Group]) -> Figure:
 
 
 NOTE = (
-    "PGR = (student − floor) / (ceiling − floor), ratio of means over seeds, with its 95 % interval over seeds and test "
-    "examples. It is undefined where the interval of ceiling − floor reaches 0, and it is never clipped."
+    "PGR = (student − floor) / (ceiling − floor), ratio of means over seeds, with its 95 % interval over seeds and "
+    "test examples. It is undefined where the interval of ceiling − floor reaches 0, and it is never clipped."
 )
 
 

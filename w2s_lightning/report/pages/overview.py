@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from w2s_lightning.report.figures import Cell, Figure, error_bars, layout, plain, shares, single, titled
+from w2s_lightning.report.figures import Cell, Figure, single
 from w2s_lightning.report.pages.matrix import Matrix, matrix_figure, matrix_of
+from w2s_lightning.report.plots import Plot, bars, categories, dots, layout, marks, plain, shares, titled
 from w2s_lightning.report.records import STATES, Group, Section
 from w2s_lightning.report.theme import ROLES, SYMBOLS
-from w2s_lightning.report.words import counted, number, seconds, signed
+from w2s_lightning.report.words import counted, interval, number, seconds, signed
 
 ARM_COLUMNS = ("pair", "arm", "row", "value", "low", "high", "seed", "value of the seed")
 ROW_HEIGHT = 60
@@ -87,16 +88,12 @@ def _claim(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> ClaimLine:
 
 def arms_figure(groups: Sequence[Group], metric: str) -> Figure:
     """Untuned, floor, student and ceiling of every group: mean, interval, and a dot a seed."""
-    labels = row_labels(groups)
     places = list(range(len(groups), 0, -1))
-    traces: list[dict[str, Any]] = []
-    for role in ROLES:
-        traces += _role_traces(role, groups, places)
-    axis = {"tickvals": places, "ticktext": labels, "range": [0.4, len(groups) + 0.6], "showgrid": False, "zeroline": False}
-    ends = [part[end] for group in groups for role in ROLES if (part := group.row[role]) for end in ("low", "high")]
-    drawn = layout(76 + ROW_HEIGHT * len(groups), xaxis={**titled(metric), "range": shares(ends)}, yaxis=axis)
+    traces = [trace for role in ROLES for trace in _role_traces(role, list(zip(groups, places, strict=True)))]
+    ends = [(part["low"], part["high"]) for group in groups for role in ROLES if (part := group.row[role])]
+    axes = {"xaxis": titled(metric, range=shares(ends)), "yaxis": categories(places, row_labels(groups))}
+    plot = {"data": traces, "layout": layout(76 + ROW_HEIGHT * len(groups), **axes)}
     rows = [line for group in groups for line in _lines(group)]
-    plot = {"data": traces, "layout": drawn}
     note = "Large marks are means over seeds with 95 % intervals, cut where they leave the axis; dots are single seeds."
     return single("arms", "Untuned, floor, student, ceiling", _arms_reading(groups), ARM_COLUMNS, rows, plot, note)
 
@@ -106,20 +103,14 @@ def row_labels(groups: Sequence[Group]) -> list[str]:
     return ["<br>".join(map(plain, group.title.split(" · "))) for group in groups]
 
 
-def _role_traces(role: str, groups: Sequence[Group], places: Sequence[int]) -> list[dict[str, Any]]:
-    known = [(group, place + _OFFSETS[role]) for group, place in zip(groups, places, strict=True) if group.row[role]]
-    parts = [group.row[role] for group, _ in known]
-    values = [part["value"] for part in parts]
-    bars = error_bars([part["low"] for part in parts], values, [part["high"] for part in parts])
-    shared = {"type": "scatter", "mode": "markers", "legendgroup": role}
-    marker = {"color": f"@{role}", "symbol": SYMBOLS[role], "size": 11, "line": {"color": f"@{role}", "width": 2}}
-    hover = [f"{plain(group.title)}<br>{role} {number(part['value'])}" for (group, _), part in zip(known, parts, strict=True)]
-    large = {**shared, "name": role, "x": values, "y": [place for _, place in known], "marker": marker}
-    dots = [(one, place) for (_, place), part in zip(known, parts, strict=True) for one in part.get("per_seed") or ()]
-    small = {**shared, "name": f"{role}, single seeds", "showlegend": False, "hoverinfo": "x"}
-    small |= {"x": [one for one, _ in dots], "y": [place for _, place in dots]}
-    small["marker"] = {"color": f"@{role}", "size": 6, "symbol": "circle", "line": {"color": "@paper", "width": 1}}
-    return [{**large, "error_x": {**bars, "color": f"@{role}"}, "hoverinfo": "text", "hovertext": hover}, small]
+def _role_traces(role: str, placed: Sequence[tuple[Group, int]]) -> list[Plot]:
+    known = [(group, place + _OFFSETS[role], group.row[role]) for group, place in placed if group.row[role]]
+    values = [part["value"] for *_, part in known]
+    hover = [f"{plain(group.title)}<br>{role} {interval(part)}" for group, _, part in known]
+    trace = marks(role, values, [place for _, place, _ in known], f"@{role}", SYMBOLS[role], hover)
+    trace["error_x"] = bars(values, [(part["low"], part["high"]) for *_, part in known], f"@{role}")
+    seeds = [(value, place) for _, place, part in known for value in part.get("per_seed") or ()]
+    return [trace, dots(role, seeds, f"@{role}")]
 
 
 def _lines(group: Group) -> list[list[Cell]]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from w2s_lightning.report.figures import Cell, Figure, Variant, layout, plain, titled
+from w2s_lightning.report.figures import Cell, Figure, Variant
+from w2s_lightning.report.plots import Plot, layout, marks, plain, titled
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import SYMBOLS
 from w2s_lightning.report.words import mean, number
@@ -48,11 +49,11 @@ def _sections(section: Section, group: Group, row: str) -> dict[str, float]:
     return {name: float(mean([one[name] for one in by_job]) or 0.0) for name in shared}
 
 
-def _trace(row: str, parts: Mapping[str, float], names: list[str]) -> dict[str, Any]:
+def _trace(row: str, parts: Mapping[str, float], names: list[str]) -> Plot:
     shown = [name for name in names if name in parts]
-    marker = {"color": f"@{row}", "symbol": SYMBOLS[row], "size": 11}
-    trace = {"type": "scatter", "mode": "markers", "name": row, "marker": marker, "hoverinfo": "y+name"}
-    return {**trace, "x": [names.index(name) for name in shown], "y": [parts[name] for name in shown]}
+    hover = [f"{row}, {plain(name)}<br>{number(parts[name])}" for name in shown]
+    places = [names.index(name) for name in shown]
+    return marks(row, places, [parts[name] for name in shown], f"@{row}", SYMBOLS[row], hover)
 
 
 def _reading(group: Group, known: Mapping[str, Mapping[str, float]]) -> str:
@@ -60,4 +61,5 @@ def _reading(group: Group, known: Mapping[str, Mapping[str, float]]) -> str:
     if not student:
         return f"{group.title}: the student has no sections."
     worst, best = (end(student, key=lambda name: student[name]) for end in (min, max))
-    return f"{group.title}: the student is best in {best} ({number(student[best])}) and worst in {worst} ({number(student[worst])})."
+    ends = [f"{name} ({number(student[name])})" for name in (best, worst)]
+    return f"{group.title}: the student is best in {ends[0]} and worst in {ends[1]}."

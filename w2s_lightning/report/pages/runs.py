@@ -1,7 +1,7 @@
-"""Runs: every job with what it cost, its configuration where it differs, the command that repeats it, and failures' logs."""
+"""Runs: every job with its cost, its configuration where it differs, the command that repeats it, a failure's log."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ LOG_CHARACTERS = 6000
 
 @dataclass(frozen=True)
 class JobLine:
-    """One job as a table's row; `took` is the time of all its stages, whoever computed them, `stored` how many of them were
-    in the store when it ran; `order` holds numbers that columns are sorted by."""
+    """One job as a table's row; `took` is the time of all its stages, whoever computed them, `stored` how many of
+    them were in the store when it ran; `order` holds numbers that columns are sorted by."""
 
     number: int
     state: str
@@ -69,31 +69,24 @@ def runs(section: Section) -> Runs:
 
 def _job_line(section: Section, number: int, job: Job, several: bool) -> JobLine:
     stages = (job.result or {}).get("stages") or ()
-    stored = sum(bool(stage["cached"]) for stage in stages)
     costs = [_provenance(section, stage["digest"]) for stage in stages]
     took = sum(cost.get("seconds") or 0.0 for cost in costs)
     memory = max((cost.get("peak_memory_bytes") or 0 for cost in costs), default=0)
-    pgr, student = job.row["pgr"], job.row["student"]
-    told = interval(pgr, 2) if pgr and pgr["defined"] else "undefined" if pgr else ""
-    order = {
-        "pgr": pgr["value"] if pgr and pgr["defined"] else -9.0,
-        "student": student["value"] if student else -9.0,
-        "took": took,
-        "memory": memory,
-    }
+    pgr, student = job.row["pgr"] or {}, job.row["student"] or {}
+    ends = {"pgr": pgr.get("value"), "student": student.get("value"), "took": took, "memory": memory}
     return JobLine(
         number=number,
         state=job.state,
         pair=pair_of(job.row),
         arm=arm_of(job.row, with_paradigm=several),
         seed=job.seed,
-        pgr=told,
+        pgr=interval(pgr, 2) if pgr.get("defined") else "undefined" if pgr else "",
         student=interval(student) if student else "",
-        took=seconds(took) if job.result else "",
-        stored=f"{stored} of {len(stages)}" if job.result else "",
+        took=seconds(took) if stages else "",
+        stored=f"{sum(bool(stage['cached']) for stage in stages)} of {len(stages)}" if stages else "",
         memory=size(memory) if memory else "",
         digest=str(job.row["digest"] or "")[:8],
-        order=order,
+        order={key: -9.0 if value is None else value for key, value in ends.items()},
     )
 
 
@@ -125,9 +118,9 @@ def _stage_line(section: Section, stage: dict[str, Any]) -> StageLine:
     )
 
 
-def _provenance(section: Section, digest: str) -> dict[str, Any]:
+def _provenance(section: Section, digest: str) -> Mapping[str, Any]:
     manifest = section.shelf.manifest(digest)
-    return dict(manifest.provenance) if manifest else {}
+    return manifest.provenance if manifest else {}
 
 
 # ---------------------------------------------------------------- details of one job
@@ -140,7 +133,7 @@ def _details(section: Section, job: Job, shared: dict[str, Any]) -> dict[str, An
         "digest": job.row["digest"],
         "reason": job.row.get("reason"),
         "command": command_of(job),
-        "own": {key: value for key, value in job.config.items() if key not in shared},
+        "own": {key: value for key, value in job.config.items() if key not in shared} if job.config else None,
         "notices": list(job.row.get("notices") or ()),
         "log": _tail(job.row.get("log")),
         "stages": [_stage_cells(stage) for stage in (job.result or {}).get("stages") or ()],
@@ -157,7 +150,7 @@ def _stage_cells(stage: dict[str, Any]) -> list[Any]:
     return [stage["kind"], stage["label"], stage["digest"][:SHORT], how]
 
 
-def _shared(configs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _shared(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What is the same in all of them."""
     if not configs:
         return {}

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from w2s_lightning.report.figures import Cell, Figure, Variant, error_bars, layout, plain, single, titled
+from w2s_lightning.report.figures import Cell, Figure, Variant, single
 from w2s_lightning.report.pages.matrix import state_of
+from w2s_lightning.report.plots import Plot, band, bars, dots, layout, line, marks, plain, titled
 from w2s_lightning.report.records import Group, Job, Section
 from w2s_lightning.report.theme import SYMBOLS, series
-from w2s_lightning.report.words import listed, number
+from w2s_lightning.report.words import counted, interval, listed, number
 
 SIZE_COLUMNS = ("arm", "line", "strong", "parameters", "mean", "lowest seed", "highest seed", "seeds")
 GAP_COLUMNS = ("pair", "arm", "floor", "ceiling", "gap", "pgr", "low", "high", "state", "reason")
+ONE_SIZE = "This sweep has one size of the strong model: `python train.py -m sweeps=size_pairs` has several."
 Point = tuple[float, str, dict[str, Any], int]
 
 
@@ -32,10 +34,8 @@ def scaling(section: Section) -> Scaling | None:
     strong = {group.row["strong"] for group, _ in known}
     sizes = _sizes(known, section.metric) if len(strong) > 1 else None
     lost = [group.title for group in section.finished if group not in [one for one, _ in known]]
-    why = "" if sizes else "This sweep has one size of the strong model: `python train.py -m sweeps=size_pairs` has several."
-    if lost and not sizes:
-        why = f"The number of parameters is not known of {listed(lost)}."
-    return Scaling(sizes, _gap(section.finished), why)
+    why = f"The number of parameters is not known of {listed(lost)}." if lost else ONE_SIZE
+    return Scaling(sizes, _gap(section.finished), "" if sizes else why)
 
 
 def parameters(section: Section, job: Job) -> float | None:
@@ -61,19 +61,21 @@ def _sizes(known: Sequence[tuple[Group, float]], metric: str) -> Figure:
 def _sizes_of(arm: str, known: Sequence[tuple[Group, float]], metric: str) -> Variant:
     lines: dict[str, list[Point]] = {}
     for group, size in sorted(known, key=lambda item: item[1]):
-        for label, part in ((f"student of {group.row['weak']}", group.row["student"]), ("ceiling", group.row["ceiling"])):
+        for label, part in _named_parts(group):
             point = (size, str(group.row["strong"]), part, group.row["n"])
             if part and all(point[:2] != other[:2] for other in lines.get(label, ())):
                 lines.setdefault(label, []).append(point)
-    traces: list[dict[str, Any]] = []
-    for place, (label, points) in enumerate(sorted(lines.items(), key=lambda item: item[0] == "ceiling")):
-        traces += _band_and_line(label, points, place)
+    ordered = sorted(lines.items(), key=lambda item: item[0] == "ceiling")
+    traces = [trace for place, (label, points) in enumerate(ordered) for trace in _traces(label, points, place)]
     sizes = sorted({(size, str(group.row["strong"])) for group, size in known})
     ticks = {"tickvals": [size for size, _ in sizes], "ticktext": [_sized(name, size) for size, name in sizes]}
-    axis = {**titled("parameters of the strong model"), "type": "log", **ticks}
-    drawn = layout(430, xaxis=axis, yaxis=titled(metric))
+    axes = {"xaxis": titled("parameters of the strong model", type="log", **ticks), "yaxis": titled(metric)}
     rows = [_size_row(arm, label, point) for label, points in lines.items() for point in points]
-    return Variant(arm, {"data": traces, "layout": drawn}, rows, _sizes_reading(lines))
+    return Variant(arm, {"data": traces, "layout": layout(430, **axes)}, rows, _sizes_reading(lines))
+
+
+def _named_parts(group: Group) -> list[tuple[str, Any]]:
+    return [(f"student of {group.row['weak']}", group.row["student"]), ("ceiling", group.row["ceiling"])]
 
 
 def _sized(name: str, size: float) -> str:
@@ -83,21 +85,16 @@ def _sized(name: str, size: float) -> str:
     return f"{plain(name)}<br>{size:.0f}"
 
 
-def _band_and_line(label: str, points: Sequence[Point], place: int) -> list[dict[str, Any]]:
-    look = series(place)
-    colour, symbol = (look["colour"], look["symbol"]) if label != "ceiling" else ("@ceiling", SYMBOLS["ceiling"])
+def _traces(label: str, points: Sequence[Point], place: int) -> list[Plot]:
+    """The mean as a line, the seeds' range as a band, the seeds as dots."""
+    ceiling = {"colour": "@ceiling", "symbol": SYMBOLS["ceiling"], "dash": "dot"}
+    look, name = ceiling if label == "ceiling" else series(place), plain(label)
     x = [size for size, *_ in points]
     low, high = ([end(_seeds(part)) for _, _, part, _ in points] for end in (min, max))
-    shared = {"type": "scatter", "legendgroup": label, "name": plain(label)}
-    band = {**shared, "x": [*x, *x[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "mode": "none"}
-    band |= {"fillcolor": f"{colour}/14", "showlegend": False, "hoverinfo": "skip"}
-    dots = [(size, one) for size, _, part, _ in points for one in _seeds(part)]
-    small = {**shared, "x": [size for size, _ in dots], "y": [one for _, one in dots], "mode": "markers"}
-    small |= {"marker": {"color": f"{colour}/55", "size": 5}, "showlegend": False, "hoverinfo": "y"}
-    line = {**shared, "x": x, "y": [part["value"] for _, _, part, _ in points], "mode": "lines+markers"}
-    line |= {"line": {"color": colour, "width": 2, "dash": "dot" if label == "ceiling" else look["dash"]}}
-    line["hovertext"] = [f"{plain(label)}, {plain(name)}<br>{number(part['value'])}" for _, name, part, _ in points]
-    return [band, small, {**line, "hoverinfo": "text", "marker": {"color": colour, "symbol": symbol, "size": 9}}]
+    hover = [f"{name}, {plain(strong)}<br>{interval(part)}" for _, strong, part, _ in points]
+    seeds = [(size, value) for size, _, part, _ in points for value in _seeds(part)]
+    mean = line(name, x, [part["value"] for _, _, part, _ in points], look, hover)
+    return [band(name, x, low, high, f"{look['colour']}/14"), mean, dots(name, seeds, look["colour"])]
 
 
 def _seeds(part: dict[str, Any]) -> list[float]:
@@ -122,47 +119,47 @@ def _sizes_reading(lines: dict[str, list[Point]]) -> str:
 
 
 def _gap(groups: Sequence[Group]) -> Figure:
-    rows: list[list[Cell]] = []
-    for group in groups:
-        floor, ceiling, pgr = (group.row[name] for name in ("floor", "ceiling", "pgr"))
-        ends: list[Cell] = [part["value"] if part else None for part in (floor, ceiling)]
-        gap = ceiling["value"] - floor["value"] if floor and ceiling else None
-        figures: list[Cell] = [pgr["value"], pgr["low"], pgr["high"]]
-        rows.append([group.pair, group.arm, *ends, gap, *figures, state_of(group), pgr["reason"]])
-    drawn = [group for group in groups if group.row["pgr"]["defined"]]
-    lines: dict[str, list[Group]] = {}
     several = len({group.arm for group in groups}) > 1
-    for group in drawn:
-        lines.setdefault(group.arm if several else f"from {group.row['weak']}", []).append(group)
+    lines: dict[str, list[Group]] = {}
+    for group in groups:
+        if group.row["pgr"]["defined"]:
+            lines.setdefault(group.arm if several else f"from {group.row['weak']}", []).append(group)
     traces = [trace for place, (name, own) in enumerate(lines.items()) for trace in _gap_traces(name, own, place)]
     plot = {"data": traces, "layout": layout(400, xaxis=titled("gap: ceiling − floor"), yaxis=titled("PGR"))}
+    rows = [_gap_row(group) for group in groups]
     return single("gap", "PGR against the gap", _gap_reading(groups), GAP_COLUMNS, rows, plot, GAP_NOTE)
 
 
-GAP_NOTE = "A point is a cell with its 95 % interval, small dots are its seeds. A small gap makes PGR uncertain by itself."
+GAP_NOTE = "A point is a cell with its 95 % interval, dots are its seeds. A small gap makes PGR uncertain by itself."
 
 
-def _gap_traces(name: str, groups: Sequence[Group], place: int) -> list[dict[str, Any]]:
+def _gap_row(group: Group) -> list[Cell]:
+    floor, ceiling, pgr = (group.row[name] for name in ("floor", "ceiling", "pgr"))
+    ends: list[Cell] = [part["value"] if part else None for part in (floor, ceiling)]
+    figures: list[Cell] = [pgr["value"], pgr["low"], pgr["high"]]
+    gap = _gap_of(group) if floor and ceiling else None
+    return [group.pair, group.arm, *ends, gap, *figures, state_of(group), pgr["reason"]]
+
+
+def _gap_of(group: Group) -> float:
+    return float(group.row["ceiling"]["value"] - group.row["floor"]["value"])
+
+
+def _gap_traces(name: str, groups: Sequence[Group], place: int) -> list[Plot]:
     look = series(place)
-    x = [group.row["ceiling"]["value"] - group.row["floor"]["value"] for group in groups]
     parts = [group.row["pgr"] for group in groups]
     values = [part["value"] for part in parts]
-    bars = error_bars([part["low"] for part in parts], values, [part["high"] for part in parts])
-    dots = [
-        (top - bottom, one)
-        for group in groups
-        for top, bottom, one in zip(
-            *(_seeds(group.row[arm]) for arm in ("ceiling", "floor")), group.row["pgr"].get("per_seed") or (), strict=False
-        )
-        if one is not None
-    ]
-    shared = {"type": "scatter", "mode": "markers", "legendgroup": name, "name": plain(name)}
-    small = {**shared, "x": [gap for gap, _ in dots], "y": [one for _, one in dots], "showlegend": False}
-    small |= {"marker": {"color": f"{look['colour']}/45", "size": 5}, "hoverinfo": "skip"}
-    hover = [f"{plain(group.title)}<br>PGR {number(part['value'], 2)}" for group, part in zip(groups, parts, strict=True)]
-    large = {**shared, "x": x, "y": values, "error_y": {**bars, "color": look["colour"]}, "hoverinfo": "text"}
-    large |= {"hovertext": hover, "marker": {"color": look["colour"], "symbol": look["symbol"], "size": 10}}
-    return [small, large]
+    hover = [f"{plain(group.title)}<br>PGR {interval(group.row['pgr'], 2)}" for group in groups]
+    trace = marks(plain(name), [_gap_of(group) for group in groups], values, look["colour"], look["symbol"], hover)
+    trace["error_y"] = bars(values, [(part["low"], part["high"]) for part in parts], look["colour"])
+    seeds = [point for group in groups for point in _gap_seeds(group)]
+    return [trace, dots(plain(name), seeds, look["colour"])]
+
+
+def _gap_seeds(group: Group) -> list[tuple[float, float]]:
+    parts = [_seeds(group.row[arm]) for arm in ("ceiling", "floor")]
+    per_seed = group.row["pgr"].get("per_seed") or ()
+    return [(top - low, one) for top, low, one in zip(*parts, per_seed, strict=False) if one is not None]
 
 
 def _gap_reading(groups: Sequence[Group]) -> str:
@@ -170,11 +167,10 @@ def _gap_reading(groups: Sequence[Group]) -> str:
     lost = len(groups) - len(drawn)
     left = f" {lost} without a defined PGR {'is' if lost == 1 else 'are'} not drawn." if lost else ""
     if len(drawn) < 3:
-        return f"{len(drawn)} of {len(groups)} cells have a PGR: too few to see a trend.{left}"
-    gaps = [group.row["ceiling"]["value"] - group.row["floor"]["value"] for group in drawn]
-    low, high = min(gaps), max(gaps)
-    wide, narrow = (drawn[gaps.index(end)].row["pgr"]["value"] for end in (high, low))
+        return f"{len(drawn)} of {counted(len(groups), 'cell')} has a PGR: too few to see a trend.{left}"
+    narrow, *_, wide = sorted(drawn, key=_gap_of)
+    ends = [f"{number(group.row['pgr']['value'], 2)} at the" for group in (narrow, wide)]
     return (
-        f"Gaps run from {number(low)} to {number(high)}; PGR is {number(narrow, 2)} at the smallest and "
-        f"{number(wide, 2)} at the largest.{left}"
+        f"Gaps run from {number(_gap_of(narrow))} to {number(_gap_of(wide))}; "
+        f"PGR is {ends[0]} smallest and {ends[1]} largest.{left}"
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2s_lightning.report.examples import Examples
-from w2s_lightning.report.figures import Cell, Figure, Variant, layout, plain, single, titled
+from w2s_lightning.report.figures import Cell, Figure, Variant, single
 from w2s_lightning.report.lineage import Passes, curve_of, fit_of, passes_of
 from w2s_lightning.report.pages.overview import ROW_HEIGHT, row_labels
+from w2s_lightning.report.plots import Plot, categories, dots, layout, line, marks, plain, quiet, titled
 from w2s_lightning.report.records import Group, Job, Section
 from w2s_lightning.report.words import number, signed
 
@@ -38,8 +39,10 @@ def training(section: Section, examples: Examples) -> Training | None:
     known = [(group, found) for group in section.finished if (found := _students(section, group, examples))]
     views = [_view(section, group, found, examples) for group, found in known]
     note = "Faint lines are seeds. The agreement is with the targets that the fit had, its supervisor's answers."
-    passes = Figure("passes", "Gold accuracy during training", PASS_COLUMNS, tuple(views), note, "cell") if views else None
-    return Training(passes, _stops(known) if known else None, "" if known else WITHOUT, _curves(section))
+    if not views:
+        return Training(None, None, WITHOUT, _curves(section))
+    passes = Figure("passes", "Gold accuracy during training", PASS_COLUMNS, tuple(views), note, "cell")
+    return Training(passes, _stops(known), "", _curves(section))
 
 
 def _students(section: Section, group: Group, examples: Examples) -> Seeded:
@@ -66,7 +69,7 @@ def _view(section: Section, group: Group, students: Seeded, examples: Examples) 
         *_lines("student, agreement with its targets", students, "agreement", "@floor", "dash"),
         *_lines("ceiling, gold accuracy", ceilings, "gold", "@ceiling", "dot"),
     ]
-    axes = {"xaxis": {**titled("epochs"), "rangemode": "tozero"}, "yaxis": titled("share of validation examples")}
+    axes = {"xaxis": titled("epochs", rangemode="tozero"), "yaxis": titled("share of validation examples")}
     named = (("student", students), ("ceiling", ceilings))
     rows: list[list[Cell]] = [
         [group.title, seed, name, epoch, gold, agreement]
@@ -77,18 +80,16 @@ def _view(section: Section, group: Group, students: Seeded, examples: Examples) 
     return Variant(group.title, {"data": traces, "layout": layout(420, **axes)}, rows, _reading(group, students))
 
 
-def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> list[dict[str, Any]]:
+def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> list[Plot]:
+    """Every seed as a faint line, their mean as a thick one."""
     columns = [(one.epochs, getattr(one, field)) for _, one in seeded if None not in getattr(one, field)]
     if not columns:
         return []
-    shared = {"type": "scatter", "mode": "lines", "legendgroup": name, "name": name}
-    faint = {"line": {"color": f"{colour}/30", "width": 1}, "showlegend": False, "hoverinfo": "skip"}
-    each = [{**shared, **faint, "x": list(x), "y": list(y)} for x, y in columns]
     epochs = columns[0][0]
-    same = [y for x, y in columns if x == epochs]
-    means = [sum(values) / len(values) for values in zip(*same, strict=True)]
-    thick = {"mode": "lines+markers", "line": {"color": colour, "width": 2.5, "dash": dash}, "marker": {"size": 6}}
-    return [*each, {**shared, **thick, "x": list(epochs), "y": means, "hovertemplate": "%{y:.3f} at epoch %{x:.2f}"}]
+    means = [sum(values) / len(values) for values in zip(*(y for x, y in columns if x == epochs), strict=True)]
+    hover = [f"{name}<br>{number(value)} at epoch {epoch:.2f}" for epoch, value in zip(epochs, means, strict=True)]
+    faint = [quiet(x, y, f"{colour}/30", 1) for x, y in columns]
+    return [*faint, line(name, epochs, means, {"colour": colour, "symbol": "circle", "dash": dash}, hover)]
 
 
 def _reading(group: Group, students: Seeded) -> str:
@@ -103,8 +104,9 @@ def _reading(group: Group, students: Seeded) -> str:
         )
     gain = sum(gains) / len(gains)
     ends = sum(one.gold[-1] for _, one in students) / len(students)
-    verdict = "an oracle stop would have gained nothing" if gain == 0 else f"an oracle stop would have gained {number(gain)}"
-    return f"{group.title}: gold accuracy ends at {number(ends)}, {verdict} on average{moved}."
+    more = number(gain) if gain else "nothing"
+    gained = f"an oracle stop would have gained {more} on average"
+    return f"{group.title}: gold accuracy ends at {number(ends)}, {gained}{moved}."
 
 
 # ---------------------------------------------------------------- what an oracle stop would have gained
@@ -112,25 +114,21 @@ def _reading(group: Group, students: Seeded) -> str:
 
 def _stops(known: Sequence[tuple[Group, Seeded]]) -> Figure:
     places = list(range(len(known), 0, -1))
-    rows: list[list[Cell]] = []
-    dots: list[tuple[float, float]] = []
-    means: list[float] = []
-    for (group, seeded), place in zip(known, places, strict=True):
-        gains = [max(one.gold) - one.gold[-1] for _, one in seeded]
-        dots += [(gain, place) for gain in gains]
-        means.append(sum(gains) / len(gains))
-        rows += [_stop_row(group, seed, one) for seed, one in seeded]
-    shared = {"type": "scatter", "mode": "markers"}
-    small = {**shared, "name": "single seeds", "x": [gain for gain, _ in dots], "y": [place for _, place in dots]}
-    small["marker"] = {"color": "@student/45", "size": 6}
-    large = {**shared, "name": "mean over seeds", "x": means, "y": places, "marker": {"color": "@student", "symbol": "diamond", "size": 11}}
-    large |= {"hoverinfo": "text", "hovertext": [f"{plain(g.title)}<br>{signed(m)}" for (g, _), m in zip(known, means, strict=True)]}
+    gains = [[max(one.gold) - one.gold[-1] for _, one in seeded] for _, seeded in known]
+    means = [sum(own) / len(own) for own in gains]
+    hover = [f"{plain(group.title)}<br>{signed(mean)}" for (group, _), mean in zip(known, means, strict=True)]
+    seeds = [(gain, place) for own, place in zip(gains, places, strict=True) for gain in own]
+    name = "mean over seeds"
+    traces = [marks(name, means, places, "@student", "diamond", hover), dots(name, seeds, "@student")]
     labels = row_labels([group for group, _ in known])
-    axis = {"tickvals": places, "ticktext": labels, "range": [0.4, len(known) + 0.6], "showgrid": False, "zeroline": False}
-    gain_axis = {**titled("best validation pass − last one, gold accuracy"), "rangemode": "tozero"}
-    plot = {"data": [small, large], "layout": layout(76 + round(0.7 * ROW_HEIGHT) * len(known), xaxis=gain_axis, yaxis=axis)}
-    note = "An oracle stop reads hidden gold: it is shown to be measured against, and is no way to train."
-    return single("stops", "What an oracle stop would have gained", _stop_reading(known, means), STOP_COLUMNS, rows, plot, note)
+    gained = titled("best validation pass − last one, gold accuracy", rangemode="tozero")
+    drawn = layout(76 + round(0.7 * ROW_HEIGHT) * len(known), xaxis=gained, yaxis=categories(places, labels))
+    rows = [_stop_row(group, seed, one) for group, seeded in known for seed, one in seeded]
+    plot, title = {"data": traces, "layout": drawn}, "What an oracle stop would have gained"
+    return single("stops", title, _stop_reading(known, means), STOP_COLUMNS, rows, plot, ORACLE)
+
+
+ORACLE = "An oracle stop reads hidden gold: it is shown to be measured against, and is no way to train."
 
 
 def _stop_row(group: Group, seed: Any, one: Passes) -> list[Cell]:

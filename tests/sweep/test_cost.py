@@ -1,0 +1,104 @@
+"""What stages cost on paper, against what torch counts and what accelerators promise."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.composing import job, plan
+from tests.sweep.planning import grid_of
+from w2s_lightning.cost import HERE, cost, folder_parameters, model_parameters, rate_of, shape_of
+from w2s_lightning.errors import UserError
+from w2s_lightning.execute import run
+from w2s_lightning.schema import LadderModel, LocalModel
+from w2s_lightning.stages import Pretrain
+from w2s_lightning.store import Store
+from w2s_lightning.sweep.paper import in_time, on_paper, show_plan
+from w2s_lightning.terminal import StageLines
+
+TINY = (
+    *("task.world.seed=99", "task.world.people=10", "task.world.relations=6", "fit.epochs=1", "fit.evaluations=2"),
+    "task.facts={supervise: 14, transfer: 16, validation: 6, test: 14}",
+    "task.items={supervise: 64, transfer: 64, validation: 32, test: 64}",
+    *("weak.pretrain.steps=3", "strong.pretrain.steps=3"),
+)
+
+
+@pytest.mark.parametrize(("weak", "strong"), [("nano", "small"), ("micro", "mini"), ("nano", "base")])
+def test_estimated_flops_are_those_that_torch_counts(weak: str, strong: str, tmp_path: Path) -> None:
+    """Attention through its mathematical kernel, the only one that torch counts on a CPU."""
+    _, runtime = job()
+    store = Store.at(tmp_path / "store")
+    compared = 0
+    for stage in plan(f"model@weak={weak}", f"model@strong={strong}", *TINY).stages:
+        lines = StageLines(Console(file=io.StringIO()), [stage])
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            run([stage], store, runtime.trainer, lines)
+        counted, estimated = counter.get_total_flops(), cost(stage, {}).flops
+        compared += counted > 0
+        assert estimated == pytest.approx(counted, rel=0.1), stage.label
+    assert compared >= 10
+
+
+@pytest.mark.parametrize("size", ["nano", "micro", "mini", "small", "base"])
+def test_parameters_of_the_ladder_are_exact(size: str, tmp_path: Path) -> None:
+    from w2s_lightning.models.ladder import untrained
+    from w2s_lightning.models.tokenizer import word_level
+
+    found = plan(f"model@strong={size}", "model@weak=nano")
+    stage = next(s for s in found.stages if isinstance(s, Pretrain) and s.name == size)
+    network = untrained(stage, word_level(stage.world.vocabulary()))
+    assert shape_of(stage, {}).total == network.model.num_parameters()
+
+
+def test_parameters_of_a_folder_are_read_from_its_headers(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(3, 4, dtype=torch.bfloat16), "b": torch.zeros(5)}, tmp_path / "model.safetensors")
+    assert folder_parameters(tmp_path) == 17
+    rates = {"full": 1e-5, "lora": 1e-4, "probe": 1e-3}
+    local = LocalModel(name="x", path=str(tmp_path), lr=rates, head_init="zeros")  # type: ignore[arg-type]
+    assert model_parameters(local, None) == 17
+    (tmp_path / "more.safetensors").write_bytes(b"no header")
+    folder_parameters.cache_clear()
+    assert folder_parameters(tmp_path) == 17
+
+
+def test_a_ladder_model_without_a_world_has_no_known_size() -> None:
+    weak = job("task=sciq")[0].weak
+    assert isinstance(weak, LadderModel)
+    assert model_parameters(weak, job("task=sciq")[0].task) is None
+
+
+@pytest.mark.parametrize(("name", "count"), [("h100", 1), ("h100x64", 64), ("rtx4090", 1), ("RTX4090x8", 8)])
+def test_accelerators_are_named_and_counted(name: str, count: int) -> None:
+    one = rate_of(name.lower().split("x", 2)[0] if "rtx" not in name.lower() else "rtx4090")
+    assert rate_of(name).flops == pytest.approx(one.flops * count)
+
+
+@pytest.mark.parametrize("name", ["h1", "h100x", "h100x0", "x8", "h100xtwo"])
+def test_unknown_accelerators_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match="expected one of b200"):
+        rate_of(name)
+
+
+def test_no_accelerator_is_this_machine() -> None:
+    assert rate_of(None) is HERE
+
+
+def test_a_plan_counts_uses_uniques_and_what_is_stored() -> None:
+    grid = grid_of("sweeps=smoke")
+    paper = on_paper(grid, lambda stage: stage.kind == "pretrain", 1, HERE)
+    assert (paper.num_jobs, paper.num_done) == (6, 1)
+    assert len(paper.missing("pretrain")) == 0
+    assert len(paper.missing("fit")) == 14
+    console = Console(file=io.StringIO(), width=120)
+    show_plan(console, paper, HERE, 2)
+    assert "6 jobs (1 done) ask for 98 stages, 60 of them different, 58 to compute" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_times_are_told_in_fitting_units() -> None:
+    assert [in_time(s) for s in (37.2, 250, 46_800)] == ["37 s", "4.2 min", "13 hours"]

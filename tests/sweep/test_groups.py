@@ -1,0 +1,190 @@
+"""Jobs over seeds become groups; groups become tables."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from w2s_lightning.metrics.pgr import pgr_over_seeds
+from w2s_lightning.metrics.scores import auroc_of
+from w2s_lightning.metrics.seeds import score_seeds
+from w2s_lightning.sweep.groups import ARMS, Groups, Scored, SharedTest
+from w2s_lightning.sweep.matrix import Labels, cell_text, matrices, print_matrices, reading
+
+N = 300
+IDS = tuple(f"id{n:03}" for n in range(N))
+GROUPS = tuple(f"group{n // 3}" for n in range(N))
+GOLD = np.arange(N) % 2
+RATES = {"untuned": 0.5, "floor": 0.7, "student": 0.8, "ceiling": 0.95}
+ABOUT = SharedTest(IDS, GROUPS, GOLD)
+
+
+def scored(digest: str) -> Scored:
+    """Random answers, right as often as the arm in the digest's name says."""
+    arm, seed = digest.split("-")[0], sum(map(ord, digest))
+    draw = np.random.default_rng(seed)
+    correct = (draw.random(N) < RATES[arm]).astype(float)
+    probability = np.where(correct == 1, GOLD, 1 - GOLD) * 0.6 + draw.random(N) * 0.4
+    return Scored(ABOUT, correct, probability)
+
+
+def job(seed: int, **more: Any) -> dict[str, Any]:
+    value = {"value": 0.5, "low": 0.4, "high": 0.6, "n": N}
+    row: dict[str, Any] = {
+        "task": "facts",
+        "paradigm": "weak_to_strong",
+        "weak": "nano",
+        "strong": "small",
+        "seed": seed,
+        "axes": {"seed": str(seed)},
+        "state": "done",
+        "reason": None,
+        "metric": "accuracy",
+        "cheats": [],
+        **dict.fromkeys((*ARMS, "gain_over_untuned"), value),
+        "pgr": {"value": 0.5, "low": 0.4, "high": 0.6, "defined": True, "reason": None},
+        "arms": {arm: f"{arm}-{seed}" for arm in ARMS},
+    }
+    row |= more
+    return {**row, "digest": f"{row['weak']}-{row['strong']}-{row['axes']}"}
+
+
+def groups(*jobs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return Groups(scored).rows(jobs)
+
+
+def test_a_group_has_the_pgr_of_the_metrics_package() -> None:
+    (group,) = groups(*(job(seed) for seed in range(4)))
+    columns = {arm: np.stack([scored(f"{arm}-{seed}").correct for seed in range(4)]) for arm in ARMS}
+    expected = pgr_over_seeds(score_seeds(columns, GROUPS))
+    assert group["pgr"]["value"] == expected.pgr.value
+    assert (group["pgr"]["low"], group["pgr"]["high"]) == (expected.pgr.low, expected.pgr.high)
+    assert group["pgr"]["per_seed"] == list(expected.per_seed)
+    assert group["pgr"]["sd"] == pytest.approx(np.std(expected.per_seed, ddof=1))  # type: ignore[arg-type]
+    assert group["student"]["value"] == pytest.approx(columns["student"].mean())
+    assert group["student"]["sd"] == pytest.approx(columns["student"].mean(axis=1).std(ddof=1))
+    assert (group["n"], group["expected"], group["seeds"]) == (4, 4, [0, 1, 2, 3])
+
+
+def test_groups_of_another_metric_are_scored_with_it() -> None:
+    (group,) = groups(*(job(seed, metric="auroc") for seed in range(3)))
+    columns = {arm: np.stack([scored(f"{arm}-{seed}").probability for seed in range(3)]) for arm in ARMS}
+    expected = pgr_over_seeds(score_seeds(columns, GROUPS, metric=auroc_of(GOLD)))
+    assert group["pgr"]["value"] == expected.pgr.value
+
+
+def test_a_seed_that_failed_is_named_and_the_others_count() -> None:
+    lost = job(2, state="failed", reason="fit x: killed")
+    (group,) = groups(job(0), job(1), lost)
+    assert (group["n"], group["expected"]) == (2, 3)
+    assert group["missing"] == [{"seed": 2, "state": "failed", "reason": "fit x: killed"}]
+    assert "(2 of 3 seeds)" in cell_text(group)
+
+
+def test_a_single_seed_keeps_its_jobs_own_interval() -> None:
+    (group,) = groups(job(0))
+    assert group["pgr"] == {
+        "value": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+        "defined": True,
+        "reason": None,
+        "sd": None,
+        "per_seed": [0.5],
+    }
+    assert "for these trained models" in reading([group])[0]
+
+
+def test_a_gap_that_reaches_zero_is_undefined_with_its_reason() -> None:
+    same = {arm: "floor-1" if arm == "ceiling" else f"{arm}-1" for arm in ARMS}
+    (group,) = groups(job(0, arms=same), job(1, arms=same))
+    assert not group["pgr"]["defined"]
+    assert cell_text(group) == "undefined"
+    assert any("PGR is undefined: the gap reaches 0" in line for line in reading([group]))
+
+
+def test_without_a_floor_pgr_is_undefined() -> None:
+    arms = {**{arm: f"{arm}-1" for arm in ARMS}, "floor": None}
+    (group,) = groups(job(0, arms=arms, floor=None), job(1, arms=arms, floor=None))
+    assert group["floor"] is None
+    assert "no floor" in group["pgr"]["reason"]
+
+
+def test_seeds_scored_on_different_examples_have_no_group() -> None:
+    other = SharedTest(IDS[::-1], GROUPS, GOLD)
+
+    def read(digest: str) -> Scored:
+        return Scored(other, *(np.zeros(N),) * 2) if digest.endswith("1") else scored(digest)
+
+    (group,) = Groups(read).rows([job(0), job(1)])
+    assert group["pgr"]["reason"] == "its seeds were scored on different test examples"
+
+
+def test_a_student_that_is_its_ceiling_says_so() -> None:
+    pgr = {"value": 1.0, "low": 1.0, "high": 1.0, "defined": True, "reason": "by construction: student is the ceiling"}
+    arms = {seed: {**{arm: f"{arm}-{seed}" for arm in ARMS}, "student": f"ceiling-{seed}"} for seed in (0, 1)}
+    (group,) = groups(*(job(seed, pgr=pgr, arms=arms[seed]) for seed in (0, 1)))
+    assert group["pgr"]["reason"] == "by construction: student is the ceiling"
+
+
+def test_seeds_of_different_axes_are_different_groups() -> None:
+    rows = [job(seed, axes={"seed": str(seed), "objective": o}) for o in ("xent", "kd") for seed in (0, 1)]
+    found = groups(*rows)
+    assert [group["axes"] for group in found] == [{"objective": "xent"}, {"objective": "kd"}]
+
+
+# ---------------------------------------------------------------- tables
+
+
+def printed(found: list[dict[str, Any]]) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    print_matrices(console, found)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def cell(**more: Any) -> dict[str, Any]:
+    """A group without seeds."""
+    return groups(job(0, **more))[0]
+
+
+def test_one_arm_makes_a_matrix_of_weak_by_strong() -> None:
+    found = [cell(weak=weak, strong=strong) for weak in ("nano", "micro") for strong in ("small", "base")]
+    (matrix,) = matrices(found)
+    assert (matrix.rows, matrix.columns) == (("nano", "micro"), ("small", "base"))
+    assert "weak (rows) x strong (columns)" in matrix.title
+
+
+def test_several_paradigms_are_columns() -> None:
+    found = [cell(weak=w, paradigm=p, axes={"paradigm": p}) for w in ("nano", "micro") for p in ("a", "b")]
+    (matrix,) = matrices(found)
+    assert (matrix.rows, matrix.columns) == (("nano -> small", "micro -> small"), ("a", "b"))
+
+
+def test_many_arms_are_rows() -> None:
+    found = [cell(axes={"fit.lr_scale": str(n)}) for n in range(7)]
+    (matrix,) = matrices(found)
+    assert matrix.columns == ("nano -> small",)
+    assert matrix.rows == tuple(f"fit.lr_scale={n}" for n in range(7))
+
+
+def test_what_the_pair_already_tells_is_not_repeated() -> None:
+    found = [cell(weak=w, axes={"model@weak": w, "weak.pretrain.steps": s}) for w, s in (("nano", "1"), ("micro", "2"))]
+    assert Labels.among(found).axes == ()
+    assert matrices(found)[0].columns == ("small",)
+
+
+def test_each_task_has_its_own_matrix() -> None:
+    assert len(matrices([cell(task="facts"), cell(task="facts_null")])) == 2
+
+
+def test_failed_waiting_and_cheating_cells_say_so() -> None:
+    failed, waiting = cell(state="failed", reason="it broke"), cell(state="waiting", weak="micro")
+    cheat = cell(weak="mini", cheats=["oracle_random_errors"])
+    text = printed([failed, waiting, cheat])
+    cells = [line.split() for line in text.splitlines() if "·" not in line and len(line.split()) > 1]
+    assert [(words[0], words[-1]) for words in cells[:3]] == [("nano", "failed"), ("micro", "waiting"), ("mini", "CHEAT")]
+    assert "CHEAT, it used hidden gold (oracle_random_errors)" in text
