@@ -126,7 +126,8 @@ def test_the_wandb_run_of_a_job_holds_its_configuration_curves_and_pgr(place: Pa
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "student/loss" in text
     assert "floor/loss" in text
-    summary = subprocess.run([*command[:3], "--summary", *command[3:]], capture_output=True, text=True, check=True).stdout
+    command.insert(3, "--summary")
+    summary = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"{result['student']['value']:.6g}"[:6] in summary
     again = run_job(place, "paradigm=weak_to_strong", mode="offline")
     assert again["wandb"] == result["wandb"], "a repeated command makes no second run"

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.composing import ROOT
 from tests.small_jobs import SMALL_WORLD
 
-RECIPE = '''
+RECIPE = """
 from w2s_lightning.recipes.setting import Recipe, Setting
 from w2s_lightning.schema import Share, record
 
@@ -23,8 +23,8 @@ def build(setting: Setting, options: Options) -> Recipe:
     targets = setting.select("confidence_filter", setting.supervision("transfer"), threshold=options.keep)
     student = setting.fit(setting.strong, targets, setting.supervision("validation"))
     return Recipe((setting.row("pupil", "student", setting.strong, student),), "floor")
-'''
-MODULE = '''
+"""
+MODULE = """
 from typing import final
 from w2s_lightning.modules.base import Base
 
@@ -33,7 +33,7 @@ from w2s_lightning.modules.base import Base
 class Doubting(Base):
     def loss(self, batch):
         return 0.5 * self.weighted(batch)
-'''
+"""
 YAML = """
 defaults:
   - /objective@objectives.choice: xent

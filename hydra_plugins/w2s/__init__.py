@@ -35,13 +35,13 @@ class W2SSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Remember what Hydra hands over."""
-        self._context, self._task, self.config = hydra_context, task_function, config
+        self._context, self._task, self._config = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the sweep of these task overrides."""
         from w2s_lightning.sweep.sweeper import Hydras, sweep
 
-        return sweep(Hydras(self._context, self._task, self.config), self._settings, arguments)
+        return sweep(Hydras(self._context, self._task, self._config), self._settings, arguments)
 
 
 class PoolLauncher(Launcher):

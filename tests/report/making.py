@@ -1,4 +1,4 @@
-"""Makes sweeps on disk for tests of the report: a store, results and sweep.json as the real ones are, answers by chance.
+"""Makes sweeps on disk for tests of the report: store, results and sweep.json as the real ones are, answers by chance.
 
 Ledger and groups are written by the sweep's own code, so that what the report reads is what a sweep writes.
 """
@@ -60,6 +60,7 @@ class Made:
         self.store.mkdir(parents=True, exist_ok=True)
         (self.store / "w2s_store.json").write_text(json.dumps({"format": 1}))
         self.known: dict[str, Scored] = {}
+        self.folder = self.root  # until it is written
 
     def write(self) -> Path:
         """Write everything; returns the sweep's folder."""
@@ -85,9 +86,10 @@ class Made:
             "times": {"started": "2026-01-01T00:00:00+00:00", "launched": {}, "seconds": 61.0},
             **({"verdicts": list(self.verdicts)} if self.verdicts else {}),
         }
-        folder = self.outputs / "sweeps" / f"{self.name}-{content['digest'][:16]}"
+        folder = self.outputs / "sweeps" / f"{self.name.replace('/', '_')}-{content['digest'][:16]}"
         folder.mkdir(parents=True, exist_ok=True)
         ledger.write(folder, content)
+        self.folder = folder
         return folder
 
     # ------------------------------------------------------------ jobs
@@ -223,7 +225,9 @@ class Made:
     def _fit_files(self, folder: Path, key: str) -> None:
         rng = np.random.default_rng(int(key[:8], 16))
         steps = range(2, 102, 2)
-        rows = [{"step": s, "fraction": s / 100, "lr": 1e-4, "loss": 0.7 - 0.004 * s + rng.normal(0, 0.01)} for s in steps]
+        rows = [
+            {"step": s, "fraction": s / 100, "lr": 1e-4, "loss": 0.7 - 0.004 * s + rng.normal(0, 0.01)} for s in steps
+        ]
         marks = (25, 50, 75, 100)
         rows += [{"step": s, "validation_loss": 0.5, "validation_agreement": 0.6 + s / 400} for s in marks]
         (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

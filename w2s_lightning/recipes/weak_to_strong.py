@@ -17,8 +17,8 @@ class Options:
     """`supervisors` > 1 averages soft labels; `selection` filters or weights them by confidence.
 
     `control` trains one more student on permuted targets: an objective that reads the student's own output can gain
-    without any supervision, and only this row shows it. `oracle_random_errors` replaces the supervisor's errors by random
-    ones at the same rate, with hidden gold: a cheat, and marked as one.
+    without any supervision, and only this row shows it. `oracle_random_errors` replaces the supervisor's errors by
+    random ones at the same rate, with hidden gold: a cheat, and marked as one.
     """
 
     supervisors: Count

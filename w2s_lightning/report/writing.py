@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,7 +66,8 @@ def _write(out: Path, html: str, rows: Path, tables: Sequence[pa.Table]) -> Writ
         scratch.write_bytes(content)
         scratch.replace(out)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink()
         raise UserError(f"cannot write {out} ({error.strerror}): name another place with --out FILE") from None
     num_rows = sum(table.num_rows for table in tables)
     return Written(out, rows if tables else None, len(content), num_rows)

@@ -23,7 +23,7 @@ function startInspector(page) {
   }
   one("[data-f=q]", place).addEventListener("input", (event) => choose(state, {q: event.target.value}));
   one("[data-do=clear]", place).addEventListener("click", () => choose(state, Object.fromEntries(FILTERS.map((name) => [name, ""]))));
-  one("[data-do=more]", place).addEventListener("click", () => { state.shown += CARDS; showCards(state); });
+  one("[data-do=more]", place).addEventListener("click", () => { state.shown += CARDS; showCards(state, state.shown - CARDS); });
   place.refresh = () => { state.shown = CARDS; filterRows(state); };
   filterRows(state);
 }
@@ -72,12 +72,13 @@ function showOutcomes(state, cells, wanted) {
   }, el("b", {}, total ? `${((100 * count) / total).toFixed(1)} %` : "–"), el("span", {}, DATA.outcomes[name]))));
 }
 
-function showCards(state) {
+function showCards(state, from = 0) {
   const {place, found, shown: most} = state;
   const total = state.entries.length;
   one(".found", place).textContent = found.length ? `${found.length.toLocaleString("en")} of ${total.toLocaleString("en")} rows` : "No row fits these filters.";
   const words = route.get("q").toLowerCase().split(/\s+/).filter(Boolean);
-  one(".cards", place).replaceChildren(...found.slice(0, most).map((entry) => card(state.data, entry, words)));
+  const made = found.slice(from, most).map((entry) => card(state.data, entry, words));
+  if (from) one(".cards", place).append(...made); else one(".cards", place).replaceChildren(...made);
   one(".more", place).hidden = found.length <= most;
 }
 

@@ -14,7 +14,8 @@ COLUMNS = ("task", "arm", "weak", "strong", "pgr", "low", "high", "seeds", "expe
 
 @dataclass(frozen=True)
 class Square:
-    """One cell: `seeds` says how many are missing; `state` is defined, undefined, failed, running, waiting or absent; `shade` is -STEPS to STEPS."""
+    """One cell: `state` is defined, undefined, failed, running, waiting or absent, `shade` is -STEPS to STEPS, `seeds`
+    says how many of them are there when some are missing."""
 
     state: str
     text: str

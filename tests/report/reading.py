@@ -1,0 +1,64 @@
+"""What a written page holds: its visible text, its elements, its data."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+VOID = {"meta", "input", "br", "link", "img", "hr"}
+
+
+@dataclass
+class Page(HTMLParser):
+    """A parsed page: `elements` as (tag, attributes), `scripts` and `styles` by content, `text` what people read."""
+
+    path: Path
+    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    scripts: list[str] = field(default_factory=list)
+    styles: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    stack: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.html = self.path.read_text()
+        self.feed(self.html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.stack.append(tag)
+        if tag in ("script", "style"):
+            (self.scripts if tag == "script" else self.styles).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.stack and self.stack.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self.stack and self.stack[-1] == "script":
+            self.scripts[-1] += data
+        elif self.stack and self.stack[-1] == "style":
+            self.styles[-1] += data
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        place = [attrs.get("id") for tag, attrs in self.elements if tag == "script"].index("data")
+        content: dict[str, Any] = json.loads(self.scripts[place])
+        return content
+
+    @property
+    def sections(self) -> list[dict[str, Any]]:
+        return list(self.data["sections"].values())
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
+        named = {key.rstrip("_").replace("_", "-"): value for key, value in wanted.items()}
+        return [a for t, a in self.elements if t == tag and all(a.get(key) == value for key, value in named.items())]

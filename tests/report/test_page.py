@@ -1,0 +1,325 @@
+"""What the written page says: overview, states, problems, numbers; the same numbers as in sweep.json."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.report.making import Made, seal
+from tests.report.reading import Page
+from w2s_lightning.errors import UserError
+from w2s_lightning.report.__main__ import main
+from w2s_lightning.report.writing import Reporter
+
+
+def small(root: Path, **more: object) -> Made:
+    made = Made(root, **{"weak": ("nano",), "num_examples": 40, "seeds": (0, 1), **more})  # type: ignore[arg-type]
+    made.write()
+    return made
+
+
+def written(made: Made) -> Page:
+    return Page(Reporter(made.folder).write().page)
+
+
+def test_the_first_page_has_the_question_and_how_far_the_sweep_is(page: Page) -> None:
+    assert "How much of the gap does a strong student recover from a weak supervisor" in page.text
+    assert "30 done, 1 running, 1 to come, 4 failed of 36 jobs." in page.text
+    assert "python train.py -m sweeps=size_pairs" in page.text
+
+
+def test_a_running_sweep_of_nine_jobs_shows_three_done_one_running_and_five_to_come(tmp_path: Path) -> None:
+    states = {3: "running", **dict.fromkeys(range(4, 9), "waiting")}
+    made = Made(tmp_path, weak=("nano",), strong=("micro", "mini", "small"), num_examples=40, states=states)
+    made.write()
+    assert "3 done, 1 running, 5 to come of 9 jobs." in written(made).text
+
+
+def test_every_cell_of_the_matrix_is_that_of_sweep_json(page: Page, made: Made) -> None:
+    groups = json.loads((made.folder / "sweep.json").read_text())["groups"]
+    rows = page.sections[0]["figures"]["overview/matrix"]["views"][0]["rows"]
+    columns = page.sections[0]["figures"]["overview/matrix"]["columns"]
+    shown = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert len(shown) == len(groups) == 12
+    for one, group in zip(shown, groups, strict=True):
+        assert (one["weak"], one["strong"], one["seeds"]) == (group["weak"], group["strong"], group["n"])
+        assert (one["pgr"], one["low"], one["high"]) == tuple(group["pgr"][key] for key in ("value", "low", "high"))
+
+
+def test_failed_waiting_and_partial_cells_say_why(page: Page) -> None:
+    tips = [attrs["data-tip"] or "" for _, attrs in page.elements if "data-tip" in attrs]
+    assert any("seeds 0, 1 and 2 failed: no room" in tip for tip in tips)
+    assert any("seed 0 failed: the loss is nan" in tip for tip in tips)
+    assert any("seed 1 running; seed 2 waiting" in tip for tip in tips)
+    assert "2 of 3 seeds" in page.text
+
+
+def test_undefined_cells_are_marked_with_their_reason(tmp_path: Path) -> None:
+    flat = {"untuned": 0.5, "floor": 0.7, "student": 0.7, "ceiling": 0.7}
+    page = written(small(tmp_path, skill=flat))
+    assert "undefined" in page.text
+    assert any("the gap reaches 0" in (attrs.get("data-tip") or "") for attrs in page.all("a"))
+
+
+def test_differences_are_tested_only_between_rows_that_saw_the_same(page: Page) -> None:
+    assert "Saw 3000 pseudo-labels from 2000 gold labels" in page.text
+    assert "weak_to_strong − distillation:" in page.text
+    assert "weak_to_strong − ceiling:" not in page.text
+    assert "weak_to_strong − floor:" not in page.text
+
+
+def test_a_failed_job_shows_its_reason_the_end_of_its_log_and_the_command(page: Page) -> None:
+    failed = page.sections[0]["runs"]["jobs"][0]
+    assert failed["reason"] == "the loss is nan"
+    assert "Traceback: it blew up" in failed["log"]
+    assert failed["command"].startswith("python train.py model@weak=nano")
+
+
+def test_configuration_keys_that_differ_are_told_from_those_that_do_not(page: Page) -> None:
+    details = page.sections[0]["runs"]
+    done = next(job for job in details["jobs"] if job["state"] == "done")
+    assert {"weak.name", "strong.name", "seed"} <= done["own"].keys()
+    assert "fit.epochs" in details["shared"]
+
+
+def test_the_inspector_holds_at_most_200_rows_a_job_and_the_parquet_all_of_them(page: Page, made: Made) -> None:
+    cells = page.sections[0]["inspector"]["cells"]
+    assert len(cells) == 30
+    assert {len(cell["rows"]) for cell in cells} == {200}
+    table = pq.read_table(made.folder / "report.examples.parquet")
+    assert table.num_rows == 30 * 240
+    counts = {cell["total"] for cell in cells}
+    assert counts == {240}
+    outcomes = table.column("outcome").to_pylist()
+    assert outcomes.count("overruled_wrong") == sum(cell["counts"].get("overruled_wrong", 0) for cell in cells) > 0
+
+
+def test_training_joins_gold_and_says_what_an_oracle_stop_would_have_gained(page: Page) -> None:
+    figures = page.sections[0]["figures"]
+    assert "oracle stop would have gained" in figures["training/passes"]["views"][0]["reading"]
+    rows = figures["training/stops"]["views"][0]["rows"]
+    assert len(rows) == 30
+    assert all(best >= last and gain == pytest.approx(best - last) for *_, last, best, gain, _ in rows)
+
+
+def test_without_examples_the_training_page_says_so_and_the_rest_works(tmp_path: Path) -> None:
+    page = written(small(tmp_path, with_examples=False))
+    assert "have written no examples" in page.text
+    assert page.sections[0]["inspector"]["sets"][0]["questions"][0] is None
+
+
+def test_scaling_has_a_line_a_supervisor_over_the_sizes_of_the_strong_model(page: Page) -> None:
+    rows = page.sections[0]["figures"]["scaling/sizes"]["views"][0]["rows"]
+    assert {row[1] for row in rows} == {"student of nano", "student of micro", "ceiling"}
+    assert {row[3] for row in rows} == {11_000, 19_000, 117_000}
+
+
+def test_every_figure_has_a_reading_data_and_a_link(page: Page) -> None:
+    figures = page.sections[0]["figures"]
+    assert len(figures) == 10
+    for place, figure in figures.items():
+        for view in figure["views"]:
+            assert view["reading"].endswith("."), place
+            assert view["rows"], place
+            assert {len(row) for row in view["rows"]} == {len(figure["columns"])}, place
+        assert {"href": f"#{place}"}.items() <= page.all("a", class_="anchor", href=f"#{place}")[0].items()
+
+
+def test_rewardbench_has_a_page_only_where_there_are_sections(tmp_path: Path, page: Page) -> None:
+    assert not page.all("a", data_page="rewardbench")
+    scored = written(small(tmp_path, sections=("chat", "chat_hard", "safety")))
+    assert scored.all("a", data_page="rewardbench")
+    figure = scored.sections[0]["figures"]["rewardbench/sections"]
+    assert {row[2] for row in figure["views"][0]["rows"]} == {"chat", "chat_hard", "safety"}
+
+
+def test_claims_are_shown_with_verdict_value_and_seeds(tmp_path: Path) -> None:
+    verdict = {
+        "claim": "xent_recovers",
+        "text": "It recovers.",
+        "verdict": "held",
+        "value": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+    }
+    page = written(small(tmp_path, verdicts=[{**verdict, "per_seed": [0.5, float("nan")]}]))
+    assert "It recovers." in page.text
+    assert "0.500 [0.400, 0.600]" in page.text
+    assert "0.50, –" in page.text
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def test_a_damaged_artifact_is_shown_as_damaged_and_the_rest_works(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    file = next((made.store / "evaluate").glob("small-student*/predictions.parquet"))
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    fit = next((made.store / "fit").glob("nano*"))
+    (fit / "manifest.json").write_text("{")
+    page = written(made)
+    assert "2 things on disk cannot be shown as they should be" in page.text
+    assert f"{file.parent.parent.name}/{file.parent.name}" in page.text
+    assert "predictions.parquet has sha256" in page.text
+    assert len(page.sections[0]["inspector"]["cells"]) == 1
+
+
+def test_a_damaged_result_and_damaged_examples_are_problems_and_no_end(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    one, other = sorted(made.outputs.glob("facts-*"))
+    (one / "result.json").write_text('{"version": 1')
+    (other / "examples.parquet").write_bytes(b"no parquet")
+    page = written(made)
+    assert f"{one.name}/result.json" in page.text
+    assert f"{other.name}/examples.parquet" in page.text
+    assert len(page.sections[0]["inspector"]["cells"]) == 1
+
+
+def test_a_missing_store_is_said_once_an_artifact(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    made.store.rename(tmp_path / "elsewhere")
+    assert "the store no longer holds it" in written(made).text
+    again = Reporter(made.folder, store=tmp_path / "elsewhere").write()
+    assert "the store no longer holds it" not in Page(again.page).text
+
+
+def test_results_and_artifacts_of_an_older_version_are_marked(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    file = sorted(made.outputs.glob("facts-*/result.json"))[0]
+    file.write_text(json.dumps({**json.loads(file.read_text()), "version": 0}))
+    fit = next((made.store / "fit").glob("nano*"))
+    record = {**json.loads((fit / "stage.json").read_text()), "version": 0}
+    (fit / "stage.json").write_text(json.dumps(record))
+    seal(fit, json.loads((fit / "manifest.json").read_text())["digest"])
+    page = written(made)
+    assert "written in version 0 of results" in page.text
+    assert "made by version 0 of this kind of stage" in page.text
+    assert "older" in [part.strip() for part in page.words]
+
+
+def test_two_sweeps_with_different_tasks_stand_in_separate_sections(tmp_path: Path) -> None:
+    one, other = small(tmp_path, name="a"), small(tmp_path, name="b", task="stories")
+    out = tmp_path / "both.html"
+    code = main(["--sweep", str(one.folder), "--sweep", str(other.folder), "--out", str(out)])
+    page = Page(out)
+    assert code == 0
+    assert [section["title"].split(" · ")[1] for section in page.sections] == ["facts", "stories"]
+    assert len(page.all("div", class_="section")) == 2
+
+
+def test_an_outputs_folder_gives_all_its_sweeps_and_the_jobs_of_none(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    alone = small(tmp_path / "more", name="alone", task="stories", seeds=(5, 6))
+    for folder in alone.outputs.glob("stories-*"):
+        folder.rename(made.outputs / folder.name)
+    for kind in ("fit", "label", "evaluate"):
+        for folder in (alone.store / kind).iterdir():
+            folder.rename(made.store / kind / folder.name)
+    assert main(["--outputs", str(made.outputs), "--store", str(made.store)]) == 0
+    page = Page(made.outputs / "report.html")
+    assert [section["title"] for section in page.sections][1] == "single jobs · stories"
+    matrix = page.sections[1]["figures"]["overview/matrix"]["views"][0]["rows"]
+    expected = json.loads((alone.folder / "sweep.json").read_text())["groups"][0]["pgr"]
+    assert [row[4:7] for row in matrix] == [[expected[key] for key in ("value", "low", "high")]]
+
+
+def test_an_empty_store_gives_a_page_that_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    assert main(["--outputs", str(tmp_path / "outputs"), "--store", str(tmp_path / "store")]) == 0
+    page = Page(tmp_path / "outputs" / "report.html")
+    assert "Nothing has been run yet" in page.text
+    assert "python train.py -m sweeps=size_pairs" in page.text
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda folder: None, "is no sweep: it has no sweep.json"),
+        (lambda folder: (folder / "sweep.json").write_text("{"), "is damaged"),
+        (lambda folder: (folder / "sweep.json").write_text("[]"), "is damaged"),
+        (lambda folder: folder.rmdir(), "there is no folder"),
+    ],
+)
+def test_a_folder_that_is_no_sweep_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], prepare: object, words: str
+) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    prepare(folder)  # type: ignore[operator]
+    assert main(["--sweep", str(folder)]) == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_the_outputs_folder_in_place_of_a_sweep_is_answered_with_its_sweeps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = small(tmp_path)
+    assert main(["--sweep", str(made.outputs)]) == 1
+    assert f"--sweep {made.folder}" in capsys.readouterr().err
+
+
+def test_a_store_that_is_none_and_a_place_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    with pytest.raises(UserError, match="is not a store"):
+        Reporter(made.folder, store=made.outputs).write()
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(UserError, match=r"cannot write .* name another place with --out"):
+        Reporter(made.folder, out=blocked / "report.html").write()
+
+
+def test_a_failed_writing_leaves_the_old_page_and_no_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = small(tmp_path)
+    reporter = Reporter(made.folder)
+    page = reporter.write().page
+    before = page.read_bytes()
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left"):
+        reporter.write()
+    assert page.read_bytes() == before
+    assert not [path for path in made.folder.iterdir() if path.name.startswith(".report")]
+
+
+def test_a_reporter_that_writes_again_sees_what_is_new(tmp_path: Path) -> None:
+    states = {1: "running"}
+    made = small(tmp_path, states=states)
+    reporter = Reporter(made.folder)
+    assert "1 done, 1 running of 2 jobs." in Page(reporter.write().page).text
+    made.states = {}
+    made.write()
+    page = Page(reporter.write().page)
+    assert "All 2 jobs done" in page.text
+    assert len(page.sections[0]["inspector"]["cells"]) == 2
+
+
+# ---------------------------------------------------------------- the terminal
+
+
+def test_the_text_prints_overview_and_paradigms(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--sweep", str(made.folder), "--text"]) == 0
+    out = capsys.readouterr().out
+    assert "30 done, 1 running, 1 to come, 4 failed of 36 jobs." in out
+    assert "seeds 0, 1 and 2 failed: no room" in out
+    assert "weak_to_strong − distillation:" in out
+    assert "ceiling" in out
+
+
+def test_the_text_of_an_empty_folder_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--outputs", str(tmp_path), "--store", str(tmp_path / "none"), "--text"]) == 0
+    assert "python train.py -m sweeps=size_pairs" in capsys.readouterr().out
+
+
+def test_nothing_heavy_is_loaded() -> None:
+    heavy = ("torch", "pytorch_lightning", "transformers", "wandb", "datasets", "peft", "plotly", "itables", "pandas")
+    code = f"import sys, w2s_lightning.report.__main__; print(*[m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,116 @@
+"""Nothing that a model, a data set or a configuration wrote becomes markup, script, formula or template."""
+
+import base64
+import csv
+import hashlib
+import io
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.report.hostile import CORPUS, hostile
+from tests.report.making import Made
+from tests.report.reading import Page
+from w2s_lightning.report.__main__ import main
+from w2s_lightning.report.figures import single
+from w2s_lightning.report.html import as_json
+from w2s_lightning.report.plots import plain
+from w2s_lightning.report.writing import Reporter
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return hostile(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="module")
+def page(made: Made) -> Page:
+    return Page(Reporter(made.folder).write().page)
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(set(CORPUS)) >= 40
+
+
+def test_the_page_has_no_element_that_a_harmless_sweep_does_not_have(page: Page, tmp_path: Path) -> None:
+    harmless = Made(tmp_path, num_examples=40, sections=("chat",), states={0: "failed"}, seeds=(0, 1), name="x")
+    harmless.verdicts = [
+        {"claim": "c", "text": "t", "verdict": "held", "value": 1, "low": 0, "high": 2, "per_seed": []}
+    ]
+    harmless.write()
+    known = {tag for tag, _ in Page(Reporter(harmless.folder).write().page).elements}
+    found = Counter(tag for tag, _ in page.elements)
+    assert set(found) <= known
+    assert found["script"] == 5
+    assert found["style"] == 1
+
+
+def test_no_attribute_is_an_event_handler_and_no_link_leaves_the_page(page: Page) -> None:
+    names = {name for _, attributes in page.elements for name in attributes}
+    assert not {name for name in names if name.startswith("on")}
+    links = [a["href"] for tag, a in page.elements if "href" in a]
+    assert links
+    assert all((link or "").startswith("#") for link in links)
+    assert not {"src", "srcdoc", "action", "style"} & names
+
+
+def test_texts_arrive_as_they_were_written(page: Page) -> None:
+    (section,) = page.sections
+    questions = {question for shown in section["inspector"]["sets"] for question in shown["questions"]}
+    for text in CORPUS:
+        assert text.strip() in questions
+        assert re.sub(r"\s+", " ", text.replace("\u0000", "\ufffd")) in page.text.replace("\u0000", "\ufffd")
+
+
+def test_no_data_can_end_its_script_element() -> None:
+    for text in CORPUS:
+        written = as_json({text: text})
+        assert not set("<>&\u2028\u2029") & set(written)
+
+
+def test_only_the_scripts_and_styles_of_the_page_are_allowed(page: Page) -> None:
+    (policy,) = [a["content"] or "" for a in page.all("meta", http_equiv="Content-Security-Policy")]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    run = [s for s, a in zip(page.scripts, page.all("script"), strict=True) if a.get("type") != "application/json"]
+    assert [digest_of(script) for script in run] == rules["script-src"].split()
+    assert digest_of(page.styles[0]) in rules["style-src-elem"].split()
+    assert rules["default-src"] == "'none'"
+    assert not re.search(r"https?:|\*|unsafe-eval|script-src[^;]*unsafe", policy)
+
+
+def digest_of(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_names_in_plots_hold_neither_markup_nor_templates() -> None:
+    for text in CORPUS:
+        assert not set("<>{") & set(plain(text))
+
+
+def test_every_name_in_a_plot_is_plain(page: Page) -> None:
+    hidden = re.compile(r"<(?!br>)|>(?<!<br>)|\{")
+    for place, figure in page.sections[0]["figures"].items():
+        for view in figure["views"]:
+            if view["plot"]:
+                assert not [text for text in strings(view["plot"]) if hidden.search(text)], place
+
+
+def strings(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in strings(inner)]
+    if isinstance(value, list):
+        return [text for inner in value for text in strings(inner)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_a_spreadsheet_runs_no_cell_of_a_csv() -> None:
+    figure = single("x", "x", "x.", ("text",), [[text] for text in CORPUS], None)
+    rows = [row[0] for row in csv.reader(io.StringIO(figure.csv().replace("\u0000", "")))][1:]
+    assert not [row for row in rows if row[:1] in ("=", "+", "-", "@")]
+
+
+def test_the_terminal_prints_texts_as_they_are(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--sweep", str(made.folder), "--text"]) == 0
+    assert "[bold]markup of the terminal[/bold]" in re.sub(r"\s+", " ", capsys.readouterr().out)
