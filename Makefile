@@ -4,7 +4,7 @@ BIN := .venv/bin
 MARKERS := not slow and not network and not gpu and not slurm and not ray and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench gallery clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -28,6 +28,9 @@ check: .venv/installed  ## Format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+gallery: .venv/installed  ## Run the embedded sweeps, take pictures of their pages (needs Chromium)
+	$(BIN)/python docs/gallery/make.py
 
 bench: .venv/installed  ## Speed as ratios, measured in one run
 	$(BIN)/python -m benchmarks.training

@@ -55,8 +55,9 @@ def run(request: Request, compute: Compute, console: Console) -> dict[str, Any] 
     missing = [stage for stage in stages if not store.has(stage)]
     done = {stage.digest: _record(stage, True, 0.0) for stage in stages}
     if missing:
-        for notice in check_data(job, plan):
-            console.print(f"note: {notice}", highlight=False, soft_wrap=True)
+        if runtime.run.only is None:  # whoever asks for one stage (a sweep) has checked the data of all
+            for notice in check_data(job, plan):
+                console.print(f"note: {notice}", highlight=False, soft_wrap=True)
         store = Store.at(Path(runtime.paths.store))  # made only once nothing is left to refuse
         with StageLines(console, missing) as lines:
             artifacts = compute(missing, store, runtime.trainer, lines)

@@ -40,7 +40,7 @@ def _overview(console: Console, view: View) -> None:
         table.add_row(escape(label), *(escape(_cell(square)) for square in squares))
     console.print(table)
     _say(console, over.matrix_figure.reading)
-    for tip in _reasons(view):
+    for tip in over.reasons:
         _say(console, f"  {tip}")
     if over.arms:
         _say(console, over.arms.reading)
@@ -54,12 +54,6 @@ def _overview(console: Console, view: View) -> None:
 def _cell(square: Square) -> str:
     more = ", ".join(part for part in (square.below, square.seeds) if part)
     return f"{square.text} ({more})" if more else square.text
-
-
-def _reasons(view: View) -> list[str]:
-    """Why cells have no plain number."""
-    squares = [square for _, row in view.overview.matrix.rows for square in row]
-    return [square.tip for square in squares if square.group and square.state != "defined"]
 
 
 def _paradigms(console: Console, view: View) -> None:

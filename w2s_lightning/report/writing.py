@@ -12,8 +12,11 @@ import pyarrow as pa
 from w2s_lightning.claims import read_claims
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.html import render
+from w2s_lightning.report.pages.matrix import matrix_plot
 from w2s_lightning.report.payload import write_rows
+from w2s_lightning.report.plots import Plot
 from w2s_lightning.report.sources import Wanted
+from w2s_lightning.report.theme import resolve
 from w2s_lightning.report.view import Desk, View
 
 CLAIMS = Path("docs/claims.yaml")
@@ -76,3 +79,22 @@ def _write(out: Path, html: str, rows: Path, tables: Sequence[pa.Table]) -> Writ
 def claim_texts(file: Path) -> dict[str, str]:
     """Claims' sentences by id, empty without the file."""
     return {claim.id: claim.claim for claim in read_claims(file)} if file.is_file() else {}
+
+
+def plotly_figures(sweep: Path, store: Path | None = None) -> dict[str, Plot]:
+    """The figures of a sweep as Plotly JSON in light colours, by name: what wandb's summary run shows.
+
+    Every pair's paradigms are there; of other figures with several views, the first.
+    """
+    found: dict[str, Plot] = {}
+    for view in Desk().views(Wanted((sweep,), None, store), {})[0]:
+        task = view.section.task
+        found[f"{task}/matrix"] = resolve(matrix_plot(view.overview.matrix))
+        for place, figure in view.figures().items():
+            page, _, key = place.partition("/")
+            several = page == "paradigms"
+            for variant in figure.variants if several else figure.variants[:1]:
+                if variant.plot is not None:
+                    name = f"{task}/{key}/{variant.label}" if several else f"{task}/{key}"
+                    found[name] = resolve(variant.plot)
+    return found

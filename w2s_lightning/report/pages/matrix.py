@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2s_lightning.report.figures import Cell, Figure, Variant
+from w2s_lightning.report.plots import Plot, layout, plain
 from w2s_lightning.report.records import Group
 from w2s_lightning.report.words import counted, interval, listed, number
 
@@ -88,13 +89,13 @@ def _told(group: Group, state: str) -> str:
         parts.append(f"PGR is undefined: {pgr['reason']}")
     else:
         parts.append(state)
-    parts += [_lost(reason, [one for one in row["missing"] if _why(one) == reason]) for reason in _reasons(group)]
+    parts += [_lost(reason, [one for one in row["missing"] if _why(one) == reason]) for reason in _whys(group)]
     if row["cheats"]:
         parts.append(f"CHEAT: it used hidden gold ({', '.join(row['cheats'])})")
     return "; ".join(parts)
 
 
-def _reasons(group: Group) -> list[tuple[str, str]]:
+def _whys(group: Group) -> list[tuple[str, str]]:
     return list(dict.fromkeys(_why(lost) for lost in group.row["missing"]))
 
 
@@ -107,6 +108,17 @@ def _lost(why: tuple[str, str], lost: Sequence[Mapping[str, Any]]) -> str:
     state, reason = why
     word = "seed" if len(lost) == 1 else "seeds"
     return f"{word} {listed((str(one['seed']) for one in lost), 8)} {state}" + (f": {reason}" if reason else "")
+
+
+def reasons(groups: Sequence[Group]) -> tuple[str, ...]:
+    """The stories of cells that are more than a number: undefined, failed, incomplete, by construction, cheats."""
+    ordinary = ("defined", None, True, ())
+    told = [(square_of(group), group.row) for group in groups]
+    return tuple(
+        square.tip
+        for square, row in told
+        if (square.state, row["pgr"]["reason"], row["n"] == row["expected"], tuple(row["cheats"])) != ordinary
+    )
 
 
 def matrix_figure(groups: Sequence[Group]) -> Figure:
@@ -144,3 +156,18 @@ def reading(groups: Sequence[Group]) -> str:
         f"PGR runs from {ends[0]} to {ends[1]}; {whole} of {len(defined)} cells lie above 0 "
         f"with their whole interval{tail}."
     )
+
+
+def matrix_plot(matrix: Matrix) -> Plot:
+    """The grid as a Plotly heat map, for places that show figures and not this page."""
+    squares = [row for _, row in matrix.rows]
+    shades = [[None if square.state != "defined" else square.shade / STEPS for square in row] for row in squares]
+    texts = [[plain(f"{square.text} {square.below}".strip()) for square in row] for row in squares]
+    scale = [[0, "@floor"], [0.5, "@surface"], [1, "@student"]]
+    drawn = {"type": "heatmap", "z": shades, "text": texts, "texttemplate": "%{text}", "xgap": 3, "ygap": 3}
+    look = {"colorscale": scale, "zmin": -1, "zmax": 1, "showscale": False, "hoverinfo": "text"}
+    tips = [[plain(square.tip) for square in row] for row in squares]
+    named = {"x": [plain(name) for name in matrix.columns], "y": [plain(name) for name, _ in matrix.rows]}
+    axes = {"xaxis": {"side": "top", "showgrid": False}, "yaxis": {"autorange": "reversed", "showgrid": False}}
+    height = 60 + 70 * len(squares)
+    return {"data": [{**drawn, **look, **named, "hovertext": tips}], "layout": layout(height, **axes)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2s_lightning.report.figures import Cell, Figure, single
-from w2s_lightning.report.pages.matrix import Matrix, matrix_figure, matrix_of
+from w2s_lightning.report.pages.matrix import Matrix, matrix_figure, matrix_of, reasons
 from w2s_lightning.report.plots import Plot, bars, categories, dots, layout, marks, plain, shares, titled
 from w2s_lightning.report.records import STATES, Group, Section
 from w2s_lightning.report.theme import ROLES, SYMBOLS
@@ -37,6 +37,7 @@ class Overview:
     words: str
     matrix: Matrix
     matrix_figure: Figure
+    reasons: tuple[str, ...]
     arms: Figure | None
     claims: tuple[ClaimLine, ...]
     remarks: tuple[str, ...]
@@ -49,6 +50,7 @@ def overview(section: Section, claims: Mapping[str, str]) -> Overview:
         words=_progress(section),
         matrix=matrix_of(section.groups),
         matrix_figure=matrix_figure(section.groups),
+        reasons=reasons(section.groups),
         arms=arms_figure(section.finished, section.metric) if section.finished else None,
         claims=tuple(_claim(verdict, claims) for verdict in section.verdicts),
         remarks=_remarks(section),

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from w2s_lightning.claims import key_of
 from w2s_lightning.schema import Tracking
 
 FINISH_SECONDS = 60.0
@@ -46,9 +47,18 @@ def log_job(
     failing one two minutes at the most.
     """
     naming = _naming(result, settings)
-    about = {**config, "job": result["job"]}
+    about = {**config, "job": result["job"], "cell": cell_of(result)}
     write = partial(_write, result=result, histories=histories)
     return mirror(naming, about, write, settings=settings, folder=folder, exit_code=exit_code)
+
+
+def cell_of(result: Mapping[str, Any]) -> str:
+    """Everything but the seed: what wandb's pages group runs by (`config.cell`)."""
+    job = result["job"]
+    named = ("task", "paradigm", "model@weak", "model@strong")
+    others = sorted(key_of(result.get("overrides") or ()))
+    varied = [text for text in others if text.lstrip("+").split("=")[0] not in named]
+    return " ".join([job["task"], job["paradigm"], f"{job['weak']}-{job['strong']}", *varied])
 
 
 def mirror(

@@ -1,0 +1,104 @@
+"""The report's figures on wandb's summary run, read back with wandb's own tool; the workspace's layout without a login.
+
+Run as a script, this file logs figures: `test_wandb.py SWEEP FOLDER`, in a process of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.making import Made
+from w2s_lightning.report.writing import plotly_figures
+from w2s_lightning.schema import Tracking
+from w2s_lightning.tracking import cell_of, mirror
+from w2s_lightning.tracking.__main__ import main as tracking_command
+from w2s_lightning.tracking.figures import log_figures, media_key
+from w2s_lightning.tracking.workspace import workspace
+
+
+def log(sweep: str, folder: str) -> None:
+    settings = Tracking(mode="offline", project="p", entity=None, group=None, tags=(), init_timeout=20)
+    naming = {"project": "p", "entity": None, "job_type": "sweep", "group": "g", "name": "summary", "tags": []}
+    figures = plotly_figures(Path(sweep))
+    done = mirror(
+        naming, {}, lambda wandb, run: log_figures(wandb, run, figures), settings=settings, folder=Path(folder)
+    )
+    print(json.dumps(done))
+
+
+def test_the_figures_are_on_the_summary_run(made: Made, tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    command = [sys.executable, "-W", "ignore", "-m", "tests.report.test_wandb", str(made.folder), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=kept)
+    assert done.returncode == 0, done.stderr
+    run = json.loads(done.stdout.splitlines()[-1])
+    assert run["mode"] == "offline", done.stderr
+    tool = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--summary", "--json", run["dir"]]
+    summary = json.loads(subprocess.run(tool, capture_output=True, text=True, check=True).stdout)["summary"]
+    wanted = {"matrix", "arms", "sizes", "gap", "following", "calibration", "difficulty", "passes", "stops"}
+    logged = flat(summary)
+    assert {f"figures/facts/{name}" for name in wanted} <= logged.keys()
+    assert sum(key.startswith("figures/facts/paradigms/") for key in logged) == 6
+    assert {value["_type"] for key, value in logged.items() if key.startswith("figures/")} == {"plotly-file"}
+    (file,) = Path(run["dir"]).glob("files/media/plotly/figures/facts/matrix*.json")
+    (heat,) = json.loads(file.read_text())["data"]
+    assert heat["type"] == "heatmap"
+    assert heat["x"] == ["weak_to_strong", "distillation"]
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        nested = isinstance(value, dict) and "_type" not in value
+        found |= flat(value, f"{prefix}{key}/") if nested else {f"{prefix}{key}": value}
+    return found
+
+
+def test_figures_for_wandb_have_colours_and_no_tokens(made: Made) -> None:
+    figures = plotly_figures(made.folder)
+    assert {"facts/matrix", "facts/arms", "facts/paradigms/nano → small"} <= figures.keys()
+    assert '"@' not in json.dumps(figures)
+    assert media_key("facts/paradigms/nano → small") == "figures/facts/paradigms/nano_small"
+
+
+def test_runs_group_by_everything_but_the_seed() -> None:
+    job = {"task": "facts", "paradigm": "weak_to_strong", "weak": "nano", "strong": "small", "seed": 0}
+    overrides = ["model@weak=nano", "objective=logconf", "seed=0", "paths.store=/x", "trainer.threads=1"]
+    one = cell_of({"job": job, "overrides": overrides})
+    other = cell_of({"job": {**job, "seed": 1}, "overrides": [*overrides[:2], "seed=1"]})
+    assert one == other == "facts weak_to_strong nano-small objective=logconf"
+    assert cell_of({"job": job}) == "facts weak_to_strong nano-small"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_workspace_is_laid_out_without_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb_workspaces")
+    content = json.loads(workspace("me", "p", ("facts",))._to_model().model_dump_json(by_alias=True))
+    section = content["spec"]["section"]
+    names = [one["name"] for one in section["panelBankConfig"]["sections"]]
+    panels = [panel for one in section["panelBankConfig"]["sections"] for panel in one.get("panels", [])]
+    assert {"Sweep", "Cells", "Agreement", "Curves", "Runs"} <= set(names)
+    assert [panel["viewType"] for panel in panels].count("Run History Line Plot") == 3
+    assert "figures/facts/matrix" in panels[0]["config"]["mediaKeys"]
+    assert any("pgr" in json.dumps(panel["config"]) for panel in panels if panel["viewType"] == "Bar Chart")
+    (runs,) = section["runSets"]
+    assert "cell" in json.dumps(runs["grouping"])
+
+
+def test_saving_a_workspace_without_a_login_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    assert tracking_command(["workspace"]) == 1
+    assert "wandb login" in capsys.readouterr().err
+
+
+if __name__ == "__main__":
+    log(*sys.argv[1:])
