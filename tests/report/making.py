@@ -249,6 +249,9 @@ class Made:
         columns: dict[str, Any] = {"example_id": ids, "group_id": groups, "gold": gold, "prediction": answer}
         columns |= {"correct": answer == gold, "probs": probs.tolist()}
         columns["difficulty"] = [float(i % 9) for i in range(self.num_examples)]
+        if self.kind == "reasoning":
+            del columns["probs"]
+            columns |= {"gold": [str(one) for one in gold], "prediction": [str(one) for one in answer]}
         if self.solutions is not None:
             columns["solution"] = [self.solutions(i) for i in range(self.num_examples)]
         pq.write_table(pa.table(columns), folder / "predictions.parquet")

@@ -2,7 +2,7 @@
 
     sources       folders -> sweeps, with the results that belong to no sweep
     records       what a page is about: sections, groups of seeds, jobs
-    artifacts     stored answers and curves by digest; a damaged one is a problem that is shown, not an exception
+    artifacts     stored answers and curves by digest; a damaged one is a fault that is shown, not an exception
     examples      the texts of a job's examples, where the job has written them
     pooled        rows of a group over its seeds; agreement, calibration, difficulty
     pages/        one module a page: records -> figures, tables, sentences

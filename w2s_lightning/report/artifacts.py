@@ -1,6 +1,6 @@
 """Stored answers and curves by digest, read without the stages' classes: any version can be shown.
 
-A file is believed when its sha256 is the manifest's. What is missing or damaged is noted as a problem and read as None,
+A file is believed when its sha256 is the manifest's. What is missing or damaged is noted as a fault and read as None,
 so that one broken artifact costs one gap in the page.
 """
 
@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Problem:
+class Fault:
     """Something on disk that cannot be shown as it should be."""
 
     kind: Literal["damaged", "missing", "older"]
@@ -59,14 +59,14 @@ class Shelf:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.problems: dict[str, Problem] = {}
+        self.faults: dict[str, Fault] = {}
         self._folders: dict[str, Path] = {}
         self._kept: dict[tuple[str, str], Any] = {}
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget problems, and see which artifacts there are now."""
-        self.problems = {}
+        """Forget faults, and see which artifacts there are now."""
+        self.faults = {}
         kinds = [path for path in self.root.glob("*/") if not path.name.startswith(".")]
         self._folders = {folder.name.rpartition("-")[2]: folder for kind in kinds for folder in kind.iterdir()}
 
@@ -128,7 +128,7 @@ class Shelf:
     def _note(self, digest: str, kind: Literal["damaged", "missing", "older"], detail: str) -> None:
         folder = self.folder(digest)
         where = digest[:SHORT] if folder is None else f"{folder.parent.name}/{folder.name}"
-        self.problems.setdefault(digest[:SHORT], Problem(kind, where, detail))
+        self.faults.setdefault(digest[:SHORT], Fault(kind, where, detail))
 
     def _checked(self, folder: Path, name: str) -> Path:
         entry = Manifest.read(folder).files.get(name)

@@ -18,8 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.report.artifacts import Problem
-from w2s_lightning.tasks.examples import ChoiceTask, Split, Splits
+from w2s_lightning.report.artifacts import Fault
+from w2s_lightning.tasks.examples import Choice, ChoiceTask, Split, Splits
+from w2s_lightning.tasks.problems import Problem, ProblemSplits, ReasoningTask
 
 NAME = "examples.parquet"
 KEY = b"w2s"
@@ -44,7 +45,7 @@ class Examples:
     """Reads example files once each; files of equal content share one record."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.faults: list[Fault] = []
         self._kept: dict[tuple[Path, int], Texts] = {}
         self._by_content: dict[str, Texts] = {}
 
@@ -59,7 +60,7 @@ class Examples:
                 self._kept[key] = self._shared(file.read_bytes())
             except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
                 where = f"{file.parent.name}/{NAME}"
-                self.problems.append(Problem("damaged", where, f"it cannot be read: {str(error).splitlines()[0]}"))
+                self.faults.append(Fault("damaged", where, f"it cannot be read: {str(error).splitlines()[0]}"))
                 return None
         return self._kept[key]
 
@@ -70,26 +71,27 @@ class Examples:
         return self._by_content[name]
 
 
-def write(folder: Path, task: ChoiceTask, splits: Splits) -> None:
+def write(folder: Path, task: ChoiceTask | ReasoningTask, splits: Splits | ProblemSplits) -> None:
     """Write a job's test and validation examples beside its result, atomically; does nothing when they are there."""
     if (folder / NAME).exists():
         return
     kept: tuple[Split, ...] = ("test", "validation")
-    rows = [(split, example) for split in kept for example in splits.of(split)]
-    about = {"task": task.name, "kind": task.kind, "class_names": list(task.class_names)}
-    table = pa.table(
-        {
-            "split": [split for split, _ in rows],
-            "example_id": [example.id for _, example in rows],
-            "group_id": [example.group for _, example in rows],
-            "gold": [example.label for _, example in rows],
-            "texts": [list(example.texts) for _, example in rows],
-            "difficulty": pa.array([example.difficulty for _, example in rows], pa.float64()),
-        }
-    )
+    rows = [_row(split, example) for split in kept for example in splits.of(split)]
+    about = {"task": task.name, "kind": task.kind, "class_names": list(getattr(task, "class_names", ()))}
+    types = {"difficulty": pa.float64(), "solution": pa.string(), "texts": pa.list_(pa.string())}
+    columns = {name: pa.array([row[name] for row in rows], types.get(name)) for name in rows[0]}
     scratch = folder / f".{NAME}.{os.getpid()}"
-    pq.write_table(table.replace_schema_metadata({KEY: json.dumps(about)}), scratch)
+    pq.write_table(pa.table(columns).replace_schema_metadata({KEY: json.dumps(about)}), scratch)
     scratch.replace(folder / NAME)
+
+
+def _row(split: Split, example: Choice | Problem) -> dict[str, Any]:
+    shared = {"split": split, "example_id": example.id, "group_id": example.group, "difficulty": example.difficulty}
+    match example:
+        case Problem():
+            return {**shared, "gold": example.answer, "texts": [example.question], "solution": example.solution}
+        case Choice():
+            return {**shared, "gold": example.label, "texts": list(example.texts), "solution": None}
 
 
 def _read(content: bytes) -> Texts:

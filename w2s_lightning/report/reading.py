@@ -1,4 +1,4 @@
-"""JSON and YAML files of jobs, read once and again when they change; a broken one is a problem, not an end."""
+"""JSON and YAML files of jobs, read once and again when they change; a broken one is a fault, not an end."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from w2s_lightning.report.artifacts import Problem
+from w2s_lightning.report.artifacts import Fault
 from w2s_lightning.result import VERSION
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -15,10 +15,10 @@ _NEEDED = {"job", "rows", "pgr", "digest", "student_of_record"}
 
 
 class Files:
-    """Results and configurations by path; `problems` are those of the last reading."""
+    """Results and configurations by path; `faults` are those of the last reading."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.faults: list[Fault] = []
         self._kept: dict[Path, tuple[int, Any]] = {}
 
     def result(self, folder: Path) -> Mapping[str, Any] | None:
@@ -28,11 +28,11 @@ class Files:
         if found is None:
             return None
         if not isinstance(found, dict) or not found.keys() >= _NEEDED:
-            self.problems.append(Problem("damaged", _where(file), "it is no result of a job: run the job again"))
+            self.faults.append(Fault("damaged", _where(file), "it is no result of a job: run the job again"))
             return None
         if found.get("version") != VERSION:
             detail = f"written in version {found.get('version')} of results, now {VERSION}: run the job again"
-            self.problems.append(Problem("older", _where(file), detail))
+            self.faults.append(Fault("older", _where(file), detail))
         return found
 
     def config(self, folder: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Files:
                 self._kept[file] = (stamp, parse(file.read_text()))
             except (OSError, ValueError, yaml.YAMLError) as error:
                 detail = f"it cannot be read: {str(error).splitlines()[0]}"
-                self.problems.append(Problem("damaged", _where(file), detail))
+                self.faults.append(Fault("damaged", _where(file), detail))
                 return None
         return self._kept[file][1]
 

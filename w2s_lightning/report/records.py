@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_lightning.digest import SHORT
-from w2s_lightning.report.artifacts import Problem, Shelf
+from w2s_lightning.report.artifacts import Fault, Shelf
 from w2s_lightning.report.words import arm_of, pair_of
 
 STATES = ("done", "running", "waiting", "failed")
@@ -120,7 +120,7 @@ class Section:
     jobs: tuple[Job, ...]
     verdicts: Sequence[Row]
     shelf: Shelf
-    notes: Sequence[Problem]
+    notes: Sequence[Fault]
 
     @property
     def title(self) -> str:
@@ -143,8 +143,8 @@ class Section:
         """Groups with at least one result."""
         return tuple(group for group in self.groups if group.done)
 
-    def problems(self) -> list[Problem]:
+    def faults(self) -> list[Fault]:
         """Everything on disk that could not be shown as it should be: files of its jobs, artifacts that they name."""
         named = {stage["digest"][:SHORT] for job in self.jobs for stage in (job.result or {}).get("stages", ())}
         named |= {str(digest)[:SHORT] for job in self.jobs for digest in (job.row.get("arms") or {}).values()}
-        return [*self.notes, *(problem for digest, problem in self.shelf.problems.items() if digest in named)]
+        return [*self.notes, *(fault for digest, fault in self.shelf.faults.items() if digest in named)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.report.artifacts import Problem, Shelf
+from w2s_lightning.report.artifacts import Fault, Shelf
 from w2s_lightning.report.loose import group_key, group_rows, job_row
 from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.questions import question_of, stated_question
@@ -41,7 +41,7 @@ class Library:
 
     def sections(self, wanted: Wanted) -> list[Section]:
         """The sections of a page, anew; raise UserError for a folder that is no sweep or no store."""
-        self.files.problems = []
+        self.files.faults = []
         for shelf, _ in self._pools.values():
             shelf.refresh()
         found: list[Section] = []
@@ -79,33 +79,31 @@ class Library:
                 raise UserError(
                     f"{folder / LEDGER} is damaged ({error}): run the sweep again, it is written anew"
                 ) from None
-            self.files.problems.append(Problem("damaged", f"{folder.name}/{LEDGER}", str(error)))
+            self.files.faults.append(Fault("damaged", f"{folder.name}/{LEDGER}", str(error)))
             return None
         return content
 
     def _of_sweep(self, content: Mapping[str, Any], outputs: Path, store: Path | None, start: int) -> list[Section]:
-        before = len(self.files.problems)
+        before = len(self.files.faults)
         jobs = [self._job(row, outputs / row["folder"] if row["folder"] else None) for row in content["jobs"]]
         shelf = self._shelf((store or _store_of(jobs, outputs)).absolute())
-        return _by_task(content, jobs, shelf, self.files.problems[before:], start)
+        return _by_task(content, jobs, shelf, self.files.faults[before:], start)
 
     def _job(self, row: Mapping[str, Any], folder: Path | None) -> Job:
         if folder is None or row["state"] != "done":
             return Job(row, folder, None, {})
         result = self.files.result(folder)
         if result is None and not (folder / "result.json").exists():
-            self.files.problems.append(
-                Problem("missing", str(row["folder"]), "its result.json is gone: run the job again")
-            )
+            self.files.faults.append(Fault("missing", str(row["folder"]), "its result.json is gone: run the job again"))
         return Job(row, folder, result, self.files.config(folder))
 
     def _loose(self, outputs: Path, store: Path | None, seen: set[str], start: int) -> list[Section]:
-        before, jobs = len(self.files.problems), []
+        before, jobs = len(self.files.faults), []
         for folder in sorted(file.parent for file in outputs.glob("*/result.json")):
             result = self.files.result(folder)
             if result is not None and result["digest"] not in seen:
                 jobs.append(Job(job_row(result, folder.name), folder, result, self.files.config(folder)))
-        notes = self.files.problems[before:]
+        notes = self.files.faults[before:]
         if not jobs:
             return []
         root = (store or _store_of(jobs, outputs)).absolute()
@@ -147,7 +145,7 @@ def _store_of(jobs: Sequence[Job], outputs: Path) -> Path:
 
 
 def _by_task(
-    content: Mapping[str, Any], jobs: Sequence[Job], shelf: Shelf, notes: Sequence[Problem], start: int
+    content: Mapping[str, Any], jobs: Sequence[Job], shelf: Shelf, notes: Sequence[Fault], start: int
 ) -> list[Section]:
     tasks = list(dict.fromkeys(str(job.row["task"]) for job in jobs))
     return [_section(_key(content, task, start + n), content, task, jobs, shelf, notes) for n, task in enumerate(tasks)]
@@ -161,7 +159,7 @@ def _key(content: Mapping[str, Any], task: str, number: int) -> str:
 
 
 def _section(
-    key: str, content: Mapping[str, Any], task: str, jobs: Sequence[Job], shelf: Shelf, notes: Sequence[Problem]
+    key: str, content: Mapping[str, Any], task: str, jobs: Sequence[Job], shelf: Shelf, notes: Sequence[Fault]
 ) -> Section:
     own = tuple(job for job in jobs if job.row["task"] == task)
     members: dict[tuple[Any, ...], list[Job]] = {}

@@ -31,8 +31,8 @@ def _overview(console: Console, view: View) -> None:
     console.print(f"[bold]{escape(view.section.title)}[/bold]", soft_wrap=True)
     _say(console, view.section.question)
     _say(console, over.words)
-    for problem in view.problems:
-        _say(console, f"{problem.kind}: {problem.where}: {problem.detail}")
+    for fault in view.faults:
+        _say(console, f"{fault.kind}: {fault.where}: {fault.detail}")
     for remark in over.remarks:
         _say(console, remark)
     table = _table("PGR", (over.matrix.corner, *over.matrix.columns))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from w2s_lightning.report.artifacts import Problem
+from w2s_lightning.report.artifacts import Fault
 from w2s_lightning.report.examples import Examples
 from w2s_lightning.report.figures import Figure
 from w2s_lightning.report.pages.agreement import AgreementPage, agreement_page
@@ -36,7 +36,7 @@ class View:
     inspector: Mapping[str, Any]
     rewardbench: Figure | None
     runs: Runs
-    problems: tuple[Problem, ...]
+    faults: tuple[Fault, ...]
 
     def figures(self) -> dict[str, Figure]:
         """Every figure by its place, `page/key`."""
@@ -64,7 +64,7 @@ class Desk:
         """The views of all sections, and the rows of every finished job; raise UserError for bad folders."""
         views, tables = [], []
         for section in self._library.sections(wanted):
-            self._examples.problems = []
+            self._examples.faults = []
             view, rows = self._view(section, claims)
             views.append(view)
             tables += rows
@@ -83,7 +83,7 @@ class Desk:
             inspector=inspector,
             rewardbench=rewardbench(section),
             runs=runs(section),
-            problems=(),
+            faults=(),
         )
-        problems = dict.fromkeys([*section.problems(), *examples.problems])
-        return View(**{**vars(view), "problems": tuple(problems)}), rows
+        faults = dict.fromkeys([*section.faults(), *examples.faults])
+        return View(**{**vars(view), "faults": tuple(faults)}), rows

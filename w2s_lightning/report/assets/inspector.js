@@ -85,7 +85,7 @@ function showCards(state, from = 0) {
 function card(data, entry, words) {
   const {cell, example, row} = entry, set = data.sets[cell.set], name = NAMES[cell.outcomes[row]];
   const gold = set.gold[example], options = set.options[example];
-  const label = (answer) => set.classes[answer] ?? (options[answer] !== undefined ? `option ${answer + 1}` : String(answer));
+  const label = (answer) => answerName(set, options, answer);
   const left = el("div", {}, el("p", {class: "question"}, ...marked(set.questions[example] ?? "The text of this example is not stored.", words)));
   if (options.length && set.kind !== "preference") {
     left.append(el("ol", {class: "options"}, ...options.map((text, i) => el("li", {class: i === gold ? "yes" : null}, ...marked(text, words)))));
@@ -97,6 +97,13 @@ function card(data, entry, words) {
   if (set.kind === "preference") made.append(sides(options, gold, words));
   for (const part of solutions(cell, row, set.solutions[example])) made.append(part);
   return made;
+}
+
+// What an answer is called: its completion's number, its option's text, its class, or the answer itself.
+function answerName(set, options, answer) {
+  if (set.kind === "preference") return `completion ${answer + 1}`;
+  if (options[answer] !== undefined) return options[answer].slice(0, 80);
+  return set.classes[answer] ?? String(answer);
 }
 
 function answers(cell, row, gold, label) {

@@ -133,7 +133,7 @@ def _arms_reading(groups: Sequence[Group]) -> str:
     gains = [group.row["student"]["value"] - group.row["floor"]["value"] for group in both]
     best = max(zip(gains, both, strict=True), key=lambda item: item[0])
     if len(both) == 1:
-        return f"The student ends {signed(gains[0])} from its floor."
+        return f"The student ends {number(abs(gains[0]))} {'above' if gains[0] > 0 else 'below'} its floor."
     above = sum(gain > 0 for gain in gains)
     return (
         f"The mean student lies above its floor in {above} of {len(both)} cells, "

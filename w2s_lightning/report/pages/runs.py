@@ -101,14 +101,14 @@ def _stage_lines(section: Section) -> list[StageLine]:
 def _stage_line(section: Section, stage: dict[str, Any]) -> StageLine:
     digest = stage["digest"]
     section.shelf.stage(digest)
-    problem = section.shelf.problems.get(digest[:SHORT])
+    fault = section.shelf.faults.get(digest[:SHORT])
     about = _provenance(section, digest)
     took, memory = about.get("seconds"), about.get("peak_memory_bytes")
     return StageLine(
         kind=stage["kind"],
         label=stage["label"],
         digest=digest[:8],
-        state=problem.kind if problem else "stored",
+        state=fault.kind if fault else "stored",
         took=seconds(took),
         memory=size(memory),
         where=str(about.get("host", "")),

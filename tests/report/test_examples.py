@@ -1,0 +1,100 @@
+"""The texts that jobs write for the inspector, and how examples of each kind are shown."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.composing import job
+from tests.report.browsing import opened, seen
+from tests.report.making import Made
+from tests.report.reading import Page
+from w2s_lightning.report import examples
+from w2s_lightning.report.answers import OUTCOMES, chosen
+from w2s_lightning.report.writing import Reporter
+from w2s_lightning.tasks.problems import Problem, ProblemSplits
+
+
+def test_a_choice_tasks_texts_are_read_as_they_were_written(tmp_path: Path) -> None:
+    task = job("task.items={supervise: 96, transfer: 96, validation: 32, test: 60}")[0].task
+    splits = task.splits(3)
+    examples.write(tmp_path, task, splits)
+    found = examples.Examples().of(tmp_path)
+    assert found is not None
+    assert found.texts == {example.id: example.texts for example in splits.test}
+    assert found.validation_gold == {example.id: example.label for example in splits.validation}
+    assert (found.kind, found.class_names) == ("choice", ("wrong", "right"))
+
+
+def test_seeds_with_the_same_test_examples_share_a_name(tmp_path: Path) -> None:
+    task = job("task.items={supervise: 96, transfer: 96, validation: 32, test: 60}")[0].task
+    names = set()
+    for seed in (0, 1):
+        (tmp_path / str(seed)).mkdir()
+        examples.write(tmp_path / str(seed), task, task.splits(seed))
+        texts = examples.Examples().of(tmp_path / str(seed))
+        assert texts is not None
+        names.add(texts.name)
+    assert len(names) == 1
+
+
+def test_a_reasoning_tasks_solutions_are_kept(tmp_path: Path) -> None:
+    class Task:
+        name, kind = "sums", "reasoning"
+
+    one = Problem("a" * 16, "g", "1 + 1 ?", "1 + 1 = 2\nanswer 2", "2", 1.0, None)
+    examples.write(tmp_path, Task(), ProblemSplits((), (), (), (one,), ()))  # type: ignore[arg-type]
+    found = examples.Examples().of(tmp_path)
+    assert found is not None
+    assert found.solutions == {"a" * 16: "1 + 1 = 2\nanswer 2"}
+    assert pq.read_table(tmp_path / examples.NAME).column("gold").to_pylist() == ["2"]
+
+
+def test_every_outcome_has_its_share_of_the_shown_rows() -> None:
+    outcome = np.repeat([0, 1, 2, 3], [900, 8, 60, 32])
+    rows = chosen(outcome, 200)
+    counts = np.bincount(outcome[rows], minlength=len(OUTCOMES)).tolist()
+    assert len(rows) == len(set(rows.tolist())) == 200
+    assert counts == [110, 8, 50, 32, 0, 0]
+    assert len(chosen(outcome[:30], 200)) == 30
+
+
+def test_options_are_shown_apart_from_what_they_share(tmp_path: Path) -> None:
+    texts = [[f"Q {i} : what is it ? A : {option}" for option in ("one", "two", "three")] for i in range(40)]
+    made = Made(tmp_path, weak=("nano",), num_options=3, num_examples=40, texts=lambda i: texts[i], seeds=(0, 1))
+    made.write()
+    (shown,) = Page(Reporter(made.folder).write().page).sections[0]["inspector"]["sets"]
+    assert shown["questions"][0] == "Q 0 : what is it ? A :"
+    assert shown["options"][0] == ["one", "two", "three"]
+
+
+@pytest.mark.browser
+def test_reasoning_is_shown_line_by_line(chromium: Any, tmp_path: Path) -> None:
+    made = Made(
+        tmp_path,
+        kind="reasoning",
+        weak=("nano",),
+        seeds=(0, 1),
+        num_examples=40,
+        texts=lambda i: [f"how many are {i} and 1 ?"],
+        solutions=lambda i: f"{i} + 1 = {i + 1}\nso the answer is {i + 1}",
+    )
+    made.write()
+    with opened(chromium, Reporter(made.folder).write().page, "examples") as tab:
+        card = seen(tab, ".card").first
+        assert card.locator("h3").all_inner_texts() == ["supervisor", "student", "ceiling", "gold"]
+        assert card.locator(".lines").first.locator("li").count() == 2
+
+
+@pytest.mark.browser
+def test_preference_pairs_stand_side_by_side_with_the_better_one_marked(chromium: Any, tmp_path: Path) -> None:
+    texts = ["write a poem . roses are red", "write a poem . no"]
+    made = Made(tmp_path, kind="preference", weak=("nano",), num_examples=40, texts=lambda i: texts, seeds=(0, 1))
+    made.write()
+    with opened(chromium, Reporter(made.folder).write().page, "examples") as tab:
+        first, second = (seen(tab, ".card .side").nth(place).bounding_box() for place in (0, 1))
+        assert first["y"] == second["y"]
+        assert first["x"] < second["x"]
+        assert seen(tab, ".card").first.locator(".side.gold").count() == 1
