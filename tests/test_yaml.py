@@ -11,7 +11,7 @@ from w2s_lightning.config import keyword_options
 from w2s_lightning.mistakes import Origin
 
 CONF = ROOT / "conf"
-GROUPS = {"task", "model", "paradigm", "fit", "objective", "trainer", "tracking", "paths", "run"}
+GROUPS = {"task", "model", "paradigm", "fit", "objective", "generation", "trainer", "tracking", "paths", "run"}
 FILES = sorted(f for f in CONF.rglob("*.yaml") if f.parent.name in GROUPS and not f.stem.startswith("_"))
 
 GIVEN = {

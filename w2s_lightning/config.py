@@ -36,6 +36,7 @@ class Job:
     paradigm_name: str
     paradigm: schema.Paradigm
     fit: schema.FitSettings
+    generation: schema.GenerationSettings
     objective: schema.Objective | None
     gold: Mapping[str, schema.Objective]
     supervisor: schema.SupervisorFiles
@@ -78,6 +79,7 @@ def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Job:
         paradigm_name=str(choices["paradigm"]),
         paradigm=_paradigm(values["paradigm"], at("paradigm")),
         fit=bind(schema.FitSettings, values["fit"], at("fit")),
+        generation=bind(schema.GenerationSettings, values["generation"], at("generation")),
         objective=_objective(values["objective"], at("objective")) if "objective" in values else None,
         gold={kind: _objective(block, at("gold")) for kind, block in values["gold"].items()},
         supervisor=bind(schema.SupervisorFiles, values["supervisor"], at("supervisor")),

@@ -157,6 +157,17 @@ class FitSettings:
 
 
 @record
+class GenerationSettings:
+    """The `generation` group: how solutions of reasoning tasks are drawn; the task adds its own stop strings."""
+
+    max_new_tokens: Count
+    num_samples: Count
+    temperature: NonNegative
+    top_p: Share
+    top_log_probs: Annotated[int, Ge(0)]
+
+
+@record
 class Objective:
     """A loss function of `objectives.py` by dotted path; `self_target` says that it reads the student's own output."""
 

@@ -171,6 +171,10 @@ def test_a_damaged_result_and_damaged_examples_are_problems_and_no_end(tmp_path:
     made = small(tmp_path)
     one, other = sorted(made.outputs.glob("facts-*"))
     (one / "result.json").write_text('{"version": 1')
+    assert f"{one.name}/result.json" in written(made).text
+    complete = json.loads((other / "result.json").read_text())
+    del complete["rows"][0]["evaluate"]
+    (one / "result.json").write_text(json.dumps(complete))
     (other / "examples.parquet").write_bytes(b"no parquet")
     page = written(made)
     assert f"{one.name}/result.json" in page.text
@@ -231,7 +235,16 @@ def test_an_empty_store_gives_a_page_that_says_what_to_run(tmp_path: Path) -> No
     assert main(["--outputs", str(tmp_path / "outputs"), "--store", str(tmp_path / "store")]) == 0
     page = Page(tmp_path / "outputs" / "report.html")
     assert "Nothing has been run yet" in page.text
+    assert "finished stages" not in page.text
     assert "python train.py -m sweeps=size_pairs" in page.text
+
+
+def test_a_store_without_results_is_named_with_what_it_holds(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    assert main(["--outputs", str(tmp_path / "none"), "--store", str(made.store)]) == 0
+    page = Page(tmp_path / "none" / "report.html")
+    count = len([path for path in made.store.glob("*/*") if path.is_dir()])
+    assert f"The store {made.store} holds {count} finished stages" in page.text
 
 
 @pytest.mark.parametrize(
@@ -240,6 +253,7 @@ def test_an_empty_store_gives_a_page_that_says_what_to_run(tmp_path: Path) -> No
         (lambda folder: None, "is no sweep: it has no sweep.json"),
         (lambda folder: (folder / "sweep.json").write_text("{"), "is damaged"),
         (lambda folder: (folder / "sweep.json").write_text("[]"), "is damaged"),
+        (lambda folder: (folder / "sweep.json").write_text('{"sweep": "x", "jobs": [{}], "groups": []}'), "is damaged"),
         (lambda folder: folder.rmdir(), "there is no folder"),
     ],
 )

@@ -69,7 +69,8 @@ def test_a_claims_sweep_runs_what_the_claims_need_and_prints_verdicts(claimed: t
     assert set(verdicts) == {"recovers", "small_steps_are_no_better", "said_otherwise"}
     assert "waiting" not in verdicts.values()
     assert verdicts["said_otherwise"] == "held"
-    assert all(name in printed for name in verdicts)
+    table = printed[printed.index("claims") :]
+    assert sum(line.count(word) for line in table.splitlines() for word in ("held", "refuted", "undecided")) >= 3
 
 
 def test_the_claims_command_finds_the_same_verdicts(claimed: tuple[Path, str]) -> None:

@@ -1,16 +1,17 @@
 """The dashboard: sweeps and a store on disk -> one self-contained HTML file, and the same in a terminal.
 
-    sources       folders -> sweeps, with the results that belong to no sweep
-    records       what a page is about: sections, groups of seeds, jobs
-    artifacts     stored answers and curves by digest; a damaged one is a fault that is shown, not an exception
-    examples      the texts of a job's examples, where the job has written them
-    pooled        rows of a group over its seeds; agreement, calibration, difficulty
-    pages/        one module a page: records -> figures, tables, sentences
-    figures       a figure: its drawing, its data, its one-sentence reading; plots: how drawings look
-    payload       the rows of the example inspector, and the Parquet file beside the page
-    html, text    pages -> the file, pages -> the terminal
-    theme         colours, checked for colour blindness
-    templates/, assets/   Jinja2 templates, one style sheet, small scripts
+    writing             what the command line and a sweep call: views -> files
+    sources, ledgers    folders -> sections; sweep.json; `loose`: results that belong to no sweep
+    reading, artifacts  results and configurations; stored answers and curves: what is damaged is a fault that is shown
+    examples            the texts of a job's examples, where the job has written them (`write` does that)
+    records, questions  what a page is about: sections, groups of seeds, jobs, the question that was asked
+    pooled, lineage     rows of a group over its seeds, agreement, calibration, difficulty; the fit behind a row
+    pages/              one module a page: records -> figures, tables, sentences; `view` holds them all
+    figures, plots      a figure: its drawing, its data, its one-sentence reading; how drawings look
+    answers, payload    the inspector's rows in the page, and the Parquet file beside it
+    html, text, words   views -> the file, views -> the terminal, numbers as people read them
+    theme               colours, checked for colour blindness
+    templates/, assets/ Jinja2 templates, one style sheet, small scripts
 
 Everything that a model, a data set or a configuration wrote is text and is escaped where it enters markup. The page
 asks the network for nothing. Nothing here imports torch, lightning or wandb, nor plotly or itables themselves: only

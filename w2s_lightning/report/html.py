@@ -40,8 +40,8 @@ TITLES = {
 }
 
 
-def render(views: Sequence[View], *, rows_file: str | None, made: str, title: str) -> str:
-    """The whole page."""
+def render(views: Sequence[View], *, rows_file: str | None, made: str, title: str, there: str) -> str:
+    """The whole page; `there` says what a page without sections found."""
     head, style = _asset("head.js"), css_variables() + _asset("report.css")
     scripts, modules = [_plotly(), "\n".join(_asset(name) for name in SCRIPTS)], [_tables()]
     inlined = {
@@ -54,7 +54,7 @@ def render(views: Sequence[View], *, rows_file: str | None, made: str, title: st
         "unstyled": _unstyled(),
     }
     pages = [page for page in PAGES if page != "rewardbench" or any(view.rewardbench for view in views)]
-    words = {"titles": TITLES, "title": title, "made": made, "rows_file": rows_file, "most": MOST}
+    words = {"titles": TITLES, "title": title, "made": made, "rows_file": rows_file, "most": MOST, "there": there}
     return _environment().get_template("page.html").render(views=views, pages=pages, **words, **inlined)
 
 

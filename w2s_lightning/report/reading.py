@@ -11,7 +11,9 @@ from w2s_lightning.report.artifacts import Fault
 from w2s_lightning.result import VERSION
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NEEDED = {"job", "rows", "pgr", "digest", "student_of_record"}
+_NEEDED = {"job", "rows", "pgr", "digest", "student_of_record", "stages"}
+_OF_ROW = {"name", "role", "model", "value", "low", "high", "information", "evaluate"}
+_OF_STAGE = {"kind", "label", "digest", "cached", "seconds"}
 
 
 class Files:
@@ -24,10 +26,10 @@ class Files:
     def result(self, folder: Path) -> Mapping[str, Any] | None:
         """A job's result; None without one, or with one that cannot be read as a result."""
         file = folder / "result.json"
-        found = self._read(file, json.loads)
+        found: Mapping[str, Any] | None = self._read(file, json.loads)
         if found is None:
             return None
-        if not isinstance(found, dict) or not found.keys() >= _NEEDED:
+        if not _is_result(found):
             self.faults.append(Fault("damaged", _where(file), "it is no result of a job: run the job again"))
             return None
         if found.get("version") != VERSION:
@@ -54,6 +56,14 @@ class Files:
                 self.faults.append(Fault("damaged", _where(file), detail))
                 return None
         return self._kept[file][1]
+
+
+def _is_result(found: Any) -> bool:
+    """Whether everything that the pages read is there."""
+    if not isinstance(found, dict) or not found.keys() >= _NEEDED:
+        return False
+    parts = ((found["rows"], _OF_ROW), (found["stages"], _OF_STAGE))
+    return all(isinstance(one, dict) and one.keys() >= needed for many, needed in parts for one in many)
 
 
 def _where(file: Path) -> str:

@@ -3,7 +3,6 @@
 A `Library` is kept between two writings of one page, so that a growing sweep is read once and not once a job.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.artifacts import Fault, Shelf
+from w2s_lightning.report.ledgers import LEDGER, DamagedLedger, read_ledger
 from w2s_lightning.report.loose import group_key, group_rows, job_row
 from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.questions import question_of, stated_question
@@ -19,7 +19,6 @@ from w2s_lightning.report.reading import Files
 from w2s_lightning.report.records import Job, Section, named
 from w2s_lightning.store.root import is_ours
 
-LEDGER = "sweep.json"
 LOOSE = "single jobs"
 
 
@@ -68,20 +67,14 @@ class Library:
         return self._pools[root][0]
 
     def _content(self, folder: Path, *, alone: bool) -> Mapping[str, Any] | None:
+        """A sweep's ledger; a broken one ends the page only when it was asked for by name."""
         try:
-            content = json.loads((folder / LEDGER).read_bytes())
-            if not isinstance(content, dict) or not {"jobs", "groups", "sweep"} <= content.keys():
-                raise ValueError("it holds no jobs")
-        except FileNotFoundError:
-            raise UserError(no_sweep(folder)) from None
-        except ValueError as error:
+            return read_ledger(folder)
+        except DamagedLedger as error:
             if alone:
-                raise UserError(
-                    f"{folder / LEDGER} is damaged ({error}): run the sweep again, it is written anew"
-                ) from None
+                raise UserError(f"{error}: run the sweep again, it is written anew") from None
             self.files.faults.append(Fault("damaged", f"{folder.name}/{LEDGER}", str(error)))
             return None
-        return content
 
     def _of_sweep(self, content: Mapping[str, Any], outputs: Path, store: Path | None, start: int) -> list[Section]:
         before = len(self.files.faults)
@@ -114,16 +107,6 @@ class Library:
             "groups": group_rows(jobs, self._pools[root][1]),
         }
         return _by_task(content, jobs, shelf, notes, start)
-
-
-def no_sweep(folder: Path) -> str:
-    """What to say of a folder without a ledger."""
-    near = [path.parent for path in (*folder.glob(f"*/{LEDGER}"), *folder.glob(f"sweeps/*/{LEDGER}"))]
-    if near:
-        return f"{folder} is no sweep, but it holds some: name one, such as --sweep {near[0]}"
-    return (
-        f"{folder} is no sweep: it has no {LEDGER}. Sweeps lie under outputs/sweeps/ once `python train.py -m ...` ran"
-    )
 
 
 def _below(outputs: Path | None) -> list[Path]:

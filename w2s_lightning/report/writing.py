@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from w2s_lightning.claims import read_claims
 from w2s_lightning.errors import UserError
+from w2s_lightning.report.artifacts import Shelf
 from w2s_lightning.report.html import render
 from w2s_lightning.report.pages.matrix import matrix_plot
 from w2s_lightning.report.payload import write_rows
@@ -18,6 +19,8 @@ from w2s_lightning.report.plots import Plot
 from w2s_lightning.report.sources import Wanted
 from w2s_lightning.report.theme import resolve
 from w2s_lightning.report.view import Desk, View
+from w2s_lightning.report.words import counted
+from w2s_lightning.store.root import is_ours
 
 CLAIMS = Path("docs/claims.yaml")
 
@@ -50,7 +53,8 @@ def write_page(desk: Desk, wanted: Wanted, out: Path, claims: Mapping[str, str])
     views, tables = desk.views(wanted, claims)
     rows = out.with_suffix(".examples.parquet")
     made = f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    html = render(views, rows_file=rows.name if tables else None, made=made, title=_title(views))
+    there = "" if views else _what_is_there(wanted)
+    html = render(views, rows_file=rows.name if tables else None, made=made, title=_title(views), there=there)
     return _write(out, html, rows, tables)
 
 
@@ -74,6 +78,16 @@ def _write(out: Path, html: str, rows: Path, tables: Sequence[pa.Table]) -> Writ
         raise UserError(f"cannot write {out} ({error.strerror}): name another place with --out FILE") from None
     num_rows = sum(table.num_rows for table in tables)
     return Written(out, rows if tables else None, len(content), num_rows)
+
+
+def _what_is_there(wanted: Wanted) -> str:
+    """What to say of folders without any result: how many stages the store holds all the same."""
+    root = wanted.store or Path("store")
+    if not root.exists():
+        return ""
+    is_ours(root)
+    stages = counted(len(Shelf(root).digests()), "finished stage")
+    return f"The store {root} holds {stages}, but no result here refers to them: --outputs names where results are."
 
 
 def claim_texts(file: Path) -> dict[str, str]:
