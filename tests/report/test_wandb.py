@@ -16,7 +16,6 @@ from tests.report.making import Made
 from w2s_lightning.report.writing import plotly_figures
 from w2s_lightning.schema import Tracking
 from w2s_lightning.tracking import cell_of, mirror
-from w2s_lightning.tracking.__main__ import main as tracking_command
 from w2s_lightning.tracking.figures import log_figures, media_key
 from w2s_lightning.tracking.workspace import workspace
 
@@ -76,7 +75,7 @@ def test_runs_group_by_everything_but_the_seed() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_workspace_is_laid_out_without_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_workspace_is_laid_out_without_a_login() -> None:
     pytest.importorskip("wandb_workspaces")
     content = json.loads(workspace("me", "p", ("facts",))._to_model().model_dump_json(by_alias=True))
     section = content["spec"]["section"]
@@ -90,14 +89,13 @@ def test_the_workspace_is_laid_out_without_a_login(monkeypatch: pytest.MonkeyPat
     assert "cell" in json.dumps(runs["grouping"])
 
 
-def test_saving_a_workspace_without_a_login_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    assert tracking_command(["workspace"]) == 1
-    assert "wandb login" in capsys.readouterr().err
+def test_saving_a_workspace_without_a_login_says_what_to_do(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    kept |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / ".netrc")}
+    command = [sys.executable, "-m", "w2s_lightning.tracking", "workspace"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=kept)
+    assert done.returncode == 1
+    assert "wandb login" in done.stderr
 
 
 if __name__ == "__main__":

@@ -128,7 +128,10 @@ def _stops(known: Sequence[tuple[Group, Seeded]]) -> Figure:
     return single("stops", title, _stop_reading(known, means), STOP_COLUMNS, rows, plot, ORACLE)
 
 
-ORACLE = "An oracle stop reads hidden gold: it is shown to be measured against, and is no way to train."
+ORACLE = (
+    "An oracle stop reads hidden gold: it is no way to train. The best of several passes is partly luck, so gains "
+    "overstate what a stop could give."
+)
 
 
 def _stop_row(group: Group, seed: Any, one: Passes) -> list[Cell]:
