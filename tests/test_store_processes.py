@@ -122,7 +122,7 @@ def test_a_killed_holder_is_replaced_at_once_and_its_leftovers_go(
     holder.popen.wait()
     begun = time.monotonic()
     assert not Store(tmp_path / "store").obtain(Slow(), computation(tmp_path / "counter", 0)).cached
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20, "a live holder's lease lasts 30 s"
     assert not leftovers(tmp_path)
 
 

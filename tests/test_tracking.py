@@ -62,11 +62,9 @@ def main(folder: str, mode: Any, init_timeout: str) -> None:
     settings = Tracking(
         mode=mode, project="p", entity=None, group=None, tags=("mine",), init_timeout=float(init_timeout)
     )
-    begun = time.monotonic()
     done = log_job(result=RESULT, histories=HISTORIES, config=CONFIG, settings=settings, folder=Path(folder))
-    seconds = time.monotonic() - begun
     imported = sorted({"wandb", "torch"} & set(sys.modules))
-    print(json.dumps({**done, "seconds": seconds, "imported": imported}))
+    print(json.dumps({**done, "imported": imported}))
 
 
 def job(folder: Path, mode: str, init_timeout: float = 20, **environment: str) -> tuple[dict[str, Any], str]:
@@ -148,8 +146,7 @@ def test_the_table_of_rows_is_there(offline: dict[str, Any]) -> None:
     assert (rows[0]["pgr"], rows[1]["pgr"]) == (None, 0.5)
 
 
-def test_it_costs_little(offline: dict[str, Any]) -> None:
-    assert offline["seconds"] < 5, "measured: 1.2"
+def test_it_loads_no_torch(offline: dict[str, Any]) -> None:
     assert "torch" not in offline["imported"]
 
 

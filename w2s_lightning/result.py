@@ -79,6 +79,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "digest": plan.digest,
         "metric": plan.metric,
         "student_of_record": student,
+        "supervisor": plan.supervisor,
         **{role: None if name is None else _interval(scores.interval(name)) for role, name in by_role.items()},
         "student": _interval(scores.interval(student)),
         "pgr": vars(_pgr(plan, scores, student)),
