@@ -164,8 +164,7 @@ def _inverted(job: Job) -> bool:
     return job.supervisor.file is None and weak is not None and strong is not None and weak > strong
 
 
-def words_of(job: Job) -> dict[str, Any]:
-    """What a reader knows a cell by, as in a plan's name."""
+def _words(job: Job) -> dict[str, Any]:
     names = {"task": job.task.name, "paradigm": job.paradigm_name, "weak": job.weak.name, "strong": job.strong.name}
     return {**names, "seed": job.seed}
 
@@ -181,7 +180,7 @@ def _add(
     try:
         planned = PlannedJob(overrides, axes, job, runtime, make_plan(job, resolver))
     except (UserError, OSError) as error:
-        found.refused.append(Refused(overrides, axes, words_of(job), job.judge.metric, str(error)))
+        found.refused.append(Refused(overrides, axes, _words(job), job.judge.metric, str(error)))
         return
     if planned.plan.digest in found.jobs:
         found.also[planned.plan.digest] = (*found.also.get(planned.plan.digest, ()), overrides)

@@ -162,7 +162,6 @@ class _OwnProcesses:
             code = process.wait(self._time_limit)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
             raise TimeoutError from None
         seconds = round(time.monotonic() - started, 3)
         if code == 0:

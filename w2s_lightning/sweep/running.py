@@ -25,7 +25,7 @@ from w2s_lightning.sweep.claimed import print_claims, verdicts_of
 from w2s_lightning.sweep.finished import Finished, json_of
 from w2s_lightning.sweep.grid import Grid
 from w2s_lightning.sweep.lines import Lines, last_words
-from w2s_lightning.sweep.machine import machine_for, seats_of
+from w2s_lightning.sweep.machine import machine_for
 from w2s_lightning.sweep.matrix import print_matrices
 from w2s_lightning.sweep.pool import Pool, only
 from w2s_lightning.sweep.summary import log_sweep
@@ -46,7 +46,7 @@ class Running:
         self._runtime = runtime
         self._group = f"{asked.name}-{grid.digest[:SHORT]}"
         self.folder = Path(runtime.paths.outputs) / "sweeps" / self._group
-        self._store = Store.at(Path(runtime.paths.store), create=False)
+        self._store = Store.at(Path(runtime.paths.store))
         self._finished = Finished()
         self._times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "launched": {}}
         head = {"sweep": asked.name, "digest": grid.digest, "command": asked.command}
@@ -55,11 +55,9 @@ class Running:
 
     def run(self) -> None:
         """Bring the sweep to its end; raise UserError with the last words when something failed."""
+        _make(self.folder)
         units = make_units([job for job in self._grid.jobs if self._finished.result(job) is None], self._store.has)
         self._check_disk(units)
-        self._check_machine()
-        _make(self.folder)
-        self._store.create()
         board = Board(units, self._arrived, lambda: watcher.changed())
         watcher = Watcher(lambda: self._write(board))
         self._announce(units)
@@ -87,18 +85,9 @@ class Running:
 
     # ------------------------------------------------------------ launching
 
-    def _settings(self) -> dict[Any, Any]:
+    def _launch(self, board: Board) -> None:
         settings = OmegaConf.to_container(self._hydras.config.hydra.launcher)
         assert isinstance(settings, dict)
-        return settings
-
-    def _check_machine(self) -> None:
-        settings, trainer = self._settings(), self._runtime.trainer
-        if settings["_target_"] == POOL:
-            seats_of(trainer, machine_for(settings, trainer))
-
-    def _launch(self, board: Board) -> None:
-        settings = self._settings()
         with Lines(self._console, len(board.units.all)) as lines:
 
             def ended(unit: Unit, record: Record) -> None:
@@ -141,8 +130,7 @@ class Running:
         for unit in units.all:
             models = (unit.job.job.weak, unit.job.job.strong, *unit.job.job.middle)
             wanted += sum(cost(stage, stated_parameters(models)).bytes for stage in unit.stages)
-        there = next(place for place in (self._store.root, *self._store.root.parents) if place.exists())
-        free = shutil.disk_usage(there).free
+        free = shutil.disk_usage(self._store.root).free
         if wanted > free:
             raise UserError(
                 f"this sweep writes about {in_bytes(wanted)}, and {self._store.root} has {in_bytes(free)} left: "

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from w2s_lightning.cost import HERE, rate_of
 from w2s_lightning.refs import Refs
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.asked import Asked, Hydras, understand
-from w2s_lightning.sweep.checked import with_checked_data
 from w2s_lightning.sweep.finished import Finished
 from w2s_lightning.sweep.grid import Grid, plan_grid
 from w2s_lightning.sweep.lines import planning
@@ -40,8 +39,6 @@ def sweep(hydras: Hydras, settings: Mapping[str, Any], arguments: Sequence[str])
         if grid.jobs[0].runtime.run.mode == "plan":
             _show(grid, console)
         else:
-            finished = Finished()
-            grid = with_checked_data(grid, lambda job: finished.result(job) is None, partial(_note, console))
             Running(hydras, asked, grid, console).run()
 
 
@@ -66,21 +63,18 @@ def _planned(asked: Asked, console: Console) -> Grid:
             progress=progress,
         )
     for notice in (*asked.expansion.notices, *grid.notices()):
-        _note(console, notice)
+        console.print(escape(f"note: {notice}"), highlight=False, soft_wrap=True)
     return grid
-
-
-def _note(console: Console, text: str) -> None:
-    console.print(escape(f"note: {text}"), highlight=False, soft_wrap=True)
 
 
 def _show(grid: Grid, console: Console) -> None:
     runtime = grid.jobs[0].runtime
     rate = rate_of(runtime.run.accelerator)
-    store = Store.at(Path(runtime.paths.store), create=False)
+    root = Path(runtime.paths.store)
+    store = Store.at(root) if root.exists() else None
     finished = Finished()
     num_done = sum(finished.result(job) is not None for job in grid.jobs)
-    paper = on_paper(grid, store.has, num_done, rate)
+    paper = on_paper(grid, store.has if store else lambda _: False, num_done, rate)
     show_plan(console, paper, rate, num_cores() if rate is HERE else 1)
 
 
