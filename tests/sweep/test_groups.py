@@ -186,5 +186,9 @@ def test_failed_waiting_and_cheating_cells_say_so() -> None:
     cheat = cell(weak="mini", cheats=["oracle_random_errors"])
     text = printed([failed, waiting, cheat])
     cells = [line.split() for line in text.splitlines() if "·" not in line and len(line.split()) > 1]
-    assert [(words[0], words[-1]) for words in cells[:3]] == [("nano", "failed"), ("micro", "waiting"), ("mini", "CHEAT")]
+    assert [(words[0], words[-1]) for words in cells[:3]] == [
+        ("nano", "failed"),
+        ("micro", "waiting"),
+        ("mini", "CHEAT"),
+    ]
     assert "CHEAT, it used hidden gold (oracle_random_errors)" in text
