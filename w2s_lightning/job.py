@@ -55,7 +55,7 @@ def run(request: Request, compute: Compute, console: Console) -> dict[str, Any] 
     missing = [stage for stage in stages if not store.has(stage)]
     done = {stage.digest: _record(stage, True, 0.0) for stage in stages}
     if missing:
-        if runtime.run.only is None:  # whoever asks for one stage (a sweep) has checked the data of all
+        if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
             for notice in check_data(job, plan):
                 console.print(f"note: {notice}", highlight=False, soft_wrap=True)
         store = Store.at(Path(runtime.paths.store))  # made only once nothing is left to refuse
@@ -96,11 +96,12 @@ def show_plan(console: Console, plan: Plan, job: Job, runtime: Runtime) -> None:
 
 
 def wanted(plan: Plan, runtime: Runtime) -> tuple[Stage, ...]:
-    """All stages of the job, or with `run.only` one stage and what it stands on."""
+    """All stages of the job, or with `run.only` the stages it names and what they stand on."""
     if runtime.run.only is None:
         return plan.stages
-    only = plan.stage(runtime.run.only)
-    needed = {stage.digest for stage in (only, *only.ancestors())}
+    only = runtime.run.only
+    goals = [plan.stage(wanted) for wanted in ((only,) if isinstance(only, str) else only)]
+    needed = {stage.digest for goal in goals for stage in (goal, *goal.ancestors())}
     return tuple(stage for stage in plan.stages if stage.digest in needed)
 
 

@@ -20,7 +20,7 @@ Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 
 TuningName = Literal["full", "lora", "probe"]
-ReadOutName = Literal["head", "words"]
+ReadOutName = Literal["head", "words", "text"]
 HeadInit = Literal["zeros", "unembedding"]
 
 
@@ -246,9 +246,9 @@ class Paths:
 
 @record
 class Run:
-    """`mode=plan` shows what would run, priced for `accelerator` (`h100x64`; None: this machine); `only` computes one
-    stage by its digest (used by sweeps)."""
+    """`mode=plan` shows what would run, priced for `accelerator` (`h100x64`; None: this machine); `only` computes just
+    the stages with these digests and what they stand on (used by sweeps)."""
 
     mode: Literal["job", "plan"]
-    only: str | None
+    only: str | tuple[str, ...] | None
     accelerator: str | None

@@ -109,7 +109,7 @@ def test_a_failure_blocks_what_depends_on_it_and_nothing_else(units: Units) -> N
     scores = {unit.name: board.state(unit.key) for unit in units.all if unit.scores}
     assert [state for name, state in scores.items() if "-nano-micro-" in name] == ["blocked"]
     assert [state for name, state in scores.items() if "-micro-micro-" in name] == ["done"]
-    assert "evaluate micro-facts-gold_transfer-xent-s0-test" in order
+    assert "fit micro-facts-gold_transfer-xent-s0" in order
     assert board.jobs_lost() == 1
     words = last_words(board, (), "the command")
     assert words is not None

@@ -114,8 +114,9 @@ def plan_grid(
     *,
     allow_inverted: bool,
     progress: Progress,
+    planned: Callable[[PlannedJob], None] = lambda _: None,
 ) -> Grid:
-    """Compose, bind and plan every job; raise UserError for the first one whose configuration is wrong.
+    """Compose, bind and plan every job, telling `planned` of each; raise UserError for the first wrong configuration.
 
     A pair of equal sizes is kept: it is a control.
     """
@@ -128,7 +129,9 @@ def plan_grid(
         if not allow_inverted and _inverted(job):
             found.inverted += 1
             continue
-        _add(found, overrides, axes[number], job, runtime, resolver(runtime))
+        new = _add(found, overrides, axes[number], job, runtime, resolver(runtime))
+        if new is not None:
+            planned(new)
     if len(found.paths) > 1:
         raise UserError("all jobs of a sweep share one store and one outputs folder: paths.* cannot be an axis")
     grid = Grid(tuple(found.jobs.values()), tuple(found.refused), found.inverted, found.also)
@@ -164,7 +167,8 @@ def _inverted(job: Job) -> bool:
     return job.supervisor.file is None and weak is not None and strong is not None and weak > strong
 
 
-def _words(job: Job) -> dict[str, Any]:
+def words_of(job: Job) -> dict[str, Any]:
+    """What a reader knows a cell by, as in a plan's name."""
     names = {"task": job.task.name, "paradigm": job.paradigm_name, "weak": job.weak.name, "strong": job.strong.name}
     return {**names, "seed": job.seed}
 
@@ -176,13 +180,14 @@ def _add(
     job: Job,
     runtime: Runtime,
     resolver: Resolver,
-) -> None:
+) -> PlannedJob | None:
     try:
         planned = PlannedJob(overrides, axes, job, runtime, make_plan(job, resolver))
     except (UserError, OSError) as error:
-        found.refused.append(Refused(overrides, axes, _words(job), job.judge.metric, str(error)))
-        return
+        found.refused.append(Refused(overrides, axes, words_of(job), job.judge.metric, str(error)))
+        return None
     if planned.plan.digest in found.jobs:
         found.also[planned.plan.digest] = (*found.also.get(planned.plan.digest, ()), overrides)
-    else:
-        found.jobs[planned.plan.digest] = planned
+        return None
+    found.jobs[planned.plan.digest] = planned
+    return planned

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, TimeoutError, wait
 from dataclasses import dataclass, field, replace
+from multiprocessing import forkserver
 from pathlib import Path
 
 from pebble import ProcessExpired, concurrent
@@ -30,6 +31,12 @@ from w2s_lightning.sweep.units import Unit
 PRELOADED = ["w2s_lightning.sweep.warm"]
 LOG = "log.txt"
 PATIENCE = 10.0  # seconds that a stopped process may take to end
+
+
+def start_server() -> None:
+    """Start the fork server, which takes seconds to load what it preloads, and return at once."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
 
 
 @dataclass
@@ -48,11 +55,11 @@ class Pool:
         self._free = list(range(len(self.machine.seats)))
         self._width = seats_of(self.trainer, self.machine)
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOADED)
         self._own = _OwnProcesses(self.time_limit) if self._width > 1 else None
 
     def run(self, board: Board, started: Callable[[Unit], None], ended: Callable[[Unit, Record], None]) -> None:
         """Work until nothing is left that can start; on Ctrl-C stop all processes first."""
+        start_server()
         try:
             while self._fill(board, started) or self._running:
                 done, _ = wait(self._running, timeout=1.0, return_when=FIRST_COMPLETED)
@@ -106,10 +113,15 @@ class Pool:
         self._running.clear()
 
 
-def only(request: Request, stage: str | None) -> Request:
-    """The request for one stage of a job."""
-    run = replace(request.runtime.run, only=stage)
+def only(request: Request, stages: tuple[str, ...] | None) -> Request:
+    """The request for some stages of a job."""
+    run = replace(request.runtime.run, only=stages)
     return replace(request, runtime=replace(request.runtime, run=run))
+
+
+def only_words(unit: Unit) -> list[str]:
+    """The override that asks for a unit's stages."""
+    return [f"run.only=[{','.join(unit.only)}]"] if unit.only else []
 
 
 def _record_of(future: "Future[Record]", time_limit: float | None) -> Record:
@@ -142,8 +154,7 @@ class _OwnProcesses:
     def submit(self, unit: Unit, environment: Mapping[str, str], folder: Path, log: Path) -> "Future[Record]":
         """Start the unit's process; the future ends with it."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        only = [] if unit.scores else [f"run.only={unit.key}"]
-        command = [sys.executable, sys.argv[0], *unit.job.overrides, *only]
+        command = [sys.executable, sys.argv[0], *unit.job.overrides, *only_words(unit)]
         with log.open("ab") as stream:
             process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, **environment})
         self._alive.append(process)
@@ -162,6 +173,7 @@ class _OwnProcesses:
             code = process.wait(self._time_limit)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
             raise TimeoutError from None
         seconds = round(time.monotonic() - started, 3)
         if code == 0:

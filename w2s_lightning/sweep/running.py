@@ -25,9 +25,9 @@ from w2s_lightning.sweep.claimed import print_claims, verdicts_of
 from w2s_lightning.sweep.finished import Finished, json_of
 from w2s_lightning.sweep.grid import Grid
 from w2s_lightning.sweep.lines import Lines, last_words
-from w2s_lightning.sweep.machine import machine_for
+from w2s_lightning.sweep.machine import machine_for, seats_of
 from w2s_lightning.sweep.matrix import print_matrices
-from w2s_lightning.sweep.pool import Pool, only
+from w2s_lightning.sweep.pool import Pool, only, only_words
 from w2s_lightning.sweep.summary import log_sweep
 from w2s_lightning.sweep.units import Unit, Units, make_units
 from w2s_lightning.sweep.watcher import Watcher
@@ -46,7 +46,7 @@ class Running:
         self._runtime = runtime
         self._group = f"{asked.name}-{grid.digest[:SHORT]}"
         self.folder = Path(runtime.paths.outputs) / "sweeps" / self._group
-        self._store = Store.at(Path(runtime.paths.store))
+        self._store = Store.at(Path(runtime.paths.store), create=False)
         self._finished = Finished()
         self._times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "launched": {}}
         head = {"sweep": asked.name, "digest": grid.digest, "command": asked.command}
@@ -55,9 +55,11 @@ class Running:
 
     def run(self) -> None:
         """Bring the sweep to its end; raise UserError with the last words when something failed."""
-        _make(self.folder)
         units = make_units([job for job in self._grid.jobs if self._finished.result(job) is None], self._store.has)
         self._check_disk(units)
+        self._check_machine()
+        _make(self.folder)
+        self._store.create()
         board = Board(units, self._arrived, lambda: watcher.changed())
         watcher = Watcher(lambda: self._write(board))
         self._announce(units)
@@ -81,13 +83,22 @@ class Running:
         )
 
     def _arrived(self, unit: Unit) -> bool:
-        return self._finished.result(unit.job) is not None if unit.scores else self._store.has(unit.stages[-1])
+        return self._finished.result(unit.job) is not None if unit.scores else all(map(self._store.has, unit.goals))
 
     # ------------------------------------------------------------ launching
 
-    def _launch(self, board: Board) -> None:
+    def _settings(self) -> dict[Any, Any]:
         settings = OmegaConf.to_container(self._hydras.config.hydra.launcher)
         assert isinstance(settings, dict)
+        return settings
+
+    def _check_machine(self) -> None:
+        settings, trainer = self._settings(), self._runtime.trainer
+        if settings["_target_"] == POOL:
+            seats_of(trainer, machine_for(settings, trainer))
+
+    def _launch(self, board: Board) -> None:
+        settings = self._settings()
         with Lines(self._console, len(board.units.all)) as lines:
 
             def ended(unit: Unit, record: Record) -> None:
@@ -109,7 +120,7 @@ class Running:
         request = unit.job.request(self._asked.composer)
         tracking = replace(request.runtime.tracking, group=request.runtime.tracking.group or self._group)
         grouped = replace(request, runtime=replace(request.runtime, tracking=tracking))
-        return grouped if unit.scores else only(grouped, unit.key)
+        return only(grouped, unit.only)
 
     def _launcher(self) -> Any:
         config = self._hydras.config
@@ -120,17 +131,17 @@ class Running:
         )
 
     def _overrides(self, unit: Unit) -> list[str]:
-        only = [] if unit.scores else [f"run.only={unit.key}"]
         group = [] if self._runtime.tracking.group else [f"tracking.group='{self._group}'"]
         place = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweep.subdir='{unit.folder}'"]
-        return [*unit.job.overrides, *only, *group, *place]
+        return [*unit.job.overrides, *only_words(unit), *group, *place]
 
     def _check_disk(self, units: Units) -> None:
         wanted = 0.0
         for unit in units.all:
             models = (unit.job.job.weak, unit.job.job.strong, *unit.job.job.middle)
             wanted += sum(cost(stage, stated_parameters(models)).bytes for stage in unit.stages)
-        free = shutil.disk_usage(self._store.root).free
+        there = next(place for place in (self._store.root, *self._store.root.parents) if place.exists())
+        free = shutil.disk_usage(there).free
         if wanted > free:
             raise UserError(
                 f"this sweep writes about {in_bytes(wanted)}, and {self._store.root} has {in_bytes(free)} left: "

@@ -5,9 +5,9 @@ Whatever happens, finished stages and results stay, and the same command goes on
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from w2s_lightning.cost import HERE, rate_of
 from w2s_lightning.refs import Refs
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.asked import Asked, Hydras, understand
+from w2s_lightning.sweep.checked import with_checked_data
 from w2s_lightning.sweep.finished import Finished
-from w2s_lightning.sweep.grid import Grid, plan_grid
+from w2s_lightning.sweep.grid import Grid, PlannedJob, plan_grid
 from w2s_lightning.sweep.lines import planning
 from w2s_lightning.sweep.machine import num_cores
 from w2s_lightning.sweep.paper import on_paper, show_plan
-from w2s_lightning.sweep.running import Running
+from w2s_lightning.sweep.pool import start_server
+from w2s_lightning.sweep.running import POOL, Running
 
 __all__ = ["Hydras", "sweep"]
 
@@ -35,18 +37,27 @@ def sweep(hydras: Hydras, settings: Mapping[str, Any], arguments: Sequence[str])
     console = Console()
     with _stopping_cleanly():
         asked = understand(hydras, {key: _plain(value) for key, value in settings.items()}, arguments)
-        grid = _planned(asked, console)
+        finished = Finished()
+        grid = _planned(asked, console, partial(_foresee, hydras, finished))
         if grid.jobs[0].runtime.run.mode == "plan":
-            _show(grid, console)
+            _show(grid, finished, console)
         else:
+            grid = with_checked_data(grid, lambda job: finished.result(job) is None, partial(_note, console))
             Running(hydras, asked, grid, console).run()
+
+
+def _foresee(hydras: Hydras, finished: Finished, job: PlannedJob) -> None:
+    """Start the pool's server, which takes seconds, as soon as one job is seen to need it."""
+    pool = hydras.config.hydra.launcher._target_ == POOL
+    if pool and job.runtime.run.mode == "job" and finished.result(job) is None:
+        start_server()
 
 
 def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
-def _planned(asked: Asked, console: Console) -> Grid:
+def _planned(asked: Asked, console: Console, planned: Callable[[PlannedJob], None]) -> Grid:
     @cache
     def refs(store: str, on_paper: bool) -> Refs:
         return Refs(Path(store), on_paper=on_paper)
@@ -61,20 +72,23 @@ def _planned(asked: Asked, console: Console) -> Grid:
             resolver,
             allow_inverted=asked.allow_inverted,
             progress=progress,
+            planned=planned,
         )
     for notice in (*asked.expansion.notices, *grid.notices()):
-        console.print(escape(f"note: {notice}"), highlight=False, soft_wrap=True)
+        _note(console, notice)
     return grid
 
 
-def _show(grid: Grid, console: Console) -> None:
+def _note(console: Console, text: str) -> None:
+    console.print(escape(f"note: {text}"), highlight=False, soft_wrap=True)
+
+
+def _show(grid: Grid, finished: Finished, console: Console) -> None:
     runtime = grid.jobs[0].runtime
     rate = rate_of(runtime.run.accelerator)
-    root = Path(runtime.paths.store)
-    store = Store.at(root) if root.exists() else None
-    finished = Finished()
+    store = Store.at(Path(runtime.paths.store), create=False)
     num_done = sum(finished.result(job) is not None for job in grid.jobs)
-    paper = on_paper(grid, store.has if store else lambda _: False, num_done, rate)
+    paper = on_paper(grid, store.has, num_done, rate)
     show_plan(console, paper, rate, num_cores() if rate is HERE else 1)
 
 

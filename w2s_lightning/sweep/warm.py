@@ -3,6 +3,7 @@
 Nothing here may start a thread or touch a GPU, since what is forked afterwards would inherit it broken.
 """
 
+import gc
 import importlib
 import logging
 from contextlib import suppress
@@ -28,3 +29,6 @@ for _name in LOADED:
 
 with suppress(Exception):  # 900 regular expressions of transformers, which every model that is loaded would compile
     importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("llama")
+
+gc.collect()
+gc.freeze()  # else every job's garbage collector walks, and so copies, the million objects that are loaded here
