@@ -4,7 +4,7 @@ BIN := .venv/bin
 MARKERS := not slow and not network and not gpu and not slurm and not ray and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench gallery clean
+.PHONY: help demo test test-browser test-all check bench gallery clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -23,6 +23,9 @@ test: .venv/installed  ## Set up, then run the tests that need no network, GPU, 
 
 test-all: .venv/installed  ## Every test that this machine can run, slow ones too
 	$(BIN)/python -m pytest
+
+test-browser: .venv/installed  ## The tests that open the report in Chromium
+	$(BIN)/python -m pytest -m browser
 
 check: .venv/installed  ## Format, lint, types
 	$(BIN)/ruff format --check .

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from benchmarks.calibrate import configured
 from w2s_lightning.plan import make_setting
+from w2s_lightning.recipes.reasoning.solving import common_rows
 from w2s_lightning.refs import Refs
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "worlds.lock"
-TASKS = ("facts", "facts_null")
+TASKS = ("facts", "facts_null", "arithmetic")
 WEAK = ("nano", "micro", "mini")
 STRONG = ("micro", "mini", "small", "base")
 
@@ -26,7 +27,7 @@ def baseline_digests() -> dict[str, dict[str, str]]:
         for weak in WEAK:
             for strong in STRONG:
                 job, _ = configured([f"task={task}", f"model@weak={weak}", f"model@strong={strong}"], seed=0)
-                rows = {row.name: row.evaluate.digest for row in make_setting(job, nowhere).common_rows()}
+                rows = {row.name: row.evaluate.digest for row in common_rows(make_setting(job, nowhere))}
                 world[f"floor {weak}"] = rows["floor"]
                 world[f"ceiling {strong}"] = rows["ceiling"]
     return found

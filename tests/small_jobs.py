@@ -27,6 +27,28 @@ SMALL_WORLD = (
     "fit.lr_scale=10",
 )
 
+# Numbers below five, one step or two: small enough that the strong model is often right, and the weak one less often.
+SMALL_ARITHMETIC = (
+    "task=arithmetic",
+    "task.world.bounds=[5]",
+    "task.world.grading={steps: [0.6, 0.4], bounds: [1.0]}",
+    "task.grading={steps: [0.6, 0.4], bounds: [1.0]}",
+    "task.items={supervise: 32, transfer: 48, validation: 16, test: 60}",
+    "model@weak=nano",
+    "model@strong=micro",
+    "strong.width=32",
+    "weak.pretrain.steps=300",
+    "strong.pretrain.steps=500",
+    *(
+        f"{model}.pretrain.{key}"
+        for model in ("weak", "strong")
+        for key in ("window=128", "rows_per_step=8", "lr=0.03")
+    ),
+    "fit.lr_scale=5",
+    "generation.max_new_tokens=32",
+    "generation.num_samples=4",
+)
+
 
 def run_job(
     folder: Path, *overrides: str, world: tuple[str, ...] = SMALL_WORLD, mode: str = "disabled"

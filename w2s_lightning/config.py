@@ -22,6 +22,8 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.mistakes import Origin, misfit, unknown_key
 
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
+_NO_BENCHMARK = {"benchmark": None, "benchmark_overlap": False}  # tasks of other kinds have no such keys
+_OTHER_KINDS = ("reasoning",)  # task kinds for which a paradigm's file may hold a block of its own
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Job:
 
     task: Any
     judge: schema.Judge
+    benchmark: schema.Benchmark
     weak: schema.Model
     strong: schema.Model
     middle: tuple[schema.Model, ...]
@@ -66,22 +69,25 @@ def build(cfg: DictConfig, choices: Mapping[str, str | None]) -> tuple[Job, Runt
 def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Job:
     task = dict(values["task"])
     judge = task.pop("judge", None)
+    benchmark = {name: task.pop(name) for name in ("benchmark", "benchmark_overlap") if name in task}
 
     def at(key: str) -> Origin:
         return Origin.of(key, choices)
 
+    bound = bind_target(task, at("task"))
     return Job(
         judge=bind(schema.Judge, judge, at("task"), "task.judge"),
-        task=bind_target(task, at("task")),
+        benchmark=bind(schema.Benchmark, {**_NO_BENCHMARK, **benchmark}, at("task")),
+        task=bound,
         weak=bind_target(values["weak"], at("weak")),
         strong=bind_target(values["strong"], at("strong")),
         middle=tuple(bind_target(block, at(f"middle.{slot}")) for slot, block in values.get("middle", {}).items()),
         paradigm_name=str(choices["paradigm"]),
-        paradigm=_paradigm(values["paradigm"], at("paradigm")),
+        paradigm=_paradigm(values["paradigm"], bound.kind, at("paradigm")),
         fit=bind(schema.FitSettings, values["fit"], at("fit")),
         generation=bind(schema.GenerationSettings, values["generation"], at("generation")),
         objective=_objective(values["objective"], at("objective")) if "objective" in values else None,
-        gold={kind: _objective(block, at("gold")) for kind, block in values["gold"].items()},
+        gold={kind: _objective(block, at(f"gold.{kind}")) for kind, block in values["gold"].items()},
         supervisor=bind(schema.SupervisorFiles, values["supervisor"], at("supervisor")),
         seed=_seed(values["seed"]),
     )
@@ -158,9 +164,19 @@ def _objective(block: Mapping[str, Any], origin: Origin) -> schema.Objective:
 
 
 def keyword_options(path: str, origin: Origin) -> tuple[str, ...]:
-    """Keyword-only parameters, but for `fraction`, of the function at a dotted path, read from its source text.
+    """Keyword-only parameters, but for `fraction`, of the function at a dotted path."""
+    return tuple(arg.arg for arg in _signature(path, origin).kwonlyargs if arg.arg != "fraction")
 
-    Objectives live above the torch line; reading their signature this way checks options before anything heavy loads.
+
+def positional_parameters(path: str, origin: Origin) -> tuple[str, ...]:
+    """What the objective at a dotted path reads of a fit's rows."""
+    return tuple(arg.arg for arg in _signature(path, origin).args)
+
+
+def _signature(path: str, origin: Origin) -> ast.arguments:
+    """The parameters of the function at a dotted path, read from its source text.
+
+    Objectives live above the torch line; reading their signature this way checks them before anything heavy loads.
     """
     module, _, name = path.rpartition(".")
     try:
@@ -169,13 +185,27 @@ def keyword_options(path: str, origin: Origin) -> tuple[str, ...]:
         spec = None
     if spec is None or spec.origin is None:
         raise UserError(f"{origin.file}: cannot import {module or path!r}")
-    for node in ast.parse(Path(spec.origin).read_text()).body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            return tuple(arg.arg for arg in node.args.kwonlyargs if arg.arg != "fraction")
-    raise UserError(f"{origin.file}: {module} has no function {name}")
+    found = _functions(spec.origin).get(name)
+    if found is None:
+        raise UserError(f"{origin.file}: {module} has no function {name}")
+    return found
 
 
-def _paradigm(block: Mapping[str, Any], origin: Origin) -> schema.Paradigm:
+@cache
+def _functions(file: str) -> Mapping[str, ast.arguments]:
+    """Parameters of a source file's functions; read once, since a grid of a thousand jobs asks for the same few."""
+    body = ast.parse(Path(file).read_text()).body
+    return {node.name: node.args for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def _paradigm(blocks: Mapping[str, Any], kind: str, origin: Origin) -> schema.Paradigm:
+    """The paradigm as it is for tasks of this kind: its block `reasoning`, or what stands outside that."""
+    plain = {name: value for name, value in blocks.items() if name not in _OTHER_KINDS}
+    found = {other: _bound_paradigm(blocks[other], origin) for other in _OTHER_KINDS if other in blocks}
+    return found[kind] if kind in found else _bound_paradigm(plain, origin)
+
+
+def _bound_paradigm(block: Mapping[str, Any], origin: Origin) -> schema.Paradigm:
     own = {name: block[name] for name in _PARADIGM_KEYS if name in block}
     rest = {name: value for name, value in block.items() if name not in _PARADIGM_KEYS}
     if not isinstance(own.get("recipe"), str):

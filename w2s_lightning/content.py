@@ -88,6 +88,30 @@ def model_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def has_chat_template(folder: Path) -> bool:
+    """Whether a model folder's tokenizer brings a chat template, in any of the places where transformers looks."""
+    if any(folder.glob("chat_template*")) or (folder / "additional_chat_templates").is_dir():
+        return True
+    return bool(_json(folder / "tokenizer_config.json").get("chat_template"))
+
+
+def vocabulary(folder: Path) -> dict[str, int] | None:
+    """Token ids of a model folder by token, None where `tokenizer.json` does not list them."""
+    found = _json(folder / "tokenizer.json")
+    tokens = found.get("model", {}).get("vocab")
+    if not isinstance(tokens, dict):
+        return None
+    return {**tokens, **{one["content"]: one["id"] for one in found.get("added_tokens", ())}}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _files_of(place: Path, endings: tuple[str, ...] | None) -> dict[str, Path]:
     files = (f for f in sorted(place.rglob("*")) if f.is_file() and ".git" not in f.relative_to(place).parts)
     return {str(f.relative_to(place)): f for f in files if endings is None or f.suffix in endings}

@@ -15,6 +15,7 @@ from typing import Any
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import HubModel, LadderModel, LocalModel, Model
+from w2s_lightning.stage import Stage
 from w2s_lightning.stages import (
     Evaluate,
     Fit,
@@ -23,14 +24,17 @@ from w2s_lightning.stages import (
     Label,
     Pretrain,
     ReadOut,
+    Reference,
     Select,
-    Stage,
+    Solve,
     Weights,
 )
 
 PARAM_BYTES = 4
 TRAINING = {"full": 3, "lora": 2, "probe": 0}  # forward passes that a step costs
 ROW_BYTES = 60.0  # of a stored prediction
+TEXT_BYTES = 300.0  # of a stored solution
+ROWS_AT_ONCE = 64  # solutions that are written side by side
 
 Stated = Mapping[str, int]
 
@@ -50,7 +54,7 @@ class Rate:
 
 
 HERE = Rate("this machine, one core", 6.5e10, 0.004, 0.15)
-"""Measured on the ladder, one core of an Intel Xeon: fits of 188 steps came within 40 % of this, the larger the nearer."""
+"""Measured on the ladder, one core of an Intel Xeon: fits of 188 steps came within 40 %, the larger the nearer."""
 
 UTILISATION = 0.35  # of an accelerator's peak that fine-tuning reaches
 PEAK = {
@@ -103,6 +107,12 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
             return _fit_cost(stage, stated, rate)
         case Label():
             return _label_cost(stage, stated, rate)
+        case Solve():
+            return _solve_cost(stage, stated, rate)
+        case Reference():
+            shape, rows = shape_of(stage.source.weights, stated), stage.task.sizes()[stage.split]
+            flops = 2 * shape.forward(rows, stage.task.typical_tokens, every_token=True)
+            return _priced(flops, 0, ROW_BYTES * rows, rate)
         case Select() | Evaluate():
             return Cost(0.0, rate.stage / 3, ROW_BYTES * _rows(stage))
     raise AssertionError(stage.kind)
@@ -112,8 +122,10 @@ def _fit_cost(stage: Fit, stated: Stated, rate: Rate) -> Cost:
     rows, length = stage.task.sizes()[stage.targets.split], stage.task.typical_tokens
     steps = ceil(rows * stage.optimisation.epochs / stage.optimisation.rows_per_step)
     shape = shape_of(stage.weights, stated)
-    words = stage.readout.kind == "words"
-    forward = shape.forward(steps * stage.optimisation.rows_per_step, length, words=words)
+    words, texts = stage.readout.kind == "words", 2 if isinstance(stage.targets, Reference) else 1
+    every_token = stage.readout.kind == "text"
+    rows_seen = texts * steps * stage.optimisation.rows_per_step
+    forward = shape.forward(rows_seen, length, words=words, every_token=every_token)
     validation = shape.forward(stage.evaluations * stage.task.sizes()["validation"], length, words=words)
     flops = 0.0 if stage.tuning == "probe" else TRAINING[stage.tuning] * forward + validation
     return _priced(flops, steps, PARAM_BYTES * shape.total, rate)
@@ -129,13 +141,24 @@ def _label_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
     return _priced(flops, 0, ROW_BYTES * rows, rate)
 
 
+def _solve_cost(stage: Solve, stated: Stated, rate: Rate) -> Cost:
+    """Every problem is read once, and every sample's tokens are computed one by one."""
+    rows, samples = stage.task.sizes()[stage.split], stage.generation.num_samples
+    shape, length = shape_of(stage.source.weights, stated), stage.task.typical_tokens
+    written = min(stage.task.typical_solution_tokens, stage.generation.max_new_tokens)
+    texts = rows * samples
+    flops = shape.forward(rows, length - written) + texts * written * (2.0 * (shape.weights + shape.words))
+    flops += texts * written * 4.0 * shape.attention * length
+    return _priced(flops, ceil(texts * written / ROWS_AT_ONCE), TEXT_BYTES * texts, rate)
+
+
 def _rows(stage: Select | Evaluate) -> int:
     if isinstance(stage, Evaluate):
         return int(stage.task.sizes()["test"])
     source: Any = stage
     while isinstance(source, Select):
         source = source.sources[0]
-    return int(source.task.sizes()[source.split]) if isinstance(source, Label) else 0
+    return int(source.task.sizes()[source.split]) if isinstance(source, Label | Solve) else 0
 
 
 def _priced(flops: float, steps: int, size: float, rate: Rate) -> Cost:
@@ -162,9 +185,11 @@ class Shape:
         return body + 2.0 * rows * predicted * self.words
 
 
-def shape_of(weights: Weights, stated: Stated) -> Shape:
+def shape_of(weights: Weights | Fit, stated: Stated) -> Shape:
     """The shape of a model: exact for the ladder, from file headers for folders, as stated in YAML for the hub."""
     match weights:
+        case Fit():
+            return shape_of(weights.weights, stated)
         case Pretrain(layers=layers, width=width):
             return _ladder(len(weights.world.vocabulary()), layers, width)
         case FolderWeights(folder=folder):

@@ -27,6 +27,10 @@ def canonical(value: object) -> Any:
     """Reduce `value` to JSON types, dataclasses tagged by their class name; raise TypeError for anything else."""
     if value is None or isinstance(value, bool | int | str):  # first, since most values are: the rest is slow to ask
         return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
     if isinstance(value, Identified):
         return canonical(value.identity())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -36,10 +40,6 @@ def canonical(value: object) -> Any:
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"identity needs text keys, got {list(value)!r}")
         return {key: canonical(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [canonical(item) for item in value]
-    if isinstance(value, float) and math.isfinite(value):
-        return value
     raise TypeError(f"identity cannot hold {value!r} of type {type(value).__name__}")
 
 

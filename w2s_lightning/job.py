@@ -10,22 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
 
+from w2s_lightning.benchmarked import check_benchmark
 from w2s_lightning.config import Job, Runtime
 from w2s_lightning.cost import Cost, cost
+from w2s_lightning.devices import check as check_devices
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
+from w2s_lightning.information import source_of
 from w2s_lightning.metrics.half_width import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
+from w2s_lightning.report import examples
 from w2s_lightning.result import make_result
 from w2s_lightning.schema import HubModel, Trainer
-from w2s_lightning.stages import Fit, Label, Pretrain, Stage
+from w2s_lightning.stage import Stage
+from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Store
+from w2s_lightning.supervisor_check import check_supervisors
 from w2s_lightning.terminal import StageLines, print_plan, print_result
 from w2s_lightning.tracking import log_job
 
@@ -55,6 +59,7 @@ def run(request: Request, compute: Compute, console: Console) -> dict[str, Any] 
     missing = [stage for stage in stages if not store.has(stage)]
     done = {stage.digest: _record(stage, True, 0.0) for stage in stages}
     if missing:
+        check_devices(missing, runtime.trainer)
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
             for notice in check_data(job, plan):
                 console.print(f"note: {notice}", highlight=False, soft_wrap=True)
@@ -110,12 +115,14 @@ def check_data(job: Job, plan: Plan) -> tuple[str, ...]:
 
     Returns what was counted and dropped, and a warning when PGR's interval will be too wide to tell anything.
     """
-    task = next(stage.task for stage in plan.stages if isinstance(stage, Label))
+    task = plan.rows[0].evaluate.task
     splits = task.splits(job.seed)
+    check_supervisors(plan.stages, task, splits)
+    benchmark = check_benchmark(plan.rows[0].benchmark, splits, job.benchmark)
     groups = len({example.group for example in splits.test})
     width = predicted_half_width(floor=0.7, ceiling=0.9, num_examples=len(splits.test), num_groups=groups)
     warning = f"PGR's interval will be about +-{width:.2f} wide even at a gap of 0.2: {len(splits.test)} test examples"
-    return (*splits.notices, *([warning] if width > TOO_WIDE else []))
+    return (*splits.notices, *benchmark, *([warning] if width > TOO_WIDE else []))
 
 
 def finish(
@@ -133,7 +140,7 @@ def finish(
         settings=runtime.tracking,
         folder=folder,
     )
-    write_examples(folder / "examples.parquet", plan)
+    examples.write(folder, plan.rows[0].evaluate.task, plan.rows[0].evaluate.task.splits(plan.name["seed"]))
     write_atomically(folder / "config.yaml", request.config)
     write_atomically(folder / "result.json", json.dumps(result, indent=2) + "\n")
     print_result(console, result)
@@ -169,7 +176,7 @@ def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
     """Training curves of the job's fits and pretrained models by readable name, as stored."""
     names = {}
     for row in plan.rows:
-        source = row.evaluate.answers.source if isinstance(row.evaluate.answers, Label) else None
+        source = source_of(row)
         if isinstance(source, Fit):
             names[source.digest] = row.name
     found = {}
@@ -178,25 +185,6 @@ def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
             lines = (store.path(stage) / "history.jsonl").read_text().splitlines()
             found[names.get(stage.digest, f"{stage.kind}_{stage.label}")] = [json.loads(line) for line in lines]
     return found
-
-
-def write_examples(path: Path, plan: Plan) -> None:
-    """The test examples' texts, for people who look at answers: a job's folder is named by its digest, so once."""
-    if path.is_file():
-        return
-    task = plan.rows[0].evaluate.task
-    examples = task.splits(0).test
-    columns = {
-        "example_id": [example.id for example in examples],
-        "group_id": [example.group for example in examples],
-        "texts": [list(example.texts) for example in examples],
-        "gold": [example.label for example in examples],
-        "gold_name": [task.class_names[example.label] for example in examples],
-        "difficulty": [example.difficulty for example in examples],
-    }
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(pa.table(columns), scratch)
-    scratch.replace(path)
 
 
 def write_atomically(path: Path, text: str) -> None:

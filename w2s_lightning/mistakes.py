@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from w2s_lightning.errors import UserError
 
 _EXTRAS = {"slurm": "slurm", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray", "ray_cluster": "ray"}
-_MOUNTS = {"weak": "model@weak", "strong": "model@strong", "gold": "objective@gold.choice"}
+_MOUNTS = {"weak": "model@weak", "strong": "model@strong"}
+_GROUPS = {"middle": "model", "gold": "objective"}  # whose files stand at places below these keys
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,13 @@ class Origin:
 
     @classmethod
     def of(cls, key: str, choices: Mapping[str, str | None]) -> "Origin":
-        mounted = f"model@{key}" if key.startswith("middle.") else _MOUNTS.get(key, key)
-        return cls(key, choices.get(mounted))
+        group = _GROUPS.get(key.partition(".")[0])
+        return cls(key, choices.get(f"{group}@{key}" if group else _MOUNTS.get(key, key)))
 
     @property
     def file(self) -> str:
         """The YAML file to look into."""
-        group = "model" if self.key in ("weak", "strong") or self.key.startswith("middle.") else self.key
-        group = "objective" if self.key == "gold" else group
+        group = "model" if self.key in _MOUNTS else _GROUPS.get(self.key.partition(".")[0], self.key)
         return f"conf/{group}/{self.choice}.yaml" if self.choice else "conf/config.yaml"
 
 

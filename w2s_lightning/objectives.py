@@ -3,7 +3,7 @@
 Every function takes `logits` [B, K] (fp32), `targets` [B, K] (probabilities, rows sum to 1), the keyword `fraction`
 (share of training done, 0 to 1) and its own options by keyword, and returns losses [B] in nats. B is the whole step:
 `logconf` takes a quantile over it. Options have no defaults here: YAML holds them. Out-of-range options raise
-UserError. `next_token` is the one objective of language modelling.
+UserError. `next_token` is that of language modelling, `sft` that of worked solutions.
 """
 
 from typing import Literal
@@ -132,3 +132,8 @@ def _lifted(targets: Tensor, floor: float) -> Tensor:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UserError(message)
+
+
+def sft(log_probs: Tensor, num_tokens: Tensor, *, fraction: float) -> Tensor:
+    """-log p(solution | question) per token, [B], of summed log-probabilities and token counts, both [B, 1]."""
+    return -(log_probs / num_tokens)[:, 0]

@@ -6,22 +6,28 @@ of the machine can enter an identity. Its shape never depends on data.
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from w2s_lightning.config import Job, bind
+from w2s_lightning.config import Job, bind, positional_parameters
 from w2s_lightning.content import DataFile, Folder, model_config
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.mistakes import Origin
+from w2s_lightning.recipes.reasoning.solving import common_rows
 from w2s_lightning.recipes.setting import ModelSpec, Role, Row, Setting
-from w2s_lightning.schema import FitSettings, HubModel, LadderModel, LocalModel, Model
-from w2s_lightning.stages import FolderWeights, HubWeights, Pretrain, Stage
+from w2s_lightning.schema import FitSettings, HubModel, LadderModel, LocalModel, Model, Objective
+from w2s_lightning.stage import Stage
+from w2s_lightning.stages import FolderWeights, HubWeights, Pretrain
+from w2s_lightning.tasks.reward_set_task import RewardSetTask, benchmark_at
 
 ENCODERS = frozenset(
     ("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta")
 )
+
+
+ROLES: tuple[Role, ...] = ("floor", "student", "ceiling")
 
 
 class Resolver(Protocol):
@@ -49,7 +55,7 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """Identity of the job: its rows and what they are called."""
-        rows = [[row.name, row.role, row.evaluate.digest] for row in self.rows]
+        rows = [[row.name, row.role, *(stage.digest for stage in row.evaluates)] for row in self.rows]
         return digest({"rows": rows, "student": self.student_of_record, "metric": self.metric})
 
     def stage(self, wanted: str) -> Stage:
@@ -64,8 +70,9 @@ def stages_of(rows: Iterable[Row]) -> tuple[Stage, ...]:
     """Every stage behind the rows once, parents before children."""
     seen: dict[str, Stage] = {}
     for row in rows:
-        for stage in _walk(row.evaluate):
-            seen.setdefault(stage.digest, stage)
+        for evaluate in row.evaluates:
+            for stage in _walk(evaluate):
+                seen.setdefault(stage.digest, stage)
     return tuple(seen.values())
 
 
@@ -79,10 +86,14 @@ def make_plan(job: Job, resolver: Resolver) -> Plan:
     """Resolve models, task and role settings, and let the paradigm's recipe put the stages together."""
     setting = make_setting(job, resolver)
     recipe = importlib.import_module(job.paradigm.recipe).build(setting, job.paradigm.options)
-    rows = _in_reading_order(setting.common_rows() + recipe.rows)
+    rows = _in_reading_order(common_rows(setting) + recipe.rows)
     student = job.paradigm.student_of_record
     if student not in [row.name for row in rows]:
-        raise UserError(f"student_of_record={student} is no row of this recipe: {[row.name for row in rows]}")
+        key = "paradigm.reasoning" if setting.task.kind == "reasoning" else "paradigm"
+        raise UserError(
+            f"{key}.student_of_record={student} is no row of this recipe: take one of "
+            f"{', '.join(row.name for row in rows if row.role not in ('untuned', 'floor', 'ceiling'))}"
+        )
     return Plan(
         name={
             "task": job.task.name,
@@ -109,23 +120,68 @@ def _in_reading_order(rows: tuple[Row, ...]) -> tuple[Row, ...]:
 def make_setting(job: Job, resolver: Resolver) -> Setting:
     """The resolved configuration that recipes build from; raise UserError where parts do not fit together."""
     task = _resolved_task(job.task, resolver)
-    objective = job.objective or job.paradigm.objectives.get(task.kind)
-    if objective is None or task.kind not in job.gold:
-        raise UserError(f"paradigm {job.paradigm_name} has no objective for tasks of kind {task.kind}")
+    implicit = job.fit.readout == "implicit" and task.kind == "preference"
+    kind = "implicit" if implicit else task.kind  # implicit rewards have losses of their own
+    own = job.paradigm.objectives.get(kind)
+    objective = job.objective or own
+    if objective is None or kind not in job.gold:
+        raise UserError(f"paradigm {job.paradigm_name} has no objective for tasks of kind {kind}")
+    if own is not None:
+        _refuse_unlike(objective, own, f"paradigm {job.paradigm_name} on tasks of kind {kind}")
     files = job.supervisor
+    settings = {role: _for_role(job.fit, role) for role in ROLES}
+    _refuse_mixed(task, settings)
     return Setting(
         task=task,
         judge=job.judge,
+        benchmark=_benchmark(job, task, resolver),
         weak=_model(job.weak, task, resolver),
         strong=_model(job.strong, task, resolver),
         middle=tuple(_model(model, task, resolver) for model in job.middle),
-        settings={role: _for_role(job.fit, role) for role in ("floor", "student", "ceiling")},
-        gold_objective=job.gold[task.kind],
+        settings=settings,
+        generation=job.generation,
+        gold_objective=job.gold[kind],
         objective=objective,
         module=job.paradigm.module,
         supervisor_file=None if files.file is None else DataFile.at(files.file),
         supervisor_test_file=None if files.test_file is None else DataFile.at(files.test_file),
         seed=job.seed,
+    )
+
+
+def _refuse_unlike(chosen: Objective, own: Objective, where: str) -> None:
+    """Raise UserError for an objective that reads other things than the paradigm's own one (pairs, not labels)."""
+    reads, wanted = (positional_parameters(one.target, Origin("objective", None)) for one in (chosen, own))
+    if reads != wanted:
+        names = [one.target.rpartition(".")[2] for one in (chosen, own)]
+        raise UserError(
+            f"objective={names[0]} reads {' and '.join(reads)}; {where} has {' and '.join(wanted)}: "
+            f"take objective={names[1]} or one that reads the same"
+        )
+
+
+def _refuse_mixed(task: Any, settings: Mapping[Role, FitSettings]) -> None:
+    """Raise UserError for fit settings that do not go together, or not with the task."""
+    implicit = {chosen.readout == "implicit" for chosen in settings.values()}
+    if len(implicit) > 1:
+        raise UserError(
+            "floor, student and ceiling read either implicit rewards or none of them does: set fit.readout for all"
+        )
+    if task.kind == "reasoning" and any(chosen.generative_epochs for chosen in settings.values()):
+        raise UserError(
+            "fit.generative_epochs is for choice and preference tasks: fits of a reasoning task model text anyway"
+        )
+
+
+def _benchmark(job: Job, task: Any, resolver: Resolver) -> RewardSetTask | None:
+    """The rows that `task.benchmark` names, at their commit, written as the task writes its own."""
+    data = job.benchmark.benchmark
+    if data is None:
+        return None
+    if task.kind != "preference":
+        raise UserError(f"task.benchmark is for preference tasks, and {task.name} is none: leave it out")
+    return benchmark_at(
+        data, task.form, task.words, lambda repository, revision: resolver.commit("dataset", repository, revision)
     )
 
 
@@ -140,6 +196,8 @@ def _resolved_task(task: Any, resolver: Resolver) -> Any:
 def _for_role(fit: FitSettings, role: Role) -> FitSettings:
     overrides: Mapping[str, Any] = getattr(fit, role)
     plain = {name: getattr(fit, name) for name in FitSettings.__dataclass_fields__}
+    if role == "floor":  # Burns et al. do this to student and ceiling, not to their supervisor
+        plain["generative_epochs"] = 0
     settings: FitSettings = bind(FitSettings, {**plain, **overrides}, Origin(f"fit.{role}", None))
     return settings
 
@@ -164,13 +222,25 @@ def _ladder(model: LadderModel, task: Any) -> Pretrain:
             f"{model.name} is an embedded ladder model and knows only embedded worlds, not task {task.name}: "
             f"take a hub model or a folder (`model@weak=local weak.path=DIR`)"
         )
-    return Pretrain(task.world, model.name, model.layers, model.width, model.heads, model.pretrain)
+    if task.world.name not in model.worlds:
+        raise UserError(
+            f"{model.name} has no pretraining settings for the world {task.world.name}: it knows "
+            f"{', '.join(model.worlds)} (conf/model/{model.name}.yaml, worlds)"
+        )
+    changes = {name: value for name, value in vars(model.pretrain).items() if value is not None}
+    settings = replace(model.worlds[task.world.name], **changes)
+    return Pretrain(task.world, model.name, model.layers, model.width, model.heads, settings)
 
 
 def _notices(setting: Setting) -> tuple[str, ...]:
     student, ceiling = setting.settings["student"], setting.settings["ceiling"]
-    shared = ("readout", "lr_scale", "epochs", "tuning", "precision", "rows_per_step", "dropout")
+    shared = ("readout", "lr_scale", "epochs", "generative_epochs", "tuning", "precision", "rows_per_step", "dropout")
     differ = [name for name in shared if getattr(student, name) != getattr(ceiling, name)]
-    if not differ:
-        return ()
-    return (f"student and ceiling differ in {', '.join(differ)}: their PGR compares fit settings too",)
+    found = (
+        [f"student and ceiling differ in {', '.join(differ)}: their PGR compares fit settings too"] if differ else []
+    )
+    if epochs := student.generative_epochs:
+        found.append(
+            f"before its labels, the student modelled the texts of `transfer` (fit.generative_epochs={epochs:g})"
+        )
+    return tuple(found)

@@ -5,12 +5,15 @@ Every row is scored on the same test examples with the same resamples, so that d
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from w2s_lightning.benchmarked import benchmark_of
+from w2s_lightning.information import information
 from w2s_lightning.metrics.agreement import agreement
 from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.intervals import Interval
@@ -18,25 +21,33 @@ from w2s_lightning.metrics.pgr import PGR, pgr_of_job
 from w2s_lightning.metrics.scores import auroc_of, mean_score
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.setting import Row
-from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Stage, Supervisor, Targets
+from w2s_lightning.selected import selections
+from w2s_lightning.stage import Stage
+from w2s_lightning.stages import Select
 from w2s_lightning.store import Store
 
 VERSION = 1  # of result.json
+Array = np.ndarray[Any, Any]
+_MOST_GRADES = 12
 NO_FLOOR = "there is no floor: supervisor.test_file was not given"
 
 
 @dataclass(frozen=True)
 class Answers:
-    """All rows' answers on the shared test examples, in one order of example ids."""
+    """All rows' answers on the shared test examples, in one order of example ids.
+
+    By row: `predictions` [n] (classes, or final answers as text), `correct` [n] and, for reasoning, `strict` [n]; of
+    choice tasks also `probs` [n, K].
+    """
 
     ids: tuple[str, ...]
-    groups: np.ndarray[Any, Any]
-    gold: np.ndarray[Any, Any]
-    probs: Mapping[str, np.ndarray[Any, Any]]
-
-    def predictions(self, row: str) -> np.ndarray[Any, Any]:
-        """Predicted class of each example `[n]`."""
-        return np.asarray(self.probs[row].argmax(axis=1))
+    groups: Array
+    gold: Array
+    predictions: Mapping[str, Array]
+    correct: Mapping[str, Array]
+    strict: Mapping[str, Array]
+    difficulty: tuple[float | None, ...]
+    probs: Mapping[str, Array]
 
 
 def read_rows(rows: Sequence[Row], store: Store) -> Answers:
@@ -50,8 +61,24 @@ def read_rows(rows: Sequence[Row], store: Store) -> Answers:
         ids=ids,
         groups=np.array(first.column("group_id").to_pylist()),
         gold=np.array(first.column("gold").to_pylist()),
-        probs={name: np.array(table.column("probs").to_pylist()) for name, table in tables.items()},
+        predictions={name: _predictions(table) for name, table in tables.items()},
+        correct=_columns(tables, "correct", float),
+        strict=_columns(tables, "strict", float),
+        difficulty=tuple(first.column("difficulty").to_pylist()),
+        probs=_columns(tables, "probs", float),
     )
+
+
+def _columns(tables: Mapping[str, pa.Table], column: str, dtype: type) -> dict[str, Array]:
+    """A column of every row that has it."""
+    there = {name: table for name, table in tables.items() if column in table.column_names}
+    return {name: np.array(table.column(column).to_pylist(), dtype) for name, table in there.items()}
+
+
+def _predictions(table: pa.Table) -> Array:
+    """Classes, or final answers as text ("" for none)."""
+    found = table.column("prediction").to_pylist()
+    return np.array([("" if one is None else one) for one in found])
 
 
 def _table(store: Store, stage: Stage) -> pa.Table:
@@ -63,8 +90,7 @@ def score(answers: Answers, metric: str) -> JobScores:
     if metric == "auroc":
         columns = {name: probs[:, 1] for name, probs in answers.probs.items()}
         return resample_job(columns, answers.groups, metric=auroc_of(answers.gold))
-    columns = {name: (answers.predictions(name) == answers.gold).astype(float) for name in answers.probs}
-    return resample_job(columns, answers.groups, metric=mean_score)
+    return resample_job(answers.correct, answers.groups, metric=mean_score)
 
 
 def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -73,6 +99,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
     scores = score(answers, plan.metric)
     by_role = {role: _first(plan.rows, role) for role in ("untuned", "floor", "ceiling")}
     student = plan.student_of_record
+    strict = resample_job(answers.strict, answers.groups, metric=mean_score) if answers.strict else None
     return {
         "version": VERSION,
         "job": dict(plan.name),
@@ -85,11 +112,23 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "pgr": vars(_pgr(plan, scores, student)),
         "gain_over_untuned": _interval(scores.difference(student, by_role["untuned"] or student)),
         "agreement": _agreement(plan, answers),
-        "rows": [_row(plan, store, scores, row) for row in plan.rows],
+        "rows": [_row(plan, store, scores, strict, row) for row in plan.rows],
+        "by_difficulty": _by_difficulty(plan, answers),
+        "benchmark": _benchmark(plan, store),
+        "selections": selections(plan, store),
         "cheats": cheats(plan),
         "notices": list(plan.notices),
         "stages": list(done),
     }
+
+
+def _benchmark(plan: Plan, store: Store) -> dict[str, Any] | None:
+    """The rows on `task.benchmark`."""
+    first = plan.rows[0]
+    if first.benchmark is None:
+        return None
+    splits = first.evaluate.task.splits(plan.name["seed"])
+    return benchmark_of(plan.rows, splits, store, partial(_pgr, plan))
 
 
 def cheats(plan: Plan) -> list[str]:
@@ -116,57 +155,55 @@ def _pgr(plan: Plan, scores: JobScores, name: str) -> PGR:
     return replace(found, reason=f"by construction: {name} is the {same[0]}") if found.defined and same else found
 
 
-def _row(plan: Plan, store: Store, scores: JobScores, row: Row) -> dict[str, Any]:
+def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, row: Row) -> dict[str, Any]:
+    """`strict` (reasoning only): the same on marked answers alone."""
     measured = row.role not in ("untuned", "floor", "ceiling")
+    beside = {}
+    if strict is not None:
+        pgr = vars(_pgr(plan, strict, row.name)) if measured else None
+        beside = {"strict": {**_interval(strict.interval(row.name)), "pgr": pgr}, **_endings(store, row)}
     return {
         "name": row.name,
         "role": row.role,
         "model": row.model,
         **_interval(scores.interval(row.name)),
         "pgr": vars(_pgr(plan, scores, row.name)) if measured else None,
+        **beside,
         "information": information(store, row),
         "evaluate": row.evaluate.digest,
+        **({} if row.benchmark is None else {"benchmark": row.benchmark.digest}),
     }
+
+
+def _by_difficulty(plan: Plan, answers: Answers) -> list[dict[str, Any]]:
+    """Accuracy of every row by difficulty (steps, level), where a reasoning task has a handful of grades."""
+    grades = sorted({grade for grade in answers.difficulty if grade is not None})
+    if not answers.strict or not 1 < len(grades) <= _MOST_GRADES:
+        return []
+    found = []
+    for grade in grades:
+        there = np.array([one == grade for one in answers.difficulty])
+        rows = {row.name: float(answers.correct[row.name][there].mean()) for row in plan.rows}
+        found.append({"difficulty": grade, "n": int(there.sum()), "accuracy": rows})
+    return found
+
+
+def _endings(store: Store, row: Row) -> dict[str, Any]:
+    """Shares of outputs that were cut off, and that hold no answer."""
+    metrics = store.read_json(row.evaluate, "metrics.json")
+    return {name: metrics[name] for name in ("truncated_share", "unparsed_share", "timed_out_share")}
 
 
 def _agreement(plan: Plan, answers: Answers) -> dict[str, Any]:
     keys = ("with_supervisor", "when_supervisor_right", "when_supervisor_wrong")
-    if plan.supervisor is None or plan.supervisor not in answers.probs:
+    if plan.supervisor is None or plan.supervisor not in answers.predictions:
         return dict.fromkeys(keys)
-    student, supervisor = answers.predictions(plan.student_of_record), answers.predictions(plan.supervisor)
-    found = agreement(student, supervisor, answers.gold, answers.groups)
+    student, supervisor = answers.predictions[plan.student_of_record], answers.predictions[plan.supervisor]
+    if student.dtype.kind != "i":
+        student = np.where(student == "", "none", student)  # two outputs without an answer do not agree
+    # Right is what the judge calls right, which for worked solutions is more than equal text.
+    other = supervisor + 1 if supervisor.dtype.kind == "i" else np.char.add(supervisor, "?")
+    right = np.where(answers.correct[plan.supervisor] > 0, supervisor, other)
+    found = agreement(student, supervisor, right, answers.groups)
     parts = (found.overall, found.supervisor_right, found.supervisor_wrong)
     return {key: None if part is None else _interval(part) for key, part in zip(keys, parts, strict=True)}
-
-
-# ---------------------------------------------------------------- what a row saw
-
-
-def information(store: Store, row: Row) -> dict[str, int]:
-    """Labels and tokens that went into a row's model: counted from its stages, never declared by a recipe."""
-    seen = {"gold_seen_by_student": 0, "gold_upstream": 0, "pseudo_labels": 0, "train_tokens": 0, "sampled_tokens": 0}
-    source = row.evaluate.answers.source if isinstance(row.evaluate.answers, Label) else None
-    if not isinstance(source, Fit):
-        return seen
-    fitted = store.read_json(source, "metrics.json")
-    own = "gold_seen_by_student" if isinstance(source.targets, Gold) else "pseudo_labels"
-    seen[own] = fitted["num_rows"]
-    seen["train_tokens"] = fitted["num_tokens"]
-    gold = {(fit.targets.split, fit.split_seed): fit for fit in _fits_behind(source.targets) if _on_gold(fit)}
-    seen["gold_upstream"] = sum(store.read_json(fit, "metrics.json")["num_rows"] for fit in gold.values())
-    return seen
-
-
-def _on_gold(fit: Fit) -> bool:
-    return isinstance(fit.targets, Gold)
-
-
-def _fits_behind(targets: Targets) -> list[Fit]:
-    match targets:
-        case Select(sources=sources):
-            return [fit for source in sources for fit in _fits_behind(source)]
-        case Label(source=Fit() as fit):
-            return [fit, *_fits_behind(fit.targets)]
-        case Label(source=BareModel()) | Gold() | Supervisor():
-            return []
-    raise AssertionError(targets)

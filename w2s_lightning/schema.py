@@ -20,7 +20,7 @@ Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 
 TuningName = Literal["full", "lora", "probe"]
-ReadOutName = Literal["head", "words", "text"]
+ReadOutName = Literal["head", "words", "text", "implicit"]
 HeadInit = Literal["zeros", "unembedding"]
 
 
@@ -58,8 +58,24 @@ class PretrainSettings:
 
 
 @record
+class PretrainChanges:
+    """What is changed of a world's `PretrainSettings`; null leaves a value as it is."""
+
+    steps: Annotated[int, Ge(0)] | None
+    rows_per_step: Count | None
+    window: Count | None
+    lr: NonNegative | None
+    warmup_steps: Annotated[int, Ge(0)] | None
+    weight_decay: NonNegative | None
+    seed: int | None
+
+
+@record
 class LadderModel:
-    """A small Llama-architecture model that a `pretrain` stage trains on the task's embedded world."""
+    """A small Llama-architecture model that a `pretrain` stage trains on the task's embedded world.
+
+    `worlds` says by world how; `pretrain` changes that for whichever world it is.
+    """
 
     name: str
     layers: Count
@@ -67,7 +83,8 @@ class LadderModel:
     heads: Count
     lr: LearningRates
     head_init: HeadInit
-    pretrain: PretrainSettings
+    worlds: Mapping[str, PretrainSettings]
+    pretrain: PretrainChanges
 
 
 @record
@@ -150,6 +167,7 @@ class FitSettings:
     attention: Literal["sdpa", "eager", "flash_attention_2"]
     max_length: Count
     evaluations: Annotated[int, Ge(0)]
+    generative_epochs: NonNegative
     lora: Lora
     floor: Mapping[str, Any]
     student: Mapping[str, Any]
@@ -163,7 +181,7 @@ class GenerationSettings:
     max_new_tokens: Count
     num_samples: Count
     temperature: NonNegative
-    top_p: Share
+    top_p: Annotated[float, Interval(gt=0, le=1)]
     top_log_probs: Annotated[int, Ge(0)]
 
 
@@ -181,6 +199,17 @@ class Judge:
     """How predictions are scored: the headline `metric` that PGR is computed on."""
 
     metric: Literal["accuracy", "auroc"]
+
+
+@record
+class Benchmark:
+    """What else a preference job's models are judged on: a file or hub set in RewardBench's columns (None: nothing).
+
+    `benchmark_overlap` lets its rows have prompts that the job trains on; the result then says how many.
+    """
+
+    benchmark: str | None
+    benchmark_overlap: bool
 
 
 @record

@@ -5,14 +5,17 @@ The rules are those of weak-to-strong reasoning (Yang et al. 2024, arXiv 2407.13
 example id, so that the order of questions decides nothing. No rule but `oracle_gold_filter` sees a gold answer.
 """
 
+import inspect
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.answers import equations
 from w2s_lightning.tasks.draws import permutation
 from w2s_lightning.tasks.problems import Solution
+from w2s_lightning.tasks.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,75 @@ def oracle_gold_filter(solutions: Sequence[Solution], gold: Mapping[str, str]) -
     if not kept:
         raise UserError(f"oracle_gold_filter: none of {len(solutions)} solutions is right")
     return kept
+
+
+# ---------------------------------------------------------------- the rules of select stages
+
+Learn = Literal["hybrid", "weak", "strong"]
+Solutions = tuple[Solution, ...]
+
+
+def agreement(sources: Sequence[Solutions], *, learn: Learn) -> Solutions:
+    """Stage I's set: what both sources answer alike, as the weak one, the strong one, or both in turn wrote it."""
+    weak, strong = sources
+    return _learned(agree(weak, strong), learn)
+
+
+def random_questions(sources: Sequence[Solutions], *, learn: Learn, seed: int) -> Solutions:
+    """The control of `agreement`: as many questions as it keeps, at random from those that both sources answer."""
+    weak, strong = sources
+    wanted, partner = len(agree(weak, strong).ids), {one.id: one for one in strong}
+    both = tuple(one for one in weak if one.answer is not None and partner[one.id].answer is not None)
+    drawn = random_subset(both, n=wanted, seed=seed)
+    return _learned(Agreed(drawn, tuple(partner[one.id] for one in drawn), len(weak)), learn)
+
+
+def majority_vote(sources: Sequence[Solutions], *, keep_from: float) -> Solutions:
+    """`majority_filter`, and of what it keeps one solution for each list of equations."""
+    (samples,) = sources
+    return distinct_equations(majority_filter(samples, keep_from=keep_from).solutions)
+
+
+def stage_two_pairs(
+    sources: Sequence[Solutions], *, keep_from: float, overrule_from: float, most_pairs: int, seed: int
+) -> Pairs:
+    """`contrastive_pairs` of the weak solutions and the stage-I model's samples."""
+    weak, samples = sources
+    return contrastive_pairs(
+        weak, samples, keep_from=keep_from, overrule_from=overrule_from, most_pairs=most_pairs, seed=seed
+    )
+
+
+def oracle_gold(sources: Sequence[Solutions]) -> Solutions:
+    """`oracle_gold_filter` of the first source by the second, the gold solutions; one for each list of equations."""
+    samples, gold = sources
+    return distinct_equations(oracle_gold_filter(samples, {one.id: one.answer or "" for one in gold}))
+
+
+RULES: Mapping[str, Callable[..., Solutions | Pairs]] = {
+    "agreement": agreement,
+    "contrastive_pairs": stage_two_pairs,
+    "majority_vote": majority_vote,
+    "oracle_gold_filter": oracle_gold,
+    "random_questions": random_questions,
+}
+"""By the name that a `select` stage of a reasoning task carries."""
+
+
+def apply_rule(rule: str, options: Mapping[str, Any], seed: int, sources: Sequence[Solutions]) -> Solutions | Pairs:
+    """Call a rule by name, with `seed` exactly when it draws; raise UserError for an unknown rule."""
+    if rule not in RULES:
+        raise UserError(f"there is no selection rule {rule!r} for solutions: {did_you_mean(rule, RULES)}")
+    drawn = {"seed": seed} if "seed" in inspect.signature(RULES[rule]).parameters else {}
+    return RULES[rule](sources, **options, **drawn)
+
+
+def _learned(agreed: Agreed, learn: Learn) -> Solutions:
+    sides = {"weak": agreed.weak, "strong": agreed.strong}
+    return sides[learn] if learn in sides else interleave(agreed.weak, agreed.strong)
+
+
+# ---------------------------------------------------------------- parts
 
 
 def _by_id(samples: Sequence[Solution]) -> dict[str, list[Solution]]:

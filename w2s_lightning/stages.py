@@ -5,14 +5,13 @@ stands as its digest. There is no list of fields to leave out: whatever must not
 devices, how a score is judged later) is simply not a field. `version` is bumped when the mathematics of a kind changes.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from w2s_lightning.content import DataFile, Folder
-from w2s_lightning.digest import SHORT, canonical, digest
 from w2s_lightning.schema import (
+    GenerationSettings,
     HeadInit,
     Judge,
     Lora,
@@ -23,60 +22,13 @@ from w2s_lightning.schema import (
     ReadOutName,
     TuningName,
 )
+from w2s_lightning.stage import Part, Stage
 from w2s_lightning.tasks.examples import ChoiceTask, Split
+from w2s_lightning.tasks.problems import ReasoningTask
+from w2s_lightning.tasks.reward_set_task import RewardSetTask
 
-
-@dataclass(frozen=True)
-class Stage:
-    """Common part of all stages: identity, digest, parents."""
-
-    kind: ClassVar[str]
-    version: ClassVar[int]
-
-    def identity(self) -> Mapping[str, Any]:
-        """How a stage stands inside another record's identity: by its digest."""
-        return {"stage": self.digest}
-
-    def record(self) -> dict[str, Any]:
-        """The full identity as JSON types, written to `stage.json`."""
-        own = {f.name: canonical(getattr(self, f.name)) for f in fields(self)}
-        return {"kind": self.kind, "version": self.version, **own}
-
-    @cached_property
-    def digest(self) -> str:
-        """sha256 of `record()`, 64 hex digits."""
-        return digest(self.record())
-
-    @property
-    def folder(self) -> str:
-        """Readable label and the first 16 hex digits; a function of identity, so one stage has one folder."""
-        return f"{self.label}-{self.digest[:SHORT]}"
-
-    @property
-    def label(self) -> str:
-        """Short readable name; never parsed."""
-        raise NotImplementedError
-
-    def parents(self) -> Iterator["Stage"]:
-        """The stages whose outputs this one reads."""
-        for f in fields(self):
-            yield from _stages_in(getattr(self, f.name))
-
-    def ancestors(self) -> Iterator["Stage"]:
-        """Parents, their parents and so on; a stage that is reached twice comes twice."""
-        for parent in self.parents():
-            yield parent
-            yield from parent.ancestors()
-
-
-def _stages_in(value: object) -> Iterator[Stage]:
-    if isinstance(value, Stage):
-        yield value
-    elif isinstance(value, BareModel):
-        yield from _stages_in(value.weights)
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _stages_in(item)
+Task = Any
+"""A `ChoiceTask` or a `ReasoningTask`: its `kind` says which, and functions for one kind say so in their signature."""
 
 
 @dataclass(frozen=True)
@@ -126,17 +78,18 @@ Weights = Pretrain | HubWeights | FolderWeights
 
 @dataclass(frozen=True)
 class ReadOut:
-    """How logits are read from a model: a linear head on the last attended token, or the verdict words' logits."""
+    """How answers are read from a model: a linear head on the last attended token, the verdict words' logits, the
+    `text` that it writes, or `implicit` rewards (how much likelier a text is than under a reference)."""
 
     kind: ReadOutName
     head_init: HeadInit
 
 
 @dataclass(frozen=True)
-class BareModel:
-    """A model before any fit, with the read-out and numerics that a fit would give it."""
+class BareModel(Part):
+    """A model before any fit (or before the next one), with the read-out and numerics that a fit would give it."""
 
-    weights: Weights
+    weights: "Weights | Fit"
     readout: ReadOut
     numerics: Numerics
 
@@ -153,6 +106,13 @@ class Gold:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """A split's texts themselves, without any label: for language modelling."""
+
+    split: Split
+
+
+@dataclass(frozen=True)
 class Supervisor:
     """Labels keyed by example id from a file (people, an API): targets without a model."""
 
@@ -164,8 +124,9 @@ class Supervisor:
 class Label(Stage):
     """A model's answers on one split, keyed by example id.
 
-    `split_seed` is None for `test`, which no seed changes. `mode`: `probs` (class probabilities) or `features`
-    (the frozen network's last hidden state at the last attended token, for probes).
+    `split_seed` is None for `test`, which no seed changes. `mode`: `probs` (class probabilities), `features` (the
+    frozen network's last hidden state at the last attended token, for probes) or `log_probs` (of an example's
+    completions, for implicit rewards). `features` is what a probe or an implicit reward needs of the untuned model.
     """
 
     kind = "label"
@@ -175,19 +136,83 @@ class Label(Stage):
     task: ChoiceTask
     split: Split
     split_seed: int | None
-    mode: Literal["probs", "features"]
+    mode: Literal["probs", "features", "log_probs"]
     features: "Label | None"
 
     @property
     def label(self) -> str:
         kind = "" if self.mode == "probs" else f"-{self.mode}"
         name = self.source.label if isinstance(self.source, Fit) else f"{self.source.name}-{self.source.readout.kind}"
-        return f"{name}-{self.split}{kind}"
+        where = self.task.name if isinstance(self.task, RewardSetTask) else self.split
+        return f"{name}-{where}{kind}"
+
+
+@dataclass(frozen=True)
+class Shown(Part):
+    """Worked examples before a question: the solutions to `count` problems of one split, drawn by `split_seed`."""
+
+    solutions: "Targets"
+    split_seed: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Solve(Stage):
+    """The solutions that a model writes to one split's problems, `generation.num_samples` each, keyed by problem id.
+
+    `split_seed` is None for `test`. `seed` is what samples are drawn from (0 where decoding is greedy). `shown` are
+    worked examples before every question (None: zero-shot).
+    """
+
+    kind = "label"
+    version = 1
+
+    source: "Fit | BareModel"
+    task: ReasoningTask
+    split: Split
+    split_seed: int | None
+    generation: GenerationSettings
+    seed: int
+    shown: Shown | None
+
+    @property
+    def label(self) -> str:
+        name = self.source.label if isinstance(self.source, Fit) else self.source.name
+        shots = f"-{self.shown.count}shot" if self.shown else ""
+        samples = f"-n{self.generation.num_samples}" if self.generation.num_samples > 1 else ""
+        return f"{name}-{self.split}-solutions{shots}{samples}"
+
+
+@dataclass(frozen=True)
+class Reference(Stage):
+    """Log-probabilities of contrastive pairs under a reference model, stored once.
+
+    As targets of a contrastive fit it stands for the pairs too, so the reference is never in memory beside the student.
+    """
+
+    kind = "label"
+    version = 1
+
+    source: "Fit | BareModel"
+    pairs: "Select"
+
+    @property
+    def task(self) -> Task:
+        return self.pairs.task
+
+    @property
+    def split(self) -> Split:
+        return self.pairs.split
+
+    @property
+    def label(self) -> str:
+        name = self.source.label if isinstance(self.source, Fit) else self.source.name
+        return f"{name}-{self.split}-log_probs"
 
 
 @dataclass(frozen=True)
 class Select(Stage):
-    """Targets made from targets by a rule of `selection.py` (data only): filter, weight, average, permute.
+    """Targets made from targets by a rule of `selection.py` or `solutions.py` (data only): filter, average, pair.
 
     `seed` is what the rule draws from (0 where it draws nothing); task and `split_seed` say which examples they are of.
     """
@@ -198,7 +223,7 @@ class Select(Stage):
     rule: str
     options: Mapping[str, Any]
     seed: int
-    task: ChoiceTask
+    task: Task
     split_seed: int
     sources: tuple["Targets", ...]
 
@@ -211,7 +236,7 @@ class Select(Stage):
         return self.sources[0].split
 
 
-Targets = Gold | Supervisor | Label | Select
+Targets = Gold | Texts | Supervisor | Label | Solve | Select | Reference
 
 
 @dataclass(frozen=True)
@@ -219,15 +244,16 @@ class Fit(Stage):
     """One model trained on targets of one split.
 
     `seed` sets initialisation, order and dropout; `split_seed` which examples are in `targets.split` (they differ only
-    for ensembles of supervisors). `features` (probes only) holds the frozen features of the training split,
-    `validation_features` those of the validation split. `evaluations` validation passes are spread over the fit.
+    for ensembles of supervisors). `weights` may be another fit, which this one goes on from. `features` holds what
+    the untuned model says of the training split (a probe's frozen features, an implicit reward's reference),
+    `validation_features` the same of the validation split. `evaluations` validation passes are spread over the fit.
     """
 
     kind = "fit"
     version = 1
 
-    task: ChoiceTask
-    weights: Weights
+    task: Task
+    weights: "Weights | Fit"
     readout: ReadOut
     tuning: TuningName
     lora: Lora | None
@@ -241,7 +267,7 @@ class Fit(Stage):
     seed: int
     split_seed: int
     targets: Targets
-    validation_targets: Targets
+    validation_targets: Targets | None
     features: Label | None
     validation_features: Label | None
 
@@ -260,12 +286,16 @@ def _origin(targets: Targets) -> str:
     match targets:
         case Gold():
             return "gold"
+        case Texts():
+            return "texts"
         case Supervisor():
             return "file"
-        case Label():
+        case Label() | Solve():
             return targets.source.name
         case Select():
             return targets.rule
+        case Reference():
+            return targets.pairs.rule
 
 
 @dataclass(frozen=True)
@@ -275,10 +305,10 @@ class Evaluate(Stage):
     kind = "evaluate"
     version = 1
 
-    answers: Label | Supervisor
-    task: ChoiceTask
+    answers: Label | Solve | Supervisor
+    task: Task
     judge: Judge
 
     @property
     def label(self) -> str:
-        return self.answers.label if isinstance(self.answers, Label) else "supervisor_file"
+        return "supervisor_file" if isinstance(self.answers, Supervisor) else self.answers.label

@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from w2s_lightning.cost import Cost, total
+from w2s_lightning.metrics.rewardbench import SECTIONS
 from w2s_lightning.plan import Plan
-from w2s_lightning.stages import Stage
+from w2s_lightning.stage import Stage
 
 SHORT = 10
 
@@ -46,8 +47,61 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
         cells = (row["name"], row["model"], with_interval(row), _pgr(row["pgr"]), *_labels_seen(row))
         table.add_row(*(escape(cell) for cell in cells), style=style)
     console.print(table)
+    if result["by_difficulty"]:
+        console.print(_by_difficulty(result))
+    if result.get("benchmark"):
+        console.print(_benchmark(result))
     for line in reading(result):
         console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def _by_difficulty(result: Mapping[str, Any]) -> Table:
+    """Accuracy by steps or level, without intervals."""
+    table = Table(title="accuracy by difficulty", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("row", no_wrap=True)
+    for part in result["by_difficulty"]:
+        table.add_column(f"{part['difficulty']:g}\n(n={part['n']})", justify="right", no_wrap=True)
+    for row in result["rows"]:
+        cells = [f"{part['accuracy'][row['name']]:.2f}" for part in result["by_difficulty"]]
+        table.add_row(escape(row["name"]), *cells)
+    return table
+
+
+def _benchmark(result: Mapping[str, Any]) -> Table:
+    """Sections (and subsets that RewardBench does not know) x rows, and the student's PGR."""
+    found, student = result["benchmark"], result["student_of_record"]
+    rows = [row["name"] for row in result["rows"] if "benchmark" in row]
+    title = f"{found['place'].rpartition('/')[2]} (task.benchmark): accuracy, a tie is a loss"
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("section", *rows, "PGR [95 %]", "rows"):
+        table.add_column(escape(column), justify="left" if column == "section" else "right", no_wrap=True)
+    for part in sections_shown(found):
+        values = (f"{part['accuracy'][row]['value']:.3f}" for row in rows)
+        table.add_row(*(escape(cell) for cell in (part["name"], *values, _pgr(part["pgr"][student]), str(part["n"]))))
+    return table
+
+
+def sections_shown(benchmark: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The parts of a benchmark that a table has room for: sections, subsets in no section, overall last."""
+    known = {name for weights in SECTIONS.values() for name in weights}
+    parts = [part for part in benchmark["parts"] if part["kind"] != "subset" or part["name"] not in known]
+    return sorted(parts, key=lambda part: ("section", "subset", "overall").index(part["kind"]))
+
+
+def _of_benchmark(result: Mapping[str, Any]) -> list[str]:
+    """Why a section has no PGR, what is missing, and prompts that were trained on."""
+    found = result.get("benchmark")
+    if not found:
+        return []
+    pgrs = {part["name"]: part["pgr"][result["student_of_record"]] for part in sections_shown(found)}
+    lines = [f"{name}: PGR is undefined: {pgr['reason']}" for name, pgr in pgrs.items() if not pgr["defined"]]
+    if len(found["missing"]["sections"]) < len(SECTIONS):
+        lost = [*found["missing"]["sections"]]
+        lost += [f"{section} without {', '.join(names)}" for section, names in found["missing"]["subsets"].items()]
+        lines += [f"not in the benchmark: {'; '.join(lost)}"] if lost else []
+    if found["shared_prompts"]:
+        lines.append(f"note: {found['shared_prompts']} of {found['num_rows']} benchmark rows have prompts trained on")
+    return lines
 
 
 def reading(result: Mapping[str, Any]) -> list[str]:
@@ -66,11 +120,40 @@ def reading(result: Mapping[str, Any]) -> list[str]:
             f"the student agrees with its supervisor on {with_interval(agreement['with_supervisor'])}: "
             f"{with_interval(right)} where it is right, {with_interval(wrong)} where it is wrong"
         )
+    lines += dict.fromkeys(_selected(selection) for selection in result["selections"])
+    lines += _outputs(result)
+    lines += _of_benchmark(result)
     lines.append(_what_it_saw(result))
     n = result["student"]["n"]
     lines.append(f"intervals: paired bootstrap over {n} test examples by group, for these trained models")
     lines += [f"CHEAT: {cheat} used hidden gold labels" for cheat in result["cheats"]]
     return [*lines, *(f"note: {notice}" for notice in result["notices"])]
+
+
+def _selected(selection: Mapping[str, Any]) -> str:
+    """What a selection kept and how much of that is right, as hidden gold tells afterwards."""
+    if selection["rule"] == "samples":
+        n = selection["num_samples"]
+        figures = (f"{name} {selection[name]:.3f}" for name in (f"maj@{n}", f"pass@{n}"))
+        return f"{n} samples a question: accuracy {selection['mean_accuracy']:.3f}, {', '.join(figures)}"
+    name = selection["rule"]
+    kept = f"kept {selection['kept']} of {selection['num_questions']} questions ({selection['kept_share']:.0%})"
+    parts = [
+        f"{key} {selection[key]:.3f}" for key in ("precision", "recall", "contrast") if selection.get(key) is not None
+    ]
+    return f"{name} {kept}; by hidden gold: {', '.join(parts)}"
+
+
+def _outputs(result: Mapping[str, Any]) -> list[str]:
+    """Reasoning: the student on marked answers alone, and outputs that were cut off or hold no answer."""
+    student = next(row for row in result["rows"] if row["name"] == result["student_of_record"])
+    if "strict" not in student:
+        return []
+    strict = student["strict"]
+    return [
+        f"marked answers alone (strict): student {with_interval(strict)}, PGR {_pgr(strict['pgr'])}; of its outputs "
+        f"{student['truncated_share'] or 0:.1%} were cut off, {student['unparsed_share']:.1%} hold no answer"
+    ]
 
 
 def _what_it_saw(result: Mapping[str, Any]) -> str:

@@ -1,30 +1,17 @@
-"""What Hydra discovers: the sweeper `w2s`, the launcher `pool`, and `sweeps/` as a configuration group.
+"""What Hydra discovers: the sweeper `w2s`, the launchers `pool`, `slurm` and `ray_cluster`.
 
 Hydra imports this file at every start, `--cfg` and tab completion included, and executes it twice: so it only defines
 classes, and what they do is imported when they do it.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class SweepFiles(SearchPathPlugin):
-    """Makes `sweeps=NAME` find `sweeps/NAME.yaml` beside `train.py`."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append the repository's root."""
-        search_path.append(provider="w2s", path=f"file://{ROOT}")
 
 
 class W2SSweeper(Sweeper):
@@ -59,3 +46,39 @@ class PoolLauncher(Launcher):
         from w2s_lightning.sweep.batch import launch
 
         return launch(self._context, self._config, self._settings, job_overrides)
+
+
+class SlurmLauncher(PoolLauncher):
+    """Jobs of a Slurm cluster, through submitit."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Remember what Hydra hands over; refuse where no Slurm answers."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        from w2s_lightning.sweep import errands, slurm
+
+        errands.check_extra(errands.SLURM)
+        slurm.check()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a batch of jobs."""
+        from w2s_lightning.sweep import slurm
+
+        return slurm.launch(self._config, job_overrides, initial_job_idx)
+
+
+class RayLauncher(PoolLauncher):
+    """Tasks of a Ray cluster."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Remember what Hydra hands over; refuse where no cluster answers."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        from w2s_lightning.sweep import errands, ray_cluster
+
+        errands.check_extra(errands.RAY)
+        ray_cluster.connect(config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run a batch of jobs."""
+        from w2s_lightning.sweep import ray_cluster
+
+        return ray_cluster.launch(self._config, job_overrides, initial_job_idx)

@@ -17,7 +17,8 @@ from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.modules.assemble import objective_of
 from w2s_lightning.modules.contrastive import Contrastive, pair_rows
 from w2s_lightning.modules.schedule import learning_rate
-from w2s_lightning.modules.solutions import Solutions, solution_nll, solution_rows
+from w2s_lightning.modules.solutions import Solutions, solution_rows
+from w2s_lightning.objectives import sft
 from w2s_lightning.schema import Objective
 
 CPU = torch.device("cpu")
@@ -80,7 +81,7 @@ def test_the_first_loss_is_log_2_and_pairs_are_told_apart_after_training(tiny, t
 
 @pytest.mark.parametrize(
     ("kind", "made", "objective"),
-    [(Contrastive, pairs, DPO), (Solutions, solutions, solution_nll)],
+    [(Contrastive, pairs, DPO), (Solutions, solutions, sft)],
     ids=["pairs", "solutions"],
 )
 def test_micro_batches_change_nothing(kind, made, objective, tiny, tmp_path):
@@ -127,7 +128,7 @@ def test_every_objective_of_the_family_trains_through_its_options(tiny, tmp_path
 
 def test_the_loss_of_solutions_is_the_mean_over_the_steps_solution_tokens(tiny, tmp_path):
     data = solutions(tiny)
-    result, _ = fitted(Solutions, tiny, data, tmp_path, solution_nll)
+    result, _ = fitted(Solutions, tiny, data, tmp_path, sft)
     first = step_data(data).loader.step(0)
     rows = step_data(data).loader.plan[0]
     found = token_log_probs(tiny[0], data.rows, tokens_per_batch=1000, device=CPU)

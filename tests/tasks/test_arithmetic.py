@@ -13,11 +13,11 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.arithmetic import KEY, Arithmetic
 from w2s_lightning.tasks.examples import SPLITS
 from w2s_lightning.tasks.problems import ProblemSplits
-from w2s_lightning.tasks.worlds.arithmetic import ArithmeticWorld, Grading
+from w2s_lightning.tasks.worlds.arithmetic import ArithmeticWorld, Grading, Habits
 from w2s_lightning.tasks.worlds.stories import GAINS, ITEMS, LOSSES, NAMES, SPECIAL, STRUCTURE
 
 SMALL = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=100")
-PINNED = "6cd5a6075f836fa761bf60f87f34251ee7875bd2612285b13f022deaa480de87"
+PINNED = "0b97b19f19830280d97b3558c1613b7dfcabb337f982f2fde8d2532e19029ecf"
 
 
 def arithmetic(*overrides: str) -> Arithmetic:
@@ -44,7 +44,7 @@ def texts(world: ArithmeticWorld) -> list[str]:
 def test_no_two_words_are_alike(world: ArithmeticWorld) -> None:
     words = [*SPECIAL, *STRUCTURE, *NAMES, *ITEMS, *GAINS, *LOSSES]
     assert len(set(words)) == len(words)
-    assert len(set(world.vocabulary())) == len(world.vocabulary()) == len(words) + 100
+    assert len(set(world.vocabulary())) == len(world.vocabulary()) == len(words) + 30
     assert len(GAINS) == len(LOSSES)
 
 
@@ -60,15 +60,43 @@ def test_every_solution_is_right(texts: list[str]) -> None:
             after = value + int(number) if verb in GAINS else value - int(number)
             assert line == f"{value} {'+' if verb in GAINS else '-'} {number} = {after}"
             value = after
-        assert 0 <= value < 100
+        assert 0 <= value < 30
         assert answer == f"answer {value}"
+
+
+def pretraining_text(world: ArithmeticWorld) -> list[str]:
+    words = np.array(world.vocabulary())[world.windows(12, 12, 256, 0).ravel()]
+    return " ".join(words).split(" <eos> ")[:-1]
+
+
+def test_whom_a_problem_is_about_decides_whether_it_is_worked_out(world: ArithmeticWorld) -> None:
+    settled = replace(world, habits=Habits(patience=(4, 1, 2), moods=0.0))
+    for text in pretraining_text(settled):
+        question, solution = text.split(" a ")
+        steps = question.count(" . ") - 1
+        patience = (4, 1, 2)[NAMES.index(text.split()[1]) % 3]
+        assert solution.count("=") == (steps if steps <= patience else 0)
+        assert KEY.parse_strict(solution) is not None
+
+
+def test_moods_soften_the_habits(world: ArithmeticWorld) -> None:
+    assert world.habits.patience == (4, 1, 2)
+    worked: dict[str, list[bool]] = {"tom": [], "ann": []}
+    for text in pretraining_text(world):
+        question, solution = text.split(" a ")
+        name = question.split()[1]
+        if name in worked and question.count(" . ") == 5:  # four steps
+            worked[name].append("=" in solution)
+    share = world.habits.moods / 3  # one of the three has the patience
+    assert np.mean(worked["tom"]) == pytest.approx(1 - world.habits.moods + share, abs=0.1)
+    assert np.mean(worked["ann"]) == pytest.approx(share, abs=0.1)
 
 
 def test_difficulty_has_the_given_shares(world: ArithmeticWorld, texts: list[str]) -> None:
     steps = Counter(text.count("=") for text in texts)
     for number, share in enumerate(world.grading.steps, start=1):
         assert steps[number] / len(texts) == pytest.approx(share, abs=0.03)
-    small = Grading(steps=(1.0,), bounds=(1.0, 0.0, 0.0, 0.0))
+    small = Grading(steps=(1.0,), bounds=(1.0, 0.0, 0.0))
     assert all(max(int(w) for w in text.split() if w.isdigit()) < 10 for text in world.texts(small, 300, "small"))
 
 
@@ -76,25 +104,25 @@ def test_tails_are_long(texts: list[str]) -> None:
     names = Counter(text.split()[1] for text in texts)
     assert names["tom"] > 3 * names["una"] > 0
     numbers = Counter(word for text in texts for word in text.split() if word.isdigit())
-    assert numbers["3"] > 5 * numbers["30"] > numbers["90"] > 0
+    assert numbers["3"] > 5 * numbers["20"] > numbers["29"] > 0
 
 
 def test_windows_are_packed_text_and_a_pure_function(world: ArithmeticWorld) -> None:
-    windows = world.windows(3, 4, 384, 0)
-    assert windows.shape == (3, 4, 384)
+    windows = world.windows(3, 4, 256, 0)
+    assert windows.shape == (3, 4, 256)
     assert windows.dtype == np.int16
     words = np.array(world.vocabulary())[windows.ravel()]
     whole = " ".join(words).split(" <eos> ")[:-1]
     assert all(text.startswith("q ") and " ? a " in text for text in whole)
     ends = (windows == world.vocabulary().index("<eos>")).sum(axis=-1)
     assert ends.mean() > 7, "a window should hold several problems, for few-shot prompts"
-    assert (world.windows(3, 4, 384, 0) == windows).all()
-    assert (world.windows(3, 4, 384, 1) != windows).any()
-    assert (world.windows(1, 12, 384, 0).ravel() == windows.ravel()).all()
+    assert (world.windows(3, 4, 256, 0) == windows).all()
+    assert (world.windows(3, 4, 256, 1) != windows).any()
+    assert (world.windows(1, 12, 256, 0).ravel() == windows.ravel()).all()
 
 
 def test_text_is_pinned(world: ArithmeticWorld) -> None:
-    assert hashlib.sha256(world.windows(2, 8, 384, 0).tobytes()).hexdigest() == PINNED
+    assert hashlib.sha256(world.windows(2, 8, 256, 0).tobytes()).hexdigest() == PINNED
 
 
 def test_prompts_match_the_pretraining_text(world: ArithmeticWorld, splits: ProblemSplits) -> None:
@@ -113,8 +141,8 @@ def test_problems_know_their_answer_and_difficulty(splits: ProblemSplits) -> Non
     for item in splits.test:
         assert KEY.parse(item.solution) == KEY.parse_strict(item.solution) == item.answer
         assert item.difficulty == item.solution.count("=")
-        assert item.subject in {f"numbers below {bound}" for bound in (10, 20, 50, 100)}
-    assert {item.difficulty for item in splits.test} == {1, 2, 3, 4, 5, 6}
+        assert item.subject in {f"numbers below {bound}" for bound in (10, 20, 30)}
+    assert {item.difficulty for item in splits.test} == {1, 2, 3, 4}
 
 
 def test_no_computation_is_asked_in_two_splits(splits: ProblemSplits) -> None:
@@ -154,8 +182,8 @@ def test_the_tasks_grading_does_not_change_what_is_pretrained(world: ArithmeticW
     ("overrides", "message"),
     [
         (["grading.steps=[0.5,0.4]"], r"grading\.steps=\[0\.5, 0\.4\]: shares must add up to 1"),
-        (["grading.bounds=[1.0]"], "1 shares in grading.bounds, the world has 4 bounds"),
-        (["world.bounds=[10,10,50,100]"], "must grow"),
+        (["grading.bounds=[1.0]"], "1 shares in grading.bounds, the world has 3 bounds"),
+        (["world.bounds=[10,10,30]"], "must grow"),
         (["prompts.question='q {question} anser'"], "the world has no word 'anser': did you mean 'answer'"),
     ],
 )
@@ -166,6 +194,6 @@ def test_settings_that_cannot_work_are_refused(overrides: list[str], message: st
 
 def test_too_few_different_problems_say_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("w2s_lightning.tasks.arithmetic._BATCHES", 1)
-    easy = arithmetic("grading.steps=[1.0]", "grading.bounds=[1.0,0,0,0]", "items.test=2000")
+    easy = arithmetic("grading.steps=[1.0]", "grading.bounds=[1.0,0,0]", "items.test=2000")
     with pytest.raises(UserError, match=r"different problems for test, not task\.items\.test=2000: ask for fewer"):
         easy.splits(0)

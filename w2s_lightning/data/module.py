@@ -2,7 +2,8 @@
 
 One 'epoch' of the loader is the entire fit. Lightning's own resume inside an epoch fed wrong batches with shuffling or
 samplers; here the plan is fixed beforehand, the loader only remembers how many steps it has handed out, and
-`StepLoader.state_dict` puts that into the checkpoint.
+`StepLoader.state_dict` puts that into the checkpoint. Processes that share a fit have the same plan, and each collates
+its own rows of a step.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from w2s_lightning.data.batches import Rows, split
 from w2s_lightning.data.rows import Inputs, RowSource
+from w2s_lightning.modules import ranks
 
 
 class Micro(NamedTuple):
@@ -27,7 +29,8 @@ class Micro(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One optimiser step (`number` from 0): B rows in micro-batches, targets [B, ...], weights [B] over all of it."""
+    """One optimiser step (`number` from 0) of B rows: this process's micro-batches, targets [B, ...] and weights [B] of
+    all rows, and the attended tokens of all rows."""
 
     number: int
     micros: tuple[Micro, ...]
@@ -77,11 +80,12 @@ class StepLoader:
             yield self.step(self.position - 1)
 
     def step(self, index: int) -> Step:
-        """Step `index` of the plan, on the CPU."""
+        """Step `index` of the plan, on the CPU. Rows stand by length, so processes take turns at them."""
         chosen = self.plan[index]
+        own = np.arange(ranks.rank(), len(chosen), ranks.size())
         micros = tuple(
             Micro(self.data.rows.collate(chosen[positions]), torch.from_numpy(positions))
-            for positions in split(self._lengths[chosen], self.tokens_per_batch)
+            for positions in (own[part] for part in split(self._lengths[chosen[own]], self.tokens_per_batch))
         )
         targets = torch.from_numpy(self.data.targets[chosen])
         weights = torch.from_numpy(self.data.weights[chosen])

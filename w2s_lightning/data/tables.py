@@ -14,6 +14,7 @@ from w2s_lightning.errors import UserError
 
 FEATURES = "features.parquet"
 HISTORY = "history.jsonl"
+LOG_PROBS = "log_probs.parquet"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.parquet"
 TARGETS = "targets.parquet"

@@ -26,6 +26,7 @@ def read_targets(targets: Targets, examples: Sequence[Choice], task: ChoiceTask,
             return TargetTable(ids, read_answers(targets.file, ids, task.class_names), np.ones(len(ids)))
         case Label() | Select():
             return stored_targets(targets, store)
+    raise AssertionError(targets)
 
 
 def read_sources(stage: Select, store: Store) -> list[TargetTable]:

@@ -19,7 +19,7 @@ from transformers import (
 from transformers.models.auto import modeling_auto
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.models.networks import Classifier, DecoderHead, EncoderHead, Network, WordLogits
+from w2s_lightning.models.networks import Classifier, DecoderHead, EncoderHead, LanguageModel, Network, WordLogits
 from w2s_lightning.models.source import Source, quiet, reading
 from w2s_lightning.models.tokenizer import word_ids
 from w2s_lightning.schema import Numerics
@@ -48,6 +48,8 @@ def build(
     Weights that the source lacks (an encoder's pooler) are drawn from torch's global generator: seed it before.
     """
     config = _config(source, dropout)
+    if readout.kind in ("text", "implicit"):
+        return _writer(source, tokenizer, config=config, numerics=numerics)
     if readout.kind == "words":
         return _words(source, tokenizer, shape, config=config, numerics=numerics)
     network = _classifier(source, config, shape, numerics=numerics, fresh=True)
@@ -64,6 +66,8 @@ def reload(
 ) -> Network:
     """A network that a fit has saved, in eval mode."""
     config = _config(source, None)
+    if readout.kind in ("text", "implicit"):
+        return _writer(source, tokenizer, config=config, numerics=numerics)
     if readout.kind == "words":
         return _words(source, tokenizer, shape, config=config, numerics=numerics)
     return _classifier(source, config, shape, numerics=numerics, fresh=False).eval()
@@ -121,6 +125,16 @@ def _classifier(
     model = _load(AutoModelForSequenceClassification, source, config, numerics=numerics, fresh=fresh)
     kind = EncoderHead if is_encoder(config) else DecoderHead
     return kind(model, bf16=numerics.precision == "bf16")
+
+
+def _writer(
+    source: Source, tokenizer: PreTrainedTokenizerBase, *, config: PreTrainedConfig, numerics: Numerics
+) -> LanguageModel:
+    if is_encoder(config):
+        raise UserError(f"{source} is an encoder, which writes no text: take a decoder")
+    model = _load(AutoModelForCausalLM, source, config, numerics=numerics)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return LanguageModel(model, bf16=numerics.precision == "bf16").eval()
 
 
 def _words(

@@ -12,9 +12,8 @@ from w2s_lightning.models.build import Shape, build, max_positions, reload
 from w2s_lightning.models.networks import Classifier, Network, Probe
 from w2s_lightning.models.source import Source, check_folder
 from w2s_lightning.models.tokenizer import load_tokenizer
-from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, Weights
+from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, Task, Weights
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.examples import ChoiceTask
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,10 @@ class Opened:
         return Probe(self.classifier.head)
 
 
-def shape_of(task: ChoiceTask) -> Shape:
-    """K outputs for one text, or one output where K options are scored as texts of their own."""
+def shape_of(task: Task) -> Shape:
+    """K outputs for one text, or one output where K options are scored as texts of their own; none for solutions."""
+    if task.kind == "reasoning":
+        return Shape(0, ())
     return Shape(1 if task.layout == "options" else task.num_classes, tuple(task.words))
 
 
@@ -64,9 +65,9 @@ def _opened(network: Network, tokenizer: PreTrainedTokenizerBase, max_length: in
     return Opened(network, tokenizer, min(max_length, max_positions(network.model.config, tokenizer)))
 
 
-def _source(weights: Weights, store: Store) -> Source:
+def _source(weights: Weights | Fit, store: Store) -> Source:
     match weights:
-        case Pretrain():
+        case Pretrain() | Fit():
             return Source(str(store.open(weights) / "model"))
         case HubWeights(path=path, commit=commit):
             return Source(path, commit)

@@ -17,6 +17,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from w2s_lightning.data.module import Micro, Step
+from w2s_lightning.modules import ranks
 from w2s_lightning.modules.backward import by_rows, over_step
 from w2s_lightning.modules.schedule import learning_rate
 from w2s_lightning.schema import Optimisation
@@ -79,19 +80,23 @@ class Base(pl.LightningModule, ABC):
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         loss, logits = self._backward(step)
-        nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], self.plan.optimisation.clip_norm)
+        trained = optimizer.param_groups[0]["params"]
+        ranks.sum_gradients(trained)
+        nn.utils.clip_grad_norm_(trained, self.plan.optimisation.clip_norm)
         optimizer.step()
         batch = self._batch(step, logits, torch.arange(len(logits), device=logits.device))
         return {"loss": loss, "lr": rate, **self.diagnostics(batch)}
 
     def _backward(self, step: Step) -> tuple[Tensor, Tensor]:
-        """Gradients of the step's loss; returns the loss and the step's logits."""
-        way = over_step if self.plan.over_step and len(step.micros) > 1 else by_rows
+        """This process's part of the gradients of the step's loss; returns the loss and the step's logits."""
+        in_parts = len(step.micros) > 1 or ranks.size() > 1
+        way = over_step if self.plan.over_step and in_parts else by_rows
         return way(step, partial(self._forward, step), partial(self._loss, step), self.manual_backward)
 
     def _forward(self, step: Step, micro: Micro, number: int) -> Tensor:
         """Logits of a micro-batch: [n, K], or [n, T, V] of a language model."""
-        reseed(step_seed(self.plan.seed, step.number, number), self.device)
+        of_all = number * ranks.size() + ranks.rank()  # no two processes drop the same units
+        reseed(step_seed(self.plan.seed, step.number, of_all), self.device)
         outputs = self.network(**micro.inputs)
         return outputs.view(len(micro.positions), -1) if outputs.ndim == 2 else outputs
 
@@ -115,6 +120,7 @@ class Base(pl.LightningModule, ABC):
 
     def on_train_start(self) -> None:
         self.train()  # from_pretrained hands out eval mode
+        ranks.start_alike((p for p in self.parameters() if p.requires_grad), self.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         trained = {name for name, p in self.named_parameters() if p.requires_grad}

@@ -18,6 +18,7 @@ import pytorch_lightning as pl
 
 from w2s_lightning.data.module import Step
 from w2s_lightning.digest import file_sha256
+from w2s_lightning.modules import ranks
 
 KEPT = 2
 
@@ -25,6 +26,7 @@ KEPT = 2
 class Checkpoints(pl.Callback):
     """Saves every `every_seconds` or `every_steps` (0: not by steps), and once more on Ctrl-C or SIGTERM.
 
+    Of processes that share a fit the first one does it for all: they hold the same.
     Ctrl-C is noticed after the step under way, where the state is whole; a second one stops at once.
     """
 
@@ -51,6 +53,8 @@ class Checkpoints(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Step, batch_idx: int
     ) -> None:
+        if ranks.rank() > 0:
+            return
         step = batch.number + 1
         stopping = self.interrupted or trainer.received_sigterm
         if stopping or (step < self._num_steps and self._due(step)):

@@ -14,6 +14,8 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from w2s_lightning.data.module import StepData
 from w2s_lightning.errors import UserError
+from w2s_lightning.models.device import device
+from w2s_lightning.modules import ranks
 from w2s_lightning.modules.base import Base
 from w2s_lightning.modules.checkpoints import Checkpoints, newest
 from w2s_lightning.modules.curve import Curve, Report, all_finite, diverged
@@ -25,6 +27,7 @@ _HARMLESS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*Found .* module\\(s\\) in eval mode at the start of training.*",  # set right in on_train_start
     ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+    ".*The `srun` command is available on your system but is not used.*",
 )
 
 
@@ -49,7 +52,8 @@ def fit(
 ) -> Fitted:
     """Train to the end, from the newest whole checkpoint if there is one.
 
-    Raises UserError when the loss or a weight is no number, and KeyboardInterrupt on Ctrl-C after saving.
+    Raises UserError when the loss or a weight is no number, and KeyboardInterrupt on Ctrl-C after saving. Of processes
+    that share a fit only the first one returns from here: what follows is done once.
     """
     num_steps = module.plan.num_steps
     curve = Curve(label=label, num_steps=num_steps, report=report)
@@ -70,6 +74,8 @@ def fit(
             raise
     if not all_finite([p for p in module.parameters() if p.requires_grad]):
         raise diverged(label, f"a weight is no number after step {num_steps}")
+    if ranks.rank() > 0:
+        raise ranks.PartDone
     rows = curve.rows + (validation.rows if validation else [])
     history = tuple(sorted(rows, key=lambda row: row["step"]))
     return Fitted(history, curve.num_tokens, curve.rows[-1]["loss"] if curve.rows else None)
@@ -79,12 +85,11 @@ def _lightning(trainer: Trainer, num_steps: int, callbacks: list[pl.Callback]) -
     slurm: list[Any] = (
         [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     )  # the store resumes, not Slurm
+    own = device(trainer)
     try:
         return pl.Trainer(
             accelerator=trainer.accelerator,
-            devices=trainer.devices,
-            num_nodes=trainer.num_nodes,
-            strategy=trainer.strategy,
+            devices=[own.index] if own.type == "cuda" else 1,  # several devices: a process each (`modules.launch`)
             max_steps=num_steps,
             max_epochs=-1,
             callbacks=callbacks,
@@ -96,7 +101,7 @@ def _lightning(trainer: Trainer, num_steps: int, callbacks: list[pl.Callback]) -
             num_sanity_val_steps=0,
         )
     except (MisconfigurationException, ValueError) as error:
-        what = f"trainer.accelerator={trainer.accelerator} devices={trainer.devices} strategy={trainer.strategy}"
+        what = f"trainer.accelerator={trainer.accelerator} devices={trainer.devices}"
         raise UserError(f"{what} does not fit this machine: {error}") from error
 
 

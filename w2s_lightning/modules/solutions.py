@@ -23,14 +23,9 @@ def solution_rows(rows: CompletionRows, weights: NDArray[np.float32]) -> FitRows
     return FitRows(rows, tokens, weights * tokens[:, 0])
 
 
-def solution_nll(logits: Tensor, targets: Tensor, *, fraction: float) -> Tensor:
-    """-log p(solution | question) per token, [B], of summed log-probabilities and token counts, both [B, 1]."""
-    return -(logits / targets)[:, 0]
-
-
 @final
 class Solutions(Base):
-    """Learns solutions; the objective is `solution_nll`."""
+    """Learns solutions; the objective is `sft`."""
 
     def loss(self, batch: Batch) -> Tensor:
         return self.weighted(batch)

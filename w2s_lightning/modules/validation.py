@@ -9,10 +9,14 @@ import torch
 
 from w2s_lightning.data.module import FitRows, Step
 from w2s_lightning.inference.scoring import evaluating, softmax
+from w2s_lightning.modules import ranks
 
 
 class Validation(pl.Callback):
-    """Scores the validation rows after each step in `steps`; keeps probabilities and two summary numbers."""
+    """Scores the validation rows after each step in `steps`; keeps probabilities and two summary numbers.
+
+    Of processes that share a fit the first one does it, and the others wait.
+    """
 
     def __init__(self, data: FitRows, *, steps: tuple[int, ...], tokens_per_batch: int) -> None:
         self.rows: list[dict[str, float]] = []
@@ -30,7 +34,7 @@ class Validation(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Step, batch_idx: int
     ) -> None:
         step = batch.number + 1
-        if step not in self._steps:
+        if step not in self._steps or ranks.rank() > 0:
             return
         network, budget = module.get_submodule("network"), self._tokens_per_batch
         logits = evaluating(network, self._data.rows, tokens_per_batch=budget, device=module.device)

@@ -4,12 +4,21 @@ Floor and ceiling are made here, alike for all paradigms, so that no recipe can 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import FitSettings, HeadInit, Judge, Numerics, Objective, Optimisation, ReadOutName
+from w2s_lightning.schema import (
+    FitSettings,
+    GenerationSettings,
+    HeadInit,
+    Judge,
+    Numerics,
+    Objective,
+    Optimisation,
+    ReadOutName,
+)
 from w2s_lightning.stages import (
     BareModel,
     Evaluate,
@@ -20,13 +29,18 @@ from w2s_lightning.stages import (
     Select,
     Supervisor,
     Targets,
+    Texts,
     Weights,
 )
 from w2s_lightning.tasks.examples import ChoiceTask, Split
+from w2s_lightning.tasks.reward_set_task import RewardSetTask
 
 Role = Literal["floor", "student", "ceiling"]
 RowRole = Literal["untuned", "floor", "student", "ceiling", "teacher", "middle", "control", "reference"]
 SUPERVISED = "w2s_lightning.modules.supervised.Supervised"
+IMPLICIT = "w2s_lightning.modules.implicit.Implicit"
+TEXT_MODULE = "w2s_lightning.modules.solutions.Solutions"  # log-probabilities of texts, whatever they are
+TEXT_OBJECTIVE = Objective(target="w2s_lightning.objectives.sft", self_target=False, options={})
 
 
 @dataclass(frozen=True)
@@ -42,12 +56,18 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the result: a model's answers on `test`, and what it is there for."""
+    """One line of the result: a model's answers on `test` (and on a benchmark), and what it is there for."""
 
     name: str
     role: RowRole
     model: str
     evaluate: Evaluate
+    benchmark: Evaluate | None = None
+
+    @property
+    def evaluates(self) -> tuple[Evaluate, ...]:
+        """Its evaluate stages."""
+        return (self.evaluate,) if self.benchmark is None else (self.evaluate, self.benchmark)
 
 
 @dataclass(frozen=True)
@@ -60,14 +80,18 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Setting:
-    """One job's resolved configuration, and the constructors of its stages."""
+    """One job's resolved configuration, and the constructors of a choice job's stages.
 
-    task: ChoiceTask
+    `task` is a `ChoiceTask`, or a `ReasoningTask` (see `recipes/reasoning`)."""
+
+    task: Any
     judge: Judge
+    benchmark: RewardSetTask | None
     weak: ModelSpec
     strong: ModelSpec
     middle: tuple[ModelSpec, ...]
     settings: Mapping[Role, FitSettings]
+    generation: GenerationSettings
     gold_objective: Objective
     objective: Objective
     module: str
@@ -88,46 +112,50 @@ class Setting:
     ) -> Fit:
         """Train `model` on `targets`; a floor or ceiling always takes the gold objective and the supervised module."""
         chosen = self.settings[role]
-        student = role == "student"
-        probe = chosen.tuning == "probe"
+        student, implicit = role == "student", chosen.readout == "implicit"
+        base = chosen.tuning == "probe" or implicit
+        start = self._start(model, role)
         return Fit(
             task=self.task,
-            weights=model.weights,
-            readout=_readout(model, chosen.readout),
+            weights=start,
+            readout=self._readout(model, chosen.readout),
             tuning=chosen.tuning,
             lora=chosen.lora if chosen.tuning == "lora" else None,
-            numerics=_numerics(chosen),
-            optimisation=_optimisation(chosen, model.lr[chosen.tuning]),
+            numerics=numerics_of(chosen),
+            optimisation=optimisation_of(chosen, model.lr[chosen.tuning]),
             dropout=chosen.dropout,
             objective=self.objective if student else self.gold_objective,
-            module=self.module if student else SUPERVISED,
+            module=IMPLICIT if implicit else self.module if student else SUPERVISED,
             labels="hard" if isinstance(targets, Gold) else chosen.labels,
-            evaluations=chosen.evaluations,
+            evaluations=0 if implicit else chosen.evaluations,
             seed=self.seed if seed is None else seed,
             split_seed=self.seed,
             targets=targets,
-            validation_targets=validation,
-            features=self._features(model, chosen, targets.split) if probe else None,
-            validation_features=self._features(model, chosen, "validation") if probe else None,
+            validation_targets=None if implicit else validation,
+            features=self._of_base(model, start, chosen, targets.split) if base else None,
+            validation_features=self._of_base(model, start, chosen, "validation") if base and not implicit else None,
         )
 
     def fit_gold(self, model: ModelSpec, split: Split, *, role: Role, seed: int | None = None) -> Fit:
         """Train `model` on the gold labels of `split` with the gold objective, whatever the paradigm."""
         return self.fit(model, Gold(split), Gold("validation"), role=role, seed=seed)
 
-    def bare(self, model: ModelSpec, readout: ReadOutName | None = None) -> BareModel:
-        """The model before any fit, read as the student is (or by its verdict words)."""
+    def bare(
+        self, model: ModelSpec, readout: ReadOutName | None = None, start: Weights | Fit | None = None
+    ) -> BareModel:
+        """The model before any fit (or after `start`), read as the student is (or by its verdict words)."""
         chosen = self.settings["student"]
-        return BareModel(model.weights, _readout(model, readout or chosen.readout), _numerics(chosen))
+        return BareModel(start or model.weights, self._readout(model, readout or chosen.readout), numerics_of(chosen))
 
-    def label(self, source: Fit | BareModel, split: Split) -> Label:
-        """The source's class probabilities on a split."""
+    def label(self, source: Fit | BareModel, split: Split, of: ChoiceTask | None = None) -> Label:
+        """The source's class probabilities on a split of the job's task (or of another one)."""
+        task = self.task if of is None else of
         split_seed = None if split == "test" else self.seed
         features = None
         if isinstance(source, Fit) and source.features is not None:
             base = source.features.source
-            features = Label(base, self.task, split, split_seed, "features", None)
-        return Label(source, self.task, split, split_seed, "probs", features)
+            features = Label(base, task, split, split_seed, source.features.mode, None)
+        return Label(source, task, split, split_seed, "probs", features)
 
     def select(self, rule: str, *sources: Targets, seed: int = 0, **options: Any) -> Select:
         """Targets made from targets by a rule of `selection.py`; `seed` only where the rule draws."""
@@ -138,12 +166,63 @@ class Setting:
         return Evaluate(answers, self.task, self.judge)
 
     def row(self, name: str, role: RowRole, model: ModelSpec, source: Fit | BareModel) -> Row:
-        """A result row for a model's answers on `test`."""
-        return Row(name, role, model.name, self.evaluate(self.label(source, "test")))
+        """A result row for a model's answers on `test`, and on the benchmark where there is one."""
+        also = None
+        if self.benchmark is not None:
+            also = Evaluate(self.label(source, "test", self.benchmark), self.benchmark, Judge(metric="accuracy"))
+        return Row(name, role, model.name, self.evaluate(self.label(source, "test")), also)
 
-    def _features(self, model: ModelSpec, chosen: FitSettings, split: Split) -> Label:
-        bare = BareModel(model.weights, _readout(model, chosen.readout), _numerics(chosen))
-        return Label(bare, self.task, split, None if split == "test" else self.seed, "features", None)
+    def _start(self, model: ModelSpec, role: Role) -> Weights | Fit:
+        """What a fit starts from: `generative_epochs` of modelling texts without labels come first (2312.09390, 5.2.2).
+
+        Student and ceiling alike see those of `transfer`; a floor, if at all, those of `supervise`.
+        """
+        chosen = self.settings[role]
+        if not chosen.generative_epochs:
+            return model.weights
+        if model.encoder or chosen.tuning == "probe":
+            what = f"{model.name} is an encoder" if model.encoder else "a probe leaves the network as it is"
+            raise UserError(f"{what}: it cannot model texts first, so use fit.generative_epochs=0")
+        optimisation = optimisation_of(chosen, model.lr[chosen.tuning])
+        return Fit(
+            task=self.task,
+            weights=model.weights,
+            readout=ReadOut("text", "zeros"),
+            tuning=chosen.tuning,
+            lora=chosen.lora if chosen.tuning == "lora" else None,
+            numerics=numerics_of(chosen),
+            optimisation=replace(optimisation, epochs=chosen.generative_epochs),
+            dropout=chosen.dropout,
+            objective=TEXT_OBJECTIVE,
+            module=TEXT_MODULE,
+            labels="hard",
+            evaluations=0,
+            seed=self.seed,
+            split_seed=self.seed,
+            targets=Texts("supervise" if role == "floor" else "transfer"),
+            validation_targets=None,
+            features=None,
+            validation_features=None,
+        )
+
+    def _of_base(self, model: ModelSpec, start: Weights | Fit, chosen: FitSettings, split: Split) -> Label:
+        """What the model before the fit says of a split: a probe's features, an implicit reward's reference."""
+        if chosen.readout == "implicit" and chosen.tuning == "probe":
+            raise UserError("a probe trains a head, and an implicit reward has none: use fit.tuning=full or lora")
+        bare = BareModel(start, self._readout(model, chosen.readout), numerics_of(chosen))
+        mode: Literal["features", "log_probs"] = "log_probs" if chosen.readout == "implicit" else "features"
+        return Label(bare, self.task, split, None if split == "test" else self.seed, mode, None)
+
+    def _readout(self, model: ModelSpec, kind: ReadOutName) -> ReadOut:
+        if kind == "text":
+            raise UserError("fit.readout=text is for reasoning tasks, which always use it: take head or words")
+        if kind == "implicit" and self.task.kind != "preference":
+            raise UserError(f"fit.readout=implicit is for preference tasks, and {self.task.name} is none: take head")
+        if kind == "words" and not self.task.words:
+            raise UserError(f"task {self.task.name} has no verdict words: use fit.readout=head")
+        if kind != "head" and model.encoder:
+            raise UserError(f"{model.name} is an encoder and has no {kind}: use fit.readout=head")
+        return ReadOut(kind, "zeros" if model.encoder or kind != "head" else model.head_init)
 
     # ------------------------------------------------------------ the common rows
 
@@ -158,8 +237,11 @@ class Setting:
     def common_rows(self) -> tuple[Row, ...]:
         """untuned (same read-out, and by verdict words), floor and ceiling: alike for every paradigm."""
         rows = [self.row("untuned", "untuned", self.strong, self.bare(self.strong))]
-        if self.settings["student"].readout != "words" and not self.strong.encoder:
+        if self.settings["student"].readout == "head" and self.task.words and not self.strong.encoder:
             rows.append(self.row("untuned_words", "untuned", self.strong, self.bare(self.strong, "words")))
+        start = self._start(self.strong, "student")
+        if start is not self.strong.weights and self.settings["student"].readout != "head":  # what texts alone do
+            rows.append(self.row("untuned_texts", "untuned", self.strong, self.bare(self.strong, start=start)))
         rows += self._floor_row()
         rows.append(self.row("ceiling", "ceiling", self.strong, self.ceiling()))
         return tuple(rows)
@@ -185,17 +267,13 @@ class Setting:
         return [self.seed + 1000 * member for member in range(supervisors)]
 
 
-def _readout(model: ModelSpec, kind: ReadOutName) -> ReadOut:
-    if kind == "words" and model.encoder:
-        raise UserError(f"{model.name} is an encoder and has no verdict words: use fit.readout=head")
-    return ReadOut(kind, "zeros" if model.encoder or kind == "words" else model.head_init)
-
-
-def _numerics(chosen: FitSettings) -> Numerics:
+def numerics_of(chosen: FitSettings) -> Numerics:
+    """What a role's forward passes depend on besides weights."""
     return Numerics(precision=chosen.precision, attention=chosen.attention, max_length=chosen.max_length)
 
 
-def _optimisation(chosen: FitSettings, lr: float) -> Optimisation:
+def optimisation_of(chosen: FitSettings, lr: float) -> Optimisation:
+    """How a role's fits are optimised, at the model's peak rate `lr`."""
     return Optimisation(
         lr=lr * chosen.lr_scale,
         epochs=chosen.epochs,

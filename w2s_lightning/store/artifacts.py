@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from w2s_lightning.stages import Stage
+from w2s_lightning.stage import Stage
 from w2s_lightning.store.lease import LEASE_SECONDS, lease
 from w2s_lightning.store.manifest import MANIFEST, STAGE, Damaged, FileEntry, Manifest, sync_one
 from w2s_lightning.store.provenance import provenance

@@ -48,6 +48,11 @@ def show(record: Record) -> None:
         print(f"{record['traceback']}error: {record['message']}", file=sys.stderr)
 
 
+def peak_memory() -> int:
+    """Of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def _record(started: float, status: Status, kind: str, message: str, trace: str) -> Record:
     return Record(
         status=status,
@@ -55,7 +60,7 @@ def _record(started: float, status: Status, kind: str, message: str, trace: str)
         message=message,
         traceback=trace,
         seconds=round(time.monotonic() - started, 3),
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory_bytes=peak_memory(),
     )
 
 

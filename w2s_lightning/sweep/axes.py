@@ -65,9 +65,11 @@ def bare(key: str) -> str:
 
 
 def open_axes(declared: Declared, arguments: Sequence[str], parser: OverridesParser) -> list[str]:
-    """The keys of declared axes that the arguments do not fix to one value."""
+    """The keys of declared axes that the arguments do not fix to one value; one case fixed whole is enough."""
     fixed = {plain(o) for o in parser.parse_overrides(list(arguments)) if not o.is_sweep_override()}
-    several = [case for case in declared.cases if len(declared.cases) > 1]
+    several = declared.cases if len(declared.cases) > 1 else ()
+    if any(all(bare(key) in fixed for key in case) for case in several):
+        several = ()
     keys = [*declared.params, *dict.fromkeys(key for case in several for key in case)]
     return [key for key in keys if bare(key) not in fixed]
 

@@ -49,6 +49,10 @@ class Board:
             self._changed()
         return not arrived
 
+    def arrived(self, unit: Unit) -> bool:
+        """Whether a unit's outputs are there."""
+        return self._arrived(unit)
+
     def end(self, unit: Unit, record: Record | None, log: str | None) -> None:
         """A unit has ended: well when its outputs are there, whatever the launcher says."""
         with self._lock:

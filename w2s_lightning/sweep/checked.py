@@ -6,7 +6,6 @@ from dataclasses import replace
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import check_data
-from w2s_lightning.stages import Label
 from w2s_lightning.sweep.grid import Grid, PlannedJob, Refused, words_of
 
 
@@ -15,7 +14,7 @@ def with_checked_data(grid: Grid, needed: Callable[[PlannedJob], bool], say: Cal
 
     `needed` tells which jobs are to be run; what is to be said of their data is said once.
     """
-    found: dict[tuple[str, int], str | None] = {}
+    found: dict[tuple[str, ...], str | None] = {}
     said: set[str] = set()
     refused = {}
     for job in filter(needed, grid.jobs):
@@ -35,9 +34,10 @@ def with_checked_data(grid: Grid, needed: Callable[[PlannedJob], bool], say: Cal
     return replace(grid, jobs=left, refused=(*grid.refused, *refused.values()))
 
 
-def _data_of(job: PlannedJob) -> tuple[str, int]:
-    task = next(stage.task for stage in job.plan.stages if isinstance(stage, Label))
-    return digest(task), job.job.seed
+def _data_of(job: PlannedJob) -> tuple[str, ...]:
+    files = job.job.supervisor
+    asked = (job.job.paradigm_name, str(files)) if files.file or files.test_file else ()  # which splits it is asked for
+    return digest(job.plan.rows[0].evaluate.task), str(job.job.seed), *asked
 
 
 def _check(job: PlannedJob) -> tuple[str | None, set[str]]:

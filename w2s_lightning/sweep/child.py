@@ -25,7 +25,7 @@ def work(request: job.Request, environment: Environment, threads: int, log: Path
     """Run the request with its output going to `log`; the record of what became of it."""
     _end_with_parent()
     os.environ.update(environment)
-    _write_to(log)
+    write_to(log)
     runtime = replace(request.runtime, trainer=replace(request.runtime.trainer, threads=threads))
     own = replace(request, runtime=runtime)
     record = attempt(lambda: job.run(own, compute, Console(width=LOG_WIDTH)))
@@ -41,7 +41,7 @@ def compute(*arguments: Any) -> Sequence[Any]:
     return found
 
 
-def _write_to(log: Path) -> None:
+def write_to(log: Path) -> None:
     """Send everything that this process and its children print to the end of a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

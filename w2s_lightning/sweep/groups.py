@@ -17,6 +17,7 @@ from w2s_lightning.metrics.pgr import PGR, pgr_over_seeds
 from w2s_lightning.metrics.scores import auroc_of, mean_score
 from w2s_lightning.metrics.seeds import SeedScores, score_seeds
 from w2s_lightning.result import NO_FLOOR
+from w2s_lightning.sweep.sections import section_pgrs
 
 ARMS = ("untuned", "floor", "student", "ceiling")
 
@@ -25,11 +26,13 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class SharedTest:
-    """The examples that answers are about, in the order of their ids: group ids and gold classes `[n]`."""
+    """The examples that answers are about, in the order of their ids: group ids and gold classes `[n]`; of a benchmark
+    also their subsets."""
 
     ids: tuple[str, ...]
     groups: tuple[str, ...]
     gold: np.ndarray[Any, Any]
+    subsets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,7 @@ class Groups:
         lost = [job for job in members if job["state"] != "done"]
         key = tuple(job["digest"] for job in done)
         if key not in self._known:
-            self._known[key] = _figures(done, self._read)
+            self._known[key] = {**_figures(done, self._read), "sections": section_pgrs(done, self._read)}
         first = members[0]
         return {
             **{name: first[name] for name in ("task", "paradigm", "weak", "strong", "metric")},

@@ -20,6 +20,7 @@ from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.finished import Finished
 from w2s_lightning.sweep.grid import Grid, PlannedJob, Refused
 from w2s_lightning.sweep.groups import ARMS, Groups, Scored, SharedTest
+from w2s_lightning.sweep.readouts import compared
 
 VERSION = 1
 _FROM_RESULT = ("metric", *ARMS, "pgr", "gain_over_untuned", "agreement", "cheats", "notices")
@@ -33,7 +34,8 @@ class Ledger:
         self._store = store
         self._head = head
         self._finished = finished
-        self._evaluates = {row.evaluate.digest: row.evaluate for job in grid.jobs for row in job.plan.rows}
+        rows = [row for job in grid.jobs for row in job.plan.rows]
+        self._evaluates = {stage.digest: stage for row in rows for stage in row.evaluates}
         self._scored: dict[str, Scored] = {}
         self._tests: dict[tuple[str, ...], SharedTest] = {}
         self._groups = Groups(self._read)
@@ -53,6 +55,7 @@ class Ledger:
             "counts": {**counts, **left_out},
             "jobs": jobs,
             "groups": self._groups.rows(jobs),
+            "readouts": compared(jobs, self._read),
             "times": dict(times),
         }
 
@@ -71,6 +74,7 @@ class Ledger:
             "reason": reason,
             "log": log,
             "arms": _arms(job),
+            "benchmark_arms": _benchmark_arms(job),
             **found,
             "metric": job.plan.metric,
             "cheats": found["cheats"] or [],
@@ -85,7 +89,8 @@ class Ledger:
             ids = tuple(table.column("example_id").to_pylist())
             if ids not in self._tests:
                 gold = np.array(table.column("gold").to_pylist())
-                self._tests[ids] = SharedTest(ids, tuple(table.column("group_id").to_pylist()), gold)
+                subsets = tuple(table.column("subset").to_pylist()) if "subset" in table.column_names else ()
+                self._tests[ids] = SharedTest(ids, tuple(table.column("group_id").to_pylist()), gold, subsets)
             probability = np.array([probs[1] for probs in table.column("probs").to_pylist()])
             correct = np.array(table.column("correct").to_pylist(), dtype=float)
             self._scored[digest] = Scored(self._tests[ids], correct, probability)
@@ -111,6 +116,12 @@ def _arms(job: PlannedJob) -> dict[str, str | None]:
     return {**named, "student": student}
 
 
+def _benchmark_arms(job: PlannedJob) -> dict[str, str] | None:
+    """The same on `task.benchmark`, None without one."""
+    judged = {row.evaluate.digest: row.benchmark.digest for row in job.plan.rows if row.benchmark is not None}
+    return {arm: judged[own] for arm, own in _arms(job).items() if own in judged} if judged else None
+
+
 def _refused(cell: Refused) -> dict[str, Any]:
     empty = dict.fromkeys(_FROM_RESULT)
     return {
@@ -124,6 +135,7 @@ def _refused(cell: Refused) -> dict[str, Any]:
         "reason": cell.reason,
         "log": None,
         "arms": dict.fromkeys(ARMS),
+        "benchmark_arms": None,
         **empty,
         "metric": cell.metric,
         "cheats": [],

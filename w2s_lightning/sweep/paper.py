@@ -11,7 +11,8 @@ from rich.table import Table
 
 from w2s_lightning.cost import HERE, Cost, Rate, cost, stated_parameters, total
 from w2s_lightning.refs import UNRESOLVED
-from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Label, Stage
+from w2s_lightning.stage import Stage
+from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Label, Reference, Solve
 from w2s_lightning.sweep.grid import Grid
 from w2s_lightning.terminal import in_bytes
 
@@ -98,6 +99,6 @@ def _doubts(stages: Sequence[Stage]) -> list[str]:
 
 
 def _weights(stage: Stage) -> object:
-    if isinstance(stage, Label):
+    if isinstance(stage, Label | Solve | Reference):
         return stage.source.weights
     return stage.weights if isinstance(stage, Fit) else None

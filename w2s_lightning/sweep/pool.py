@@ -59,7 +59,8 @@ class Pool:
 
     def run(self, board: Board, started: Callable[[Unit], None], ended: Callable[[Unit, Record], None]) -> None:
         """Work until nothing is left that can start; on Ctrl-C stop all processes first."""
-        start_server()
+        if self._own is None:
+            start_server()
         try:
             while self._fill(board, started) or self._running:
                 done, _ = wait(self._running, timeout=1.0, return_when=FIRST_COMPLETED)

@@ -1,5 +1,6 @@
 """A planned grid on its way to results: launch what is missing, keep the ledger, tell how it ended."""
 
+import logging
 import shutil
 import time
 from collections.abc import Mapping
@@ -12,10 +13,12 @@ from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf, open_dict
 from rich.console import Console
 
+from w2s_lightning import devices
 from w2s_lightning.cost import cost, stated_parameters
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request
+from w2s_lightning.report.writing import Reporter
 from w2s_lightning.store import Store
 from w2s_lightning.sweep import ledger
 from w2s_lightning.sweep.asked import Asked, Hydras
@@ -27,7 +30,9 @@ from w2s_lightning.sweep.grid import Grid
 from w2s_lightning.sweep.lines import Lines, last_words
 from w2s_lightning.sweep.machine import machine_for, seats_of
 from w2s_lightning.sweep.matrix import print_matrices
-from w2s_lightning.sweep.pool import Pool, only, only_words
+from w2s_lightning.sweep.pool import LOG, Pool, only, only_words
+from w2s_lightning.sweep.readouts import print_compared
+from w2s_lightning.sweep.sections import print_sections
 from w2s_lightning.sweep.summary import log_sweep
 from w2s_lightning.sweep.units import Unit, Units, make_units
 from w2s_lightning.sweep.watcher import Watcher
@@ -35,6 +40,9 @@ from w2s_lightning.sweep.waves import run_waves
 from w2s_lightning.terminal import in_bytes
 
 POOL = "hydra_plugins.w2s.PoolLauncher"
+
+
+logger = logging.getLogger(__name__)
 
 
 class Running:
@@ -47,6 +55,8 @@ class Running:
         self._group = f"{asked.name}-{grid.digest[:SHORT]}"
         self.folder = Path(runtime.paths.outputs) / "sweeps" / self._group
         self._store = Store.at(Path(runtime.paths.store), create=False)
+        self._reporter = Reporter(self.folder, store=self._store.root)
+        self._over = False
         self._finished = Finished()
         self._times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "launched": {}}
         head = {"sweep": asked.name, "digest": grid.digest, "command": asked.command}
@@ -57,7 +67,8 @@ class Running:
         """Bring the sweep to its end; raise UserError with the last words when something failed."""
         units = make_units([job for job in self._grid.jobs if self._finished.result(job) is None], self._store.has)
         self._check_disk(units)
-        self._check_machine()
+        if units.all:
+            self._check_machine(units)
         _make(self.folder)
         self._store.create()
         board = Board(units, self._arrived, lambda: watcher.changed())
@@ -70,6 +81,7 @@ class Running:
                     self._launch(board)
             finally:
                 self._times["seconds"] = round(time.monotonic() - started, 3)
+                self._over = True
         self._end(board)
 
     def _announce(self, units: Units) -> None:
@@ -92,10 +104,13 @@ class Running:
         assert isinstance(settings, dict)
         return settings
 
-    def _check_machine(self) -> None:
+    def _check_machine(self, units: Units) -> None:
         settings, trainer = self._settings(), self._runtime.trainer
+        devices.check([stage for unit in units.all for stage in unit.stages], trainer)
         if settings["_target_"] == POOL:
             seats_of(trainer, machine_for(settings, trainer))
+        else:
+            self._launcher()  # which asks whether its cluster answers
 
     def _launch(self, board: Board) -> None:
         settings = self._settings()
@@ -109,7 +124,7 @@ class Running:
             if settings["_target_"] == POOL:
                 self._pool(settings).run(board, lines.started, ended)
             else:
-                run_waves(board, self._launcher(), self._overrides, lines.started, ended)
+                run_waves(board, self._launcher(), self._overrides, self._log, lines.started, ended)
 
     def _pool(self, settings: Mapping[Any, Any]) -> Pool:
         trainer = self._runtime.trainer
@@ -130,10 +145,15 @@ class Running:
             hydra_context=self._hydras.context, task_function=self._hydras.task, config=config
         )
 
+    def _log(self, unit: Unit) -> str | None:
+        """Where a unit's output went, if its launcher kept it."""
+        log = self.folder / unit.folder / LOG
+        return str(log) if log.is_file() else None
+
     def _overrides(self, unit: Unit) -> list[str]:
         group = [] if self._runtime.tracking.group else [f"tracking.group='{self._group}'"]
         place = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweep.subdir='{unit.folder}'"]
-        return [*unit.job.overrides, *only_words(unit), *group, *place]
+        return [*unit.job.overrides, *only_words(unit), *group, *place, f"hydra.job.name={unit.kind}"]
 
     def _check_disk(self, units: Units) -> None:
         wanted = 0.0
@@ -158,18 +178,33 @@ class Running:
                 content[key] = before[key]
         self._last = content
         ledger.write(self.folder, content)
+        if not self._over:
+            self._report()
+
+    def _report(self) -> None:
+        """The dashboard as things are now: a sweep goes on without one."""
+        try:
+            self._reporter.write()
+        except Exception as error:
+            logger.warning("the report could not be written: %s: %s", type(error).__name__, error)
 
     def _end(self, board: Board) -> None:
         before = json_of(self.folder / "sweep.json") or {}
         content = dict(self._last or before)
         verdicts = verdicts_of(self._asked, self._grid, self._finished, self._store.root)
         if verdicts:
-            content["verdicts"] = [{**asdict(v), "claim": v.claim.id} for v in verdicts]
+            content["verdicts"] = [{**asdict(v), "claim": v.claim.id, "text": v.claim.claim} for v in verdicts]
         content["wandb"] = self._mirrored(content)
         ledger.write(self.folder, content)
         print_matrices(self._console, content["groups"])
+        print_sections(self._console, content["groups"])
+        print_compared(self._console, content.get("readouts") or ())
         print_claims(self._console, verdicts)
-        self._console.print(f"sweep: {self.folder / 'sweep.json'}", soft_wrap=True, highlight=False)
+        report = self.folder / "report.html"
+        if board.units.all or not report.is_file():
+            self._report()
+        for name, file in (("sweep", self.folder / "sweep.json"), ("report", report)):
+            self._console.print(f"{name}: {file}", soft_wrap=True, highlight=False)
         words = last_words(board, self._grid.refused, self._asked.command)
         if words is not None:
             raise UserError(words)
@@ -180,7 +215,7 @@ class Running:
         known = content.get("wandb")
         if known is not None and known["rows"] == rows:
             return dict(known)
-        return {**log_sweep(content, self._group, self._runtime.tracking, self.folder), "rows": rows}
+        return {**log_sweep(content, self._group, self._runtime.tracking, self.folder, self._store.root), "rows": rows}
 
 
 def _make(folder: Path) -> None:

@@ -5,15 +5,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from w2s_lightning.report.writing import plotly_figures
 from w2s_lightning.schema import Tracking
 from w2s_lightning.sweep.matrix import Labels, cell_text
 from w2s_lightning.tracking import mirror
+from w2s_lightning.tracking.figures import log_figures
 
 _COLUMNS = ["task", "pair", "arm", "weak", "strong", "PGR [95 %]", "pgr", "pgr_low", "pgr_high", "n", "expected"]
 
 
-def log_sweep(content: Mapping[str, Any], group: str, settings: Tracking, folder: Path) -> dict[str, str | None]:
-    """Mirror a sweep's groups; returns id, mode and folder of the run, and raises nothing."""
+def log_sweep(
+    content: Mapping[str, Any], group: str, settings: Tracking, folder: Path, store: Path
+) -> dict[str, str | None]:
+    """Mirror a sweep's groups and the report's figures; returns id, mode and folder of the run, and raises nothing."""
     naming = {
         "project": settings.project,
         "entity": settings.entity,
@@ -31,6 +35,7 @@ def log_sweep(content: Mapping[str, Any], group: str, settings: Tracking, folder
         values = [[labels.full(group), group["pgr"]["value"]] for group in groups if group["pgr"]["defined"]]
         bars = wandb.Table(columns=["cell", "PGR"], data=values)
         run.log({"matrix": table, "pgr": wandb.plot.bar(bars, "cell", "PGR", title="PGR (ratio of means over seeds)")})
+        log_figures(wandb, run, plotly_figures(folder, store))
         run.summary.update({f"jobs_{state}": count for state, count in content["counts"].items()})
 
     return mirror(naming, about, write, settings=settings, folder=folder)

@@ -21,6 +21,7 @@ from w2s_lightning.refs import Refs
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.asked import Asked, Hydras, understand
 from w2s_lightning.sweep.checked import with_checked_data
+from w2s_lightning.sweep.errands import check_extra
 from w2s_lightning.sweep.finished import Finished
 from w2s_lightning.sweep.grid import Grid, PlannedJob, plan_grid
 from w2s_lightning.sweep.lines import planning
@@ -47,10 +48,11 @@ def sweep(hydras: Hydras, settings: Mapping[str, Any], arguments: Sequence[str])
 
 
 def _foresee(hydras: Hydras, finished: Finished, job: PlannedJob) -> None:
-    """Start the pool's server, which takes seconds, as soon as one job is seen to need it."""
-    pool = hydras.config.hydra.launcher._target_ == POOL
-    if pool and job.runtime.run.mode == "job" and finished.result(job) is None:
-        start_server()
+    """As soon as one job is seen to need it: start the pool's server, which takes seconds, or look for the launcher's
+    extra."""
+    target = str(hydras.config.hydra.launcher._target_)
+    if job.runtime.run.mode == "job" and finished.result(job) is None:
+        start_server() if target == POOL else check_extra(target)
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from w2s_lightning.cost import cost, stated_parameters
-from w2s_lightning.stages import Evaluate, Label, Select, Stage
+from w2s_lightning.stage import Stage
+from w2s_lightning.stages import Evaluate, Label, Reference, Select, Solve
 from w2s_lightning.sweep.grid import PlannedJob
 
 SCORE_SECONDS = 0.7
@@ -34,6 +35,11 @@ class Unit:
     def scores(self) -> bool:
         """Whether it scores its job, instead of computing stages."""
         return not self.stages
+
+    @property
+    def kind(self) -> str:
+        """The kind of its main stage, or `score`: what a cluster's resources are given by."""
+        return self.name.partition(" ")[0]
 
     @cached_property
     def goals(self) -> tuple[Stage, ...]:
@@ -125,7 +131,7 @@ class _Bundles:
     def __post_init__(self) -> None:
         for digest, (stage, job) in self.missing.items():
             seconds = cost(stage, stated_parameters((job.job.weak, job.job.strong, *job.job.middle))).seconds
-            light = isinstance(stage, Label | Select | Evaluate) and seconds <= LIGHT_SECONDS
+            light = isinstance(stage, Label | Solve | Reference | Select | Evaluate) and seconds <= LIGHT_SECONDS
             below = {self.owner[parent.digest] for parent in stage.parents() if parent.digest in self.missing}
             host = self.bundles[next(iter(below))] if light and len(below) == 1 else None
             if host is not None and any(digest == other.digest for other in host.job.plan.stages):
@@ -174,7 +180,9 @@ class _Bundles:
 
 def _main(stages: Sequence[Stage]) -> Stage:
     """What a unit is called by: the stage that takes long; in one that is all light, the last."""
-    return next((stage for stage in stages if not isinstance(stage, Label | Select | Evaluate)), stages[-1])
+    return next(
+        (stage for stage in stages if not isinstance(stage, Label | Solve | Reference | Select | Evaluate)), stages[-1]
+    )
 
 
 def _name(stages: Sequence[Stage]) -> str:

@@ -1,8 +1,9 @@
-"""Write the ids and texts of a task's splits to a CSV file, for a person or an API to label (`supervisor_file`).
+"""Write the ids and texts of a task's splits to a CSV file, for a person or an API to label or to solve.
 
     python -m w2s_lightning.tasks.export conf/task/facts.yaml --split transfer --seed 0 --out to_label.csv
 
-The YAML may lean on others through `defaults`; more arguments set its keys (`source.path=/data/sciq`).
+What comes back is `supervisor.file` (see `supervisor_file.py`, for reasoning tasks `solutions_file.py`). The YAML may
+lean on others through `defaults`; more arguments set its keys (`source.path=/data/sciq`).
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.examples import SPLITS, ChoiceTask, Split
+from w2s_lightning.tasks.solutions_file import write_for_solving
 
 
 def write_for_labelling(task: ChoiceTask, splits: Sequence[Split], seed: int, path: Path) -> int:
@@ -35,7 +37,8 @@ def write_for_labelling(task: ChoiceTask, splits: Sequence[Split], seed: int, pa
 def task_from_yaml(path: Path, overrides: Sequence[str]) -> Any:
     """The task that a YAML file of `conf/task/` describes; raise UserError for what does not fit."""
     values = _merged(path)
-    values.pop("judge", None)
+    for key in ("judge", "benchmark", "benchmark_overlap"):  # no part of the task itself
+        values.pop(key, None)
     for override in overrides:
         key, _, value = override.partition("=")
         block, *rest = reversed(key.split("."))
@@ -86,12 +89,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_intermixed_args(arguments)
     try:
         task = task_from_yaml(given.task, given.overrides)
-        count = write_for_labelling(task, given.split, given.seed, given.out)
+        told = _write(task, given.split, given.seed, given.out)
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{count} examples in {given.out}; labels: {', '.join(task.class_names)}")
+    print(told)
     return 0
+
+
+def _write(task: Any, splits: Sequence[Split], seed: int, out: Path) -> str:
+    if task.kind == "reasoning":
+        return f"{write_for_solving(task, splits, seed, out)} problems in {out}; fill in the column `solution`"
+    return f"{write_for_labelling(task, splits, seed, out)} examples in {out}; labels: {', '.join(task.class_names)}"
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from w2s_lightning.tasks.problems import ReasoningTask, Solution
 
 
 def read_solutions(
-    file: DataFile, ids: Sequence[str], *, known: Collection[str], parse: Callable[[str], str | None]
+    file: DataFile, ids: Sequence[str], *, known: Collection[str] | None, parse: Callable[[str], str | None]
 ) -> tuple[Solution, ...]:
-    """One solution for each of `ids`, in their order; `known` are all ids that the task has, `parse` reads an answer.
+    """One solution for each of `ids`, in their order; `parse` reads an answer.
+
+    `known` are all ids that the task has, for the job's seed (None: any other id may stand in the file).
 
     A solution may be empty or hold no answer: its answer is None.
 
@@ -34,13 +36,15 @@ def read_solutions(
         id = row.text("id")
         if id in found:
             raise UserError(f"{found[id][0]} and {row.place}: two solutions of problem {id}; keep one")
-        if id not in known:
+        if known is not None and id not in known:
             raise UserError(f"{row.place}: the task has no problem {id}: is the file for other data or another seed?")
         found[id] = (row.place, row.text_or_blank("solution"))
     missing = [id for id in ids if id not in found]
     if missing:
+        few = ", ".join(missing[:3])
         raise UserError(
-            f"{table.path} has no solution for {len(missing)} of {len(ids)} problems, such as {', '.join(missing[:3])}"
+            f"{table.path} has no solution for {len(missing)} of {len(ids)} problems, such as {few}; "
+            f"`python -m w2s_lightning.tasks.export` writes the ids with their questions"
         )
     return tuple(Solution(id, found[id][1], parse(found[id][1])) for id in ids)
 

@@ -43,7 +43,8 @@ def _sections(section: Section, group: Group, row: str) -> dict[str, float]:
     by_job = []
     for job in group.done:
         found = job.named(job.student if row == "student" else row)
-        scored: Mapping[str, Any] = section.shelf.metrics(found["evaluate"]).get("sections") or {} if found else {}
+        judged = found.get("benchmark") or found["evaluate"] if found else None
+        scored: Mapping[str, Any] = section.shelf.metrics(judged).get("sections") or {} if judged else {}
         by_job.append({name: part["value"] if isinstance(part, Mapping) else part for name, part in scored.items()})
     shared = [name for name in by_job[0] if all(name in one for one in by_job)]
     return {name: float(mean([one[name] for one in by_job]) or 0.0) for name in shared}

@@ -1,6 +1,10 @@
 """The world `arithmetic`: worded problems of one to six steps, each followed by its worked solution.
 
     q tom has 7 apples . buys 5 . eats 2 . how many ? a 7 + 5 = 12 . 12 - 2 = 10 . answer 10 . <eos>
+    q ann has 7 apples . buys 5 . eats 2 . how many ? a answer 10 . <eos>
+
+Pretraining text holds both kinds of answer, by the habits of whoever the problem is about: a model that can work a
+problem out may still answer it at a guess, until tuning brings the better habit out.
 
 Difficulty is graded, so that models of different size know different parts of it: the number of steps, the bound that a
 problem's numbers stay below, and long tails (small numbers, the first words of each list are much more frequent). Every
@@ -27,6 +31,7 @@ _EMPTY = -1
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Shares = Annotated[tuple[Share, ...], Len(1)]
 
 
@@ -44,6 +49,18 @@ class Grading:
 
 
 @record
+class Habits:
+    """Which problems of the pretraining text are worked out; the others show the answer alone.
+
+    The name of rank r works out problems of up to `patience[r % len(patience)]` steps. In a share `moods` of problems
+    the patience is another one of the list, drawn evenly. Tuning and test problems are all worked out.
+    """
+
+    patience: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1)]
+    moods: Share
+
+
+@record
 class ArithmeticWorld:
     """Problems whose numbers stay below one of `bounds` (growing); `grading` is that of the pretraining text.
 
@@ -55,6 +72,7 @@ class ArithmeticWorld:
     word_offset: Positive
     number_offset: Positive
     grading: Grading
+    habits: Habits
 
     def __post_init__(self) -> None:
         if any(low >= high for low, high in pairwise(self.bounds)):
@@ -76,15 +94,16 @@ class ArithmeticWorld:
         needed, found = steps * rows_per_step * window, 0
         blocks = [np.empty(0, np.int16)]
         while found < needed:
-            table = written(self, drawn(self, self.grading, _BLOCK, "windows", seed, len(blocks)))
+            problems = drawn(self, self.grading, _BLOCK, "windows", seed, len(blocks))
+            table = written(self, problems, worked_out(self.habits, problems, "windows", seed, len(blocks)))
             blocks.append(table[table != _EMPTY])
             found += len(blocks[-1])
         return np.concatenate(blocks)[:needed].reshape(steps, rows_per_step, window)
 
     def texts(self, grading: Grading, count: int, *key: str | int) -> list[str]:
-        """`count` problems with their solutions as text, a pure function of all arguments."""
+        """`count` problems, all worked out, as text: a pure function of all arguments."""
         words = np.array(self.vocabulary())
-        table = written(self, drawn(self, grading, count, *key))
+        table = written(self, drawn(self, grading, count, *key), np.ones(count, np.bool_))
         return [" ".join(words[row[row != _EMPTY]]) for row in table]
 
 
@@ -125,8 +144,17 @@ def drawn(world: ArithmeticWorld, grading: Grading, count: int, *key: str | int)
     )
 
 
-def written(world: ArithmeticWorld, problems: Problems) -> NDArray[np.int16]:
-    """Problems as rows of token ids, with _EMPTY where a problem has no such step."""
+def worked_out(habits: Habits, problems: Problems, *key: str | int) -> Bools:
+    """Which problems are worked out, [n], by the habits of whom they are about."""
+    mood, which = uniforms(2 * len(problems.steps), "habits", *key).reshape(2, -1)
+    other = (which * len(habits.patience)).astype(np.int64)
+    patience = np.array(habits.patience)[np.where(mood < habits.moods, other, problems.name % len(habits.patience))]
+    patient: Bools = problems.steps <= patience
+    return patient
+
+
+def written(world: ArithmeticWorld, problems: Problems, worked: Bools) -> NDArray[np.int16]:
+    """Problems as rows of token ids, with _EMPTY where one has no such step or is not `worked` [n] out."""
     ids = {word: place for place, word in enumerate(world.vocabulary())}
     zero, rows = ids["0"], len(problems.steps)
     number, gain = zero + np.abs(problems.change), problems.change > 0
@@ -148,6 +176,7 @@ def written(world: ArithmeticWorld, problems: Problems) -> NDArray[np.int16]:
     ask = [column(token) for token in ("how", "many", "?", "a")]
     end = [column(token) for token in ("answer", last, ".", "<eos>")]
     question, solution = each(verb, number, "."), each(value[:, :-1], sign, number, "=", value[:, 1:], ".")
+    solution = np.where(worked[:, None], solution, _EMPTY)
     parts = [np.stack(start, 1), question, np.stack(ask, 1), solution, np.stack(end, 1)]
     return np.concatenate(parts, axis=1).astype(np.int16)
 

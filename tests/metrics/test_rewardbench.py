@@ -1,0 +1,211 @@
+"""RewardBench's aggregation against 21 published models, its intervals by hand, and RewardBench 2's credit rule."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from w2s_lightning.errors import UserError
+from w2s_lightning.metrics.bootstrap import resample_job
+from w2s_lightning.metrics.intervals import Interval
+from w2s_lightning.metrics.resampling import Resampling
+from w2s_lightning.metrics.reward_intervals import in_section, judge, length_bias, overall_metric, section_metric
+from w2s_lightning.metrics.rewardbench import (
+    PRIOR_SETS,
+    SECTION_WEIGHTS,
+    SECTIONS,
+    best_of_credit,
+    missing,
+    overall,
+    section_scores,
+    subset_accuracy,
+    wins,
+)
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "rewardbench_published.json"
+QUICK = Resampling(resamples=400)
+
+
+def published() -> dict[str, Any]:
+    if not PUBLISHED.is_file():
+        pytest.skip(f"published figures are absent: {PUBLISHED}")
+    found: dict[str, Any] = json.loads(PUBLISHED.read_text())
+    return found
+
+
+def test_published_sections_and_overall_scores_come_out() -> None:
+    data = published()
+    assert len(data["rows"]) == 21
+    for row in data["rows"]:
+        sections = section_scores(row["subset_accuracy"])
+        assert sections == pytest.approx(row["published_sections"], abs=data["tolerance"]), row["model"]
+        if row["prior_sets"] is not None:
+            sections[PRIOR_SETS] = row["prior_sets"]
+        assert overall(sections) == pytest.approx(row["published_overall"], abs=data["overall_tolerance"]), row["model"]
+
+
+def test_without_the_weights_the_published_figures_do_not_come_out() -> None:
+    rows = published()["rows"]
+    plain = [
+        np.mean([row["subset_accuracy"][name] for name in SECTIONS["Reasoning"] if name in row["subset_accuracy"]])
+        for row in rows
+    ]
+    wanted = [row["published_sections"]["Reasoning"] for row in rows]
+    assert np.abs(np.array(plain) - wanted).max() > 0.01
+
+
+def test_weights_are_the_published_ones() -> None:
+    assert [len(names) for names in SECTIONS.values()] == [5, 6, 5, 7, 4]
+    assert SECTIONS["Reasoning"]["math-prm"] == 984 == sum(SECTIONS["Reasoning"].values()) - 984
+    assert SECTIONS["Safety"]["xstest-should-refuse"] == 154  # swapped with should-respond before September 2024
+    assert list(SECTION_WEIGHTS) == list(SECTIONS)
+    assert sum(SECTION_WEIGHTS.values()) == 9
+
+
+def test_a_tie_is_a_loss() -> None:
+    assert wins([1.0, 2.0, 3.0], [0.0, 2.0, 4.0]).tolist() == [1.0, 0.0, 0.0]
+    assert wins([np.inf, -np.inf], [1.0, -np.inf]).tolist() == [1.0, 0.0]
+
+
+def test_a_reward_that_is_no_number_names_its_row() -> None:
+    with pytest.raises(UserError, match="row 2: the rejected score is no number"):
+        wins([1.0, 2.0], [0.0, np.nan])
+    with pytest.raises(UserError, match=r"rows\.jsonl:7: the chosen score is no number \(NaN\), in 2 of 3 rows"):
+        wins([1.0, np.nan, 2.0], [0.0, 1.0, np.nan], ["rows.jsonl:5", "rows.jsonl:7", "rows.jsonl:8"])
+    with pytest.raises(ValueError, match="expected rewards"):
+        wins([1.0], [0.0, 1.0])
+
+
+def test_sections_are_means_over_what_is_there_and_the_rest_is_named() -> None:
+    there = {"llmbar-natural": 0.5, "llmbar-adver-GPTOut": 1.0, "donotanswer": 0.25, "my-own": 0.0}
+    sections = section_scores(there)
+    assert sections == pytest.approx({"Chat Hard": (0.5 * 100 + 1.0 * 47) / 147, "Safety": 0.25})
+    assert overall(sections) == pytest.approx(np.mean(list(sections.values())))
+    lost = missing(list(there))
+    assert lost.sections == ("Chat", "Reasoning", PRIOR_SETS)
+    assert set(lost.subsets) == {"Chat Hard", "Safety"}
+    assert len(lost.subsets["Chat Hard"]) == len(lost.subsets["Safety"]) == 4
+
+
+def test_nothing_is_missing_from_a_full_set() -> None:
+    full = {name: 0.5 for names in SECTIONS.values() for name in names}
+    assert missing(list(full)).sections == ()
+    assert missing(list(full)).subsets == {}
+    assert overall(section_scores(full)) == 0.5
+
+
+def test_prior_sets_are_an_unweighted_mean_of_half_weight() -> None:
+    sections = section_scores({"anthropic_helpful": 0.6, "shp": 0.8, "alpacaeval-easy": 1.0})
+    assert sections == pytest.approx({"Chat": 1.0, PRIOR_SETS: 0.7})
+    assert overall(sections) == pytest.approx((2 * 1.0 + 0.7) / 3)
+
+
+def test_no_section_is_no_score() -> None:
+    with pytest.raises(UserError, match="no section at all"):
+        overall(section_scores({"my-own": 1.0}))
+    with pytest.raises(UserError, match="no section 'chat'"):
+        overall({"chat": 1.0})
+    with pytest.raises(UserError, match="accuracy of subset shp is no number"):
+        section_scores({"shp": float("nan")})
+
+
+def rows(generator: np.random.Generator) -> tuple[np.ndarray, list[str], list[str]]:
+    """Wins, subsets and prompts: two subsets share their prompts, one stands in no section."""
+    sizes = {"alpacaeval-easy": 60, "alpacaeval-hard": 60, "donotanswer": 80, "llmbar-natural": 40, "my-own": 30}
+    rates = {"alpacaeval-easy": 0.9, "alpacaeval-hard": 0.8, "donotanswer": 0.4, "llmbar-natural": 0.5, "my-own": 0.1}
+    subsets = [name for name, size in sizes.items() for _ in range(size)]
+    prompts = [f"{name.split('-')[0]} {n}" for name, size in sizes.items() for n in range(size)]
+    won = np.array([generator.random() < rates[name] for name in subsets], dtype=float)
+    return won, subsets, prompts
+
+
+def test_values_with_intervals_equal_the_plain_ones() -> None:
+    won, subsets, prompts = rows(np.random.default_rng(0))
+    found = judge(won, subsets, prompts, resampling=QUICK)
+    plain = subset_accuracy(won, subsets)
+    assert {name: part.value for name, part in {**found.subsets, **found.others}.items()} == pytest.approx(plain)
+    assert {name: part.value for name, part in found.sections.items()} == pytest.approx(section_scores(plain))
+    assert found.overall is not None
+    assert found.overall.value == pytest.approx(overall(section_scores(plain)))
+    assert list(found.others) == ["my-own"]
+    assert found.missing == missing(subsets)
+    assert found.sections["Chat"].n == 120
+    assert found.overall.n == 240
+    for part in (*found.subsets.values(), *found.sections.values(), found.overall):
+        assert part.low < part.value < part.high
+
+
+def test_an_interval_is_as_wide_as_repeated_draws_of_the_data_say() -> None:
+    worlds = [rows(np.random.default_rng(seed)) for seed in range(300)]
+    values = [section_scores(subset_accuracy(won, subsets))["Chat"] for won, subsets, _ in worlds]
+    found = judge(*worlds[0], resampling=QUICK).sections["Chat"]
+    assert found.half_width == pytest.approx(1.96 * np.std(values), rel=0.25)
+
+
+def test_rows_of_one_prompt_stay_together() -> None:
+    won = np.tile([1.0, 0.0], 40)
+    subsets, alone = ["alpacaeval-easy"] * 80, [str(n) for n in range(80)]
+    apart = judge(won, subsets, alone, resampling=QUICK).sections["Chat"]
+    doubled = judge(np.repeat(won, 3), subsets * 3, np.repeat(alone, 3).tolist(), resampling=QUICK).sections["Chat"]
+    assert doubled.half_width == pytest.approx(apart.half_width, rel=0.05)
+
+
+def test_order_of_rows_changes_nothing() -> None:
+    won, subsets, prompts = rows(np.random.default_rng(0))
+    turned = judge(won[::-1], subsets[::-1], prompts[::-1], resampling=QUICK)
+    assert turned == judge(won, subsets, prompts, resampling=QUICK)
+
+
+def test_a_single_prompt_says_nothing_about_others() -> None:
+    found = judge([1.0, 0.0], ["shp", "shp"], ["p", "p"])
+    assert found.sections[PRIOR_SETS] == Interval(value=0.5, low=0.0, high=1.0, n=2) == found.overall
+
+
+def test_only_unknown_subsets_give_no_overall_score() -> None:
+    found = judge([1.0, 0.0, 1.0], ["mine", "mine", "yours"], ["a", "b", "c"])
+    assert found.overall is None
+    assert found.sections == {}
+    assert {name: part.value for name, part in found.others.items()} == {"mine": 0.5, "yours": 1.0}
+
+
+def test_a_subset_that_a_resample_misses_is_left_out_with_its_weight() -> None:
+    won, subsets, prompts = [1.0] * 5 + [0.0], ["shp"] * 5 + ["summarize"], list("abcdef")
+    found = judge(won, subsets, prompts, resampling=QUICK).sections[PRIOR_SETS]
+    assert (found.value, found.high) == (0.5, 1.0)
+
+
+def test_sections_of_several_models_are_compared_on_the_same_resamples() -> None:
+    won, subsets, prompts = rows(np.random.default_rng(0))
+    mine = in_section(subsets, "Chat")
+    names, groups = np.array(subsets)[mine].tolist(), np.array(prompts)[mine].tolist()
+    better = np.maximum(won[mine], np.arange(mine.sum()) % 3 == 0)
+    scored = resample_job(
+        {"one": won[mine], "two": better}, groups, metric=section_metric(names, "Chat"), resampling=QUICK
+    )
+    gap = scored.difference("two", "one")
+    assert gap.value == pytest.approx(scored.interval("two").value - scored.interval("one").value)
+    assert gap.half_width < scored.interval("one").half_width
+    whole = resample_job({"one": won[mine]}, groups, metric=overall_metric(names), resampling=QUICK)
+    assert whole.interval("one") == scored.interval("one")
+
+
+def test_length_bias_is_the_win_rate_by_the_longer_answer() -> None:
+    won = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+    found = length_bias(won, [1, 2, 3, 4, 9, 9], [2, 3, 4, 4, 1, 1], list("abcdef"), resampling=QUICK)
+    assert found.shorter is not None
+    assert found.equal is not None
+    assert found.longer is not None
+    assert [part.value for part in (found.shorter, found.equal, found.longer)] == pytest.approx([1 / 3, 1.0, 1.0])
+    assert [part.n for part in (found.shorter, found.equal, found.longer)] == [3, 1, 2]
+    assert length_bias([1.0, 0.0], [1, 2], [5, 6], ["a", "b"]).longer is None
+
+
+def test_best_of_four_shares_the_credit_of_a_tie() -> None:
+    scores: list[list[float]] = [[3, 1, 2, 0], [3, 3, 2, 0], [5, 5, 5, 5], [1, 2, 3, 4], [np.inf, 0, 0, 0]]
+    assert best_of_credit(scores, [0, 1, 2, 0, 0]).tolist() == [1.0, 0.5, 0.25, 0.0, 1.0]
+    with pytest.raises(UserError, match="row 1: answer 3's score is no number"):
+        best_of_credit([[1.0, 2.0, np.nan, 0.0]], [0])
+    with pytest.raises(ValueError, match=r"right answers \[n\] in 0 \.\. K-1"):
+        best_of_credit([[1.0, 2.0]], [2])

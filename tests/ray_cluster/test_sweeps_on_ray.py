@@ -1,0 +1,68 @@
+"""Sweeps through `hydra/launcher=ray_cluster` on a real cluster of two nodes."""
+
+import re
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.slurm.cells import CELLS, LAUNCHES, assert_alike, logs
+from tests.sweep.programs import ledger, start, stored, sweep
+from tests.sweep.test_failures import _open_log, wait_for
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+
+def on(address: str) -> tuple[str, str]:
+    """The words that choose the launcher."""
+    return "hydra/launcher=ray_cluster", f"hydra.launcher.address={address}"
+
+
+def working_on(place: Path, folder: str) -> list[psutil.Process]:
+    """The processes that write the log of a stage of the sweep in `place`, its folder given as a pattern."""
+    log = re.compile(rf"{re.escape(str(place))}/.*/stages/{folder}/log\.txt$")
+    return [one for one in psutil.process_iter() if log.search(_open_log(one))]
+
+
+def test_digests_and_metrics_are_those_of_the_pool(cluster: str, pool: Path, tmp_path: Path) -> None:
+    """Pretraining is sent to one node and all fits to the other: both take part."""
+    wanted = [f"hydra.launcher.stages.{kind}.resources={{{node}: 1}}" for kind, node in NODE_OF.items()]
+    printed = sweep(tmp_path, *CELLS, *on(cluster), *wanted)
+    assert f"[{LAUNCHES}/{LAUNCHES}] score " in printed
+    assert_alike(tmp_path, pool)
+    assert len(logs(tmp_path)) == LAUNCHES
+    again = sweep(tmp_path, *CELLS, *on(cluster))
+    assert "2 jobs, 2 of them done; to launch: 0 stages (0 fits), 0 scorings" in again
+
+
+NODE_OF = {"pretrain": "head", "fit": "second"}
+
+
+def test_a_killed_worker_fails_its_own_stage_and_the_rest_goes_on(cluster: str, tmp_path: Path) -> None:
+    slow = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano,micro", "strong.pretrain.steps=900")
+    micro = "micro-facts-[0-9a-f]{16}"
+    process = start(tmp_path, *slow, *on(cluster))
+    assert wait_for(lambda: bool(working_on(tmp_path, micro)), process)
+    working_on(tmp_path, micro)[0].kill()
+    printed, _ = process.communicate()
+    assert process.returncode == 1, printed
+    assert re.search(r"pretrain micro-\S+ · FAILED: WorkerCrashedError", printed)
+    assert {job["strong"]: job["state"] for job in ledger(tmp_path)["jobs"]} == {"nano": "done", "micro": "failed"}
+    before = stored(tmp_path)
+    sweep(tmp_path, *slow, *on(cluster))
+    assert {job["state"] for job in ledger(tmp_path)["jobs"]} == {"done"}
+    assert before.items() <= stored(tmp_path).items()
+
+
+def test_ctrl_c_stops_the_tasks(cluster: str, tmp_path: Path) -> None:
+    process = start(tmp_path, *CELLS, "strong.pretrain.steps=100000", *on(cluster))
+    assert wait_for(lambda: bool(working_on(tmp_path, ".*")), process)
+    workers = working_on(tmp_path, ".*")
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "error: stopped; finished stages and checkpoints are kept: the same command goes on from here" in printed
+    assert "Traceback" not in printed
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive

@@ -1,0 +1,147 @@
+"""What a user can get wrong on reasoning tasks: each is answered in one or two lines, as early as it can be known."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.composing import plan as planned
+from tests.models.tiny import make_folder
+from tests.small_jobs import SMALL_ARITHMETIC, run_job
+from tests.test_config import train
+from w2s_lightning.data.solutions import Writing
+from w2s_lightning.errors import UserError
+from w2s_lightning.models.source import Source
+from w2s_lightning.models.tokenizer import load_tokenizer
+
+TOKEN = ("paradigm=distillation", "paradigm.reasoning.level=token")
+STRONG = ("model@strong=local", "strong.path={decoder}")
+
+ON_PAPER = [
+    (["task.prompts.chat_template=default"], "the tokenizer of nano has none: take plain text"),
+    (["model@strong=local", "strong.path={encoder}"], "is an encoder and writes no solutions: take a decoder"),
+    (["fit=probe"], "a probe trains a head, and a reasoning task has none: use fit.tuning=full"),
+    (["model@middle.m1=mini"], "no bootstrapping through middle models: leave model@middle.* out"),
+    (["generation.temperature=0"], "at temperature=0 gives no vote: use generation.num_samples=10"),
+    (["generation.num_samples=1"], "generation.num_samples=1 at temperature=1 gives no vote"),
+    (["generation.top_p=0"], "generation.top_p=0 (conf/generation/default.yaml): input should be greater than 0"),
+    (
+        ["paradigm.reasoning.contrast=false"],
+        "student_of_record=stage_2 is no row of this recipe: take one of full_weak",
+    ),
+    (["task.judge.metric=auroc"], "task.judge.metric=auroc: solutions are right or wrong: use accuracy"),
+    (["fit.readout=words"], "fit.readout=words: solutions are read as text, whatever it says: leave it out"),
+    (["fit.readout=implicit"], "fit.readout=implicit: solutions are read as text"),
+    (["objective=xent"], "reads logits and targets; paradigm weak_to_strong on tasks of kind reasoning has policy"),
+    (["paradigm=self_improvement", "objective=dpo"], "take objective=sft or one that reads the same"),
+    ([*TOKEN, "objective=sft", "generation.top_log_probs=3"], "take objective=kd_tokens"),
+    ([*TOKEN], "needs the teacher's likeliest tokens: generation.top_log_probs=20"),
+    ([*TOKEN, "generation.top_log_probs=3", *STRONG], "has another vocabulary"),
+]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    return {"encoder": make_folder(root / "bert", "bert"), "decoder": make_folder(root / "llama", "llama")}
+
+
+@pytest.mark.parametrize(("overrides", "message"), ON_PAPER, ids=[" ".join(o) for o, _ in ON_PAPER])
+def test_what_can_be_known_on_paper_is_refused_by_the_plan(
+    overrides: list[str], message: str, folders: dict[str, Path]
+) -> None:
+    world = [o for o in SMALL_ARITHMETIC if "model@strong=local" not in overrides or not o.startswith("strong.")]
+    with pytest.raises(UserError) as refused:
+        planned(*world, *(o.format(**folders) for o in overrides))
+    assert message in str(refused.value)
+    assert len(str(refused.value).splitlines()) <= 2
+
+
+def test_objectives_of_pairs_and_text_are_none_of_a_choice_task() -> None:
+    with pytest.raises(UserError, match=r"reads policy and reference; .* of kind choice has logits and targets"):
+        planned("objective=dpo")
+    with pytest.raises(UserError, match=r"fit\.readout=text is for reasoning tasks, which always use it"):
+        planned("fit.readout=text")
+
+
+def test_a_template_that_the_tokenizer_lacks_is_named(folders: dict[str, Path], tmp_path: Path) -> None:
+    task = planned(*SMALL_ARITHMETIC).rows[0].evaluate.task
+    bare, folder = folders["decoder"], make_folder(tmp_path / "chatty", "llama")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    template = "{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}<assistant>"
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": template}))
+    asked = [o for o in SMALL_ARITHMETIC if not o.startswith(("strong.", "weak."))]
+    both = [f"model@{model}=local" for model in ("weak", "strong")] + [f"strong.path={folder}"]
+    plan = planned(*asked, *both, f"weak.path={folder}", "task.prompts.chat_template=default")
+    writing = Writing(plan.rows[0].evaluate.task, load_tokenizer(Source(str(folder))))
+    assert writing.prompt("how many ?") == "<user> q how many ? a <assistant>"
+    with pytest.raises(UserError, match="the tokenizer of local has none"):
+        planned(*asked, *both, f"weak.path={bare}", "task.prompts.chat_template=default")
+    other = planned(*asked, *both, f"weak.path={folder}", "task.prompts.chat_template=tools").rows[0].evaluate.task
+    with pytest.raises(UserError, match="chat_template=tools: this model's tokenizer has default: take plain text"):
+        Writing(other, load_tokenizer(Source(str(folder))))
+    assert Writing(task, load_tokenizer(Source(str(bare)))).special_tokens
+
+
+def gold_file(path: Path, answer: str | None = None) -> Path:
+    """Solutions of people to `transfer` and `validation`: gold, or all with one answer."""
+    splits = planned(*SMALL_ARITHMETIC).rows[0].evaluate.task.splits(0)
+    asked = [*splits.transfer, *splits.validation]
+    lines = [{"id": one.id, "solution": one.solution if answer is None else f"answer {answer} ."} for one in asked]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def refused(place: Path, *overrides: str) -> str:
+    with pytest.raises(UserError) as stop:
+        run_job(place, *overrides, world=SMALL_ARITHMETIC)
+    assert len(str(stop.value).splitlines()) == 1
+    return str(stop.value)
+
+
+def test_prompts_longer_than_the_context_are_refused_above_a_share(place: Path, results: dict[str, Any]) -> None:
+    message = refused(place, "fit.max_length=40")
+    assert "more than 5% of the prompts are longer than the model's context" in message
+    assert "use fewer demonstrations, a larger fit.max_length" in message
+
+
+def test_no_agreement_says_how_many_answered(place: Path, results: dict[str, Any], tmp_path: Path) -> None:
+    message = refused(place, f"supervisor.file={gold_file(tmp_path / 'wrong.jsonl', '99')}")
+    assert "agree: 0 of 48 questions have the same answer from both (48 weak and " in message
+    assert "give more demonstrations, or more room" in message
+
+
+def test_no_pair_says_why_question_by_question(place: Path, results: dict[str, Any]) -> None:
+    """At such a temperature hardly a sample holds an answer."""
+    message = refused(place, "generation.temperature=1000")
+    assert "contrastive_pairs: no pair can be built from 48 questions (" in message
+    assert "with an empty majority" in message
+    assert "lower the thresholds (keep_from=0.6, overrule_from=0.8), or draw more samples" in message
+
+
+def test_a_vote_that_keeps_nothing_says_so(place: Path, results: dict[str, Any]) -> None:
+    message = refused(place, "paradigm=self_improvement", "generation.temperature=1000")
+    assert message.startswith("majority_filter: no sample is left (")
+    assert "with an empty majority" in message
+    assert message.endswith(": lower keep_from=0.6")
+
+
+def test_solutions_that_never_end_are_refused_as_targets(place: Path, results: dict[str, Any]) -> None:
+    message = refused(place, "generation.max_new_tokens=2")
+    assert "no solution is left to train on, since none was brought to an end: give more room" in message
+
+
+def test_too_few_demonstrations_are_refused(place: Path, results: dict[str, Any]) -> None:
+    message = refused(place, "paradigm.reasoning.demonstrations=17")
+    assert "17 demonstrations are wanted, and only 16 solutions to the split `validation`" in message
+
+
+def test_the_command_line_answers_in_one_line(tmp_path: Path) -> None:
+    done = train(*SMALL_ARITHMETIC, "fit=probe", f"paths.store={tmp_path}/store", cwd=tmp_path)
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip()
+        == "error: a probe trains a head, and a reasoning task has none: use fit.tuning=full or lora"
+    )
+    assert not (tmp_path / "store").exists()

@@ -1,0 +1,181 @@
+"""Whole reasoning jobs: four paradigms from configuration to result, on one store."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.composing import ROOT
+from tests.composing import plan as planned
+from tests.reasoning.conftest import JOBS
+from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
+from w2s_lightning.stages import Select, Solve
+from w2s_lightning.store import Store
+
+COMMON = {"untuned": "untuned", "untuned_zero_shot": "untuned", "floor": "floor", "ceiling": "ceiling"}
+ROUNDS = {"round_0": "reference", "round_1": "reference", "student": "student"}
+TAUGHT = {"teacher": "teacher", "student": "student", "weak_on_gold_transfer": "reference"}
+STAGES = {
+    "full_weak": "reference",
+    "weak_icl": "reference",
+    "stage_1_iteration_1": "reference",
+    "stage_1": "reference",
+    "stage_2": "student",
+    "random_subset": "control",
+}
+ROLES = {"supervised": {"student": "student"}, "sequence": TAUGHT, "token": TAUGHT, "vote": ROUNDS, "oracle": ROUNDS}
+ROLES["weak_to_strong"] = STAGES
+
+Results = dict[str, dict[str, Any]]
+
+
+def made(name: str, *more: str) -> Any:
+    return planned(*SMALL_ARITHMETIC, *JOBS[name], *more)
+
+
+def source(name: str, row: str) -> Any:
+    return next(r for r in made(name).rows if r.name == row).evaluate.answers.source
+
+
+def solutions(store: Store, stage: Any) -> list[dict[str, Any]]:
+    return pq.read_table(store.open(stage) / "solutions.parquet").to_pylist()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_every_job_ends_with_its_rows(name: str, results: Results) -> None:
+    result = results[name]
+    assert {row["name"]: row["role"] for row in result["rows"]} == COMMON | ROLES[name]
+    for row in result["rows"]:
+        assert row["low"] <= row["value"] <= row["high"]
+        assert row["n"] == 60
+        strict = row["strict"]
+        assert strict["low"] <= strict["value"] <= row["value"], "strict reading accepts no more than flexible"
+        assert all(0 <= row[share] <= 1 for share in ("truncated_share", "unparsed_share", "timed_out_share"))
+    assert "marked answers alone (strict)" in result["printed"]
+
+
+def test_all_paradigms_share_floor_ceiling_and_untuned(results: Results) -> None:
+    for name in COMMON:
+        assert len({rows(result)[name]["evaluate"] for result in results.values()}) == 1
+        assert len({rows(result)[name]["value"] for result in results.values()}) == 1
+
+
+def test_each_row_says_what_it_saw(results: Results, place: Path) -> None:
+    seen = {name: {n: row["information"] for n, row in rows(result).items()} for name, result in results.items()}
+    gold = {(name, row): of["gold_seen_by_student"] for name, found in seen.items() for row, of in found.items()}
+    assert {name for name in JOBS if gold[name, "stage_2" if name == "weak_to_strong" else "student"]} == {"supervised"}
+    assert gold["supervised", "student"] == 32
+    assert gold["supervised", "untuned"] == 4, "demonstrations are gold labels too"
+    assert gold["supervised", "untuned_zero_shot"] == 0
+    assert gold["supervised", "ceiling"] == 48
+    upstream = {name: found.get("student", found.get("stage_2"))["gold_upstream"] for name, found in seen.items()}
+    told = {"supervised": 0, "sequence": 32, "token": 32, "vote": 4, "oracle": 4 + 48, "weak_to_strong": 32}
+    assert upstream == told, "demonstrations, and hidden gold that a filter looked at, are counted"
+    store = Store.at(place / "store")
+    fits = [source("weak_to_strong", row) for row in ("stage_1", "stage_2")]
+    trained = [store.read_json(fit, "metrics.json")["num_rows"] for fit in fits]
+    assert seen["weak_to_strong"]["stage_2"]["pseudo_labels"] == sum(trained), "stage II goes on from stage I"
+    assert seen["weak_to_strong"]["weak_icl"]["pseudo_labels"] == 4
+
+
+@pytest.mark.parametrize(("name", "row"), [("weak_to_strong", "stage_2"), ("vote", "student"), ("sequence", "student")])
+def test_sampled_tokens_are_those_of_every_solution_behind_a_row(
+    name: str, row: str, results: Results, place: Path
+) -> None:
+    store = Store.at(place / "store")
+    behind = {s.digest: s for s in source(name, row).ancestors() if isinstance(s, Solve)}
+    drawn = sum(one["num_drawn"] for stage in behind.values() for one in solutions(store, stage))
+    assert rows(results[name])[row]["information"]["sampled_tokens"] == drawn > 48
+
+
+def test_accuracy_by_difficulty_adds_up(results: Results) -> None:
+    for result in results.values():
+        parts = result["by_difficulty"]
+        assert [part["difficulty"] for part in parts] == [1, 2]
+        assert sum(part["n"] for part in parts) == 60
+        for name, row in rows(result).items():
+            assert sum(part["n"] * part["accuracy"][name] for part in parts) / 60 == pytest.approx(row["value"])
+    assert "accuracy by difficulty" in results["vote"]["printed"]
+
+
+def test_selections_are_counted_and_judged_by_hidden_gold(results: Results, place: Path) -> None:
+    store, plan = Store.at(place / "store"), made("weak_to_strong")
+    found = {one["stage"]: one for one in results["weak_to_strong"]["selections"]}
+    gold = {one.id: one.answer for one in plan.rows[0].evaluate.task.splits(0).transfer}
+    agreements = [stage for stage in plan.stages if isinstance(stage, Select) and stage.rule == "agreement"]
+    assert len(agreements) == 4, "hybrid of two iterations, and either side of the first"
+    for stage in agreements:
+        weak, strong = ({r["example_id"]: r["answer"] for r in solutions(store, s)} for s in stage.sources)
+        kept = {id for id in gold if weak[id] is not None and weak[id] == strong[id]}
+        assert found[stage.digest]["kept"] == len(kept)
+        assert found[stage.digest]["kept_share"] == len(kept) / 48
+        assert found[stage.digest]["precision"] == pytest.approx(sum(weak[i] == gold[i] for i in kept) / len(kept))
+    control = next(one for one in found.values() if one["rule"] == "random_questions")
+    first = found[source("weak_to_strong", "stage_1_iteration_1").targets.digest]
+    assert control["kept"] == first["kept"], "the control is as large as what it stands beside"
+    assert {one["rule"] for one in results["vote"]["selections"]} == {"majority_vote", "samples"}
+
+
+def test_votes_and_oracles_over_samples_are_reported(results: Results, place: Path) -> None:
+    drawn = next(one for one in results["weak_to_strong"]["selections"] if one["rule"] == "samples")
+    (stage,) = (s for s in made("weak_to_strong").stages if s.digest == drawn["stage"])
+    task, by_id = stage.task, dict[str, list[str | None]]()
+    for row in solutions(Store.at(place / "store"), stage):
+        by_id.setdefault(row["example_id"], []).append(row["answer"])
+    gold = {one.id: one.answer for one in task.splits(0).transfer}
+    assert {len(answers) for answers in by_id.values()} == {4}
+    assert drawn["pass@4"] == pytest.approx(sum(gold[i] in answers for i, answers in by_id.items()) / 48)
+    voted = sum(Counter(answers).most_common(1)[0][0] == gold[i] for i, answers in by_id.items())
+    assert drawn["maj@4"] == pytest.approx(voted / 48)
+    assert drawn["mean_accuracy"] <= drawn["pass@4"]
+
+
+def test_a_filter_by_hidden_gold_is_marked_as_a_cheat(results: Results) -> None:
+    assert {name: result["cheats"] for name, result in results.items() if result["cheats"]} == {
+        "oracle": ["oracle_gold_filter"]
+    }
+    assert "CHEAT: oracle_gold_filter used hidden gold labels" in results["oracle"]["printed"]
+    chosen = [one for one in results["oracle"]["selections"] if one["rule"] == "oracle_gold_filter"]
+    assert [one["precision"] for one in chosen] == [1.0, 1.0]
+
+
+def test_a_second_run_computes_nothing_and_loads_no_torch(place: Path, results: Results) -> None:
+    again = run_job(place, *JOBS["weak_to_strong"], world=SMALL_ARITHMETIC)
+    assert all(stage["cached"] for stage in again["stages"])
+    for part in ("rows", "pgr", "agreement", "selections", "by_difficulty"):
+        assert again[part] == results["weak_to_strong"][part]
+    where = [f"paths.store={place}/store", f"paths.outputs={place}/outputs", "tracking=disabled"]
+    code = (
+        f"import sys, runpy; sys.argv = ['train.py', *{[*SMALL_ARITHMETIC, *where]!r}]\n"
+        f"try: runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        "assert not {'torch', 'transformers', 'pytorch_lightning', 'wandb'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "stage_2" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["fit=lora", "paradigm.reasoning.iterations=1", "paradigm.reasoning.control=false"],
+        ["paradigm.reasoning.contrast=false", "paradigm.reasoning.student_of_record=stage_1"],
+        [
+            "paradigm.reasoning.learn=strong",
+            "paradigm.reasoning.iterations=1",
+            "paradigm.reasoning.pairs_per_question=3",
+        ],
+        ["paradigm=self_improvement", "paradigm.reasoning.start=weak_to_strong", "paradigm.reasoning.rounds=1"],
+    ],
+    ids=lambda o: o[0],
+)
+def test_every_option_runs_to_a_result(overrides: list[str], place: Path, results: Results) -> None:
+    result = run_job(place, *overrides, world=SMALL_ARITHMETIC)
+    assert 0.0 <= result["student"]["value"] <= 1.0
+    same = rows(result)["ceiling"] == rows(results["vote"])["ceiling"]
+    assert same == ("fit=lora" not in overrides)

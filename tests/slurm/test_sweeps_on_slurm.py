@@ -1,0 +1,108 @@
+"""Sweeps through `hydra/launcher=slurm` on a real one-node Slurm."""
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.slurm.cells import CELLS, LAUNCHES, assert_alike, logs
+from tests.sweep.programs import ledger, start, stored, sweep
+from tests.sweep.test_failures import HALF_BROKEN, _open_log, broken_model, own_sweep_file, wait_for
+
+__all__ = ["broken_model"]
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+SLURM = ("hydra/launcher=slurm", "hydra.launcher.poll_seconds=1")
+
+
+def queue(*states: str) -> list[str]:
+    """Names of the jobs that Slurm has in these states, or in any."""
+    chosen = [f"--states={','.join(states)}"] if states else []
+    done = subprocess.run(
+        ["squeue", "--noheader", "--array", "--format=%j", *chosen], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_digests_and_metrics_are_those_of_the_pool(slurm: Path, pool: Path, tmp_path: Path) -> None:
+    wanted = ("hydra.launcher.stages.pretrain.timeout_min=17", "hydra.launcher.stages.fit.mem_gb=1")
+    printed = sweep(tmp_path, *CELLS, *SLURM, *wanted)
+    assert f"[{LAUNCHES}/{LAUNCHES}] score " in printed
+    assert_alike(tmp_path, pool)
+    assert queue() == []
+    assert len(logs(tmp_path)) == LAUNCHES
+    times, memory = asked_for(tmp_path, "time"), asked_for(tmp_path, "mem")
+    assert times == {"pretrain": {"17"}, "fit": {"240"}, "score": {"30"}}
+    assert memory == {"pretrain": set(), "fit": {"1GB"}, "score": set()}
+    again = sweep(tmp_path, *CELLS, *SLURM)
+    assert "2 jobs, 2 of them done; to launch: 0 stages (0 fits), 0 scorings" in again
+
+
+def asked_for(place: Path, option: str) -> dict[str, set[str]]:
+    """What every kind's arrays asked Slurm for, as their batch files say."""
+    found: dict[str, set[str]] = {}
+    for file in (place / "outputs" / "sweeps").glob("*/slurm/*_submission.sh"):
+        given = dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", file.read_text(), re.MULTILINE))
+        found.setdefault(given["job-name"], set()).update({given[option]} if option in given else set())
+    return found
+
+
+def test_a_failing_stage_fails_its_own_cells_and_the_rest_goes_on(
+    slurm: Path, tmp_path: Path, broken_model: Path
+) -> None:
+    words = own_sweep_file(tmp_path, "half_broken", HALF_BROKEN.format(folder=broken_model))
+    printed = sweep(tmp_path, *words, "seed=0", *SLURM, expect=1)
+    jobs = {job["strong"]: job for job in ledger(tmp_path)["jobs"]}
+    assert {name: job["state"] for name, job in jobs.items()} == {"micro": "done", "local": "failed"}
+    assert "cannot read the model folder" in jobs["local"]["reason"]
+    assert "error: 1 job failed; all others are done" in printed
+    named = [Path(line.strip().removeprefix("log: ")) for line in printed.splitlines() if "  log: " in line]
+    assert named
+    assert all("cannot read the model folder" in log.read_text() for log in named)
+    assert "this finishes the rest: python train.py -m sweeps=half_broken" in printed
+
+
+def test_a_killed_process_fails_its_own_stage_and_the_rest_goes_on(slurm: Path, tmp_path: Path) -> None:
+    slow = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano,micro", "strong.pretrain.steps=900")
+    process = start(tmp_path, *slow, *SLURM)
+    assert wait_for(lambda: bool(pretraining("micro")), process)
+    pretraining("micro")[0].kill()
+    printed, _ = process.communicate()
+    assert process.returncode == 1, printed
+    assert re.search(
+        r"pretrain micro-\S+ · FAILED: its Slurm job \d+(_\d+)? ended without a word: FAILED, SIGKILL", printed
+    )
+    assert {job["strong"]: job["state"] for job in ledger(tmp_path)["jobs"]} == {"nano": "done", "micro": "failed"}
+    assert queue() == []
+    before = stored(tmp_path)
+    sweep(tmp_path, *slow, *SLURM)
+    assert {job["state"] for job in ledger(tmp_path)["jobs"]} == {"done"}
+    assert before.items() <= stored(tmp_path).items()
+
+
+def pretraining(model: str) -> list[psutil.Process]:
+    """The processes that write the log of a model's pretraining."""
+    log = re.compile(rf"/stages/{model}-facts-[0-9a-f]{{16}}/log\.txt$")
+    return [one for one in psutil.process_iter() if log.search(_open_log(one))]
+
+
+def test_ctrl_c_takes_the_jobs_out_of_the_queue(slurm: Path, tmp_path: Path) -> None:
+    words = (*CELLS, "strong.pretrain.steps=100000", *SLURM)
+    process = start(tmp_path, *words)
+    assert wait_for(lambda: "pretrain" in queue("RUNNING"), process)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "error: stopped; finished stages and checkpoints are kept: the same command goes on from here" in printed
+    assert "Traceback" not in printed
+    until_empty = subprocess.run(["timeout", "60", "bash", "-c", 'while [ -n "$(squeue -h)" ]; do sleep 0.5; done'])
+    assert until_empty.returncode == 0
+
+
+def test_what_slurm_refuses_is_said(slurm: Path, tmp_path: Path) -> None:
+    printed = sweep(tmp_path, *CELLS, *SLURM, "hydra.launcher.partition=gold", expect=1)
+    assert "Slurm refused the pretrain jobs: sbatch: error: Batch job submission failed: Invalid partition" in printed
+    assert "error: 2 jobs failed" in printed

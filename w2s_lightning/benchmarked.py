@@ -1,0 +1,158 @@
+"""A preference job's benchmark: which rows are refused before anything is trained, and what came out of it.
+
+Every row of the job is judged on the same benchmark rows with the same resamples of prompts, a tie being a loss: in
+each subset, each section of RewardBench, and overall, with PGR wherever floor and ceiling are told apart.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from w2s_lightning.errors import UserError
+from w2s_lightning.metrics.bootstrap import JobScores, resample_job
+from w2s_lightning.metrics.intervals import Interval
+from w2s_lightning.metrics.pgr import PGR
+from w2s_lightning.metrics.resampling import Groups
+from w2s_lightning.metrics.reward_intervals import in_section, overall_metric, section_metric
+from w2s_lightning.metrics.rewardbench import SECTIONS, missing
+from w2s_lightning.metrics.scores import Metric, mean_score, plain_values
+from w2s_lightning.recipes.setting import Row
+from w2s_lightning.schema import Benchmark
+from w2s_lightning.stages import Evaluate
+from w2s_lightning.store import Store
+from w2s_lightning.tasks.examples import Splits
+from w2s_lightning.tasks.preferences import Pair
+from w2s_lightning.tasks.problems import question_group
+from w2s_lightning.tasks.splitting import TRAINING
+
+Array = np.ndarray[Any, Any]
+ORDER = ("section", "subset", "overall")  # in which people read them
+ONE_PROMPT = "all its rows have one prompt, which says nothing about others"
+NO_FLOOR = "there is no floor: a supervisor's file does not answer the benchmark"
+
+
+# ---------------------------------------------------------------- before
+
+
+def check_benchmark(evaluate: Evaluate | None, splits: Splits, settings: Benchmark) -> tuple[str, ...]:
+    """What was left out of the benchmark, for people; raise UserError where it holds prompts that the job trains on."""
+    if evaluate is None:
+        return ()
+    rows = evaluate.task.rows()
+    shared = shared_prompts(splits, rows.groups)
+    if shared and not settings.benchmark_overlap:
+        raise UserError(
+            f"task.benchmark={settings.benchmark}: {shared} of its {len(rows.pairs)} rows have a prompt that stands in "
+            "the training splits: take other rows, or task.benchmark_overlap=true to have them counted in the result"
+        )
+    return tuple(rows.notices)
+
+
+def shared_prompts(splits: Splits, groups: Iterable[str]) -> int:
+    """How many of the benchmark's rows (by the group of their prompt) have a prompt of the training splits."""
+    pairs = [pair for split in TRAINING for pair in splits.of(split) if isinstance(pair, Pair)]
+    known = {pair.group for pair in pairs}
+    known |= {question_group("\n".join(turn.text for turn in pair.turns)) for pair in pairs}  # groups may be wider
+    return sum(group in known for group in groups)
+
+
+# ---------------------------------------------------------------- after
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some rows `[n]` (booleans) of a benchmark, and how they are scored."""
+
+    kind: Literal["overall", "section", "subset"]
+    name: str
+    rows: Array
+    metric: Metric
+
+
+def parts_of(subsets: Sequence[str]) -> tuple[Part, ...]:
+    """Overall and the sections that are there, then every subset by itself: RewardBench's own, then others."""
+    names = np.asarray(subsets)
+    by_section = {name: in_section(subsets, name) for name in SECTIONS}
+    there = {name: rows for name, rows in by_section.items() if rows.any()}
+    found = []
+    if there:
+        known = np.any(list(there.values()), axis=0)
+        found.append(Part("overall", "overall", known, overall_metric(names[known].tolist())))
+    for name, rows in there.items():
+        found.append(Part("section", name, rows, section_metric(names[rows].tolist(), name)))
+    listed = [name for weights in SECTIONS.values() for name in weights]
+    order = [*listed, *sorted(set(names.tolist()) - set(listed))]
+    found += [Part("subset", name, names == name, mean_score) for name in order if (names == name).any()]
+    return tuple(found)
+
+
+def sections_of(subsets: Sequence[str]) -> tuple[Part, ...]:
+    """The parts that a table has room for: sections, subsets that are in none, overall last."""
+    known = {name for weights in SECTIONS.values() for name in weights}
+    parts = [part for part in parts_of(subsets) if part.kind != "subset" or part.name not in known]
+    return tuple(sorted(parts, key=lambda part: ORDER.index(part.kind)))
+
+
+def benchmark_of(
+    rows: Sequence[Row], splits: Splits, store: Store, pgr: Callable[[JobScores, str], PGR]
+) -> dict[str, Any] | None:
+    """What `result.json` says of the benchmark, None without one; `pgr` is a row's PGR from the scores of a part."""
+    judged = {row.name: row.benchmark for row in rows if row.benchmark is not None}
+    if not judged:
+        return None
+    tables = {name: _table(store, stage) for name, stage in judged.items()}
+    first = next(iter(tables.values()))
+    subsets, groups = first.column("subset").to_pylist(), np.array(first.column("group_id").to_pylist())
+    won = {name: np.array(table.column("correct").to_pylist(), dtype=float) for name, table in tables.items()}
+    lost = missing(subsets)
+    task = next(iter(judged.values())).task
+    measured = [row.name for row in rows if row.role not in ("untuned", "floor", "ceiling")]
+    has_floor = any(row.role == "floor" and row.name in judged for row in rows)
+    return {
+        "name": task.name,
+        "place": task.place,
+        "num_rows": len(subsets),
+        "shared_prompts": shared_prompts(splits, groups.tolist()),
+        "missing": {
+            "sections": list(lost.sections),
+            "subsets": {name: list(own) for name, own in lost.subsets.items()},
+        },
+        "parts": [_scored(part, won, groups, measured, pgr if has_floor else _no_floor) for part in parts_of(subsets)],
+    }
+
+
+def _table(store: Store, stage: Evaluate) -> pa.Table:
+    return pq.read_table(store.open(stage) / "predictions.parquet")  # rows stand in the benchmark's order, all alike
+
+
+def _scored(
+    part: Part,
+    won: dict[str, Array],
+    groups: Array,
+    measured: Collection[str],
+    pgr: Callable[[JobScores, str], PGR],
+) -> dict[str, Any]:
+    own, ids = {name: values[part.rows] for name, values in won.items()}, groups[part.rows]
+    if len(np.unique(ids)) > 1:
+        scores = resample_job(own, ids, metric=part.metric)
+        accuracy = {name: vars(scores.interval(name)) for name in own}
+        found = {name: vars(pgr(scores, name)) for name in measured}
+    else:
+        accuracy = {name: vars(_alone(values, ids, part.metric)) for name, values in own.items()}
+        found = {name: vars(PGR.undefined(ONE_PROMPT)) for name in measured}
+    return {"kind": part.kind, "name": part.name, "n": int(part.rows.sum()), "accuracy": accuracy, "pgr": found}
+
+
+def _alone(values: Array, ids: Array, metric: Metric) -> Interval:
+    """Rows of a single prompt: their score, which could be anything on other prompts."""
+    bound = Groups.of(ids)
+    value = float(plain_values(metric(values[None], bound), bound)[0])
+    return Interval(value=value, low=0.0, high=1.0, n=len(values))
+
+
+def _no_floor(scores: JobScores, name: str) -> PGR:
+    return PGR.undefined(NO_FLOOR)

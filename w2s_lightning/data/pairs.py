@@ -1,0 +1,111 @@
+"""Preference pairs as rows for a network: whole texts for a reward model, completions for an implicit reward.
+
+One formatter writes both, and writes training and evaluation alike: the task's plain text, or the chat template of the
+model's tokenizer for the whole conversation, answer and closing marks included.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jinja2 import TemplateError
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from w2s_lightning.data.completions import CompletionRows, encode_completions
+from w2s_lightning.data.rows import TokenRows
+from w2s_lightning.errors import UserError
+from w2s_lightning.tasks.conversations import Form, Turn, messages
+from w2s_lightning.tasks.examples import Choice
+from w2s_lightning.tasks.preferences import Pair
+
+DEFAULT_TEMPLATE = "default"
+
+
+def pairs_of(examples: Sequence[Choice]) -> list[Pair]:
+    """A preference task's examples, which are all pairs."""
+    found = [example for example in examples if isinstance(example, Pair)]
+    assert len(found) == len(examples), "a preference task holds nothing but pairs"
+    return found
+
+
+def reward_rows(pairs: Sequence[Pair], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
+    """The two whole texts of every pair, for a reward model: [num_rows, 2].
+
+    A text over `max_length` tokens loses the start of its prompt after the first token.
+    """
+    return completion_rows(pairs, form, tokenizer, max_length, end=False).rows
+
+
+def completion_rows(
+    pairs: Sequence[Pair], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int, *, end: bool = True
+) -> CompletionRows:
+    """The two completions of every pair after its prompt, in the order of the pair's options, [num_rows, 2].
+
+    In plain text an end-of-text token belongs to a completion unless `end` is False: a policy has to stop, too. A chat
+    template has closing marks of its own.
+    """
+    texts = written(pairs, form, tokenizer)
+    return encode_completions(
+        [pair.id for pair in pairs],
+        [prompt for prompt, _ in texts],
+        [completions for _, completions in texts],
+        tokenizer=tokenizer,
+        max_length=max_length,
+        special_tokens=not form.is_chat,
+        end=end and not form.is_chat,
+    )
+
+
+def written(pairs: Sequence[Pair], form: Form, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, tuple[str, ...]]]:
+    """Prompt and both completions of every pair as text; a chat template has its special tokens in it already."""
+    template = chat_template(form, tokenizer)
+    if template is None:
+        return [(pair.prompt, pair.completions) for pair in pairs]
+    return [_chat(pair, template, tokenizer) for pair in pairs]
+
+
+def chosen_first(rows: CompletionRows, better: NDArray[np.int64]) -> CompletionRows:
+    """The same rows with the better completion (`better` [num_rows], 0 or 1) first, as the DPO family takes them."""
+    places = 2 * np.arange(len(rows.ids))[:, None] + np.stack([better, 1 - better], axis=1)
+    order = places.reshape(-1)
+    own = rows.rows
+    texts = [own.texts[place] for place in order.tolist()]
+    return CompletionRows(TokenRows(own.ids, texts, 2, own.pad_id, own.num_truncated), rows.starts[order])
+
+
+def chat_template(form: Form, tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """The template that writes conversations, None for plain text; UserError for a tokenizer without the wanted one."""
+    if not form.is_chat:
+        return None
+    there = tokenizer.chat_template
+    named = there if isinstance(there, dict) else {DEFAULT_TEMPLATE: there}
+    found = named.get(form.chat_template)
+    if not found:
+        names = ", ".join(sorted(name for name, text in named.items() if text)) or "none at all"
+        raise UserError(
+            f"chat_template={form.chat_template}: this model's tokenizer has {names}: take plain text "
+            "(chat_template=null) or an instruction-tuned model"
+        )
+    return str(found)
+
+
+def _chat(pair: Pair, template: str, tokenizer: PreTrainedTokenizerBase) -> tuple[str, tuple[str, ...]]:
+    """Prompt and completions of a pair as the template writes them."""
+
+    def write(turns: Sequence[Turn], *, asking: bool) -> str:
+        text = tokenizer.apply_chat_template(
+            messages(turns), chat_template=template, tokenize=False, add_generation_prompt=asking
+        )
+        return str(text)
+
+    try:
+        whole = [write([*pair.turns, Turn("assistant", answer)], asking=False) for answer in pair.answers]
+        prompts = [write(pair.turns, asking=asking) for asking in (True, False)]
+    except TemplateError as error:
+        raise UserError(f"the chat template refuses a conversation of {len(pair.turns)} turns: {error}") from None
+    for prompt in prompts:  # some templates open the answer otherwise than they ask for it
+        if all(text.startswith(prompt) for text in whole):
+            return prompt, tuple(text[len(prompt) :] for text in whole)
+    raise UserError(
+        "the chat template does not begin an answered conversation as it begins the question: use plain text"
+    )

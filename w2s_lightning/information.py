@@ -1,0 +1,76 @@
+"""What a row's model saw: labels and tokens counted from its stages, never declared by a recipe."""
+
+from collections.abc import Iterable, Iterator
+
+from w2s_lightning.recipes.setting import Row
+from w2s_lightning.stage import Stage
+from w2s_lightning.stages import BareModel, Fit, Gold, Select, Shown, Solve, Supervisor, Targets, Texts, Weights
+from w2s_lightning.store import Store
+from w2s_lightning.tasks.examples import Split
+
+Place = tuple[Split, int]  # a split and the seed that made it
+
+
+def information(store: Store, row: Row) -> dict[str, int]:
+    """Labels that the row's model was trained on or shown, gold labels behind these, tokens trained on and sampled.
+
+    A model that went through several fits saw the labels of all of them; demonstrations in its prompt count too.
+    """
+    seen = {"gold_seen_by_student": 0, "gold_upstream": 0, "pseudo_labels": 0, "train_tokens": 0, "sampled_tokens": 0}
+    answers = row.evaluate.answers
+    if isinstance(answers, Supervisor):
+        return seen
+    own = list(_fits_of(answers.source))
+    for fit in own:
+        metrics = store.read_json(fit, "metrics.json")
+        if not isinstance(fit.targets, Texts):
+            seen[_kind(fit.targets)] += metrics["num_rows"]
+        seen["train_tokens"] += metrics["num_tokens"]
+    if isinstance(answers, Solve) and answers.shown is not None:
+        seen[_kind(answers.shown.solutions)] += answers.shown.count
+    mine = {fit.digest for fit in own}
+    behind = {stage.digest: stage for stage in answers.ancestors() if stage.digest not in mine}.values()
+    seen["gold_upstream"] = _gold_in(behind, store)
+    written = [stage for stage in behind if isinstance(stage, Solve)]
+    seen["sampled_tokens"] = sum(store.read_json(stage, "metrics.json")["num_drawn"] for stage in written)
+    return seen
+
+
+def source_of(row: Row) -> Fit | BareModel | None:
+    """The model behind a row; None where a file answers."""
+    answers = row.evaluate.answers
+    return None if isinstance(answers, Supervisor) else answers.source
+
+
+def _fits_of(source: Fit | BareModel | Weights) -> Iterator[Fit]:
+    """The fits that a model went through, the last one first."""
+    if isinstance(source, Fit):
+        yield source
+    if isinstance(source, Fit | BareModel):
+        yield from _fits_of(source.weights)
+
+
+def _kind(targets: Targets) -> str:
+    return "gold_seen_by_student" if isinstance(targets, Gold) else "pseudo_labels"
+
+
+def _gold_in(stages: Iterable[Stage], store: Store) -> int:
+    """Gold labels that stages were trained on, were shown, or (a cheat) were filtered by; those of a split once."""
+    found: dict[Place, int] = {}
+    for stage in stages:
+        for place, count in _gold_of(stage, store):
+            found[place] = max(count, found.get(place, 0))
+    return sum(found.values())
+
+
+def _gold_of(stage: Stage, store: Store) -> Iterator[tuple[Place, int]]:
+    match stage:
+        case Fit(targets=Gold(split=split)):
+            yield (split, stage.split_seed), store.read_json(stage, "metrics.json")["num_rows"]
+        case Solve(shown=Shown(solutions=Gold(split=split)) as shown):
+            yield (split, shown.split_seed), shown.count
+        case Select():
+            metrics = store.read_json(stage, "metrics.json")
+            for source in stage.sources:
+                if isinstance(source, Gold):
+                    yield (source.split, stage.split_seed), metrics.get("num_questions", metrics["num_rows"])

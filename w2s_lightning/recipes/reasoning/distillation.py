@@ -1,0 +1,65 @@
+"""Distillation: a strong teacher trained on gold `supervise` writes the solutions that the weak model learns.
+
+Sequence-level (arXiv 1606.07947): the student learns the teacher's text. Token-level: it also learns what else the
+teacher thought likely at every position, from stored top-k log-probabilities.
+"""
+
+from dataclasses import replace
+from typing import Literal
+
+from w2s_lightning.content import vocabulary
+from w2s_lightning.errors import UserError
+from w2s_lightning.recipes.reasoning.solving import Solving
+from w2s_lightning.recipes.setting import Recipe, Setting
+from w2s_lightning.schema import record
+from w2s_lightning.stages import FolderWeights, HubWeights, Pretrain, Solve, Weights
+
+
+@record
+class Options:
+    """`level`: the teacher's solutions alone, or with its `generation.top_log_probs` most probable tokens."""
+
+    level: Literal["sequence", "token"]
+
+
+def build(setting: Setting, options: Options) -> Recipe:
+    """Teacher, student, and the weak model on gold `transfer`: what the same data could give with labels."""
+    solving = Solving.of(setting)
+    teacher = solving.fit_gold(setting.strong, "supervise", role="ceiling")
+    written = solving.greedy(teacher, "transfer")
+    if options.level == "token":
+        student = solving.teach(setting.weak, _with_top_tokens(solving, written))
+    else:
+        student = solving.fit(setting.weak, written)
+    reference = solving.fit_gold(setting.weak, "transfer", role="floor")
+    rows = (
+        solving.row("teacher", "teacher", setting.strong, teacher),
+        solving.row("student", "student", setting.weak, student),
+        solving.row("weak_on_gold_transfer", "reference", setting.weak, reference),
+    )
+    return Recipe(rows, supervisor="teacher")
+
+
+def _with_top_tokens(solving: Solving, written: Solve) -> Solve:
+    count = solving.setting.generation.top_log_probs
+    if count == 0:
+        raise UserError("token-level distillation needs the teacher's likeliest tokens: generation.top_log_probs=20")
+    teacher, student = (_vocabulary(model.weights) for model in (solving.setting.strong, solving.setting.weak))
+    if teacher and student and teacher != student:
+        raise UserError(
+            f"token-level distillation compares token by token, and {solving.setting.strong.name} has another "
+            f"vocabulary ({len(teacher)} tokens) than {solving.setting.weak.name} ({len(student)}): use "
+            "paradigm.reasoning.level=sequence"
+        )
+    return replace(written, generation=replace(written.generation, top_log_probs=count))
+
+
+def _vocabulary(weights: Weights) -> dict[str, int] | None:
+    """Token ids by token, None where only the opened tokenizer knows them (the fit refuses then)."""
+    match weights:
+        case Pretrain(world=world):
+            return {word: place for place, word in enumerate(world.vocabulary())}
+        case FolderWeights(folder=folder):
+            return vocabulary(folder.path)
+        case HubWeights():
+            return None

@@ -1,0 +1,125 @@
+"""Evaluate a reward model: `python -m w2s_lightning.rewardbench MODEL --data FILE_OR_HUB [--ref REF]`.
+
+MODEL is a folder in Hugging Face layout (a student of ours: its folder under <store>/fit/), or a hub model. One with a
+classification head gives its score; a language model gives log-probabilities of the answers, minus those of --ref, or
+its own (--reference-free). DATA is a JSONL or Parquet file with prompt, chosen, rejected, subset, or
+allenai/reward-bench, or allenai/pref-test-sets (the prior sets).
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from w2s_lightning.content import DataFile
+from w2s_lightning.digest import canonical
+from w2s_lightning.errors import UserError
+from w2s_lightning.metrics.reward_intervals import judge, length_bias
+from w2s_lightning.metrics.rewardbench import wins
+from w2s_lightning.refs import Refs
+from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, lengths_of, show, write
+from w2s_lightning.rewardbench.running import Asked, form_for, run, source_of, tokens_per_batch
+from w2s_lightning.schema import Numerics
+from w2s_lightning.tasks.reward_sets import located, read_reward_set
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; prints one or two lines for a mistake and returns 1."""
+    options = _parser().parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    try:
+        folder = options.out or Path("outputs", "rewardbench", options.model.strip("/").replace("/", "--"))
+        evaluation = evaluate(options, Refs(folder, on_paper=False))
+        write(evaluation, folder)
+    except (UserError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    show(evaluation, console)
+    console.print(f"{folder / SUMMARY}, {folder / SCORES}", soft_wrap=True, markup=False)
+    return 0
+
+
+def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
+    """Score what the options ask for; raise UserError for what cannot be scored."""
+    started = time.perf_counter()
+    asked = _asked(options, refs)
+    form = form_for(asked.model, options.written)
+    data = located(options.data)
+    if not isinstance(data, DataFile):
+        data = data.resolved(lambda repository, revision: refs.commit("dataset", repository, revision))
+    rows = read_reward_set(data, form, tuple(options.split))
+    scored = run(asked, rows.pairs, form)
+    won = wins(scored.rewards[:, 0], scored.rewards[:, 1], rows.places)
+    about = {
+        "model": str(asked.model),
+        "reference": None if asked.reference is None else str(asked.reference),
+        "rewards": scored.kind,
+        "data": {"place": options.data, **canonical(data)},
+        "form": canonical(form),
+        "numerics": canonical(asked.numerics),
+        "seconds": round(time.perf_counter() - started, 1),
+        "versions": {name: version(name) for name in ("torch", "transformers", "w2s-lightning")},
+    }
+    return Evaluation(
+        about=about,
+        rows=rows,
+        rewards=scored.rewards,
+        tokens=scored.tokens,
+        wins=won,
+        judgement=judge(won, rows.subsets, rows.groups),
+        lengths=length_bias(won, *lengths_of(rows.pairs), rows.groups),
+        notices=(*rows.notices, *scored.notices),
+    )
+
+
+def _asked(options: argparse.Namespace, refs: Refs) -> Asked:
+    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if options.ref is not None and options.reference_free is not None:
+        raise UserError("--ref and --reference-free exclude each other: give one of them")
+    return Asked(
+        model=source_of(options.model, refs),
+        reference=None if options.ref is None else source_of(options.ref, refs),
+        reference_free=options.reference_free,
+        numerics=Numerics(precision=options.precision, attention=options.attention, max_length=options.max_length),
+        tokens_per_batch=options.tokens_per_batch or tokens_per_batch(device),
+        device=device,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m w2s_lightning.rewardbench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="a folder, or a hub id (id@revision)")
+    parser.add_argument("--data", required=True, metavar="FILE_OR_HUB")
+    parser.add_argument("--split", action="append", default=[], help="of a hub repository; may be given several times")
+    parser.add_argument("--ref", metavar="MODEL", help="reference of a language model")
+    parser.add_argument("--reference-free", choices=("sum", "mean"), help="log-probabilities without a reference")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: outputs/rewardbench/MODEL")
+    parser.add_argument("--written", choices=("auto", "chat", "plain"), default="auto", help="how rows are written")
+    parser.add_argument("--max-length", type=_count, default=2048, metavar="TOKENS")
+    parser.add_argument("--tokens-per-batch", type=_count, metavar="TOKENS", help="default: by device")
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: autocast over fp32 weights"
+    )
+    parser.add_argument("--attention", choices=("sdpa", "eager", "flash_attention_2"), default="sdpa")
+    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

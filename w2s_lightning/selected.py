@@ -1,0 +1,106 @@
+"""How good the solutions were that a reasoning job selected, voted on and paired: judged with hidden gold, afterwards.
+
+Diagnostics for people who read results. No stage reads them, so nothing is trained, chosen or stopped by them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from w2s_lightning.plan import Plan
+from w2s_lightning.solutions import majority
+from w2s_lightning.stages import Select, Solve, Supervisor
+from w2s_lightning.store import Store
+from w2s_lightning.tasks.solutions_file import read_solutions
+
+
+def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    """A record for each selection and each draw of several samples among the job's stages, in order."""
+    chosen = [one for one in plan.stages if isinstance(one, Select) and one.task.kind == "reasoning"]
+    drawn = [one for one in plan.stages if isinstance(one, Solve) and one.generation.num_samples > 1]
+    if not chosen and not drawn:
+        return []
+    task = (chosen or drawn)[0].task
+    splits = task.splits(plan.name["seed"])
+
+    def golds(stage: Select | Solve) -> dict[str, str]:
+        return {one.id: one.answer for one in splits.of(stage.split)}
+
+    found = [_of_select(stage, store, golds(stage), task) for stage in chosen]
+    return found + [_of_samples(stage, store, golds(stage), task) for stage in drawn]
+
+
+def _of_select(stage: Select, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:
+    counts = store.read_json(stage, "metrics.json")
+    record = {"stage": stage.digest, "rule": stage.rule, "options": dict(stage.options), **counts}
+    folder = store.open(stage)
+    if (folder / "pairs.parquet").is_file():
+        return record | _pairs(pq.read_table(folder / "pairs.parquet").to_pylist(), golds, task)
+    rows = pq.read_table(folder / "solutions.parquet", columns=["example_id", "answer"]).to_pylist()
+    right = [task.equal(golds[row["example_id"]], row["answer"]) for row in rows]
+    kept_right = {row["example_id"] for row, ok in zip(rows, right, strict=True) if ok}
+    possible = _ever_right(stage, store, golds, task)
+    return record | {
+        "precision": sum(right) / len(right),
+        "recall": len(kept_right) / len(possible) if possible else None,
+    }
+
+
+def _ever_right(stage: Select, store: Store, golds: Mapping[str, str], task: Any) -> set[str]:
+    """The questions that some solution of the rule's sources answers right: what could have been kept."""
+    sources = [source for source in stage.sources if isinstance(source, Solve | Supervisor)]
+    found = [item for source in sources for item in _answers(source, store, golds, task).items()]
+    return {id for id, answers in found if any(task.equal(golds[id], one) for one in answers)}
+
+
+def _pairs(rows: Sequence[Mapping[str, Any]], golds: Mapping[str, str], task: Any) -> dict[str, Any]:
+    """`precision`: share of pairs whose better side is right; `contrast`: and whose worse side is wrong."""
+    right = [task.equal(golds[row["example_id"]], row["chosen_answer"]) for row in rows]
+    wrong = [not task.equal(golds[row["example_id"]], row["rejected_answer"]) for row in rows]
+    return {
+        "precision": sum(right) / len(rows),
+        "contrast": sum(r and w for r, w in zip(right, wrong, strict=True)) / len(rows),
+        "weak_is_chosen": sum(row["weak_is_chosen"] for row in rows) / len(rows),
+    }
+
+
+def _of_samples(stage: Solve, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:
+    """Accuracy of the samples, of their vote (maj@n), and of an oracle that picks among them (pass@n)."""
+    grouped = _answers(stage, store, golds, task)
+    scored = list(_scored(grouped, golds, task))
+    n, count = stage.generation.num_samples, len(scored)
+    metrics = store.read_json(stage, "metrics.json")
+    return {
+        "stage": stage.digest,
+        "rule": "samples",
+        "split": stage.split,
+        "num_questions": count,
+        "num_samples": n,
+        "mean_accuracy": sum(mean for mean, _, _ in scored) / count,
+        f"maj@{n}": sum(voted for _, voted, _ in scored) / count,
+        f"pass@{n}": sum(passed for _, _, passed in scored) / count,
+        "truncated_share": metrics["truncated_share"],
+    }
+
+
+def _scored(
+    grouped: Mapping[str, Sequence[str | None]], golds: Mapping[str, str], task: Any
+) -> Iterator[tuple[float, bool, bool]]:
+    for id, answers in grouped.items():
+        right = [task.equal(golds[id], answer) for answer in answers]
+        yield sum(right) / len(right), task.equal(golds[id], majority(answers)[0]), any(right)
+
+
+def _answers(
+    stage: Solve | Supervisor, store: Store, golds: Mapping[str, str], task: Any
+) -> dict[str, list[str | None]]:
+    if isinstance(stage, Supervisor):
+        given = read_solutions(stage.file, list(golds), known=None, parse=task.parse)
+        return {one.id: [one.answer] for one in given}
+    table = pq.read_table(store.open(stage) / "solutions.parquet", columns=["example_id", "answer"])
+    grouped: defaultdict[str, list[str | None]] = defaultdict(list)
+    for row in table.to_pylist():
+        grouped[row["example_id"]].append(row["answer"])
+    return dict(grouped)

@@ -1,0 +1,112 @@
+"""Classifier against DPO: reward models with a head minus implicit ones, on the same data and backbone.
+
+Groups that differ in `fit.readout` alone are compared row by row (floor, student, ceiling), paired by seed and example,
+on the test set and on every section of a benchmark. Both sides saw the same labels.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from w2s_lightning.benchmarked import sections_of
+from w2s_lightning.errors import UserError
+from w2s_lightning.metrics.bootstrap import resample_job
+from w2s_lightning.metrics.intervals import Interval
+from w2s_lightning.metrics.scores import Metric, mean_score
+from w2s_lightning.metrics.seeds import score_seeds
+
+AXIS, CLASSIFIER, DPO = "fit.readout", "head", "implicit"
+TEST = "test"
+Row = Mapping[str, Any]
+Read = Callable[[str], Any]
+Array = np.ndarray[Any, Any]
+
+
+def compared(jobs: Sequence[Row], read: Read) -> list[dict[str, Any]]:
+    """One record for each row and part that both sides have, over the seeds that both have finished."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for arm, sides in _both_sides(jobs):
+        for row in ("floor", "student", "ceiling"):
+            for kind, where in (("arms", TEST), ("benchmark_arms", None)):
+                digests = [[str((job.get(kind) or {}).get(row, "")) for job in side] for side in sides]
+                key = (kind, row, *map(tuple, digests))
+                if "" in digests[0] + digests[1] or key in found:  # paradigms share their floors and ceilings
+                    continue
+                name = f"{row}, {arm}" if row == "student" else row
+                found[key] = {"row": name, "n_seeds": len(sides[0]), "parts": list(_parts(digests, where, read))}
+    return [record for record in found.values() if record["parts"]]
+
+
+def _both_sides(jobs: Sequence[Row]) -> Iterator[tuple[str, tuple[list[Row], list[Row]]]]:
+    """Arms (in words) with their finished jobs under either read-out, seed by seed."""
+    arms: dict[tuple[Any, ...], dict[str, dict[Any, Row]]] = {}
+    for job in jobs:
+        side = job["axes"].get(AXIS)
+        if job["state"] == "done" and job["metric"] == "accuracy" and side in (CLASSIFIER, DPO):
+            rest = tuple((key, value) for key, value in job["axes"].items() if key not in (AXIS, "seed"))
+            key = (job["task"], job["paradigm"], job["weak"], job["strong"], rest)
+            arms.setdefault(key, {}).setdefault(side, {})[job["seed"]] = job
+    several = len({key[2:4] for key in arms}) > 1
+    for (_, paradigm, weak, strong, _), sides in arms.items():
+        seeds = sorted(sides.get(CLASSIFIER, {}).keys() & sides.get(DPO, {}).keys())
+        if seeds:
+            words = f"{paradigm}, {weak} -> {strong}" if several else paradigm
+            yield words, ([sides[CLASSIFIER][seed] for seed in seeds], [sides[DPO][seed] for seed in seeds])
+
+
+def _parts(digests: list[list[str]], where: str | None, read: Read) -> Iterator[dict[str, Any]]:
+    scored = [[read(digest) for digest in side] for side in digests]
+    about = scored[0][0].about
+    if any(one.about.ids != about.ids for side in scored for one in side):
+        return
+    columns = {
+        name: np.stack([one.correct for one in side]) for name, side in zip((CLASSIFIER, DPO), scored, strict=True)
+    }
+    groups = np.array(about.groups)
+    if where is not None:
+        every = np.ones(len(groups), bool)
+        yield from _difference(where, every, mean_score, columns, groups)
+        return
+    for part in sections_of(about.subsets):
+        yield from _difference(part.name, part.rows, part.metric, columns, groups)
+
+
+def _difference(
+    name: str, rows: Array, metric: Metric, columns: Mapping[str, Array], groups: Array
+) -> Iterator[dict[str, Any]]:
+    own, ids = {side: values[:, rows] for side, values in columns.items()}, groups[rows]
+    make = resample_job if len(own[DPO]) == 1 else score_seeds
+    try:
+        found: Interval = make(own, ids, metric=metric).difference(CLASSIFIER, DPO)
+    except UserError:  # a single prompt says nothing about others
+        return
+    yield {"name": name, **vars(found)}
+
+
+def print_compared(console: Console, records: Sequence[Row]) -> None:
+    """Rows x (test set and sections): how much better the classifier is."""
+    if not records:
+        return
+    lines: dict[str, dict[str, Row]] = {}
+    for record in records:
+        lines.setdefault(record["row"], {}).update({part["name"]: part for part in record["parts"]})
+    names = list(dict.fromkeys(name for parts in lines.values() for name in parts))
+    console.print(f"accuracy of classifier - DPO ({AXIS}={CLASSIFIER} - {DPO}), paired", highlight=False)
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("", *names):
+        table.add_column(escape(column), overflow="fold")
+    for row, parts in lines.items():
+        table.add_row(escape(row), *(_cell(parts.get(name)) for name in names))
+    console.print(table)
+    seeds = max(record["n_seeds"] for record in records)
+    over = "seeds and examples, crossed" if seeds > 1 else "examples, for these trained models"
+    console.print(f"intervals at 95 % over {over}; not corrected for several comparisons", highlight=False)
+
+
+def _cell(part: Row | None) -> str:
+    return "" if part is None else f"{part['value']:+.3f} ({part['low']:+.3f}, {part['high']:+.3f})"
