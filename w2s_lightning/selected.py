@@ -9,15 +9,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from w2s_lightning.information import source_of
 from w2s_lightning.plan import Plan
 from w2s_lightning.solutions import majority
-from w2s_lightning.stages import Select, Solve, Supervisor
+from w2s_lightning.stages import Fit, Reference, Select, Solve, Supervisor
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.solutions_file import read_solutions
 
 
 def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """A record for each selection and each draw of several samples among the job's stages, in order."""
+    """A record for each selection and each draw of several samples among the job's stages, in order.
+
+    `row` is the first row whose model learned from the selection (None: one that no row shows did).
+    """
     chosen = [one for one in plan.stages if isinstance(one, Select) and one.task.kind == "reasoning"]
     drawn = [one for one in plan.stages if isinstance(one, Solve) and one.generation.num_samples > 1]
     if not chosen and not drawn:
@@ -28,8 +32,21 @@ def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
     def golds(stage: Select | Solve) -> dict[str, str]:
         return {one.id: one.answer for one in splits.of(stage.split)}
 
-    found = [_of_select(stage, store, golds(stage), task) for stage in chosen]
+    learners = _learners(plan)
+    found = [{"row": learners.get(stage.digest), **_of_select(stage, store, golds(stage), task)} for stage in chosen]
     return found + [_of_samples(stage, store, golds(stage), task) for stage in drawn]
+
+
+def _learners(plan: Plan) -> dict[str, str]:
+    """Names of rows by the digest of the selection that their model was trained on last."""
+    found: dict[str, str] = {}
+    for row in plan.rows:
+        fit = source_of(row)
+        targets = fit.targets if isinstance(fit, Fit) else None
+        targets = targets.pairs if isinstance(targets, Reference) else targets
+        if isinstance(targets, Select):
+            found.setdefault(targets.digest, row.name)
+    return found
 
 
 def _of_select(stage: Select, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def reading(result: Mapping[str, Any]) -> list[str]:
             f"the student agrees with its supervisor on {with_interval(agreement['with_supervisor'])}: "
             f"{with_interval(right)} where it is right, {with_interval(wrong)} where it is wrong"
         )
-    lines += dict.fromkeys(_selected(selection) for selection in result["selections"])
+    lines += [_selected(one) for one in result["selections"] if one["rule"] == "samples" or one["row"]]
     lines += _outputs(result)
     lines += _of_benchmark(result)
     lines.append(_what_it_saw(result))
@@ -141,7 +141,7 @@ def _selected(selection: Mapping[str, Any]) -> str:
     parts = [
         f"{key} {selection[key]:.3f}" for key in ("precision", "recall", "contrast") if selection.get(key) is not None
     ]
-    return f"{name} {kept}; by hidden gold: {', '.join(parts)}"
+    return f"{selection['row']}: {name} {kept}; by hidden gold: {', '.join(parts)}"
 
 
 def _outputs(result: Mapping[str, Any]) -> list[str]:

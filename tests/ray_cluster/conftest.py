@@ -1,6 +1,6 @@
 """A real Ray cluster of a head and one more node, a core each, started for these tests and stopped after them."""
 
-import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -25,6 +25,14 @@ def cluster() -> Iterator[str]:
     """The address of a running cluster; its nodes have resources named `head` and `second`."""
     if find_spec("ray") is None:
         pytest.skip("ray is not installed: pip install -e '.[ray]'")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")  # nobody else on this machine sends it tasks
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield from _running()
+
+
+def _running() -> Iterator[str]:
     port = _free_port()
     place = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # Ray's sockets lie there: short
     nodes = []
@@ -45,8 +53,7 @@ def cluster() -> Iterator[str]:
 def _started(name: str, words: list[str], place: Path) -> "subprocess.Popen[bytes]":
     own = ["--node-ip-address=127.0.0.1", f'--resources={{"{name}": 1}}']
     with (place / f"{name}.log").open("wb") as log:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen([*COMMAND, *words, *own], stdout=log, stderr=log, env=environment)
+        return subprocess.Popen([*COMMAND, *words, *own], stdout=log, stderr=log)
 
 
 def _wait_for(nodes: int, address: str) -> None:

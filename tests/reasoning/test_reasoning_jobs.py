@@ -116,6 +116,10 @@ def test_selections_are_counted_and_judged_by_hidden_gold(results: Results, plac
         assert found[stage.digest]["precision"] == pytest.approx(sum(weak[i] == gold[i] for i in kept) / len(kept))
     control = next(one for one in found.values() if one["rule"] == "random_questions")
     first = found[source("weak_to_strong", "stage_1_iteration_1").targets.digest]
+    assert [found[stage.digest]["row"] for stage in agreements].count(None) == 2, "the sides of the first iteration"
+    told = f"stage_1_iteration_1: agreement kept {first['kept']} of 48 questions"
+    assert told in results["weak_to_strong"]["printed"]
+    assert (control["row"], first["row"]) == ("random_subset", "stage_1_iteration_1")
     assert control["kept"] == first["kept"], "the control is as large as what it stands beside"
     assert {one["rule"] for one in results["vote"]["selections"]} == {"majority_vote", "samples"}
 

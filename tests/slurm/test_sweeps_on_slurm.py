@@ -95,8 +95,8 @@ def test_ctrl_c_takes_the_jobs_out_of_the_queue(slurm: Path, tmp_path: Path) -> 
     assert wait_for(lambda: "pretrain" in queue("RUNNING"), process)
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "error: stopped; finished stages and checkpoints are kept: the same command goes on from here" in printed
+    assert process.returncode == 1, printed
+    assert "error: stopped; finished stages and checkpoints are kept" in printed, printed
     assert "Traceback" not in printed
     until_empty = subprocess.run(["timeout", "60", "bash", "-c", 'while [ -n "$(squeue -h)" ]; do sleep 0.5; done'])
     assert until_empty.returncode == 0

@@ -172,3 +172,12 @@ def test_ctrl_c_passes_through_an_attempt() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         attempt(stop)
+
+
+def test_a_job_is_running_while_a_stage_runs_that_was_launched_for_it(units: Units) -> None:
+    board = Board(units, lambda _: False, lambda: None)
+    jobs = {unit.job.plan.digest: unit.job for unit in units.all}
+    first = board.ready()[0]
+    assert not any(board.works_for(job) for job in jobs.values())
+    assert board.start(first)
+    assert [digest for digest, job in jobs.items() if board.works_for(job)] == [first.job.plan.digest]

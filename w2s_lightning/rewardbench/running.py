@@ -93,6 +93,10 @@ def _trained_form(folder: Path) -> Form | None:
         return None
     task = json.loads(stage.read_text()).get("task")
     form = task.get("form") if isinstance(task, dict) else None
+    prompts = task.get("prompts") if isinstance(task, dict) else None
+    if isinstance(prompts, dict):  # `arithmetic_pairs` writes its pairs as `arithmetic` writes problems
+        user = prompts["question"].replace("{question}", "{text}")
+        form = {"chat_template": None, "user": user, "joint": prompts["joint"], "separator": prompts["separator"]}
     if not isinstance(form, dict):
         return None
     return TypeAdapter(Form).validate_python({name: value for name, value in form.items() if name != "type"})

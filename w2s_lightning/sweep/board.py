@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from w2s_lightning.sweep.attempt import Record
+from w2s_lightning.sweep.grid import PlannedJob
 from w2s_lightning.sweep.units import Unit, Units
 
 State = Literal["waiting", "running", "done", "failed", "blocked"]
@@ -83,6 +84,12 @@ class Board:
         """A unit's state, None for what was never launched."""
         with self._lock:
             return self._states.get(key)
+
+    def works_for(self, job: PlannedJob) -> bool:
+        """Whether something runs for a job: its scoring, or a stage that was launched on its behalf."""
+        with self._lock:
+            running = [unit for unit in self.units.all if self._states[unit.key] == "running"]
+        return any(unit.job.plan.digest == job.plan.digest for unit in running)
 
     def failure_of(self, key: str) -> Failure | None:
         """What made a unit fail or blocks it."""

@@ -91,7 +91,8 @@ class Ledger:
                 gold = np.array(table.column("gold").to_pylist())
                 subsets = tuple(table.column("subset").to_pylist()) if "subset" in table.column_names else ()
                 self._tests[ids] = SharedTest(ids, tuple(table.column("group_id").to_pylist()), gold, subsets)
-            probability = np.array([probs[1] for probs in table.column("probs").to_pylist()])
+            probs = table.column("probs").to_pylist() if "probs" in table.column_names else []  # worked solutions: none
+            probability = np.array([of_classes[1] for of_classes in probs])
             correct = np.array(table.column("correct").to_pylist(), dtype=float)
             self._scored[digest] = Scored(self._tests[ids], correct, probability)
         return self._scored[digest]
@@ -105,7 +106,7 @@ def _state(job: PlannedJob, board: Board | None) -> tuple[str, str | None, str |
     if failed is not None:
         own = failed.unit.key == job.plan.digest
         return "failed", failed.message if own else f"{failed.unit.name}: {failed.message}", failed.log
-    return ("running" if board.state(job.plan.digest) == "running" else "waiting"), None, None
+    return ("running" if board.works_for(job) else "waiting"), None, None
 
 
 def _arms(job: PlannedJob) -> dict[str, str | None]:

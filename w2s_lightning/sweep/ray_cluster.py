@@ -9,6 +9,8 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from hydra.core.utils import JobReturn
@@ -36,9 +38,10 @@ def connect(config: DictConfig) -> None:
     try:
         _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
-            f"no Ray cluster at hydra.launcher.address={address} ({str(error).splitlines()[0]}): start one with "
+            f"no Ray cluster at hydra.launcher.address={address} ({said}): start one with "
             "`ray start --head`, name its host:port, or let hydra.launcher.address=local use this machine alone"
         ) from None
 
@@ -65,14 +68,15 @@ def launch(config: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> lis
             (done, *_), _ = ray.wait(list(running), num_returns=1)
             records[running.pop(done)] = _record_of(done)
     except BaseException:
-        _stop(list(running))
+        with suppress(Exception):  # what interrupted it is what counts
+            _stop(list(running))
         raise
     return returned(jobs, [records[number] for number in range(len(jobs))])
 
 
 def _submit(task: Any, errand: Errand, settings: Mapping[str, Any]) -> Any:
     threads = {"OMP_NUM_THREADS": str(max(1, int(settings["num_cpus"])))}
-    own = Errand(**{**vars(errand), "environment": {**errand.environment, **threads}})
+    own = replace(errand, environment={**errand.environment, **threads})
     memory = settings["mem_gb"]
     return task.options(
         name=errand.kind,
@@ -87,7 +91,7 @@ def _tell_what_no_node_has(settings: Mapping[str, Any]) -> None:
     """Ray waits for ever, without a word, for a node that could take a task: an autoscaler may start one."""
     import ray
 
-    nodes: list[Any] = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    nodes: list[Any] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     wanted = {"CPU": settings["num_cpus"], "GPU": settings["num_gpus"], **(settings["resources"] or {})}
     if not any(all(node.get(name, 0) >= (count or 0) for name, count in wanted.items()) for node in nodes):
         asked = ", ".join(f"{name} {count:g}" for name, count in wanted.items() if count)

@@ -31,13 +31,13 @@ def compared(jobs: Sequence[Row], read: Read) -> list[dict[str, Any]]:
     """One record for each row and part that both sides have, over the seeds that both have finished."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for arm, sides in _both_sides(jobs):
-        for row in ("floor", "student", "ceiling"):
+        for row in ("floor", "ceiling", "student"):
             for kind, where in (("arms", TEST), ("benchmark_arms", None)):
                 digests = [[str((job.get(kind) or {}).get(row, "")) for job in side] for side in sides]
                 key = (kind, row, *map(tuple, digests))
                 if "" in digests[0] + digests[1] or key in found:  # paradigms share their floors and ceilings
                     continue
-                name = f"{row}, {arm}" if row == "student" else row
+                name = arm if row == "student" else row
                 found[key] = {"row": name, "n_seeds": len(sides[0]), "parts": list(_parts(digests, where, read))}
     return [record for record in found.values() if record["parts"]]
 
@@ -98,7 +98,8 @@ def print_compared(console: Console, records: Sequence[Row]) -> None:
     names = list(dict.fromkeys(name for parts in lines.values() for name in parts))
     console.print(f"accuracy of classifier - DPO ({AXIS}={CLASSIFIER} - {DPO}), paired", highlight=False)
     table = Table(box=SIMPLE_HEAD)
-    for column in ("", *names):
+    table.add_column("", no_wrap=True)
+    for column in names:
         table.add_column(escape(column), overflow="fold")
     for row, parts in lines.items():
         table.add_row(escape(row), *(_cell(parts.get(name)) for name in names))

@@ -15,6 +15,11 @@ from types import FrameType
 from w2s_lightning.sweep.attempt import Record, failure, peak_memory
 from w2s_lightning.sweep.child import LOG_WIDTH, write_to
 
+_WHY: Mapping[int, str] = {
+    signal.SIGTERM: "the cluster stopped it (SIGTERM)",
+    signal.SIGUSR2: "it was stopped since its time is nearly up (timeout_min)",
+}
+
 
 @dataclass(frozen=True)
 class Errand:
@@ -44,7 +49,7 @@ def run_program(errand: Errand) -> Record:
     if code == 0:
         return {**failure("", "", seconds), "status": "done", "peak_memory_bytes": peak_memory()}
     if caught:
-        return failure(f"the cluster stopped it ({signal.Signals(caught[0]).name}): its checkpoint is kept", "Stopped")
+        return failure(f"{_WHY[caught[0]]}: its checkpoint is kept", "Stopped", seconds)
     return failure(_last_error(errand.log, before), "Failed", seconds)
 
 
@@ -64,7 +69,7 @@ def _stopping_cleanly() -> list[int]:
         caught.append(number)
         signal.raise_signal(signal.SIGINT)
 
-    for number in (signal.SIGTERM, signal.SIGUSR2):
+    for number in _WHY:
         signal.signal(number, stop)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return caught

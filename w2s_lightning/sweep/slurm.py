@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def _submit(folder: Path, settings: Mapping[str, Any], kind: str, errands: Seque
         name=kind, nodes=1, tasks_per_node=1, slurm_additional_parameters=dict(settings["options"]), **named
     )
     threads = {"OMP_NUM_THREADS": str(settings["cpus_per_task"])} if settings["cpus_per_task"] else {}
-    own = [Errand(**{**vars(errand), "environment": {**errand.environment, **threads}}) for errand in errands]
+    own = [replace(errand, environment={**errand.environment, **threads}) for errand in errands]
     try:
         found: list[Any] = executor.map_array(run_program, own)
     except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError) as error:

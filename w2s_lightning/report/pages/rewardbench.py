@@ -1,4 +1,4 @@
-"""RewardBench: sections of a judged set, where evaluate stages have scored any (`metrics.json`, key `sections`)."""
+"""RewardBench: sections of a benchmark, where jobs were judged on one: accuracy of the arms, and the student's PGR."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,9 @@ from w2s_lightning.report.figures import Cell, Figure, Variant
 from w2s_lightning.report.plots import Plot, layout, marks, plain, titled
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import SYMBOLS
-from w2s_lightning.report.words import mean, number
+from w2s_lightning.report.words import interval, mean, number
 
-COLUMNS = ("cell", "row", "section", "accuracy", "low", "high", "seeds")
+COLUMNS = ("cell", "row", "section", "value", "low", "high", "seeds")
 _ROWS = ("floor", "student", "ceiling")
 
 
@@ -34,8 +34,12 @@ def _view(section: Section, group: Group) -> Variant | None:
         for name in names
         if name in parts
     ]
+    pgrs = _pgrs(group)
+    rows += [
+        [group.title, "PGR", name, pgr["value"], pgr["low"], pgr["high"], len(group.done)] for name, pgr in pgrs.items()
+    ]
     drawn = layout(380, yaxis=titled("accuracy"), **axes)
-    return Variant(group.title, {"data": traces, "layout": drawn}, rows, _reading(group, known))
+    return Variant(group.title, {"data": traces, "layout": drawn}, rows, _reading(group, known, pgrs))
 
 
 def _sections(section: Section, group: Group, row: str) -> dict[str, float]:
@@ -50,6 +54,18 @@ def _sections(section: Section, group: Group, row: str) -> dict[str, float]:
     return {name: float(mean([one[name] for one in by_job]) or 0.0) for name in shared}
 
 
+def _pgrs(group: Group) -> dict[str, Mapping[str, Any]]:
+    """The student's PGR by section: over seeds as its sweep has it, else of the one job."""
+    parts = group.row.get("sections")
+    if parts is not None:
+        return {part["name"]: part["pgr"] for part in parts}
+    found = ((group.done[0].result or {}).get("benchmark") or {}) if len(group.done) == 1 else {}
+    student = group.done[0].student
+    return {
+        p["name"]: p["pgr"][student] for p in found.get("parts", ()) if p["kind"] != "subset" and student in p["pgr"]
+    }
+
+
 def _trace(row: str, parts: Mapping[str, float], names: list[str]) -> Plot:
     shown = [name for name in names if name in parts]
     hover = [f"{row}, {plain(name)}<br>{number(parts[name])}" for name in shown]
@@ -57,10 +73,12 @@ def _trace(row: str, parts: Mapping[str, float], names: list[str]) -> Plot:
     return marks(row, places, [parts[name] for name in shown], f"@{row}", SYMBOLS[row], hover)
 
 
-def _reading(group: Group, known: Mapping[str, Mapping[str, float]]) -> str:
+def _reading(group: Group, known: Mapping[str, Mapping[str, float]], pgrs: Mapping[str, Mapping[str, Any]]) -> str:
     student = known.get("student")
     if not student:
         return f"{group.title}: the student has no sections."
     worst, best = (end(student, key=lambda name: student[name]) for end in (min, max))
     ends = [f"{name} ({number(student[name])})" for name in (best, worst)]
-    return f"{group.title}: the student is best in {ends[0]} and worst in {ends[1]}."
+    said = [f"{name} {interval(pgr) if pgr['defined'] else 'undefined'}" for name, pgr in pgrs.items()]
+    told = f" PGR: {', '.join(said)}." if said else ""
+    return f"{group.title}: the student is best in {ends[0]} and worst in {ends[1]}.{told}"

@@ -1,0 +1,586 @@
+"""Whole preference jobs: reward models with a head and implicit ones, from configuration to result, on one store."""
+
+import gc
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+
+from tests.composing import job, plan
+from tests.models.tiny import make_folder
+from tests.models.tiny_stages import TRAINER
+from tests.small_jobs import rows, run_job
+from w2s_lightning.errors import UserError
+from w2s_lightning.execute import compute
+from w2s_lightning.inference.log_probs import LogProbs
+from w2s_lightning.modules.implicit import rewards
+from w2s_lightning.plan import Plan
+from w2s_lightning.rewardbench.__main__ import main as rewardbench
+from w2s_lightning.stages import Fit, Label, Texts
+from w2s_lightning.store import Store
+from w2s_lightning.sweep.groups import Scored, SharedTest
+from w2s_lightning.sweep.readouts import compared
+from w2s_lightning.sweep.sections import section_pgrs
+from w2s_lightning.tasks.preferences import Pair
+
+SMALL = (
+    "task=arithmetic_pairs",
+    "task.world.bounds=[5]",
+    "task.world.grading={steps: [0.6, 0.4], bounds: [1.0]}",
+    "task.grading={steps: [0.6, 0.4], bounds: [1.0]}",
+    "task.items={supervise: 48, transfer: 64, validation: 16, test: 80}",
+    "model@weak=nano",
+    "model@strong=micro",
+    *(
+        f"{model}.pretrain.{key}"
+        for model in ("weak", "strong")
+        for key in ("window=64", "rows_per_step=8", "steps=60")
+    ),
+    "fit.lr_scale=20",
+    "fit.evaluations=1",
+)
+PARADIGMS = {
+    "supervised": {"untuned", "floor", "student", "ceiling"},
+    "distillation": {"untuned", "floor", "teacher", "student", "weak_on_gold_transfer", "ceiling"},
+    "self_improvement": {"untuned", "floor", "round_0", "round_1", "student", "ceiling"},
+    "weak_to_strong": {"untuned", "floor", "student", "ceiling"},
+}
+READOUTS = ("head", "implicit")
+LOG_2 = math.log(2)
+
+Result = dict[str, Any]
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("preferences")
+
+
+@pytest.fixture(scope="module")
+def run(place: Path, benchmark: Path) -> Run:
+    """A job of the small world on the shared store, judged on the benchmark too."""
+    return lambda *overrides: run_job(place, f"task.benchmark={benchmark}", *overrides, world=SMALL)
+
+
+@pytest.fixture(scope="module")
+def store(place: Path) -> Store:
+    return Store.at(place / "store")
+
+
+@pytest.fixture(scope="module")
+def benchmark(place: Path) -> Path:
+    """Pairs of another draw of the same world, in known and unknown subsets, one of them twice."""
+    pairs = [pair for pair in drawn("task.seed=5").test if prompt(pair) not in trained_on()]
+    subsets = ("llmbar-natural", "llmbar-adver-manual", "math-prm", "of my own")
+    written = [as_row(pair, subsets[n % 4]) for n, pair in enumerate(pairs)]
+    file = place / "benchmark.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in [*written, written[0]]))
+    return file
+
+
+@pytest.fixture(scope="module")
+def results(run: Run) -> dict[tuple[str, str], Result]:
+    return {
+        (paradigm, readout): run(f"paradigm={paradigm}", f"fit.readout={readout}")
+        for paradigm, readout in product(PARADIGMS, READOUTS)
+    }
+
+
+@cache
+def drawn(*overrides: str) -> Any:
+    return job(*SMALL, *overrides)[0].task.splits(0)
+
+
+def trained_on() -> set[str]:
+    splits = drawn()
+    return {prompt(pair) for split in ("supervise", "transfer", "validation") for pair in splits.of(split)}
+
+
+def prompt(pair: Pair) -> str:
+    return pair.turns[0].text
+
+
+def as_row(pair: Pair, subset: str) -> dict[str, str]:
+    return {"prompt": prompt(pair), "chosen": pair.chosen, "rejected": pair.rejected, "subset": subset}
+
+
+@cache
+def planned(*overrides: str) -> Plan:
+    return plan(*SMALL, *overrides)
+
+
+def fit_of(made: Plan, name: str) -> Fit:
+    answers = next(row for row in made.rows if row.name == name).evaluate.answers
+    assert isinstance(answers, Label)
+    assert isinstance(answers.source, Fit)
+    return answers.source
+
+
+def losses_of(store: Store, fit: Fit) -> list[float]:
+    lines = map(json.loads, (store.path(fit) / "history.jsonl").read_text().splitlines())
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def answers_of(store: Store, made: Plan, name: str, *, benchmark: bool = False) -> dict[str, np.ndarray[Any, Any]]:
+    """A row's stored rewards [2] by example id."""
+    row = next(row for row in made.rows if row.name == name)
+    stage = row.benchmark if benchmark else row.evaluate
+    assert stage is not None
+    table = pq.read_table(store.open(stage.answers) / "predictions.parquet")
+    return dict(
+        zip(table.column("example_id").to_pylist(), map(np.array, table.column("logits").to_pylist()), strict=True)
+    )
+
+
+# ---------------------------------------------------------------- paradigms and read-outs
+
+
+@pytest.mark.parametrize(("paradigm", "readout"), list(product(PARADIGMS, READOUTS)))
+def test_every_paradigm_runs_with_heads_and_with_implicit_rewards(
+    paradigm: str, readout: str, results: Mapping[tuple[str, str], Result]
+) -> None:
+    result = results[paradigm, readout]
+    assert set(rows(result)) == PARADIGMS[paradigm]
+    assert result["job"]["paradigm"] == paradigm
+    assert all(row["low"] <= row["value"] <= row["high"] and row["n"] == 80 for row in result["rows"])
+    shared = [rows(results["supervised", readout])[name]["evaluate"] for name in ("untuned", "floor", "ceiling")]
+    assert [rows(result)[name]["evaluate"] for name in ("untuned", "floor", "ceiling")] == shared
+    other = results[paradigm, READOUTS[readout == "head"]]
+    assert rows(result)["floor"]["evaluate"] != rows(other)["floor"]["evaluate"]
+
+
+def test_bt_and_dpo_begin_at_log_2_and_a_margin_moves_bt_as_its_formula_says(
+    results: Mapping[tuple[str, str], Result], run: Run, store: Store
+) -> None:
+    for readout in READOUTS:
+        made = planned(f"fit.readout={readout}")
+        for name in ("floor", "student", "ceiling"):
+            assert losses_of(store, fit_of(made, name))[0] == pytest.approx(LOG_2, abs=1e-6)
+    margin = "gold.preference.options.margin=0.5"
+    run(margin)
+    assert losses_of(store, fit_of(planned(margin), "ceiling"))[0] == pytest.approx(
+        math.log(1 + math.exp(0.5)), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_soft_preferences_of_a_weak_model_reach_the_student(readout: str, run: Run, store: Store) -> None:
+    """A supervisor that cannot tell prefers by halves: no loss on these is below log 2, as it is on hard labels."""
+    unsure = ("+fit.floor.lr_scale=0", "+fit.student.epochs=25", f"fit.readout={readout}")
+    for labels in ("soft", "hard"):
+        run(*unsure, f"fit.labels={labels}")
+    soft, hard = (planned(*unsure, f"fit.labels={labels}") for labels in ("soft", "hard"))
+    assert all((value == 0).all() for value in answers_of(store, soft, "floor").values())
+    assert min(losses_of(store, fit_of(soft, "student"))) >= LOG_2 - 1e-6
+    assert min(losses_of(store, fit_of(hard, "student"))) < LOG_2 - 0.01
+
+
+def test_an_implicit_reward_is_beta_times_the_log_ratio_to_a_stored_reference(
+    results: Mapping[tuple[str, str], Result], store: Store, place: Path, benchmark: Path
+) -> None:
+    made = planned("fit.readout=implicit", f"task.benchmark={benchmark}")
+    student, base = fit_of(made, "student"), store.path(made.stages[0])
+    assert student.features is not None
+    assert (store.open(student.features) / "log_probs.parquet").is_file()
+    found = scored(place, store.path(student), benchmark, "--ref", str(base))
+    ours = answers_of(store, made, "student", benchmark=True)
+    assert gaps(found) == pytest.approx([gap / 0.1 for gap in by_label(ours, benchmark)], abs=1e-3)
+
+
+def test_the_reference_is_not_in_memory_while_the_policy_learns(
+    results: Mapping[tuple[str, str], Result], store: Store, tmp_path: Path
+) -> None:
+    student = fit_of(planned("fit.readout=implicit"), "student")
+    seen: list[int] = []
+
+    def models() -> int:
+        alive = [one for one in gc.get_objects() if issubclass(type(one), PreTrainedModel)]
+        return len({id(one.base_model) for one in alive})
+
+    gc.collect()
+    before = models()
+    compute(student, tmp_path, store=store, trainer=TRAINER, report=lambda done, of: seen.append(models()))
+    assert {count - before for count in seen} == {1}
+
+
+@pytest.mark.parametrize("objective", ["ipo", "orpo", "simpo", "cdpo"])
+def test_other_contrastive_objectives_train_a_student_against_the_same_baselines(
+    objective: str, results: Mapping[tuple[str, str], Result], run: Run, store: Store
+) -> None:
+    chosen = ("fit.readout=implicit", f"objective={objective}")
+    result, made = run(*chosen), planned(*chosen)
+    baselines = rows(results["weak_to_strong", "implicit"])
+    assert rows(result)["ceiling"]["evaluate"] == baselines["ceiling"]["evaluate"]
+    dpo = answers_of(store, planned("fit.readout=implicit"), "student")
+    assert any(not np.allclose(value, dpo[id]) for id, value in answers_of(store, made, "student").items())
+
+
+def test_rewards_without_a_reference_are_read_as_simpo_trains_them(
+    run: Run, store: Store, place: Path, benchmark: Path
+) -> None:
+    chosen = ("fit.readout=implicit", "objective=simpo", f"task.benchmark={benchmark}")
+    run(*chosen[:2])
+    made = planned(*chosen)
+    found = scored(place, store.path(fit_of(made, "student")), benchmark, "--reference-free", "mean")
+    ours = by_label(answers_of(store, made, "student", benchmark=True), benchmark)
+    assert gaps(found) == pytest.approx([gap / 2.0 for gap in ours], abs=1e-4)
+
+
+# ---------------------------------------------------------------- what is saved
+
+
+def test_a_saved_reward_model_gives_the_jobs_scores_without_this_package(
+    results: Mapping[tuple[str, str], Result], store: Store
+) -> None:
+    made = planned()
+    folder = store.path(fit_of(made, "student")) / "model"
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert model.config.num_labels == 1
+    stored = answers_of(store, made, "student")
+    for pair in drawn().test[:10]:
+        with torch.no_grad():
+            plain = [float(model(**tokenizer(text, return_tensors="pt")).logits[0, 0]) for text in pair.texts]
+        assert plain == pytest.approx(stored[pair.id].tolist(), abs=1e-5)
+
+
+def test_the_rewardbench_command_scores_a_reward_model_of_the_store_as_the_job_did(
+    results: Mapping[tuple[str, str], Result], store: Store, place: Path, benchmark: Path
+) -> None:
+    made = planned(f"task.benchmark={benchmark}")
+    found = scored(place, store.path(fit_of(made, "student")), benchmark)
+    ours = by_label(answers_of(store, made, "student", benchmark=True), benchmark)
+    assert gaps(found) == pytest.approx(ours, abs=1e-5)
+    summary = json.loads((place / "scored" / "rewardbench.json").read_text())
+    parts = {part["name"]: part for part in results["weak_to_strong", "head"]["benchmark"]["parts"]}
+    assert summary["overall"]["value"] == pytest.approx(parts["overall"]["accuracy"]["student"]["value"])
+    for name, section in summary["sections"].items():
+        assert section["value"] == pytest.approx(parts[name]["accuracy"]["student"]["value"])
+
+
+def scored(place: Path, model: Path, data: Path, *options: str) -> list[dict[str, Any]]:
+    out = place / "scored"
+    assert rewardbench([str(model), "--data", str(data), "--out", str(out), *options]) == 0
+    return pq.read_table(out / "scores.parquet").to_pylist()
+
+
+def gaps(found: list[dict[str, Any]]) -> list[float]:
+    return [row["reward_chosen"] - row["reward_rejected"] for row in found]
+
+
+def by_label(answers: Mapping[str, np.ndarray[Any, Any]], benchmark: Path) -> list[float]:
+    """Chosen minus rejected reward of each row, in the file's order."""
+    task = planned(f"task.benchmark={benchmark}").rows[0].benchmark.task  # type: ignore[union-attr]
+    return [float(answers[pair.id][pair.label] - answers[pair.id][1 - pair.label]) for pair in task.rows().pairs]
+
+
+# ---------------------------------------------------------------- the benchmark
+
+
+def test_every_row_is_judged_on_the_benchmark_and_ties_are_losses(
+    results: Mapping[tuple[str, str], Result], store: Store, benchmark: Path
+) -> None:
+    result = results["self_improvement", "head"]
+    found = result["benchmark"]
+    kinds = {part["name"]: part["kind"] for part in found["parts"]}
+    assert kinds["overall"] == "overall"
+    assert [name for name, kind in kinds.items() if kind == "section"] == ["Chat Hard", "Reasoning"]
+    assert kinds["of my own"] == kinds["math-prm"] == "subset"
+    assert (
+        found["num_rows"]
+        == len(benchmark.read_text().splitlines())
+        == sum(part["n"] for part in found["parts"] if part["kind"] == "subset")
+    )
+    for part in found["parts"]:
+        assert set(part["accuracy"]) == PARADIGMS["self_improvement"]
+        assert set(part["pgr"]) == PARADIGMS["self_improvement"] - {"untuned", "floor", "ceiling"}
+        assert part["accuracy"]["untuned"]["value"] == 0  # a zero head gives every text the same reward
+        assert all(pgr["defined"] or pgr["reason"] for pgr in part["pgr"].values())
+    assert found["missing"]["sections"] == ["Chat", "Safety", "Prior Sets"]
+    assert "llmbar-adver-neighbor" in found["missing"]["subsets"]["Chat Hard"]
+    assert found["shared_prompts"] == 0
+    for words in ("Chat Hard", "of my own", "a tie is a loss", "not in the benchmark: Chat; Safety; Prior Sets"):
+        assert words in result["printed"]
+    metrics = store.read_json(plan(*SMALL, f"task.benchmark={benchmark}").rows[1].benchmark, "metrics.json")
+    assert metrics["sections"].keys() == {"Chat Hard", "Reasoning"}
+
+
+def test_the_benchmark_changes_no_other_stage(benchmark: Path) -> None:
+    without, judged = planned(), planned(f"task.benchmark={benchmark}")
+    assert {stage.digest for stage in without.stages} < {stage.digest for stage in judged.stages}
+    assert without.digest != judged.digest
+    assert planned("task.benchmark_overlap=true").digest == without.digest
+
+
+def test_pgr_by_section_is_the_share_of_the_gap(tmp_path: Path) -> None:
+    """Pairs that end in yes or no are learned at once; the floor has learned nothing."""
+    result = run_job(tmp_path, *SIMPLE, world=simple_files(tmp_path))
+    parts = {part["name"]: part for part in result["benchmark"]["parts"]}
+    for name in ("Safety", "overall"):
+        accuracy, pgr = parts[name]["accuracy"], parts[name]["pgr"]["student"]
+        assert accuracy["floor"]["value"] < 0.1
+        assert accuracy["ceiling"]["value"] > 0.9
+        gap = accuracy["ceiling"]["value"] - accuracy["floor"]["value"]
+        assert pgr["value"] == pytest.approx((accuracy["student"]["value"] - accuracy["floor"]["value"]) / gap)
+        assert pgr["low"] <= pgr["value"] <= pgr["high"]
+    alone = parts["donotanswer"]
+    assert alone["pgr"]["student"]["reason"] == "all its rows have one prompt, which says nothing about others"
+    assert (alone["accuracy"]["ceiling"]["low"], alone["accuracy"]["ceiling"]["high"]) == (0.0, 1.0)
+
+
+SIMPLE = (
+    "task=local_preference",
+    "task.words=null",
+    "paradigm=supervised",
+    "+fit.floor.lr_scale=0",
+    "fit.max_length=64",
+    "fit.epochs=8",
+    "fit.evaluations=1",
+    "fit.rows_per_step=8",
+)
+
+
+def simple_files(folder: Path) -> tuple[str, ...]:
+    """Overrides for a task whose better answer ends in `yes`, with its benchmark and a model."""
+    nouns = [f"{one} {other}" for one in ("tea", "snow", "cats", "dogs", "fish", "sea") for other in "abcdefghij"]
+    rows = [
+        {
+            "prompt": f"is {noun} ?",
+            "chosen": f"{noun} . yes",
+            "rejected": f"{noun} . no",
+            "subset": "xstest-should-refuse",
+        }
+        for noun in nouns
+    ]
+    for row in rows[-2:]:
+        row |= {"subset": "donotanswer", "prompt": "one prompt"}
+    parts = {"train": rows[:40], "test": rows[40:50], "judged": rows[50:]}
+    for name, own in parts.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+    texts = [f"Human: {row['prompt']}\n\nAssistant: {row['chosen']}\n\n{row['rejected']}" for row in rows]
+    model = make_folder(folder / "model", "llama", texts=texts)
+    return (
+        f"task.train_file={folder}/train.jsonl",
+        f"task.test_file={folder}/test.jsonl",
+        f"task.benchmark={folder}/judged.jsonl",
+        "model@weak=local",
+        "model@strong=local",
+        *(
+            f"{side}.{key}"
+            for side in ("weak", "strong")
+            for key in (f"path={model}", "lr.full=0.01", "head_init=zeros", f"name={side}")
+        ),
+    )
+
+
+def test_prompts_that_are_trained_on_are_refused_unless_allowed_and_then_counted(
+    place: Path, run: Run, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen.jsonl"
+    pairs = [*drawn().transfer[:3], *drawn().supervise[:2], *drawn().test[:5]]
+    seen.write_text("".join(json.dumps(as_row(pair, "hep-go")) + "\n" for pair in pairs))
+    with pytest.raises(UserError, match=r"5 of its 10 rows have a prompt that stands in the training splits"):
+        run(f"task.benchmark={seen}")
+    result = run(f"task.benchmark={seen}", "task.benchmark_overlap=true")
+    assert result["benchmark"]["shared_prompts"] == 5
+    assert "note: 5 of 10 benchmark rows have prompts trained on" in result["printed"]
+
+
+def test_a_verifier_of_gsm8k_test_questions_is_not_judged_on_them(tmp_path: Path) -> None:
+    """`rewardbench.convert` marks its rows, whose groups are those of the questions, however they are asked."""
+    rows = [
+        {"prompt": f"How many are {n} and {m} ?", "chosen": str(n + m), "rejected": str(n * m + 9), "test_of": "gsm8k"}
+        for n in range(6)
+        for m in range(6)
+    ]
+    for name, own in {"train": rows[:24], "test": rows[24:], "judged": [rows[3], rows[30]]}.items():
+        lines = [json.dumps({**row, "subset": "math-prm", "question": f"asks {row['chosen']}"}) for row in own]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    model = make_folder(tmp_path / "model", "llama", texts=[json.dumps(row) for row in rows])
+    local = [f"{side}.{key}" for side in ("weak", "strong") for key in (f"path={model}", "head_init=zeros")]
+    models = ("model@weak=local", "model@strong=local", "task.words=null", *local)
+    files = [f"task.{name}_file={tmp_path}/{name}.jsonl" for name in ("train", "test")]
+    asked = ("task=local_preference", *files, "task.columns.group=question", f"task.benchmark={tmp_path}/judged.jsonl")
+    with pytest.raises(UserError, match=r"1 of its 2 rows have a prompt that stands in the training splits"):
+        run_job(tmp_path, *asked, *models, "fit.max_length=64", world=())
+
+
+# ---------------------------------------------------------------- generative fine-tuning
+
+
+def test_student_and_ceiling_model_the_same_texts_first_and_the_floor_does_not(
+    results: Mapping[tuple[str, str], Result], run: Run, store: Store
+) -> None:
+    for readout in READOUTS:
+        plain, first = planned(f"fit.readout={readout}"), planned(f"fit.readout={readout}", "fit.generative_epochs=2")
+        student, ceiling, floor = (fit_of(first, name) for name in ("student", "ceiling", "floor"))
+        assert isinstance(student.weights, Fit)
+        assert student.weights == ceiling.weights
+        assert student.weights.targets == Texts("transfer")
+        assert floor == fit_of(plain, "floor")
+        assert student.weights.weights == fit_of(plain, "student").weights
+        base = student.features and student.features.source.weights
+        assert base == (student.weights if readout == "implicit" else None)
+    result = run("fit.readout=implicit", "fit.generative_epochs=2")
+    fit = fit_of(planned("fit.readout=implicit", "fit.generative_epochs=2"), "student").weights
+    assert isinstance(fit, Fit)
+    metrics = store.read_json(fit, "metrics.json")
+    assert metrics["num_rows"] == 2 * 64
+    before, after = (log_probs_of_reference(store, epochs) for epochs in (0, 2))
+    assert after.mean() > before.mean() + 1
+    student = rows(result)["student"]["information"]
+    assert student["gold_seen_by_student"] == 0
+    assert student["pseudo_labels"] == 64
+    assert student["train_tokens"] > metrics["num_tokens"]
+    assert "untuned_texts" in rows(result)
+    assert any("modelled the texts of `transfer`" in notice for notice in result["notices"])
+
+
+def log_probs_of_reference(store: Store, epochs: int) -> np.ndarray[Any, Any]:
+    """What the model before its labels says of the texts of `transfer`, [64, 2]."""
+    reference = fit_of(planned("fit.readout=implicit", f"fit.generative_epochs={epochs}"), "student").features
+    assert reference is not None
+    return np.array(pq.read_table(store.open(reference) / "log_probs.parquet").column("log_probs").to_pylist())
+
+
+def test_zero_epochs_of_texts_are_no_stage_at_all() -> None:
+    for overrides in ([], ["paradigm=self_improvement"], ["fit.readout=words"], ["fit=lora"]):
+        without, zero = plan(*overrides), plan(*overrides, "fit.generative_epochs=0")
+        assert [stage.digest for stage in without.stages] == [stage.digest for stage in zero.stages]
+    floor = fit_of(planned("+fit.floor.generative_epochs=1"), "floor")
+    assert isinstance(floor.weights, Fit)
+    assert floor.weights.targets == Texts("supervise")
+
+
+def test_a_choice_task_models_its_texts_too(place: Path) -> None:
+    result = run_job(place, "fit.generative_epochs=1", "paradigm=supervised")
+    assert {"untuned", "untuned_words", "floor", "student", "ceiling"} == set(rows(result))
+    labels = [stage["label"] for stage in result["stages"]]
+    assert any("texts_transfer-sft" in label for label in labels)
+
+
+# ---------------------------------------------------------------- classifier against DPO
+
+
+def test_classifier_and_dpo_are_compared_row_by_row_and_section_by_section(
+    results: Mapping[tuple[str, str], Result], store: Store
+) -> None:
+    jobs = [as_job(key, result) for key, result in results.items()]
+    found = {record["row"]: record for record in compared(jobs, lambda digest: read(store, digest)) if record}
+    tested = [
+        record for record in compared(jobs, lambda digest: read(store, digest)) if record["parts"][0]["name"] == "test"
+    ]
+    assert [record["row"] for record in tested] == ["floor", "ceiling", *PARADIGMS]
+    assert set(found) == {"floor", "ceiling", *PARADIGMS}
+    for record in tested:
+        (part,) = record["parts"]
+        name = record["row"] if record["row"] in ("floor", "ceiling") else "student"
+        paradigm = "supervised" if name != "student" else record["row"]
+        head, implicit = (rows(results[paradigm, readout])[name]["value"] for readout in READOUTS)
+        assert part["value"] == pytest.approx(head - implicit)
+        assert part["low"] <= part["value"] <= part["high"]
+    assert [part["name"] for part in found["ceiling"]["parts"]] == ["Chat Hard", "Reasoning", "of my own", "overall"]
+    pgrs = section_pgrs(jobs[:1], lambda digest: read(store, digest))
+    by_name = {part["name"]: part["pgr"]["student"] for part in results["supervised", "head"]["benchmark"]["parts"]}
+    assert all(part["pgr"] == by_name[part["name"]] for part in pgrs)
+    assert len(pgrs) == 4
+
+
+def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
+    """The row that a sweep's ledger has of a finished job."""
+    paradigm, readout = key
+    arms = {name: rows(result)[name] for name in ("untuned", "floor", "student", "ceiling")}
+    return {
+        **result["job"],
+        "state": "done",
+        "metric": "accuracy",
+        "axes": {"paradigm": paradigm, "fit.readout": readout, "seed": 0},
+        "arms": {name: row["evaluate"] for name, row in arms.items()},
+        "benchmark_arms": {name: row["benchmark"] for name, row in arms.items()},
+    }
+
+
+def read(store: Store, digest: str) -> Scored:
+    (folder,) = (store.root / "evaluate").glob(f"*-{digest[:16]}")
+    table = pq.read_table(folder / "predictions.parquet").sort_by("example_id")
+    column = {name: table.column(name).to_pylist() for name in table.column_names}
+    subsets = tuple(column["subset"]) if "subset" in column else ()
+    about = SharedTest(tuple(column["example_id"]), tuple(column["group_id"]), np.array(column["gold"]), subsets)
+    return Scored(about, np.array(column["correct"], float), np.array([probs[1] for probs in column["probs"]]))
+
+
+# ---------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["task=facts", "fit.readout=implicit"], "fit.readout=implicit is for preference tasks, and facts is none"),
+        ([*SMALL, "fit.readout=words"], "task arithmetic_pairs has no verdict words"),
+        ([*SMALL, "fit=probe", "fit.readout=implicit"], "a probe trains a head, and an implicit reward has none"),
+        ([*SMALL, "+fit.floor.readout=implicit"], "set fit.readout for all"),
+        ([*SMALL, "fit.readout=implicit", "objective=bt"], "objective=bt reads logits and targets"),
+        ([*SMALL, "fit=probe", "fit.generative_epochs=1"], "a probe leaves the network as it is"),
+        (["task=arithmetic", "fit.generative_epochs=1"], "fit.generative_epochs is for choice and preference tasks"),
+        (["task=facts", "+task.benchmark=allenai/reward-bench"], "task.benchmark is for preference tasks"),
+        ([*SMALL, "task.benchmark=nowhere.jsonl"], "data file not found: nowhere.jsonl"),
+        (
+            [*SMALL, "task.benchmark=somebody/else"],
+            "task.benchmark=somebody/else: expected a file, or allenai/reward-bench",
+        ),
+        ([*SMALL, "task.benchmark_overlap=5"], "task.benchmark_overlap"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_mistakes_are_answered_in_one_or_two_lines(overrides: list[str], words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        plan(*overrides)
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 2
+
+
+def test_an_encoder_has_no_implicit_reward_and_models_no_texts(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p {n}", "chosen": "yes", "rejected": "no"} for n in range(40)]
+    for name, own in {"train": rows[:30], "test": rows[30:]}.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+    folder = make_folder(tmp_path / "bert", "bert")
+    asked = (
+        "task=local_preference",
+        f"task.train_file={tmp_path}/train.jsonl",
+        f"task.test_file={tmp_path}/test.jsonl",
+        "model@weak=local",
+        "model@strong=local",
+        f"weak.path={folder}",
+        f"strong.path={folder}",
+    )
+    with pytest.raises(UserError, match=r"is an encoder and has no implicit: use fit.readout=head"):
+        plan(*asked, "fit.readout=implicit")
+    with pytest.raises(UserError, match=r"is an encoder: it cannot model texts first"):
+        plan(*asked, "fit.generative_epochs=1")
+
+
+def test_a_hub_benchmark_enters_by_its_commit_and_needs_no_download_to_be_planned() -> None:
+    made = planned("task.benchmark=allenai/reward-bench")
+    task = made.rows[0].benchmark.task  # type: ignore[union-attr]
+    assert task.name == "reward-bench"
+    assert task.sizes()["test"] == 2985
+    assert task.source.commit == "0" * 40
+
+
+def test_rewards_stand_for_what_each_objective_trains() -> None:
+    made = planned("fit.readout=implicit", "objective=orpo")
+    objective = fit_of(made, "student").objective
+    found = LogProbs(np.array([[-2.0, -6.0]], np.float32), np.array([[2, 3]]))
+    odds = [math.exp(-1) / (1 - math.exp(-1)), math.exp(-2) / (1 - math.exp(-2))]
+    assert rewards(objective, found, found)[0] == pytest.approx(np.log(odds), rel=1e-5)
+    assert rewards(None, found, None)[0].tolist() == [-2.0, -6.0]
