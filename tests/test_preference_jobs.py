@@ -399,11 +399,10 @@ def test_prompts_that_are_trained_on_are_refused_unless_allowed_and_then_counted
 def test_a_verifier_of_gsm8k_test_questions_is_not_judged_on_them(tmp_path: Path) -> None:
     """`rewardbench.convert` marks its rows, whose groups are those of the questions, however they are asked."""
     rows = [
-        {"prompt": f"How many are {n} and {m} ?", "chosen": str(n + m), "rejected": str(n * m + 9), "test_of": "gsm8k"}
-        for n in range(6)
-        for m in range(6)
+        {"prompt": f"How many are {n} and {n} ?", "chosen": f"{2 * n} .", "rejected": f"{n} .", "test_of": "gsm8k"}
+        for n in range(1, 101)
     ]
-    for name, own in {"train": rows[:24], "test": rows[24:], "judged": [rows[3], rows[30]]}.items():
+    for name, own in {"train": rows[:80], "test": rows[80:], "judged": [rows[3], rows[90]]}.items():
         lines = [json.dumps({**row, "subset": "math-prm", "question": f"asks {row['chosen']}"}) for row in own]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     model = make_folder(tmp_path / "model", "llama", texts=[json.dumps(row) for row in rows])
