@@ -17,7 +17,11 @@ FILES = sorted(f for f in CONF.rglob("*.yaml") if f.parent.name in GROUPS and no
 GIVEN = {
     "model/local": ["weak.path={folder}"],
     "task/local_choice": ["task.train_file={train}", "task.test_file={test}"],
-    "task/local_preference": ["task.train_file={train}", "task.test_file={test}"],
+    "task/local_preference": [
+        "task.train_file={train}",
+        "task.test_file={test}",
+        "task.columns={{prompt: text, chosen: text, rejected: label}}",
+    ],
     "task/local_reasoning": [
         "task.train_file={train}",
         "task.test_file={test}",

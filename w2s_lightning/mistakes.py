@@ -13,7 +13,11 @@ from pydantic import ValidationError
 
 from w2s_lightning.errors import UserError
 
-_EXTRAS = {"slurm": "slurm", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray", "ray_cluster": "ray"}
+_STOCK = {
+    "submitit_slurm": "hydra-submitit-launcher",
+    "submitit_local": "hydra-submitit-launcher",
+    "ray": "hydra-ray-launcher",
+}
 _MOUNTS = {"weak": "model@weak", "strong": "model@strong"}
 _GROUPS = {"middle": "model", "gold": "objective"}  # whose files stand at places below these keys
 
@@ -94,8 +98,8 @@ def hydra_refusal(error: Exception, conf: Path) -> str:
         return _no_such_key(found[1], conf)
     if found := re.search(r"(?:Could not find|Could not load) '([^']+)/([^'/]+)'", text):
         group, choice = found[1], found[2]
-        if group == "hydra/launcher" and choice in _EXTRAS:
-            return f"the launcher {choice} needs an extra: pip install 'w2s-lightning[{_EXTRAS[choice]}]'"
+        if group == "hydra/launcher" and choice in _STOCK:
+            return f"the launcher {choice} is not installed: pip install {_STOCK[choice]}, or take slurm or ray_cluster"
         folder = conf.parent / group if group == "sweeps" else conf / group
         return f"there is no {group} `{choice}` ({folder.relative_to(conf.parent)}/){nearest(choice, _choices(folder))}"
     return text.splitlines()[0]

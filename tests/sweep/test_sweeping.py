@@ -158,7 +158,6 @@ def test_a_plan_for_accelerators_and_models_that_are_not_here(tmp_path: Path) ->
             "error: there is no model `nanu` (conf/model/): did you mean `nano`",
         ),
         (["sweeps=smoke", "fit.epoch=1,2"], "error: unknown key fit.epoch"),
-        (["sweeps=smoke", "hydra/launcher=slurm"], "error: the launcher slurm needs an extra: pip install"),
         (["sweeps=smoke", "run=plan", "run.accelerator=h1"], "error: run.accelerator=h1: expected one of"),
         (["sweeps=smoke", "hydra.launcher.slots=64"], "error: 64 slots x 1 threads are more than the"),
         (["sweeps=smoke", "trainer.num_nodes=2"], "error: the pool runs on one machine"),

@@ -6,6 +6,7 @@
     units         planned jobs -> what is launched: missing stages, then the jobs' scoring
     board         who is waiting, running, done, failed, and why
     pool, waves   two ways to launch: our own processes without barriers, or any Hydra launcher in waves
+    slurm, ray_cluster  clusters, in waves; `errands`: what is sent there, `remote`: what runs there
     ledger        sweep.json and sweep.parquet, rewritten after each job
     sweeper       all of it in order; what Hydra calls
 

@@ -37,7 +37,7 @@ def with_checked_data(grid: Grid, needed: Callable[[PlannedJob], bool], say: Cal
 def _data_of(job: PlannedJob) -> tuple[str, ...]:
     files = job.job.supervisor
     asked = (job.job.paradigm_name, str(files)) if files.file or files.test_file else ()  # which splits it is asked for
-    return digest(job.plan.rows[0].evaluate.task), str(job.job.seed), *asked
+    return digest(job.plan.rows[0].evaluate.task), str(job.job.seed), str(job.job.benchmark), *asked
 
 
 def _check(job: PlannedJob) -> tuple[str | None, set[str]]:

@@ -69,7 +69,10 @@ def benchmark_at(data: str, form: Form, words: tuple[str, ...], find: Callable[[
     if isinstance(source, HubSource):
         if source.label.rsplit("/", 1)[-1] not in [known.rsplit("/", 1)[-1] for known in _PUBLISHED]:
             raise UserError(f"task.benchmark={data}: expected a file, or {', '.join(_PUBLISHED)} (or a folder of it)")
-        source = source.resolved(find)
+        try:
+            source = source.resolved(find)
+        except UserError as error:  # which speaks of a task's own data
+            raise UserError(str(error).replace("task.source.path", "task.benchmark")) from None
     return RewardSetTask(source=source, form=form, words=words)
 
 
