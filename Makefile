@@ -37,6 +37,7 @@ gallery: .venv/installed  ## Run the embedded sweeps, take pictures of their pag
 
 bench: .venv/installed  ## Speed as ratios, measured in one run
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.rewards
 
 clean:  ## Remove the environment; the store and the outputs stay
 	rm -rf .venv

@@ -11,7 +11,8 @@ from w2s_lightning.tasks.examples import SPLITS
 from w2s_lightning.tasks.export import task_from_yaml
 
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if not path.stem.startswith("_"))
-OWN_FILES = ("local_choice", "local_reasoning")  # have no data of their own
+OWN_FILES = ("local_choice", "local_preference", "local_reasoning")  # have no data of their own
+PREFERENCE = ("anthropic_hh", "arithmetic_pairs", "shp", "ultrafeedback_binarized")
 REASONING = ("arithmetic", "gsm8k", "local_reasoning", "math")  # see test_reasoning_tasks.py
 
 
@@ -23,10 +24,11 @@ def test_all_ready_tasks_are_there() -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in (*OWN_FILES, *REASONING)])
 def test_a_task_offers_what_is_asked_of_it(name: str) -> None:
     made = task(name)
-    assert made.kind == "choice"
+    assert made.kind == ("preference" if name in PREFERENCE else "choice")
     assert made.name == name
     assert len(made.class_names) == made.num_classes
-    assert len(made.words) == (2 if made.layout == "options" else made.num_classes)
+    wanted = 2 if made.layout == "options" else made.num_classes
+    assert len(made.words) == (0 if name == "arithmetic_pairs" else wanted)  # that world judges no answer
     assert set(made.sizes()) == set(SPLITS)
     assert made.typical_tokens > 0
     assert len(digest(made)) == 64

@@ -10,6 +10,7 @@ caller has already aligned by example id, and gives back numbers or frozen datac
 | scores | a metric as a function of group weights (mean score, AUROC) |
 | bootstrap | the arms of one job, with intervals for these trained models |
 | subsets | rates on parts of the test set, with the same intervals |
+| rewardbench, reward_intervals | subsets, sections and overall with the published weights, and with intervals |
 | seeds | the arms of several seeds on one test set, with intervals for seeds and examples not yet seen |
 | pgr | performance gap recovered, of one job and over seeds |
 | half_width | how wide PGR's interval will be, before training |

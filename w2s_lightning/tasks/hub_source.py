@@ -18,7 +18,7 @@ from w2s_lightning.schema import Count, record
 from w2s_lightning.tasks.files import Row
 from w2s_lightning.tasks.suggest import did_you_mean
 
-_ENDINGS = (".parquet", ".csv", ".json", ".jsonl", ".arrow", ".txt", ".md", ".yaml")
+_ENDINGS = (".parquet", ".csv", ".json", ".jsonl", ".arrow", ".txt", ".md", ".yaml", ".gz", ".zst")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ADVICE = "Without a network, give a folder in the hub's layout: task.source.path=/path/to/folder"
 
