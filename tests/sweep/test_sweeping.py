@@ -160,7 +160,10 @@ def test_a_plan_for_accelerators_and_models_that_are_not_here(tmp_path: Path) ->
         (["sweeps=smoke", "fit.epoch=1,2"], "error: unknown key fit.epoch"),
         (["sweeps=smoke", "run=plan", "run.accelerator=h1"], "error: run.accelerator=h1: expected one of"),
         (["sweeps=smoke", "hydra.launcher.slots=64"], "error: 64 slots x 1 threads are more than the"),
-        (["sweeps=smoke", "trainer.num_nodes=2"], "error: trainer.num_nodes=2: a fit runs on the devices of one machine"),
+        (
+            ["sweeps=smoke", "trainer.num_nodes=2"],
+            "error: trainer.num_nodes=2: a fit runs on the devices of one machine",
+        ),
         (["sweeps=smoke", "paths.store=a,b"], "error: all jobs of a sweep share one store"),
     ],
 )
