@@ -18,12 +18,14 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from tests.composing import job, plan
 from tests.models.tiny import make_folder
 from tests.models.tiny_stages import TRAINER
+from tests.report.reading import Page
 from tests.small_jobs import rows, run_job
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import compute
 from w2s_lightning.inference.log_probs import LogProbs
 from w2s_lightning.modules.implicit import rewards
 from w2s_lightning.plan import Plan
+from w2s_lightning.report.__main__ import main as report
 from w2s_lightning.rewardbench.__main__ import main as rewardbench
 from w2s_lightning.stages import Fit, Label, Texts
 from w2s_lightning.store import Store
@@ -313,6 +315,22 @@ def test_every_row_is_judged_on_the_benchmark_and_ties_are_losses(
         assert words in result["printed"]
     metrics = store.read_json(plan(*SMALL, f"task.benchmark={benchmark}").rows[1].benchmark, "metrics.json")
     assert metrics["sections"].keys() == {"Chat Hard", "Reasoning"}
+
+
+def test_the_report_shows_sections_with_the_students_pgr(
+    results: Mapping[tuple[str, str], Result], place: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    told = ["--outputs", str(place / "outputs"), "--store", str(place / "store"), "--out", str(file)]
+    assert report(told) == 0
+    (section,) = [one for one in Page(file).sections if "arithmetic_pairs" in one["title"]]
+    figure = section["figures"]["rewardbench/sections"]
+    rows = [row for view in figure["views"] for row in view["rows"]]
+    assert {"floor", "student", "ceiling", "PGR"} == {row[1] for row in rows}
+    parts = [part for result in results.values() for part in result["benchmark"]["parts"]]
+    stored = [part["pgr"]["student"]["value"] for part in parts if part["name"] == "overall"]
+    shown = [row[3] for row in rows if row[1] == "PGR" and row[2] == "overall"]
+    assert all(value in shown for value in stored)
 
 
 def test_the_benchmark_changes_no_other_stage(benchmark: Path) -> None:
