@@ -35,9 +35,10 @@ check: .venv/installed  ## Format, lint, types
 gallery: .venv/installed  ## Run the embedded sweeps, take pictures of their pages (needs Chromium)
 	$(BIN)/python docs/gallery/make.py
 
-bench: .venv/installed  ## Speed as ratios, measured in one run
+bench: .venv/installed  ## Speed as ratios, measured in one run (MODEL=FOLDER: generation with a real model too)
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.rewards
+	$(if $(MODEL),$(BIN)/python -m benchmarks.generation --model $(MODEL))
 
 clean:  ## Remove the environment; the store and the outputs stay
 	rm -rf .venv

@@ -17,6 +17,7 @@ def train(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProce
 MISTAKES = [
     (["task=fcts"], "there is no task `fcts`", "did you mean `facts`?"),
     (["model@weak=mirco"], "there is no model `mirco`", "did you mean `micro`?"),
+    (["model@weak="], "model is given no value", "micro, mini, nano"),
     (["paradigm=weak2strong"], "there is no paradigm `weak2strong`", "did you mean `weak_to_strong`?"),
     (["objective=logcnf"], "there is no objective `logcnf`", "did you mean `logconf`?"),
     (["tsk=facts"], "tsk", "did you mean `task`?"),

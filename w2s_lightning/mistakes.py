@@ -96,8 +96,10 @@ def hydra_refusal(error: Exception, conf: Path) -> str:
         return f"there is no configuration group {found[1]}{nearest(found[1].split('@')[0], _groups(conf))}"
     if found := re.search(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'", text):
         return _no_such_key(found[1], conf)
-    if found := re.search(r"(?:Could not find|Could not load) '([^']+)/([^'/]+)'", text):
+    if found := re.search(r"(?:Could not find|Could not load) '([^']+)/([^'/]*)'", text):
         group, choice = found[1], found[2]
+        if not choice:
+            return f"{group} is given no value: name one ({', '.join(sorted(_choices(conf / group)))}), or leave it out"
         if group == "hydra/launcher" and choice in _STOCK:
             return f"the launcher {choice} is not installed: pip install {_STOCK[choice]}, or take slurm or ray_cluster"
         folder = conf.parent / group if group == "sweeps" else conf / group
