@@ -48,6 +48,19 @@ def reasoning_rules(untuned: float, floor: float, ceiling: float) -> dict[str, b
     }
 
 
+def preference_rules(untuned: float, floor: float, ceiling: float) -> dict[str, bool]:
+    """What a preference world must show on average; an untuned implicit reward knows likely answers from unlikely."""
+    return {
+        "untuned below the ceiling": untuned < ceiling,
+        "floor within 0.60 to 0.85": 0.60 <= floor <= 0.85,
+        "ceiling at least 0.90": ceiling >= 0.90,
+        "gap at least 0.10": ceiling - floor >= 0.10,
+    }
+
+
+RULES = {"choice": choice_rules, "reasoning": reasoning_rules, "preference": preference_rules}
+
+
 def configured(overrides: list[str], seed: int) -> tuple[Job, Runtime]:
     """The project's configuration with the given overrides at one seed."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -86,7 +99,7 @@ def main() -> int:
         table.add_row(name, f"{np.mean(found):.3f}", " ".join(f"{v:.3f}" for v in found))
     Console().print(table)
     untuned, floor, ceiling = (float(np.mean(values[name])) for name in ("untuned", "floor", "ceiling"))
-    rules = (choice_rules if kind == "choice" else reasoning_rules)(untuned, floor, ceiling)
+    rules = RULES[kind](untuned, floor, ceiling)
     for rule, passed in rules.items():
         print(f"{'pass' if passed else 'FAIL'}: {rule}")
     return int(not all(rules.values()))

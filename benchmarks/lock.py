@@ -13,7 +13,7 @@ from w2s_lightning.recipes.reasoning.solving import common_rows
 from w2s_lightning.refs import Refs
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "worlds.lock"
-TASKS = ("facts", "facts_null", "arithmetic")
+TASKS = ("facts", "facts_null", "arithmetic", "arithmetic_pairs")
 WEAK = ("nano", "micro", "mini")
 STRONG = ("micro", "mini", "small", "base")
 

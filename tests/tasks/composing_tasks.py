@@ -17,6 +17,6 @@ def task(name: str, *overrides: str) -> Any:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         values = OmegaConf.to_container(compose(name, overrides=list(overrides)), resolve=True)
     assert isinstance(values, dict)
-    for key in ("judge", "benchmark", "benchmark_overlap"):
+    for key in ("judge", "benchmark", "best_of", "benchmark_overlap"):
         values.pop(key, None)
     return bind_target({str(key): value for key, value in values.items()}, Origin("task", name))

@@ -14,6 +14,7 @@ from tests.tasks.composing_tasks import task
 from tests.tasks.conftest import Write
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
+from w2s_lightning.tasks.arithmetic import Arithmetic
 from w2s_lightning.tasks.arithmetic_pairs import ArithmeticPairs
 from w2s_lightning.tasks.conversations import Turn
 from w2s_lightning.tasks.examples import SPLITS, Splits
@@ -256,7 +257,11 @@ def test_hub_tasks_are_identified_by_their_commit_and_need_no_download() -> None
 
 # ---------------------------------------------------------------- the embedded world
 
-SMALL = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=200")
+SMALL = (
+    *("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=200"),
+    *(f"{whose}.steps=[0.4,0.3,0.3]" for whose in ("grading", "world.grading")),
+    "flaws={answer: 1, operation: 1, operand: 1, slip: 1, off_by_one: 1}",
+)
 
 
 @pytest.fixture(scope="module")
@@ -323,10 +328,12 @@ def test_pairs_read_as_the_pretraining_text(pairs: ArithmeticPairs, splits: Spli
         assert all(text.startswith("q ") and " how many ? a " in text for text in item.texts)
 
 
-def test_problems_and_world_are_those_of_the_task_arithmetic(pairs: ArithmeticPairs, splits: Splits) -> None:
-    problems = task("arithmetic", *SMALL)
-    assert digest(pairs.world) == digest(problems.world)
+def test_problems_are_written_and_split_as_those_of_the_task_arithmetic(pairs: ArithmeticPairs, splits: Splits) -> None:
+    same = ("name", "seed", "grading", "parts", "items", "prompts")
+    problems = Arithmetic(world=pairs.world.problems, **{name: getattr(pairs, name) for name in same})
     assert [item.group for item in splits.test] == [item.group for item in problems.splits(0).test]
+    computed = [{item.group for item in splits.of(split)} for split in SPLITS]
+    assert sum(map(len, computed)) == len(set[str]().union(*computed))
 
 
 def test_a_seed_never_changes_the_test_pairs(pairs: ArithmeticPairs, splits: Splits) -> None:
@@ -338,7 +345,7 @@ def test_a_seed_never_changes_the_test_pairs(pairs: ArithmeticPairs, splits: Spl
 def test_flaws_can_be_chosen(pairs: ArithmeticPairs) -> None:
     subtle = task("arithmetic_pairs", *SMALL, *(f"flaws.{flaw}=0" for flaw in FLAWS[:-1]))
     assert Counter(item.subset for item in pairs_of(subtle.splits(0)))["off_by_one"] > 500
-    with pytest.raises(UserError, match=r"task\.flaws are all 0"):
+    with pytest.raises(UserError, match=r"are all 0: give one of them a weight"):
         task("arithmetic_pairs", *(f"flaws.{flaw}=0" for flaw in FLAWS))
     with pytest.raises(UserError, match="has no chat template"):
         task("arithmetic_pairs", "prompts.chat_template=default")

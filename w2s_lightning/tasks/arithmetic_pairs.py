@@ -1,4 +1,4 @@
-"""Preferences in the world `arithmetic`: a right worked answer against one with a single mistake.
+"""Preferences in the world `judged_arithmetic`: a right worked answer against one with a single mistake.
 
 Difficulty is how subtle the mistake is: the place of its flaw in `worlds.flaws.FLAWS`, from 1. Problems are those of
 the task `arithmetic`, split as there by what is computed.
@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import cached_property
 from itertools import accumulate
-from typing import Annotated, ClassVar
-
-from annotated_types import Ge
+from typing import ClassVar
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
@@ -22,39 +20,19 @@ from w2s_lightning.tasks.fingerprint import fingerprint
 from w2s_lightning.tasks.preferences import Pair, Preference, pair
 from w2s_lightning.tasks.problems import Problem
 from w2s_lightning.tasks.prompts import Prompts
-from w2s_lightning.tasks.worlds.arithmetic import ArithmeticWorld, Grading
-from w2s_lightning.tasks.worlds.flaws import FLAWS, flawed
-
-Weight = Annotated[int, Ge(0)]
-
-
-@record
-class FlawWeights:
-    """How often each flaw is made, as weights (see `worlds.flaws`); one that a problem has no room for makes way."""
-
-    answer: Weight
-    operation: Weight
-    operand: Weight
-    slip: Weight
-    off_by_one: Weight
-
-    def __post_init__(self) -> None:
-        if not any(self.each()):
-            raise UserError("task.flaws are all 0: give one of them a weight")
-
-    def each(self) -> list[int]:
-        """The weights in the order of FLAWS."""
-        return [getattr(self, flaw) for flaw in FLAWS]
+from w2s_lightning.tasks.worlds.arithmetic import Grading
+from w2s_lightning.tasks.worlds.flaws import FLAWS, FlawWeights, flawed
+from w2s_lightning.tasks.worlds.judged_arithmetic import RIGHT, WRONG, JudgedArithmetic
 
 
 @record
 class ArithmeticPairs(Preference):
-    """One pair a problem of the task `arithmetic` with the same settings; a pair's subset is the name of its flaw."""
+    """One pair a problem of the task `arithmetic` in the same world; a pair's subset is the name of its flaw."""
 
-    words: ClassVar[tuple[str, ...]] = ()  # the world judges no answer
+    words: ClassVar[tuple[str, ...]] = (WRONG, RIGHT)  # as the pretraining text judges solutions
 
     name: str
-    world: ArithmeticWorld
+    world: JudgedArithmetic
     seed: int
     grading: Grading
     parts: PerSplit
@@ -74,7 +52,7 @@ class ArithmeticPairs(Preference):
         """The task that the pairs' problems come from."""
         names = [field.name for field in fields(Arithmetic)]
         shared = {name: getattr(self, name) for name in names}
-        return Arithmetic(**shared)
+        return Arithmetic(**{**shared, "world": self.world.problems})
 
     @cached_property
     def form(self) -> Form:

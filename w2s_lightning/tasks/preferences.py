@@ -22,25 +22,34 @@ from w2s_lightning.tasks.splitting import Entry, Pool, dropping_conflicts
 
 
 @dataclass(frozen=True)
-class Pair(Choice):
-    """Two answers to a conversation; `label` is the place of the better one, drawn by a hash of the content.
+class Answered(Choice):
+    """Answers to a conversation, each to be scored on its own.
 
     `texts` are plain text, each `prompt` with one of the `completions`; `turns` and `answers` are what they were
     written from (a model's chat template writes them otherwise). `group` is the prompt's: for a single turn that of a
-    problem with the same question. `margin`, where the data has one, says by how much the better answer is better.
+    problem with the same question.
     """
 
     turns: tuple[Turn, ...]
-    answers: tuple[str, str]
+    answers: tuple[str, ...]
     prompt: str
-    subset: str | None
-    margin: float | None
 
     @property
-    def completions(self) -> tuple[str, str]:
-        """What follows the plain prompt in each of the two texts."""
-        first, second = (text[len(self.prompt) :] for text in self.texts)
-        return first, second
+    def completions(self) -> tuple[str, ...]:
+        """What follows the plain prompt in each of the texts."""
+        return tuple(text[len(self.prompt) :] for text in self.texts)
+
+
+@dataclass(frozen=True)
+class Pair(Answered):
+    """Two answers, of which `label` is the place of the better one, drawn by a hash of the content.
+
+    `margin`, where the data has one, says by how much the better answer is better.
+    """
+
+    answers: tuple[str, str]
+    subset: str | None
+    margin: float | None
 
     def in_group(self, group: str) -> "Pair":
         """The same pair in another group."""

@@ -13,10 +13,19 @@ bound. Mistakes are graded by what it takes to see them:
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Annotated, NamedTuple
+
+from annotated_types import Ge
+
+from w2s_lightning.errors import UserError
+from w2s_lightning.schema import record
+
+Weight = Annotated[int, Ge(0)]
 
 _SIGNS = {"+": 1, "-": -1}
-_FAR = 9
+FAR = 9
+"""By how much a wrong number departs from the right one at most."""
 
 
 class Step(NamedTuple):
@@ -50,7 +59,7 @@ def flawed(solution: str, flaw: str, below: int) -> list[str]:
     steps = steps_of(solution)
     if flaw == "answer":
         right = steps[-1].after
-        return [written(steps, wrong) for wrong in _near(right, 1, _FAR) if 0 <= wrong < below]
+        return [written(steps, wrong) for wrong in _near(right, 1, FAR) if 0 <= wrong < below]
     found = []
     for place, step in enumerate(steps):
         for changed in _STEPS[flaw](step):
@@ -67,13 +76,13 @@ def _operation(step: Step) -> Iterator[Step]:
 
 
 def _operand(step: Step) -> Iterator[Step]:
-    for operand in _near(step.operand, 1, _FAR):
+    for operand in _near(step.operand, 1, FAR):
         if operand > 0:
             yield step._replace(operand=operand).redone(step.before)
 
 
 def _slip(step: Step) -> Iterator[Step]:
-    yield from (step._replace(after=after) for after in _near(step.after, 2, _FAR))
+    yield from (step._replace(after=after) for after in _near(step.after, 2, FAR))
 
 
 def _off_by_one(step: Step) -> Iterator[Step]:
@@ -92,3 +101,26 @@ _STEPS: Mapping[str, Callable[[Step], Iterator[Step]]] = {
 }
 FLAWS = ("answer", *_STEPS)
 """The flaws from the plainest to the most subtle."""
+
+
+@record
+class FlawWeights:
+    """How often each flaw is made, as weights; one that a problem has no room for makes way for another."""
+
+    answer: Weight
+    operation: Weight
+    operand: Weight
+    slip: Weight
+    off_by_one: Weight
+
+    def __post_init__(self) -> None:
+        if not any(self.each()):
+            raise UserError("task.flaws (or task.world.flaws) are all 0: give one of them a weight")
+
+    def each(self) -> list[int]:
+        """The weights in the order of FLAWS."""
+        return [getattr(self, flaw) for flaw in FLAWS]
+
+    def ends(self) -> list[float]:
+        """Where each flaw's part of the unit interval ends, in the order of FLAWS."""
+        return [end / sum(self.each()) for end in accumulate(self.each())]
