@@ -126,6 +126,21 @@ def test_a_killed_holder_is_replaced_at_once_and_its_leftovers_go(
     assert not leftovers(tmp_path)
 
 
+@pytest.mark.parametrize("age", [60.0, 0.0])
+def test_a_holder_killed_before_it_wrote_its_name_is_waited_for_no_longer_than_a_lease(
+    age: float, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store", lease_seconds=2.0)
+    store.create()
+    nameless = tmp_path / "store" / ".lease" / Slow().digest
+    nameless.parent.mkdir(exist_ok=True)
+    nameless.touch()
+    os.utime(nameless, (time.time() - age,) * 2)
+    (tmp_path / "counter").mkdir()
+    assert not store.obtain(Slow(), computation(tmp_path / "counter", 0)).cached
+    assert not leftovers(tmp_path)
+
+
 def test_a_lost_lease_is_harmless(start: Callable[..., Process], tmp_path: Path) -> None:
     """The holder sleeps longer than its lease, another process computes, then both have the same artifact."""
     holder = start(0.5, lease_seconds=1.0)

@@ -5,8 +5,9 @@ was killed is noticed at once, one elsewhere after `LEASE_SECONDS` without a hea
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import LeaseCompromise, LeaseSettingsMismatch, SoftFileLease, Timeout
@@ -30,6 +31,11 @@ def lease(path: Path, what: str, arrived: Callable[[], bool], seconds: float) ->
 
 
 def _wait(claim: SoftFileLease, what: str, arrived: Callable[[], bool]) -> bool:
+    def over() -> bool:
+        _take_away_if_nameless(claim)
+        return arrived()
+
+    _take_away_if_nameless(claim)
     try:
         claim.acquire(blocking=False)
         return True
@@ -38,12 +44,21 @@ def _wait(claim: SoftFileLease, what: str, arrived: Callable[[], bool]) -> bool:
     except LeaseSettingsMismatch as error:
         return _without(error)
     try:
-        claim.acquire(timeout=-1, poll_interval=POLL_SECONDS, cancel_check=arrived)
+        claim.acquire(timeout=-1, poll_interval=POLL_SECONDS, cancel_check=over)
         return True
     except Timeout:
         return False
     except LeaseSettingsMismatch as error:
         return _without(error)
+
+
+def _take_away_if_nameless(claim: SoftFileLease) -> None:
+    """Remove what is left of a holder that was killed before it wrote its name: filelock would wait for it for ever."""
+    path = Path(claim.lock_file)
+    with suppress(FileNotFoundError):
+        state = path.stat()
+        if state.st_size == 0 and time.time() - state.st_mtime > claim.lease_duration:
+            path.unlink()
 
 
 def _holder(claim: SoftFileLease) -> str:
