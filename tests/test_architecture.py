@@ -23,6 +23,7 @@ LAYERS = [
     {"recipes", "store"},
     {"plan", "cost", "devices", "supervisor_check"},
     {"selected", "information", "benchmarked"},
+    {"best_of"},
     {"result"},
     {"claims"},
     {"objectives"},

@@ -26,12 +26,12 @@ from w2s_lightning.inference.log_probs import LogProbs
 from w2s_lightning.modules.implicit import rewards
 from w2s_lightning.plan import Plan
 from w2s_lightning.report.__main__ import main as report
+from w2s_lightning.report.artifacts import Shelf
+from w2s_lightning.report.groups import section_pgrs
 from w2s_lightning.rewardbench.__main__ import main as rewardbench
 from w2s_lightning.stages import Fit, Label, Texts
 from w2s_lightning.store import Store
-from w2s_lightning.sweep.groups import Scored, SharedTest
 from w2s_lightning.sweep.readouts import compared
-from w2s_lightning.sweep.sections import section_pgrs
 from w2s_lightning.tasks.preferences import Pair
 
 SMALL = (
@@ -57,6 +57,7 @@ PARADIGMS = {
     "weak_to_strong": {"untuned", "floor", "student", "ceiling"},
 }
 READOUTS = ("head", "implicit")
+WORDS = {"head": {"untuned_words"}, "implicit": set[str]()}  # what the strong model says before any supervision
 LOG_2 = math.log(2)
 
 Result = dict[str, Any]
@@ -152,7 +153,7 @@ def test_every_paradigm_runs_with_heads_and_with_implicit_rewards(
     paradigm: str, readout: str, results: Mapping[tuple[str, str], Result]
 ) -> None:
     result = results[paradigm, readout]
-    assert set(rows(result)) == PARADIGMS[paradigm]
+    assert set(rows(result)) == PARADIGMS[paradigm] | WORDS[readout]
     assert result["job"]["paradigm"] == paradigm
     assert all(row["low"] <= row["value"] <= row["high"] and row["n"] == 80 for row in result["rows"])
     shared = [rows(results["supervised", readout])[name]["evaluate"] for name in ("untuned", "floor", "ceiling")]
@@ -304,7 +305,7 @@ def test_every_row_is_judged_on_the_benchmark_and_ties_are_losses(
         == sum(part["n"] for part in found["parts"] if part["kind"] == "subset")
     )
     for part in found["parts"]:
-        assert set(part["accuracy"]) == PARADIGMS["self_improvement"]
+        assert set(part["accuracy"]) == PARADIGMS["self_improvement"] | WORDS["head"]
         assert set(part["pgr"]) == PARADIGMS["self_improvement"] - {"untuned", "floor", "ceiling"}
         assert part["accuracy"]["untuned"]["value"] == 0  # a zero head gives every text the same reward
         assert all(pgr["defined"] or pgr["reason"] for pgr in part["pgr"].values())
@@ -492,11 +493,9 @@ def test_a_choice_task_models_its_texts_too(place: Path) -> None:
 def test_classifier_and_dpo_are_compared_row_by_row_and_section_by_section(
     results: Mapping[tuple[str, str], Result], store: Store
 ) -> None:
-    jobs = [as_job(key, result) for key, result in results.items()]
-    found = {record["row"]: record for record in compared(jobs, lambda digest: read(store, digest)) if record}
-    tested = [
-        record for record in compared(jobs, lambda digest: read(store, digest)) if record["parts"][0]["name"] == "test"
-    ]
+    jobs, read = [as_job(key, result) for key, result in results.items()], Shelf(store.root).answers
+    found = {record["row"]: record for record in compared(jobs, read) if record}
+    tested = [record for record in compared(jobs, read) if record["parts"][0]["name"] == "test"]
     assert [record["row"] for record in tested] == ["floor", "ceiling", *PARADIGMS]
     assert set(found) == {"floor", "ceiling", *PARADIGMS}
     for record in tested:
@@ -507,7 +506,7 @@ def test_classifier_and_dpo_are_compared_row_by_row_and_section_by_section(
         assert part["value"] == pytest.approx(head - implicit)
         assert part["low"] <= part["value"] <= part["high"]
     assert [part["name"] for part in found["ceiling"]["parts"]] == ["Chat Hard", "Reasoning", "of my own", "overall"]
-    pgrs = section_pgrs(jobs[:1], lambda digest: read(store, digest))
+    pgrs = section_pgrs(jobs[:1], read)
     by_name = {part["name"]: part["pgr"]["student"] for part in results["supervised", "head"]["benchmark"]["parts"]}
     assert all(part["pgr"] == by_name[part["name"]] for part in pgrs)
     assert len(pgrs) == 4
@@ -527,15 +526,6 @@ def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
     }
 
 
-def read(store: Store, digest: str) -> Scored:
-    (folder,) = (store.root / "evaluate").glob(f"*-{digest[:16]}")
-    table = pq.read_table(folder / "predictions.parquet").sort_by("example_id")
-    column = {name: table.column(name).to_pylist() for name in table.column_names}
-    subsets = tuple(column["subset"]) if "subset" in column else ()
-    about = SharedTest(tuple(column["example_id"]), tuple(column["group_id"]), np.array(column["gold"]), subsets)
-    return Scored(about, np.array(column["correct"], float), np.array([probs[1] for probs in column["probs"]]))
-
-
 # ---------------------------------------------------------------- mistakes
 
 
@@ -543,7 +533,10 @@ def read(store: Store, digest: str) -> Scored:
     ("overrides", "words"),
     [
         (["task=facts", "fit.readout=implicit"], "fit.readout=implicit is for preference tasks, and facts is none"),
-        ([*SMALL, "fit.readout=words"], "task arithmetic_pairs has no verdict words"),
+        (
+            ["task=anthropic_hh", "task.words=null", "fit.readout=words", "model@weak=gpt2", "model@strong=gpt2"],
+            "task anthropic_hh has no verdict words",
+        ),
         ([*SMALL, "fit=probe", "fit.readout=implicit"], "a probe trains a head, and an implicit reward has none"),
         ([*SMALL, "+fit.floor.readout=implicit"], "set fit.readout for all"),
         ([*SMALL, "fit.readout=implicit", "objective=bt"], "objective=bt reads logits and targets"),

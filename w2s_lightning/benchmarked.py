@@ -54,10 +54,14 @@ def check_benchmark(evaluate: Evaluate | None, splits: Splits, settings: Benchma
 
 def shared_prompts(splits: Splits, groups: Iterable[str]) -> int:
     """How many of the benchmark's rows (by the group of their prompt) have a prompt of the training splits."""
-    pairs = [pair for split in TRAINING for pair in splits.of(split) if isinstance(pair, Pair)]
-    known = {pair.group for pair in pairs}
-    known |= {question_group("\n".join(turn.text for turn in pair.turns)) for pair in pairs}  # groups may be wider
+    known = trained_on(splits)
     return sum(group in known for group in groups)
+
+
+def trained_on(splits: Splits) -> set[str]:
+    """The groups of the training splits, and those of their prompts as questions, since groups may be wider."""
+    pairs = [pair for split in TRAINING for pair in splits.of(split) if isinstance(pair, Pair)]
+    return {pair.group for pair in pairs} | {question_group("\n".join(turn.text for turn in p.turns)) for p in pairs}
 
 
 # ---------------------------------------------------------------- after

@@ -22,7 +22,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.mistakes import Origin, misfit, unknown_key
 
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
-_NO_BENCHMARK = {"benchmark": None, "benchmark_overlap": False}  # tasks of other kinds have no such keys
+_NO_BENCHMARK = {"benchmark": None, "best_of": None, "benchmark_overlap": False}  # other kinds have no such keys
 _OTHER_KINDS = ("reasoning",)  # task kinds for which a paradigm's file may hold a block of its own
 
 
@@ -66,10 +66,21 @@ def build(cfg: DictConfig, choices: Mapping[str, str | None]) -> tuple[Job, Runt
     return _job(values, choices), _runtime(values, choices)
 
 
+def reread(file: Path, paradigm: str) -> tuple[Job, Runtime]:
+    """The configuration that a job wrote beside its result (`config.yaml`), bound again."""
+    try:
+        cfg = OmegaConf.load(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} is no job's configuration: {str(error).splitlines()[0]}") from None
+    if not isinstance(cfg, DictConfig) or "task" not in cfg:
+        raise UserError(f"{file} is no job's configuration: expected the one beside a result.json")
+    return build(cfg, {"paradigm": paradigm})
+
+
 def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Job:
     task = dict(values["task"])
     judge = task.pop("judge", None)
-    benchmark = {name: task.pop(name) for name in ("benchmark", "benchmark_overlap") if name in task}
+    benchmark = {name: task.pop(name) for name in _NO_BENCHMARK if name in task}
 
     def at(key: str) -> Origin:
         return Origin.of(key, choices)

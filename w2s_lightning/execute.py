@@ -21,8 +21,8 @@ from w2s_lightning.data.answers import write_answers, write_features, write_judg
 from w2s_lightning.data.batches import evaluation_steps, plan
 from w2s_lightning.data.choices import feature_rows, splits_of, token_rows
 from w2s_lightning.data.module import FitRows
-from w2s_lightning.data.pairs import pairs_of, reward_rows
-from w2s_lightning.data.rewarded import write_wins
+from w2s_lightning.data.pairs import answered, reward_rows
+from w2s_lightning.data.rewarded import write_scored, write_wins
 from w2s_lightning.data.rows import RowSource, TokenRows, WindowRows
 from w2s_lightning.data.targets import aligned, read_sources, read_targets, with_targets
 from w2s_lightning.devices import num_processes
@@ -48,6 +48,7 @@ from w2s_lightning.store import Artifact, Store
 from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.examples import Choice, ChoiceTask
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
+from w2s_lightning.tasks.sample_set import SampleSet
 
 CLIP_NORM = 1.0  # of pretraining; a fit's own is in its settings
 
@@ -197,9 +198,12 @@ def _select(stage: Select, folder: Path, bench: Bench) -> None:
 
 
 def _evaluate(stage: Evaluate, folder: Path, bench: Bench) -> None:
-    if isinstance(stage.task, RewardSetTask):
-        assert isinstance(stage.answers, Label), "only models are judged on a benchmark"
-        write_wins(folder, stage.task, stage.answers, bench.store)
+    if isinstance(stage.task, RewardSetTask | SampleSet):
+        assert isinstance(stage.answers, Label), "only models are judged on a benchmark or on samples"
+        if isinstance(stage.task, RewardSetTask):
+            write_wins(folder, stage.task, stage.answers, bench.store)
+        else:
+            write_scored(folder, stage.task, stage.answers, bench.store)
         return
     examples = splits_of(stage.task, 0).test
     table = read_targets(stage.answers, examples, stage.task, bench.store)
@@ -230,7 +234,7 @@ def _rows(
         return feature_rows(examples, features, bench.store)
     if task.kind == "preference":
         form: Form = task.form  # type: ignore[attr-defined]
-        return reward_rows(pairs_of(examples), form, opened.tokenizer, opened.max_length)
+        return reward_rows(answered(examples), form, opened.tokenizer, opened.max_length)
     return token_rows(examples, opened.tokenizer, opened.max_length)
 
 

@@ -12,7 +12,7 @@ from w2s_lightning.data.answers import write_answers
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.choices import splits_of
 from w2s_lightning.data.completions import CompletionRows
-from w2s_lightning.data.pairs import completion_rows, pairs_of
+from w2s_lightning.data.pairs import answered, completion_rows
 from w2s_lightning.data.targets import aligned, read_targets, with_targets
 from w2s_lightning.inference.log_probs import CompletionLogProbs, LogProbs
 from w2s_lightning.inference.rewards import completion_log_probs
@@ -35,7 +35,7 @@ def label(stage: Label, folder: Path, bench: Bench) -> None:
     source = stage.source
     shape = shape_of(source.task) if isinstance(source, Fit) else shape_of(stage.task)
     opened = open_fit(source, shape, bench.store) if isinstance(source, Fit) else open_bare(source, shape, bench.store)
-    rows = completion_rows(pairs_of(examples), task.form, opened.tokenizer, opened.max_length)
+    rows = completion_rows(answered(examples), task.form, opened.tokenizer, opened.max_length)
     network = _scoring(opened).to(bench.device).eval()
     found = completion_log_probs(network, rows, tokens_per_batch=bench.trainer.tokens_per_batch, device=bench.device)
     if stage.mode == "log_probs":
@@ -57,7 +57,7 @@ def fit(stage: Fit, folder: Path, bench: Bench) -> None:
     examples = splits_of(stage.task, stage.split_seed).of(stage.targets.split)
     table = read_targets(stage.targets, examples, stage.task, bench.store)
     chosen = with_targets(examples, table, stage.label)
-    rows = completion_rows(pairs_of(chosen), stage.task.form, opened.tokenizer, opened.max_length)
+    rows = completion_rows(answered(chosen), stage.task.form, opened.tokenizer, opened.max_length)
     probs, weights = aligned(rows.ids, table, stage.labels, stage.label)
     reference = stored(stage.features, rows.ids, bench.store)
     data = preference_rows(rows, probs.astype(np.float32), reference, weights.astype(np.float32))

@@ -14,7 +14,7 @@ from w2s_lightning.bench import Bench, keep, train, tuned
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.choices import splits_of, token_rows
 from w2s_lightning.data.completions import CompletionRows
-from w2s_lightning.data.pairs import completion_rows, pairs_of
+from w2s_lightning.data.pairs import answered, completion_rows
 from w2s_lightning.inference.log_probs import CompletionLogProbs
 from w2s_lightning.models.open import Opened, open_bare, shape_of
 from w2s_lightning.modules.assemble import module_of
@@ -48,7 +48,7 @@ def whole_texts(task: Task, examples: Sequence[Choice], opened: Opened) -> Compl
     verdict), so they have none.
     """
     if task.kind == "preference":
-        rows = completion_rows(pairs_of(examples), task.form, opened.tokenizer, opened.max_length).rows
+        rows = completion_rows(answered(examples), task.form, opened.tokenizer, opened.max_length).rows
     else:
         rows = token_rows(examples, opened.tokenizer, opened.max_length)
     ids = tuple(f"{id}/{number}" for id in rows.ids for number in range(rows.texts_per_row))

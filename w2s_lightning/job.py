@@ -14,6 +14,7 @@ import yaml
 from rich.console import Console
 
 from w2s_lightning.benchmarked import check_benchmark
+from w2s_lightning.best_of import check_best_of
 from w2s_lightning.config import Job, Runtime
 from w2s_lightning.cost import Cost, cost
 from w2s_lightning.devices import check as check_devices
@@ -119,10 +120,11 @@ def check_data(job: Job, plan: Plan) -> tuple[str, ...]:
     splits = task.splits(job.seed)
     check_supervisors(plan.stages, task, splits)
     benchmark = check_benchmark(plan.rows[0].benchmark, splits, job.benchmark)
+    samples = check_best_of(plan.rows[0].best_of, splits, job.benchmark)
     groups = len({example.group for example in splits.test})
     width = predicted_half_width(floor=0.7, ceiling=0.9, num_examples=len(splits.test), num_groups=groups)
     warning = f"PGR's interval will be about +-{width:.2f} wide even at a gap of 0.2: {len(splits.test)} test examples"
-    return (*splits.notices, *benchmark, *([warning] if width > TOO_WIDE else []))
+    return (*splits.notices, *benchmark, *samples, *([warning] if width > TOO_WIDE else []))
 
 
 def finish(

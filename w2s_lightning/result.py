@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2s_lightning.benchmarked import benchmark_of
+from w2s_lightning.best_of import best_of_n
 from w2s_lightning.information import information
 from w2s_lightning.metrics.agreement import agreement
 from w2s_lightning.metrics.bootstrap import JobScores, resample_job
@@ -115,6 +116,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "rows": [_row(plan, store, scores, strict, row) for row in plan.rows],
         "by_difficulty": _by_difficulty(plan, answers),
         "benchmark": _benchmark(plan, store),
+        "best_of": _best_of(plan, store),
         "selections": selections(plan, store),
         "cheats": cheats(plan),
         "notices": list(plan.notices),
@@ -129,6 +131,15 @@ def _benchmark(plan: Plan, store: Store) -> dict[str, Any] | None:
         return None
     splits = first.evaluate.task.splits(plan.name["seed"])
     return benchmark_of(plan.rows, splits, store, partial(_pgr, plan))
+
+
+def _best_of(plan: Plan, store: Store) -> dict[str, Any] | None:
+    """The rows as verifiers of the samples in `task.best_of`."""
+    first = plan.rows[0]
+    if first.best_of is None:
+        return None
+    splits = first.evaluate.task.splits(plan.name["seed"])
+    return best_of_n(plan.rows, splits, store, partial(_pgr, plan))
 
 
 def cheats(plan: Plan) -> list[str]:
@@ -172,6 +183,7 @@ def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, 
         "information": information(store, row),
         "evaluate": row.evaluate.digest,
         **({} if row.benchmark is None else {"benchmark": row.benchmark.digest}),
+        **({} if row.best_of is None else {"best_of": row.best_of.digest}),
     }
 
 

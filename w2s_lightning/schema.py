@@ -205,10 +205,12 @@ class Judge:
 class Benchmark:
     """What else a preference job's models are judged on: a file or hub set in RewardBench's columns (None: nothing).
 
-    `benchmark_overlap` lets its rows have prompts that the job trains on; the result then says how many.
+    `best_of` is a file of samples that they pick from (see `tasks/sample_set.py`). `benchmark_overlap` lets the rows of
+    both have prompts that the job trains on; the result then says how many.
     """
 
     benchmark: str | None
+    best_of: str | None
     benchmark_overlap: bool
 
 

@@ -1,6 +1,6 @@
 """What a person sees in the terminal: the plan, the stages as they run, the table at the end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -33,26 +33,49 @@ def _short(number: float) -> str:
     return f"{number:.3f}".replace("0.", ".", 1) if abs(number) < 1 else f"{number:.3f}"
 
 
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]], heading: str | None = None) -> Table:
+    """A plain table of texts, which are folded where the terminal is narrow."""
+    table = Table(title=heading and escape(heading), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    for column in columns:
+        table.add_column(escape(column), overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
 def print_result(console: Console, result: Mapping[str, Any]) -> None:
     """The table of all rows, and what it says about the student of record."""
-    table = Table(
-        title=escape(title(result["job"])), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for column in ("row", "model", result["metric"] + " [95 %]", "PGR [95 %]"):
-        table.add_column(column, no_wrap=True)
-    for column in ("gold", "pseudo"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in result["rows"]:
-        style = "bold" if row["name"] == result["student_of_record"] else None
-        cells = (row["name"], row["model"], with_interval(row), _pgr(row["pgr"]), *_labels_seen(row))
-        table.add_row(*(escape(cell) for cell in cells), style=style)
-    console.print(table)
+    table = _rows(result, stacked=False)
+    wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    console.print(table if wanted <= console.width else _rows(result, stacked=True))
     if result["by_difficulty"]:
         console.print(_by_difficulty(result))
     if result.get("benchmark"):
         console.print(_benchmark(result))
+    if result.get("best_of"):
+        console.print(_best_of(result))
     for line in reading(result):
         console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def _rows(result: Mapping[str, Any], *, stacked: bool) -> Table:
+    """The rows; stacked, for a narrow terminal, models stand below their rows and intervals below their figures."""
+    table = Table(
+        title=escape(title(result["job"])), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for column in _parted(("row", "model"), (f"{result['metric']} [95 %]", "PGR [95 %]"), stacked):
+        table.add_column(column, no_wrap=column not in ("row\nmodel", "model"), overflow="fold")
+    for column in ("gold", "pseudo"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in result["rows"]:
+        style = "bold" if row["name"] == result["student_of_record"] else None
+        cells = _parted((row["name"], row["model"]), (with_interval(row), _pgr(row["pgr"])), stacked)
+        table.add_row(*(escape(cell) for cell in (*cells, *_labels_seen(row))), style=style)
+    return table
+
+
+def _parted(names: Sequence[str], figures: Sequence[str], stacked: bool) -> list[str]:
+    return ["\n".join(names), *(text.replace(" [", "\n[") for text in figures)] if stacked else [*names, *figures]
 
 
 def _by_difficulty(result: Mapping[str, Any]) -> Table:
@@ -74,11 +97,45 @@ def _benchmark(result: Mapping[str, Any]) -> Table:
     title = f"{found['place'].rpartition('/')[2]} (task.benchmark): accuracy, a tie is a loss"
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("section", *rows, "PGR [95 %]", "rows"):
-        table.add_column(escape(column), justify="left" if column == "section" else "right", no_wrap=True)
+        table.add_column(escape(column), justify="left" if column == "section" else "right", overflow="fold")
     for part in sections_shown(found):
         values = (f"{part['accuracy'][row]['value']:.3f}" for row in rows)
         table.add_row(*(escape(cell) for cell in (part["name"], *values, _pgr(part["pgr"][student]), str(part["n"]))))
     return table
+
+
+def _best_of(result: Mapping[str, Any]) -> Table:
+    """Rows, their vote and an oracle x n: accuracy of the best-scored of n samples; PGR at the largest n."""
+    found, student = result["best_of"], result["student_of_record"]
+    curve, last = found["curve"], found["curve"][-1]
+    title = f"best of n by reward, {found['place'].rpartition('/')[2]} (task.best_of): accuracy"
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("row", no_wrap=True)
+    for column in (*(f"n={part['n']}" for part in curve), f"PGR at {last['n']} [95 %]"):
+        table.add_column(escape(column), justify="right", no_wrap=True)
+    lines = {name: [part["accuracy"][name] for part in curve] for name in last["accuracy"]}
+    lines |= {"maj@n": [part["majority"] for part in curve], "pass@n": [part["pass"] for part in curve]}
+    for name, values in lines.items():
+        cells = (name, *(f"{value['value']:.3f}" for value in values), _pgr(last["pgr"].get(name)))
+        table.add_row(*(escape(cell) for cell in cells), style="bold" if name == student else None)
+    return table
+
+
+def _of_best_of(result: Mapping[str, Any]) -> list[str]:
+    """The student as a verifier at the largest n, against the vote; questions that were trained on."""
+    found, student = result.get("best_of"), result["student_of_record"]
+    if not found:
+        return []
+    last = found["curve"][-1]
+    n, pgr = last["n"], last["pgr"][student]
+    own, gain = (with_interval(last[key][student]) for key in ("accuracy", "over_majority"))
+    vote = with_interval(last["majority"])
+    lines = [f"best of {n} on {found['num_questions']} questions: {student} {own}, maj@{n} {vote}, difference {gain}"]
+    if not pgr["defined"]:
+        lines.append(f"best of {n}: PGR is undefined: {pgr['reason']}")
+    if found["shared_prompts"]:
+        lines.append(f"note: {found['shared_prompts']} of {found['num_questions']} sampled questions were trained on")
+    return lines
 
 
 def sections_shown(benchmark: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -122,7 +179,7 @@ def reading(result: Mapping[str, Any]) -> list[str]:
         )
     lines += [_selected(one) for one in result["selections"] if one["rule"] == "samples" or one["row"]]
     lines += _outputs(result)
-    lines += _of_benchmark(result)
+    lines += _of_benchmark(result) + _of_best_of(result)
     lines.append(_what_it_saw(result))
     n = result["student"]["n"]
     lines.append(f"intervals: paired bootstrap over {n} test examples by group, for these trained models")

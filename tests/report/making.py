@@ -19,9 +19,10 @@ from w2s_lightning.metrics.agreement import agreement
 from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.pgr import pgr_of_job
 from w2s_lightning.metrics.resampling import Resampling
+from w2s_lightning.report.artifacts import Predictions
+from w2s_lightning.report.groups import Groups
 from w2s_lightning.store.manifest import Manifest
 from w2s_lightning.sweep import ledger
-from w2s_lightning.sweep.groups import Groups, Scored, SharedTest
 
 FEW = Resampling(resamples=200)
 SKILL = {"untuned": 0.5, "floor": 0.62, "student": 0.76, "ceiling": 0.92, "teacher": 0.9}
@@ -59,7 +60,7 @@ class Made:
         self.store, self.outputs = self.root / "store", self.root / "outputs"
         self.store.mkdir(parents=True, exist_ok=True)
         (self.store / "w2s_store.json").write_text(json.dumps({"format": 1}))
-        self.known: dict[str, Scored] = {}
+        self.known: dict[str, Predictions] = {}
         self.folder = self.root  # until it is written
 
     def write(self) -> Path:
@@ -114,13 +115,13 @@ class Made:
 
     def _result(self, job: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         tables = {row["name"]: self.known[row["evaluate"]] for row in rows}
-        about = tables["student"].about
+        about = tables["student"]
         scores = resample_job({n: t.correct for n, t in tables.items()}, about.groups, resampling=FEW)
         parts = {name: asdict(scores.interval(name)) for name in tables}
         pgr = asdict(pgr_of_job(scores))
         supervisor = "teacher" if job["paradigm"] == "distillation" else "floor"
-        answers = {name: self._answer(table) for name, table in tables.items()}
-        found = agreement(answers["student"], answers[supervisor], about.gold, about.groups, resampling=FEW)
+        answers = [tables[name].answer for name in ("student", supervisor)]
+        found = agreement(*answers, about.gold, about.groups, resampling=FEW)
         agreed = [found.overall, found.supervisor_right, found.supervisor_wrong]
         keys = ("with_supervisor", "when_supervisor_right", "when_supervisor_wrong")
         stages = [stage for row in rows for stage in row.pop("stages")]
@@ -174,9 +175,6 @@ class Made:
 
     def _gold(self) -> list[int]:
         return [i % self.num_options for i in range(self.num_examples)]
-
-    def _answer(self, table: Scored) -> Any:
-        return np.where(table.correct > 0, table.about.gold, (table.about.gold + 1) % self.num_options)
 
     def _rows(self, cell: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Untuned, floor, student, ceiling, and a teacher where one teaches; the stages behind each."""
@@ -257,7 +255,8 @@ class Made:
         pq.write_table(pa.table(columns), folder / "predictions.parquet")
         scored = {name: 0.5 + 0.1 * place for place, name in enumerate(self.sections)}
         (folder / "metrics.json").write_text(json.dumps({"accuracy": 0.5, **({"sections": scored} if scored else {})}))
-        self.known[key] = Scored(SharedTest(ids, groups, gold), (answer == gold).astype(float), probs[:, 1])
+        correct, difficulty = (answer == gold).astype(float), np.array(columns["difficulty"])
+        self.known[key] = Predictions(ids, groups, gold, answer, correct, difficulty, probs, None)
 
     def _probs(self, gold: Any, right: Any, rng: Any) -> Any:
         answer = np.where(right, gold, (gold + 1) % self.num_options)

@@ -2,10 +2,28 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+
+
+def summary_of(folder: str) -> dict[str, Any]:
+    """An offline run's summary as wandb's own tool reads it, by `figures/facts/matrix`."""
+    tool = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--summary", "--json", folder]
+    done = subprocess.run(tool, capture_output=True, text=True, check=True)
+    return _flat(json.loads(done.stdout)["summary"])
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        nested = isinstance(value, dict) and "_type" not in value
+        found |= _flat(value, f"{prefix}{key}/") if nested else {f"{prefix}{key}": value}
+    return found
+
 
 VOID = {"meta", "input", "br", "link", "img", "hr"}
 

@@ -12,7 +12,10 @@ from tests.report.browsing import opened, seen
 from tests.report.making import Made
 from tests.report.reading import Page
 from w2s_lightning.report import examples
-from w2s_lightning.report.answers import OUTCOMES, chosen
+from w2s_lightning.report.answers import OUTCOMES, answered, chosen
+from w2s_lightning.report.artifacts import Predictions, Shelf
+from w2s_lightning.report.pooled import Pool
+from w2s_lightning.report.records import Job
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.tasks.problems import Problem, ProblemSplits
 
@@ -57,8 +60,50 @@ def test_every_outcome_has_its_share_of_the_shown_rows() -> None:
     rows = chosen(outcome, 200)
     counts = np.bincount(outcome[rows], minlength=len(OUTCOMES)).tolist()
     assert len(rows) == len(set(rows.tolist())) == 200
-    assert counts == [110, 8, 50, 32, 0, 0]
+    assert counts == [110, 8, 50, 32, 0, 0, 0]
     assert len(chosen(outcome[:30], 200)) == 30
+
+
+GIVEN = [  # (the supervisor's answer, the student's, what the student made of it); gold is 12
+    ("12", "12", "followed_right"),
+    ("12", "24/2", "followed_right"),
+    ("12", "13", "overruled_right"),
+    ("12", None, "overruled_right"),
+    ("13", "13", "imitated_error"),
+    ("13", "12", "overruled_wrong"),
+    (None, "12", "overruled_wrong"),
+    ("13", "14", "other_error"),
+    ("13", None, "other_error"),
+    (None, None, "other_error"),
+]
+
+
+class Kept(Shelf):
+    """Answers from memory, in place of a store."""
+
+    def __init__(self, **answers: list[str | None]) -> None:
+        self._answers = answers
+
+    def predictions(self, digest: str) -> Predictions:
+        answer = self._answers[digest]
+        ids = tuple(f"{place:016x}" for place in range(len(answer)))
+        correct, unknown = np.array([one in ("12", "24/2") for one in answer], float), np.full(len(ids), np.nan)
+        return Predictions(ids, ids, np.full(len(ids), "12"), np.array(answer, object), correct, unknown, None, None)
+
+
+def test_a_wrong_supervisor_is_overruled_by_a_right_answer_alone() -> None:
+    supervisor, student, outcomes = map(list, zip(*GIVEN, strict=True))
+    rows = [{"name": name, "role": name, "evaluate": name} for name in ("floor", "student")]
+    result = {"rows": rows, "student_of_record": "student", "supervisor": "floor", "agreement": {"with_supervisor": {}}}
+    job, pool = Job({}, None, result, {}), Pool(Kept(floor=supervisor, student=student))
+    found = answered(job, pool)
+    assert found is not None
+    assert [OUTCOMES[number] for number in found.outcome] == outcomes
+    following = pool.following([job], "student", "floor")
+    assert following is not None
+    assert (following.right.value, following.wrong.value) == (1 / 4, 1 / 6), (
+        "two outputs without an answer do not agree"
+    )
 
 
 def test_options_are_shown_apart_from_what_they_share(tmp_path: Path) -> None:

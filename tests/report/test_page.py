@@ -31,13 +31,6 @@ def test_the_first_page_has_the_question_and_how_far_the_sweep_is(page: Page) ->
     assert "python train.py -m sweeps=size_pairs" in page.text
 
 
-def test_a_running_sweep_of_nine_jobs_shows_three_done_one_running_and_five_to_come(tmp_path: Path) -> None:
-    states = {3: "running", **dict.fromkeys(range(4, 9), "waiting")}
-    made = Made(tmp_path, weak=("nano",), strong=("micro", "mini", "small"), num_examples=40, states=states)
-    made.write()
-    assert "3 done, 1 running, 5 to come of 9 jobs." in written(made).text
-
-
 def test_every_cell_of_the_matrix_is_that_of_sweep_json(page: Page, made: Made) -> None:
     groups = json.loads((made.folder / "sweep.json").read_text())["groups"]
     rows = page.sections[0]["figures"]["overview/matrix"]["views"][0]["rows"]

@@ -8,25 +8,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.report.making import Made
-from w2s_lightning.report.writing import plotly_figures
+from tests.report.reading import summary_of
+from w2s_lightning.report.mirrored import mirrored
 from w2s_lightning.schema import Tracking
 from w2s_lightning.tracking import cell_of, mirror
-from w2s_lightning.tracking.figures import log_figures, media_key
+from w2s_lightning.tracking.figures import log_report, media_key
 from w2s_lightning.tracking.workspace import workspace
 
 
 def log(sweep: str, folder: str) -> None:
     settings = Tracking(mode="offline", project="p", entity=None, group=None, tags=(), init_timeout=20)
     naming = {"project": "p", "entity": None, "job_type": "sweep", "group": "g", "name": "summary", "tags": []}
-    figures = plotly_figures(Path(sweep))
-    done = mirror(
-        naming, {}, lambda wandb, run: log_figures(wandb, run, figures), settings=settings, folder=Path(folder)
-    )
+    shown = mirrored(Path(sweep))
+    done = mirror(naming, {}, lambda wandb, run: log_report(wandb, run, *shown), settings=settings, folder=Path(folder))
     print(json.dumps(done))
 
 
@@ -37,11 +35,10 @@ def test_the_figures_are_on_the_summary_run(made: Made, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     run = json.loads(done.stdout.splitlines()[-1])
     assert run["mode"] == "offline", done.stderr
-    tool = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--summary", "--json", run["dir"]]
-    summary = json.loads(subprocess.run(tool, capture_output=True, text=True, check=True).stdout)["summary"]
+    logged = summary_of(run["dir"])
     wanted = {"matrix", "arms", "sizes", "gap", "following", "calibration", "difficulty", "passes", "stops"}
-    logged = flat(summary)
     assert {f"figures/facts/{name}" for name in wanted} <= logged.keys()
+    assert {f"tables/facts/{name}" for name in (*wanted, "paradigms", "jobs", "stages")} <= logged.keys()
     assert sum(key.startswith("figures/facts/paradigms/") for key in logged) == 6
     assert {value["_type"] for key, value in logged.items() if key.startswith("figures/")} == {"plotly-file"}
     (file,) = Path(run["dir"]).glob("files/media/plotly/figures/facts/matrix*.json")
@@ -50,16 +47,8 @@ def test_the_figures_are_on_the_summary_run(made: Made, tmp_path: Path) -> None:
     assert heat["x"] == ["weak_to_strong", "distillation"]
 
 
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        nested = isinstance(value, dict) and "_type" not in value
-        found |= flat(value, f"{prefix}{key}/") if nested else {f"{prefix}{key}": value}
-    return found
-
-
 def test_figures_for_wandb_have_colours_and_no_tokens(made: Made) -> None:
-    figures = plotly_figures(made.folder)
+    figures, _ = mirrored(made.folder)
     assert {"facts/matrix", "facts/arms", "facts/paradigms/nano → small"} <= figures.keys()
     assert '"@' not in json.dumps(figures)
     assert media_key("facts/paradigms/nano → small") == "figures/facts/paradigms/nano_small"

@@ -18,6 +18,7 @@ from w2s_lightning.tasks.problems import question_group
 from w2s_lightning.tasks.reward_sets import read_reward_set
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+CONF = Path(__file__).resolve().parents[2] / "conf" / "task"
 FORM = Form(chat_template=None, user="{text}", joint=" ", separator=" ")
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason=f"real data is absent: {SHARED}")
 
@@ -54,6 +55,20 @@ def gsm8k_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gsm8k_pairs")
     assert main(["gsm8k", str(SHARED / "gsm8k" / "example_model_solutions.jsonl"), "--out", str(folder)]) == 0
     return folder
+
+
+def test_the_test_pairs_of_a_task_are_rows_in_its_own_subsets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "flaws.jsonl"
+    assert main(["task", str(CONF / "arithmetic_pairs.yaml"), "--out", str(out)]) == 0
+    pairs = task("arithmetic_pairs").splits(3).test
+    assert [(row["prompt"], row["chosen"], row["rejected"], row["subset"]) for row in lines(out)] == [
+        (pair.turns[0].text, pair.chosen, pair.rejected, pair.subset) for pair in pairs
+    ]
+    assert f"{len(pairs)} rows" in capsys.readouterr().out
+    assert main(["task", str(CONF / "facts.yaml"), "--out", str(out)]) == 1
+    assert "facts.yaml is a task of kind choice" in capsys.readouterr().err
 
 
 @needs_data

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ class Smoke:
     ledger: dict[str, Any]
 
 
+LIMIT = 240.0  # seconds, after which something never happens
 SLOTS = ("hydra.launcher.slots=2", "hydra.launcher.threads=1")
 
 
@@ -54,6 +57,24 @@ def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), cwd=ROOT
     )
+
+
+def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> bool:
+    """Wait until it happens; False when the process ends first."""
+    until = time.monotonic() + LIMIT
+    while not happened():
+        if process.poll() is not None:
+            return False
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.02)
+    return True
+
+
+def own_sweep_file(place: Path, name: str, text: str) -> list[str]:
+    """Write a sweep file outside the repository; the words that find and run it."""
+    (place / "conf" / "sweeps").mkdir(parents=True)
+    (place / "conf" / "sweeps" / f"{name}.yaml").write_text(text)
+    return [f"sweeps={name}", f"hydra.searchpath=[file://{place}/conf]"]
 
 
 def ledger(place: Path) -> dict[str, Any]:

@@ -6,27 +6,13 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.sweep.programs import SLOTS, Smoke, ledger, stamps, start, stored, sweep
-
-LIMIT = 240.0
-
-
-def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> bool:
-    """Wait until it happens; False when the process ends first."""
-    until = time.monotonic() + LIMIT
-    while not happened():
-        if process.poll() is not None:
-            return False
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.02)
-    return True
+from tests.sweep.programs import SLOTS, Smoke, ledger, own_sweep_file, stamps, start, stored, sweep, wait_for
 
 
 def kill_tree(process: "subprocess.Popen[str]") -> None:
@@ -70,13 +56,6 @@ weak: {{pretrain: {{steps: 30, warmup_steps: 5}}}}
 fit: {{evaluations: 1, warmup_steps: 1}}
 tracking: {{mode: disabled}}
 """
-
-
-def own_sweep_file(place: Path, name: str, text: str) -> list[str]:
-    """Write a sweep file outside the repository; the words that find and run it."""
-    (place / "conf" / "sweeps").mkdir(parents=True)
-    (place / "conf" / "sweeps" / f"{name}.yaml").write_text(text)
-    return [f"sweeps={name}", f"hydra.searchpath=[file://{place}/conf]"]
 
 
 def test_a_broken_model_fails_its_own_cells_and_the_rest_goes_on(tmp_path: Path, broken_model: Path) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.pgr import pgr_over_seeds
 from w2s_lightning.metrics.scores import auroc_of
 from w2s_lightning.metrics.seeds import score_seeds
-from w2s_lightning.sweep.groups import ARMS, Groups, Scored, SharedTest
+from w2s_lightning.report.artifacts import Predictions
+from w2s_lightning.report.groups import ARMS, Groups
 from w2s_lightning.sweep.matrix import Labels, cell_text, matrices, print_matrices, reading
 
 N = 300
@@ -19,16 +21,20 @@ IDS = tuple(f"id{n:03}" for n in range(N))
 GROUPS = tuple(f"group{n // 3}" for n in range(N))
 GOLD = np.arange(N) % 2
 RATES = {"untuned": 0.5, "floor": 0.7, "student": 0.8, "ceiling": 0.95}
-ABOUT = SharedTest(IDS, GROUPS, GOLD)
 
 
-def scored(digest: str) -> Scored:
+def answers(correct: Any, probability: Any, ids: tuple[str, ...] = IDS) -> Predictions:
+    probs = np.stack([1 - probability, probability], axis=1)
+    return Predictions(ids, GROUPS, GOLD, (probability > 0.5).astype(int), correct, np.full(N, np.nan), probs, None)
+
+
+def scored(digest: str) -> Predictions:
     """Random answers, right as often as the arm in the digest's name says."""
     arm, seed = digest.split("-")[0], sum(map(ord, digest))
     draw = np.random.default_rng(seed)
     correct = (draw.random(N) < RATES[arm]).astype(float)
     probability = np.where(correct == 1, GOLD, 1 - GOLD) * 0.6 + draw.random(N) * 0.4
-    return Scored(ABOUT, correct, probability)
+    return answers(correct, probability)
 
 
 def job(seed: int, **more: Any) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def test_a_group_has_the_pgr_of_the_metrics_package() -> None:
 
 def test_groups_of_another_metric_are_scored_with_it() -> None:
     (group,) = groups(*(job(seed, metric="auroc") for seed in range(3)))
-    columns = {arm: np.stack([scored(f"{arm}-{seed}").probability for seed in range(3)]) for arm in ARMS}
+    columns = {arm: np.stack([scored(f"{arm}-{seed}").second for seed in range(3)]) for arm in ARMS}
     expected = pgr_over_seeds(score_seeds(columns, GROUPS, metric=auroc_of(GOLD)))
     assert group["pgr"]["value"] == expected.pgr.value
 
@@ -114,13 +120,20 @@ def test_without_a_floor_pgr_is_undefined() -> None:
 
 
 def test_seeds_scored_on_different_examples_have_no_group() -> None:
-    other = SharedTest(IDS[::-1], GROUPS, GOLD)
-
-    def read(digest: str) -> Scored:
-        return Scored(other, *(np.zeros(N),) * 2) if digest.endswith("1") else scored(digest)
+    def read(digest: str) -> Predictions:
+        return answers(np.zeros(N), np.zeros(N), IDS[::-1]) if digest.endswith("1") else scored(digest)
 
     (group,) = Groups(read).rows([job(0), job(1)])
     assert group["pgr"]["reason"] == "its seeds were scored on different test examples"
+
+
+def test_a_group_whose_answers_cannot_be_read_is_undefined_with_the_reason() -> None:
+    def read(digest: str) -> Predictions:
+        raise UserError("evaluate/x cannot be read: it is gone")
+
+    (group,) = Groups(read).rows([job(0), job(1)])
+    assert group["pgr"]["reason"] == "evaluate/x cannot be read: it is gone"
+    assert group["seeds"] == [0, 1]
 
 
 def test_a_student_that_is_its_ceiling_says_so() -> None:

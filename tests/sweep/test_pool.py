@@ -1,6 +1,8 @@
 """The pool's processes: what they start with, what they see, and jobs that want a process of their own."""
 
+import ast
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.composing import ROOT
-from tests.sweep.planning import grid_of
 from tests.sweep.programs import SLOTS, command, environment, run
 from w2s_lightning.sweep.pool import _OwnProcesses
-from w2s_lightning.sweep.units import Unit, make_units
 
 LOOK = """
 import json, multiprocessing, sys, time
@@ -77,51 +77,62 @@ def test_composing_one_job_imports_no_sweep_code() -> None:
 # ---------------------------------------------------------------- processes of their own
 
 
-@pytest.fixture
-def unit() -> Unit:
-    return make_units(grid_of("sweeps=smoke", "seed=0", "model@strong=nano").jobs, lambda _: False).all[0]
+PROGRAM = ROOT / "train.py"
+STAND_IN = f"""
+import sys
+if "-m" in sys.argv:
+    __file__ = {str(PROGRAM)!r}
+    exec(compile(open(__file__).read(), __file__, "exec"))
+print(sys.argv[1:])
+"""
 
 
-def own(
-    program: str, unit: Unit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float | None
-) -> _OwnProcesses:
+def test_a_unit_of_several_devices_gets_the_words_of_its_sweep(tmp_path: Path) -> None:
+    """What stands in for `train.py` makes no artifacts, so units fail; their logs hold what they were started with."""
+    (tmp_path / "train.py").write_text(STAND_IN)
+    (tmp_path / "conf" / "sweeps").mkdir(parents=True)
+    shutil.copy(ROOT / "sweeps" / "smoke.yaml", tmp_path / "conf" / "sweeps" / "elsewhere.yaml")
+    own = (f"hydra.searchpath=[file://{tmp_path}/conf]", *SLOTS)
+    cell = ("model@weak=nano", "model@strong=nano", "seed=0", "trainer.devices=2", "trainer.accelerator=cpu")
+    _, _, *words = command(tmp_path, "sweeps=elsewhere", *cell, *own)
+    printed = run([sys.executable, str(tmp_path / "train.py"), *words], expect=1)
+    assert "it ended without its outputs" in printed
+    (log,) = (tmp_path / "outputs" / "sweeps").glob("*/stages/*/log.txt")
+    given = ast.literal_eval(log.read_text())
+    assert {"sweeps=elsewhere", *cell, *own} <= set(given)
+    assert any(word.startswith("tracking.group='elsewhere-") for word in given)
+    (asked,) = (word for word in given if word.startswith("run.only="))
+    assert "-m" not in given
+    done = run([sys.executable, str(PROGRAM), *(word for word in given if word != asked), "run=plan"])
+    assert "facts · weak_to_strong · nano -> nano · seed 0" in done
+
+
+def own(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float | None) -> _OwnProcesses:
     (tmp_path / "train.py").write_text(program)
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "train.py")])
     return _OwnProcesses(limit)
 
 
-def test_a_job_of_several_devices_gets_the_command_line_of_its_unit(
-    unit: Unit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_of_its_own_sees_its_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = "import os, sys; print(sys.argv[1:], os.environ['CUDA_VISIBLE_DEVICES'])"
-    processes = own(program, unit, tmp_path, monkeypatch, None)
-    future = processes.submit(unit, {"CUDA_VISIBLE_DEVICES": "0,1"}, tmp_path, tmp_path / "log.txt")
+    processes = own(program, tmp_path, monkeypatch, None)
+    future = processes.submit(["seed=1"], {"CUDA_VISIBLE_DEVICES": "0,1"}, tmp_path / "log.txt")
     assert future.result(30)["status"] == "done"
-    log = (tmp_path / "log.txt").read_text()
-    assert unit.only
-    assert f"'run.only=[{','.join(unit.only)}]'" in log
-    assert "'sweeps=smoke'" in log
-    assert "'-m'" not in log
-    assert log.endswith("0,1\n")
+    assert (tmp_path / "log.txt").read_text() == "['seed=1'] 0,1\n"
 
 
-def test_its_failure_is_told_by_its_last_error_line(
-    unit: Unit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_failure_is_told_by_its_last_error_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = "import sys; print('error: first'); print('error: it broke', file=sys.stderr); sys.exit(1)"
-    future = own(program, unit, tmp_path, monkeypatch, None).submit(unit, {}, tmp_path, tmp_path / "log.txt")
-    record = future.result(30)
+    record = own(program, tmp_path, monkeypatch, None).submit([], {}, tmp_path / "log.txt").result(30)
     assert (record["status"], record["message"]) == ("failed", "it broke")
 
 
-def test_it_is_stopped_by_the_time_limit_and_by_ctrl_c(
-    unit: Unit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_stopped_by_the_time_limit_and_by_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sleeper = "import time; time.sleep(60)"
-    limited = own(sleeper, unit, tmp_path, monkeypatch, 0.5)
+    limited = own(sleeper, tmp_path, monkeypatch, 0.5)
     with pytest.raises(TimeoutError):
-        limited.submit(unit, {}, tmp_path, tmp_path / "log.txt").result(30)
-    endless = own(sleeper, unit, tmp_path, monkeypatch, None)
-    future = endless.submit(unit, {}, tmp_path, tmp_path / "log.txt")
+        limited.submit([], {}, tmp_path / "log.txt").result(30)
+    endless = own(sleeper, tmp_path, monkeypatch, None)
+    future = endless.submit([], {}, tmp_path / "log.txt")
     endless.stop()
     assert future.result(30)["status"] == "failed"

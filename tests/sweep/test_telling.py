@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.sweep.programs import SLOTS, ledger, run, sweep
-from tests.test_tracking import inspect, records
+from tests.report.reading import Page, summary_of
+from tests.sweep.programs import SLOTS, ledger, own_sweep_file, run, sweep
+from tests.test_tracking import records
 
 TINY = """
 task:
@@ -45,11 +46,7 @@ CLAIMS = """
 
 
 def sweep_file(place: Path, head: str) -> list[str]:
-    """A sweep file outside the repository; the words that find and run it."""
-    folder = place / "conf" / "sweeps"
-    folder.mkdir(parents=True)
-    (folder / "own.yaml").write_text(f"# @package _global_\n{head}\n{TINY}")
-    return ["sweeps=own", f"hydra.searchpath=[file://{place}/conf]"]
+    return own_sweep_file(place, "own", f"# @package _global_\n{head}\n{TINY}")
 
 
 @pytest.fixture(scope="module")
@@ -109,16 +106,67 @@ def test_the_jobs_and_the_summary_of_a_sweep_share_a_group(mirrored: tuple[Path,
         assert (started["run_group"], started["job_type"]) == (group, kind)
 
 
-def test_the_summary_run_holds_the_matrix(mirrored: tuple[Path, dict[str, Any]]) -> None:
+def test_every_figure_and_table_of_the_page_is_on_the_summary_run(mirrored: tuple[Path, dict[str, Any]]) -> None:
+    place, content = mirrored
+    logged, folder = summary_of(content["wandb"]["dir"]), Path(content["wandb"]["dir"])
+    (page,) = map(Page, (place / "outputs" / "sweeps").glob("*/report.html"))
+    shown = {attrs["data-figure"] for _, attrs in page.elements if "data-figure" in attrs} - {"training/curves"}
+    figures = page.sections[0]["figures"]
+    assert shown == figures.keys()
+    assert len(shown) >= 8
+    for name, figure in figures.items():
+        key = f"facts/{name.split('/')[1]}"
+        drawings = [one for one in logged if one == f"figures/{key}" or one.startswith(f"figures/{key}/")]
+        assert drawings, name
+        assert {logged[one]["_type"] for one in drawings} == {"plotly-file"}
+        assert table(folder, logged[f"tables/{key}"]) == (
+            figure["columns"],
+            [row for view in figure["views"] for row in view["rows"]],
+        )
+    tables = {attrs["data-table"] for attrs in page.all("table", class_="sortable")}
+    assert tables == {"jobs", "stages"}
+    assert {f"tables/facts/{name}" for name in tables} <= logged.keys()
+
+
+def test_the_tables_of_the_summary_run_hold_the_values_of_sweep_json(mirrored: tuple[Path, dict[str, Any]]) -> None:
     _, content = mirrored
-    assert content["wandb"]["mode"] == "offline"
-    folder = content["wandb"]["dir"]
-    summary = json.loads(inspect(folder, "--summary"))
-    assert "jobs_done" in json.dumps(summary)
-    tables = [json.loads(file.read_text()) for file in Path(folder).glob("files/media/table/*.table.json")]
-    matrix = next(table for table in tables if "PGR [95 %]" in table["columns"])
-    assert len(matrix["data"]) == len(content["groups"]) == 1
-    assert matrix["data"][0][matrix["columns"].index("n")] == 2
+    logged, folder = summary_of(content["wandb"]["dir"]), Path(content["wandb"]["dir"])
+    assert {name: logged[f"jobs_{name}"] for name in content["counts"]} == content["counts"]
+    (cell,), (group,) = named(folder, logged["tables/facts/matrix"]), content["groups"]
+    assert (cell["weak"], cell["strong"], cell["seeds"]) == (group["weak"], group["strong"], 2)
+    assert [cell[name] for name in ("pgr", "low", "high")] == [group["pgr"][key] for key in ("value", "low", "high")]
+    arms = named(folder, logged["tables/facts/arms"])
+    for role in ("untuned", "floor", "student", "ceiling"):
+        own = [row for row in arms if row["row"] == role]
+        assert [row["value of the seed"] for row in own] == group[role]["per_seed"]
+        assert {(row["value"], row["low"]) for row in own} == {(group[role]["value"], group[role]["low"])}
+    jobs = named(folder, logged["tables/facts/jobs"])
+    assert [row["digest"] for row in jobs] == [job["digest"] for job in content["jobs"]]
+    for row, job in zip(jobs, content["jobs"], strict=True):
+        for part in ("floor", "student", "ceiling", "pgr"):
+            assert (row[part], row[f"{part} low"]) == (job[part]["value"], job[part]["low"])
+    stages = {row["digest"] for row in named(folder, logged["tables/facts/stages"])}
+    assert {job["arms"]["student"] for job in content["jobs"]} <= stages
+
+
+def test_the_curves_of_the_page_are_on_the_runs_of_the_jobs(mirrored: tuple[Path, dict[str, Any]]) -> None:
+    place, _ = mirrored
+    runs = [json.loads(file.read_text())["wandb"]["dir"] for file in (place / "outputs").glob("*/result.json")]
+    for folder in runs:
+        logged = {key for one in records(folder) if one["type"] == "history" for key in one["history"]["item"]}
+        assert {"floor/loss", "student/loss", "ceiling/loss"} <= logged
+
+
+def table(folder: Path, entry: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """A logged table's columns and rows."""
+    content = json.loads((folder / "files" / entry["path"]).read_text())
+    assert entry["nrows"] == len(content["data"]) > 0
+    return content["columns"], content["data"]
+
+
+def named(folder: Path, entry: dict[str, Any]) -> list[dict[str, Any]]:
+    columns, rows = table(folder, entry)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def test_a_rerun_makes_no_second_summary(mirrored: tuple[Path, dict[str, Any]]) -> None:

@@ -16,20 +16,22 @@ from w2s_lightning.data.rows import TokenRows
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.conversations import Form, Turn, messages
 from w2s_lightning.tasks.examples import Choice
-from w2s_lightning.tasks.preferences import Pair
+from w2s_lightning.tasks.preferences import Answered
 
 DEFAULT_TEMPLATE = "default"
 
 
-def pairs_of(examples: Sequence[Choice]) -> list[Pair]:
-    """A preference task's examples, which are all pairs."""
-    found = [example for example in examples if isinstance(example, Pair)]
-    assert len(found) == len(examples), "a preference task holds nothing but pairs"
+def answered(examples: Sequence[Choice]) -> list[Answered]:
+    """A preference task's examples: answers to a prompt, two of them but for samples to choose from."""
+    found = [example for example in examples if isinstance(example, Answered)]
+    assert len(found) == len(examples), "a preference task holds nothing but answered prompts"
     return found
 
 
-def reward_rows(pairs: Sequence[Pair], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
-    """The two whole texts of every pair, for a reward model: [num_rows, 2].
+def reward_rows(
+    pairs: Sequence[Answered], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> TokenRows:
+    """The whole texts of every pair, for a reward model: [num_rows, 2] (or 1, for single answers).
 
     A text over `max_length` tokens loses the start of its prompt after the first token.
     """
@@ -37,9 +39,9 @@ def reward_rows(pairs: Sequence[Pair], form: Form, tokenizer: PreTrainedTokenize
 
 
 def completion_rows(
-    pairs: Sequence[Pair], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int, *, end: bool = True
+    pairs: Sequence[Answered], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int, *, end: bool = True
 ) -> CompletionRows:
-    """The two completions of every pair after its prompt, in the order of the pair's options, [num_rows, 2].
+    """The completions of every pair after its prompt, in the order of its options, [num_rows, 2] (or 1).
 
     In plain text an end-of-text token belongs to a completion unless `end` is False: a policy has to stop, too. A chat
     template has closing marks of its own.
@@ -56,8 +58,10 @@ def completion_rows(
     )
 
 
-def written(pairs: Sequence[Pair], form: Form, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, tuple[str, ...]]]:
-    """Prompt and both completions of every pair as text; a chat template has its special tokens in it already."""
+def written(
+    pairs: Sequence[Answered], form: Form, tokenizer: PreTrainedTokenizerBase
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Prompt and completions of every pair as text; a chat template has its special tokens in it already."""
     template = chat_template(form, tokenizer)
     if template is None:
         return [(pair.prompt, pair.completions) for pair in pairs]
@@ -89,7 +93,7 @@ def chat_template(form: Form, tokenizer: PreTrainedTokenizerBase) -> str | None:
     return str(found)
 
 
-def _chat(pair: Pair, template: str, tokenizer: PreTrainedTokenizerBase) -> tuple[str, tuple[str, ...]]:
+def _chat(pair: Answered, template: str, tokenizer: PreTrainedTokenizerBase) -> tuple[str, tuple[str, ...]]:
     """Prompt and completions of a pair as the template writes them."""
 
     def write(turns: Sequence[Turn], *, asking: bool) -> str:

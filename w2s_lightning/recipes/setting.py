@@ -34,6 +34,7 @@ from w2s_lightning.stages import (
 )
 from w2s_lightning.tasks.examples import ChoiceTask, Split
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
+from w2s_lightning.tasks.sample_set import SampleSet
 
 Role = Literal["floor", "student", "ceiling"]
 RowRole = Literal["untuned", "floor", "student", "ceiling", "teacher", "middle", "control", "reference"]
@@ -56,18 +57,19 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the result: a model's answers on `test` (and on a benchmark), and what it is there for."""
+    """One line of the result: a model's answers on `test` (on a benchmark, on samples), and what it is there for."""
 
     name: str
     role: RowRole
     model: str
     evaluate: Evaluate
     benchmark: Evaluate | None = None
+    best_of: Evaluate | None = None
 
     @property
     def evaluates(self) -> tuple[Evaluate, ...]:
         """Its evaluate stages."""
-        return (self.evaluate,) if self.benchmark is None else (self.evaluate, self.benchmark)
+        return tuple(stage for stage in (self.evaluate, self.benchmark, self.best_of) if stage is not None)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Setting:
     task: Any
     judge: Judge
     benchmark: RewardSetTask | None
+    best_of: SampleSet | None
     weak: ModelSpec
     strong: ModelSpec
     middle: tuple[ModelSpec, ...]
@@ -166,11 +169,15 @@ class Setting:
         return Evaluate(answers, self.task, self.judge)
 
     def row(self, name: str, role: RowRole, model: ModelSpec, source: Fit | BareModel) -> Row:
-        """A result row for a model's answers on `test`, and on the benchmark where there is one."""
-        also = None
-        if self.benchmark is not None:
-            also = Evaluate(self.label(source, "test", self.benchmark), self.benchmark, Judge(metric="accuracy"))
-        return Row(name, role, model.name, self.evaluate(self.label(source, "test")), also)
+        """A result row for a model's answers on `test`, and on the benchmark and the samples where there are any."""
+
+        def also(task: RewardSetTask | SampleSet | None) -> Evaluate | None:
+            if task is None:
+                return None
+            return Evaluate(self.label(source, "test", task), task, Judge(metric="accuracy"))
+
+        own = self.evaluate(self.label(source, "test"))
+        return Row(name, role, model.name, own, also(self.benchmark), also(self.best_of))
 
     def _start(self, model: ModelSpec, role: Role) -> Weights | Fit:
         """What a fit starts from: `generative_epochs` of modelling texts without labels come first (2312.09390, 5.2.2).

@@ -4,6 +4,8 @@
     sources, ledgers    folders -> sections; sweep.json; `loose`: results that belong to no sweep
     reading, artifacts  results and configurations; stored answers and curves: what is damaged is a fault that is shown
     examples            the texts of a job's examples, where the job has written them (`write` does that)
+    groups              jobs of several seeds -> rows of sweep.json, and of results that belong to no sweep
+    mirrored            the same figures and tables for wandb
     records, questions  what a page is about: sections, groups of seeds, jobs, the question that was asked
     pooled, lineage     rows of a group over its seeds, agreement, calibration, difficulty; the fit behind a row
     pages/              one module a page: records -> figures, tables, sentences; `view` holds them all

@@ -12,24 +12,20 @@ from w2s_lightning.report.records import Job
 
 Array = np.ndarray[Any, Any]
 
-OUTCOMES = (
-    "followed_right",
-    "overruled_right",
-    "imitated_error",
-    "overruled_wrong",
-    "right",
-    "wrong",
-)
-"""The first four compare the student with its supervisor; the last two stand where there is none."""
-
 WORDS = {
     "followed_right": "followed a right supervisor",
     "overruled_right": "overruled a right supervisor",
     "imitated_error": "imitated its error",
     "overruled_wrong": "overruled a wrong supervisor",
+    "other_error": "made another error than its supervisor",
     "right": "is right (no supervisor)",
     "wrong": "is wrong (no supervisor)",
 }
+"""Every outcome in words: what the student made of its supervisor's answer, and the last two where there is none.
+
+Two different wrong answers exist where there are more than two: such a student has overruled nothing."""
+
+OUTCOMES = tuple(WORDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +59,12 @@ def answered(job: Job, pool: Pool) -> Answered | None:
 
 
 def _outcome(student: Predictions, supervisor: Predictions | None) -> Array:
+    right = student.correct > 0
     if supervisor is None:
-        return np.where(student.correct > 0, 4, 5)
-    agrees, right = student.answer == supervisor.answer, supervisor.correct > 0
-    return np.where(right, np.where(agrees, 0, 1), np.where(agrees, 2, 3))
+        return np.where(right, OUTCOMES.index("right"), OUTCOMES.index("wrong"))
+    led, same = supervisor.correct > 0, student.agrees(supervisor)
+    found = {"followed_right": led & right, "overruled_right": led, "overruled_wrong": right, "imitated_error": same}
+    return np.select(list(found.values()), [OUTCOMES.index(name) for name in found], OUTCOMES.index("other_error"))
 
 
 def chosen(outcome: Array, most: int) -> Array:

@@ -5,21 +5,23 @@ so that one broken artifact costs one gap in the page.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2s_lightning.digest import SHORT
+from w2s_lightning.errors import UserError
 from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select
 from w2s_lightning.store.manifest import STAGE, Damaged, Manifest
 
 VERSIONS = {kind.kind: kind.version for kind in (Pretrain, Fit, Label, Select, Evaluate)}
 Array = np.ndarray[Any, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Fault:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """One row's answers on the test set in the order of example ids; `probs` `[n, K]` where the task has options."""
+    """One row's answers in the order of example ids; `probs` `[n, K]` where the task has options, `subsets` on a
+    benchmark."""
 
     ids: tuple[str, ...]
     groups: tuple[str, ...]
@@ -43,6 +46,18 @@ class Predictions:
     difficulty: Array
     probs: Array | None
     solution: tuple[str, ...] | None
+    subsets: tuple[str, ...] = ()
+
+    @property
+    def second(self) -> Array:
+        """The second class's probability, `[n]`."""
+        assert self.probs is not None
+        second: Array = self.probs[:, 1]
+        return second
+
+    def agrees(self, other: "Predictions") -> Array:
+        """Where both gave the same answer, `[n]`; two outputs without an answer do not agree."""
+        return np.asarray((self.answer == other.answer) & (self.answer != np.array(None)), bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +95,11 @@ class Shelf:
 
     def manifest(self, digest: str) -> Manifest | None:
         """An artifact's manifest."""
-        found: Manifest | None = self._read(digest, "manifest", Manifest.read)
-        return found
+        return self._once(digest, "manifest", Manifest.read)
 
     def stage(self, digest: str) -> Mapping[str, Any] | None:
         """An artifact's identity; one of an older version is noted."""
-        found: Mapping[str, Any] | None = self._read(digest, STAGE, lambda folder: _json(self._checked(folder, STAGE)))
+        found = self._read(digest, STAGE, _json)
         if found is not None and found.get("version") != (now := VERSIONS.get(str(found.get("kind")))):
             detail = f"made by version {found.get('version')} of this kind of stage, now {now}: compute it again"
             self._note(digest, "older", detail)
@@ -93,28 +107,36 @@ class Shelf:
 
     def metrics(self, digest: str) -> Mapping[str, Any]:
         """An artifact's counts and scores, empty when there are none."""
-        found: Mapping[str, Any] | None = self._read(digest, "metrics.json", self._json_of("metrics.json"))
-        return found or {}
+        return self._read(digest, "metrics.json", _json) or {}
 
     def history(self, digest: str) -> list[dict[str, Any]]:
         """A training curve, empty when there is none."""
-        return self._read(digest, "history.jsonl", self._lines) or []
+        return self._read(digest, "history.jsonl", _lines) or []
 
     def predictions(self, digest: str) -> Predictions | None:
         """The answers of an evaluate stage."""
-        name = "predictions"
-        found: Predictions | None = self._read(digest, name, lambda folder: _predictions(self._table(folder, name)))
+        return self._read(digest, "predictions.parquet", _predictions)
+
+    def answers(self, digest: str) -> Predictions:
+        """As `predictions`; raise UserError where they cannot be read."""
+        found = self.predictions(digest)
+        if found is None:
+            fault = self.faults[digest[:SHORT]]
+            raise UserError(f"{fault.where} cannot be read: {fault.detail}")
         return found
 
     def validation(self, digest: str) -> Validation | None:
         """A fit's answers on validation, None when it was never evaluated."""
-        found: Validation | None = self._read(digest, "validation", self._validation)
-        return found
+        name, manifest = "validation.parquet", self.manifest(digest)
+        return self._read(digest, name, _validation) if manifest is not None and name in manifest.files else None
 
-    def _read(self, digest: str, name: str, read: Any) -> Any:
-        key = (digest[:SHORT], name)
+    def _read(self, digest: str, name: str, parse: Callable[[Path], T]) -> T | None:
+        return self._once(digest, name, lambda folder: parse(_checked(folder, name)))
+
+    def _once(self, digest: str, name: str, read: Callable[[Path], T]) -> T | None:
+        """What is read of an artifact's folder, None with a fault noted where that fails."""
+        key, folder = (digest[:SHORT], name), self.folder(digest)
         if key not in self._kept:
-            folder = self.folder(digest)
             if folder is None:
                 self._note(digest, "missing", "the store no longer holds it: run the job again")
                 return None
@@ -123,43 +145,29 @@ class Shelf:
             except (Damaged, OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
                 self._note(digest, "damaged", f"{error}")
                 return None
-        return self._kept[key]
+        found: T = self._kept[key]
+        return found
 
     def _note(self, digest: str, kind: Literal["damaged", "missing", "older"], detail: str) -> None:
         folder = self.folder(digest)
         where = digest[:SHORT] if folder is None else f"{folder.parent.name}/{folder.name}"
         self.faults.setdefault(digest[:SHORT], Fault(kind, where, detail))
 
-    def _checked(self, folder: Path, name: str) -> Path:
-        entry = Manifest.read(folder).files.get(name)
-        if entry is None:
-            raise Damaged(f"{name} is not in its manifest")
-        entry.verify(folder / name)
-        return folder / name
 
-    def _json_of(self, name: str) -> Any:
-        return lambda folder: _json(self._checked(folder, name))
-
-    def _lines(self, folder: Path) -> list[dict[str, Any]]:
-        text = self._checked(folder, "history.jsonl").read_text()
-        return [json.loads(line) for line in text.splitlines()]
-
-    def _table(self, folder: Path, name: str) -> pa.Table:
-        return pq.read_table(self._checked(folder, f"{name}.parquet"))
-
-    def _validation(self, folder: Path) -> Validation | None:
-        if "validation.parquet" not in Manifest.read(folder).files:
-            return None
-        table = self._table(folder, "validation")
-        steps = table.column("step").to_numpy()
-        distinct = tuple(dict.fromkeys(steps.tolist()))
-        count = len(steps) // len(distinct)
-        ids = tuple(table.column("example_id").slice(0, count).to_pylist())
-        return Validation(distinct, ids, _vectors(table.column("probs")).reshape(len(distinct), count, -1))
+def _checked(folder: Path, name: str) -> Path:
+    entry = Manifest.read(folder).files.get(name)
+    if entry is None:
+        raise Damaged(f"{name} is not in its manifest")
+    entry.verify(folder / name)
+    return folder / name
 
 
 def _json(file: Path) -> Any:
     return json.loads(file.read_bytes())
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def _vectors(column: pa.ChunkedArray) -> Array:
@@ -169,8 +177,17 @@ def _vectors(column: pa.ChunkedArray) -> Array:
     return flat.reshape(len(column), -1)
 
 
-def _predictions(table: pa.Table) -> Predictions:
-    table = table.sort_by("example_id")
+def _validation(file: Path) -> Validation:
+    table = pq.read_table(file)
+    steps = table.column("step").to_numpy()
+    distinct = tuple(dict.fromkeys(steps.tolist()))
+    count = len(steps) // len(distinct)
+    ids = tuple(table.column("example_id").slice(0, count).to_pylist())
+    return Validation(distinct, ids, _vectors(table.column("probs")).reshape(len(distinct), count, -1))
+
+
+def _predictions(file: Path) -> Predictions:
+    table = pq.read_table(file).sort_by("example_id")
     names = set(table.column_names)
     return Predictions(
         ids=tuple(table.column("example_id").to_pylist()),
@@ -181,4 +198,5 @@ def _predictions(table: pa.Table) -> Predictions:
         difficulty=table.column("difficulty").to_numpy().astype(float),
         probs=_vectors(table.column("probs")) if "probs" in names else None,
         solution=tuple(table.column("solution").to_pylist()) if "solution" in names else None,
+        subsets=tuple(table.column("subset").to_pylist()) if "subset" in names else (),
     )

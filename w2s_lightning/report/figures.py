@@ -45,6 +45,10 @@ class Figure:
         return sink.getvalue()
 
 
+Parts = Sequence[Figure | str]
+"""A page in order: figures, and sentences that stand where there is nothing to draw."""
+
+
 def single(
     key: str,
     title: str,

@@ -23,7 +23,7 @@ from w2s_lightning.report.answers import WORDS
 from w2s_lightning.report.payload import MOST
 from w2s_lightning.report.theme import css_variables
 from w2s_lightning.report.view import PAGES, View
-from w2s_lightning.report.words import interval, saw
+from w2s_lightning.report.words import interval, saw, seconds, size
 
 HERE = Path(__file__).parent
 SCRIPTS = ("dom.js", "route.js", "figures.js", "curves.js", "inspector.js", "runs.js", "start.js")
@@ -62,8 +62,13 @@ def render(views: Sequence[View], *, rows_file: str | None, made: str, title: st
 def _environment() -> Environment:
     loader = FileSystemLoader(HERE / "templates")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"interval": interval, "saw": saw}
+    made.filters |= {"interval": interval, "saw": saw, "seconds": seconds, "size": size, "order": _order}
     return made
+
+
+def _order(part: Mapping[str, Any]) -> float:
+    """What a figure is sorted by: none comes last."""
+    return -9.0 if part.get("value") is None else float(part["value"])
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:

@@ -6,22 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from w2s_lightning.errors import UserError
+from w2s_lightning.report.groups import ARMS
 
 LEDGER = "sweep.json"
-_SHARED = {
-    "task",
-    "paradigm",
-    "weak",
-    "strong",
-    "axes",
-    "metric",
-    "cheats",
-    "pgr",
-    "untuned",
-    "floor",
-    "student",
-    "ceiling",
-}
+_SHARED = {"task", "paradigm", "weak", "strong", "axes", "metric", "cheats", "pgr", *ARMS}
 _OF_JOB = _SHARED | {"seed", "overrides", "digest", "folder", "state"}
 _OF_GROUP = _SHARED | {"n", "expected", "missing", "seeds"}
 

@@ -172,7 +172,7 @@ def _repeated(text: str, count: int) -> pa.Array:
 
 
 def _as_text(values: np.ndarray[Any, Any]) -> pa.Array:
-    return pa.array(values.astype(str))
+    return pa.array(values).cast(pa.string())
 
 
 def write_rows(path: Path, tables: Sequence[pa.Table]) -> None:

@@ -4,9 +4,9 @@ Several seeds: crossed with the test examples (`metrics/seeds.py`). One seed: it
 the test set hold the seeds together and resample test groups, so they speak for these trained models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,16 +14,16 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.choice import Calibration, DifficultyLevel, accuracy_by_difficulty, calibration
 from w2s_lightning.metrics.differences import permutation_p_value
 from w2s_lightning.metrics.intervals import Interval
-from w2s_lightning.metrics.pgr import pgr_over_seeds
 from w2s_lightning.metrics.resampling import Resampling
-from w2s_lightning.metrics.scores import Metric, auroc_of, mean_score
-from w2s_lightning.metrics.seeds import SeedScores, score_seeds
+from w2s_lightning.metrics.seeds import SeedScores
 from w2s_lightning.metrics.subsets import subset_rates
 from w2s_lightning.report.artifacts import Predictions, Shelf
+from w2s_lightning.report.groups import seed_scores
 from w2s_lightning.report.records import Job
 
 DRAWN = Resampling(resamples=500)  # for pictures: their ends move by less than a line's width
 LEVELS = 6
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ class Pool:
         self._shelf = shelf
         self._kept: dict[tuple[Any, ...], Any] = {}
 
+    def _once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
+
     def answers(self, jobs: Sequence[Job], name: str) -> list[Predictions] | None:
         """A row's answers for every job, None when one of them has no such row or cannot be read."""
         rows = [job.named(name) for job in jobs]
@@ -72,19 +78,10 @@ class Pool:
         ends = {"low": part.low, "high": part.high} if part else {"low": None, "high": None}
         return {"value": float(np.mean(per_seed)), **ends, "per_seed": per_seed}
 
-    def pgr(self, jobs: Sequence[Job], student: str) -> Any:
-        """The group PGR of several seeds, None when it cannot be computed."""
-        arms = {"student": student, "floor": "floor", "ceiling": "ceiling"}
-        scores = self._scores({arm: (jobs, name) for arm, name in arms.items()})
-        return None if scores is None else pgr_over_seeds(scores)
-
     def difference(self, one: Sequence[Job], first: str, two: Sequence[Job], second: str) -> Difference | None:
         """Two rows of jobs with equal seeds, paired by seed and test example."""
         key = ("difference", *_digests(one, first), "-", *_digests(two, second))
-        if key not in self._kept:
-            self._kept[key] = self._difference(one, first, two, second)
-        found: Difference | None = self._kept[key]
-        return found
+        return self._once(key, lambda: self._difference(one, first, two, second))
 
     def _difference(self, one: Sequence[Job], first: str, two: Sequence[Job], second: str) -> Difference | None:
         if [job.seed for job in one] != [job.seed for job in two]:
@@ -103,23 +100,14 @@ class Pool:
 
     def _scores(self, arms: dict[str, tuple[Sequence[Job], str]]) -> SeedScores | None:
         key = ("scores", *((arm, *_digests(*which)) for arm, which in arms.items()))
-        if key not in self._kept:
-            self._kept[key] = self._scored(arms)
-        found: SeedScores | None = self._kept[key]
-        return found
+        return self._once(key, lambda: self._scored(arms))
 
     def _scored(self, arms: dict[str, tuple[Sequence[Job], str]]) -> SeedScores | None:
-        answers = {arm: self.answers(*which) for arm, which in arms.items()}
-        known = {arm: found for arm, found in answers.items() if found}
-        first = next(iter(known.values()), None)
-        if first is None or len(known) < len(arms) or any(one[0].ids != first[0].ids for one in known.values()):
-            return None
-        jobs = next(iter(arms.values()))[0]
-        by_rank = jobs[0].row["metric"] == "auroc"
-        metric: Metric = auroc_of(first[0].gold) if by_rank else mean_score
-        columns = {arm: np.stack([_scored_by(one, by_rank) for one in found]) for arm, found in known.items()}
+        found = {arm: self.answers(*which) for arm, which in arms.items()}
+        known = {arm: answers for arm, answers in found.items() if answers}
+        jobs, _ = next(iter(arms.values()))
         try:
-            return score_seeds(columns, first[0].groups, metric=metric)
+            return seed_scores(known, jobs[0].row["metric"]) if len(known) == len(arms) else None
         except UserError:
             return None
 
@@ -127,12 +115,9 @@ class Pool:
 
     def following(self, jobs: Sequence[Job], student: str, supervisor: str) -> Following | None:
         """Agreement with the supervisor where it is right and where it is wrong, all seeds together."""
+        ours, theirs = self.answers(jobs, student), self.answers(jobs, supervisor)
         key = ("following", *_digests(jobs, student), *_digests(jobs, supervisor))
-        if key not in self._kept:
-            ours, theirs = self.answers(jobs, student), self.answers(jobs, supervisor)
-            self._kept[key] = _following(ours, theirs) if ours and theirs else None
-        found: Following | None = self._kept[key]
-        return found
+        return self._once(key, lambda: _following(ours, theirs)) if ours and theirs else None
 
     def calibration(self, jobs: Sequence[Job], name: str) -> Calibration | None:
         """A row's calibration curve, all seeds together; None without probabilities."""
@@ -144,27 +129,16 @@ class Pool:
 
     def by_difficulty(self, jobs: Sequence[Job], name: str) -> tuple[DifficultyLevel, ...] | None:
         """A row's accuracy from easy to hard, the mean over seeds of each example; None without difficulty."""
-        key = ("difficulty", *_digests(jobs, name))
-        if key not in self._kept:
-            found = self.answers(jobs, name)
-            self._kept[key] = _by_difficulty(found) if found else None
-        levels: tuple[DifficultyLevel, ...] | None = self._kept[key]
-        return levels
+        found = self.answers(jobs, name)
+        return self._once(("difficulty", *_digests(jobs, name)), lambda: _by_difficulty(found)) if found else None
 
 
 def _digests(jobs: Sequence[Job], name: str) -> tuple[str, ...]:
     return tuple(str(row["evaluate"]) if (row := job.named(name)) else "" for job in jobs)
 
 
-def _scored_by(answers: Predictions, by_rank: bool) -> Any:
-    if not by_rank:
-        return answers.correct
-    assert answers.probs is not None
-    return answers.probs[:, 1]
-
-
 def _following(ours: list[Predictions], theirs: list[Predictions]) -> Following:
-    agrees = np.concatenate([a.answer == b.answer for a, b in zip(ours, theirs, strict=True)]).astype(float)
+    agrees = np.concatenate([a.agrees(b) for a, b in zip(ours, theirs, strict=True)]).astype(float)
     right = np.concatenate([one.correct > 0 for one in theirs])
     groups = ours[0].groups * len(ours)
     return Following(*subset_rates(agrees, np.stack([right, ~right]), groups, resampling=DRAWN))

@@ -11,8 +11,9 @@ from typing import Any
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.artifacts import Fault, Shelf
+from w2s_lightning.report.groups import Groups, group_key
 from w2s_lightning.report.ledgers import LEDGER, DamagedLedger, read_ledger
-from w2s_lightning.report.loose import group_key, group_rows, job_row
+from w2s_lightning.report.loose import loose_row
 from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.questions import question_of, stated_question
 from w2s_lightning.report.reading import Files
@@ -58,7 +59,9 @@ class Library:
         """The computations over the section's store."""
         return self._pools[section.shelf.root][1]
 
-    def _shelf(self, root: Path) -> Shelf:
+    def shelf(self, store: Path) -> Shelf:
+        """The reader of a store; raise UserError for a folder that is none."""
+        root = store.absolute()
         if root not in self._pools:
             if root.exists():
                 is_ours(root)
@@ -79,7 +82,7 @@ class Library:
     def _of_sweep(self, content: Mapping[str, Any], outputs: Path, store: Path | None, start: int) -> list[Section]:
         before = len(self.files.faults)
         jobs = [self._job(row, outputs / row["folder"] if row["folder"] else None) for row in content["jobs"]]
-        shelf = self._shelf((store or _store_of(jobs, outputs)).absolute())
+        shelf = self.shelf(store or _store_of(jobs, outputs))
         return _by_task(content, jobs, shelf, self.files.faults[before:], start)
 
     def _job(self, row: Mapping[str, Any], folder: Path | None) -> Job:
@@ -95,17 +98,13 @@ class Library:
         for folder in sorted(file.parent for file in outputs.glob("*/result.json")):
             result = self.files.result(folder)
             if result is not None and result["digest"] not in seen:
-                jobs.append(Job(job_row(result, folder.name), folder, result, self.files.config(folder)))
+                jobs.append(Job(loose_row(result, folder.name), folder, result, self.files.config(folder)))
         notes = self.files.faults[before:]
         if not jobs:
             return []
-        root = (store or _store_of(jobs, outputs)).absolute()
-        shelf = self._shelf(root)
-        content = {
-            "sweep": LOOSE,
-            "jobs": [job.row for job in jobs],
-            "groups": group_rows(jobs, self._pools[root][1]),
-        }
+        shelf = self.shelf(store or _store_of(jobs, outputs))
+        rows = [job.row for job in sorted(jobs, key=lambda job: job.seed)]
+        content = {"sweep": LOOSE, "jobs": rows, "groups": Groups(shelf.answers).rows(rows)}
         return _by_task(content, jobs, shelf, notes, start)
 
 

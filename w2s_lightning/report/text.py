@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from w2s_lightning.report.pages.matrix import Square
 from w2s_lightning.report.view import View
 from w2s_lightning.report.words import interval, saw
+from w2s_lightning.terminal import table_of
 
 NOTHING = "There is no finished job and no sweep here. Run one of these, then again:"
 COMMANDS = ("python train.py", "python train.py -m sweeps=size_pairs")
@@ -35,20 +34,16 @@ def _overview(console: Console, view: View) -> None:
         _say(console, f"{fault.kind}: {fault.where}: {fault.detail}")
     for remark in over.remarks:
         _say(console, remark)
-    table = _table("PGR", (over.matrix.corner, *over.matrix.columns))
-    for label, squares in over.matrix.rows:
-        table.add_row(escape(label), *(escape(_cell(square)) for square in squares))
-    console.print(table)
+    rows = ([label, *map(_cell, squares)] for label, squares in over.matrix.rows)
+    console.print(table_of((over.matrix.corner, *over.matrix.columns), rows, "PGR"))
     _say(console, over.matrix_figure.reading)
     for tip in over.reasons:
         _say(console, f"  {tip}")
     if over.arms:
         _say(console, over.arms.reading)
     if over.claims:
-        claims = _table("claims", ("verdict", "claim", "value [95 %]", "per seed"))
-        for claim in over.claims:
-            claims.add_row(*map(escape, (claim.verdict, claim.text or claim.name, claim.value, claim.per_seed)))
-        console.print(claims)
+        claims = ((claim.verdict, claim.text or claim.name, claim.value, claim.per_seed) for claim in over.claims)
+        console.print(table_of(("verdict", "claim", "value [95 %]", "per seed"), claims, "claims"))
 
 
 def _cell(square: Square) -> str:
@@ -60,7 +55,7 @@ def _paradigms(console: Console, view: View) -> None:
     if view.paradigms is None:
         return
     for variant, blocks in zip(view.paradigms.figure.variants, view.paradigms.blocks, strict=True):
-        table = _table(variant.label, ("row", "model", f"{view.section.metric} [95 %]", "trained on"))
+        table = table_of(("row", "model", f"{view.section.metric} [95 %]", "trained on"), (), variant.label)
         for block in blocks:
             for line in block.lines:
                 cells = (line.name, line.model, interval(line.part), saw(line.information))
@@ -69,13 +64,6 @@ def _paradigms(console: Console, view: View) -> None:
         _say(console, variant.reading)
         for test in (test for block in blocks for test in block.tests):
             _say(console, f"  {test.sentence}")
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-    for column in columns:
-        table.add_column(escape(column), overflow="fold")
-    return table
 
 
 def _say(console: Console, text: str) -> None:

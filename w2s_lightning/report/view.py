@@ -8,13 +8,14 @@ import pyarrow as pa
 
 from w2s_lightning.report.artifacts import Fault
 from w2s_lightning.report.examples import Examples
-from w2s_lightning.report.figures import Figure
-from w2s_lightning.report.pages.agreement import AgreementPage, agreement_page
+from w2s_lightning.report.figures import Figure, Parts
+from w2s_lightning.report.pages.agreement import agreement
+from w2s_lightning.report.pages.best_of import best_of
 from w2s_lightning.report.pages.overview import Overview, overview
 from w2s_lightning.report.pages.paradigms import Paradigms, paradigms
 from w2s_lightning.report.pages.rewardbench import rewardbench
 from w2s_lightning.report.pages.runs import Runs, runs
-from w2s_lightning.report.pages.scaling import Scaling, scaling
+from w2s_lightning.report.pages.scaling import scaling
 from w2s_lightning.report.pages.training import Training, training
 from w2s_lightning.report.payload import Inspector
 from w2s_lightning.report.records import Section
@@ -30,40 +31,39 @@ class View:
     section: Section
     overview: Overview
     paradigms: Paradigms | None
-    scaling: Scaling | None
-    agreement: AgreementPage | None
+    scaling: Parts
+    agreement: Parts
     training: Training | None
     inspector: Mapping[str, Any]
-    rewardbench: Figure | None
+    rewardbench: tuple[Figure, ...]
     runs: Runs
     faults: tuple[Fault, ...]
 
     def figures(self) -> dict[str, Figure]:
         """Every figure by its place, `page/key`."""
-        scaled, agreed, trained = self.scaling, self.agreement, self.training
-        by_page: dict[str, Sequence[Figure | None]] = {
+        by_page: dict[str, Sequence[Figure | str | None]] = {
             "overview": (self.overview.matrix_figure, self.overview.arms),
             "paradigms": (self.paradigms.figure,) if self.paradigms else (),
-            "scaling": (scaled.sizes, scaled.gap) if scaled else (),
-            "agreement": (agreed.following, agreed.calibration, agreed.difficulty) if agreed else (),
-            "training": (trained.passes, trained.stops) if trained else (),
-            "rewardbench": (self.rewardbench,),
+            "scaling": self.scaling,
+            "agreement": self.agreement,
+            "training": self.training.parts if self.training else (),
+            "rewardbench": self.rewardbench,
         }
-        return {f"{page}/{f.key}": f for page, figures in by_page.items() for f in figures if f is not None}
+        return {f"{page}/{f.key}": f for page, parts in by_page.items() for f in parts if isinstance(f, Figure)}
 
 
 class Desk:
     """Makes views again and again, keeping what it has read and computed in between."""
 
     def __init__(self) -> None:
-        self._library = Library()
+        self.library = Library()
         self._examples = Examples()
         self._inspector = Inspector()
 
     def views(self, wanted: Wanted, claims: Mapping[str, str]) -> tuple[list[View], list[pa.Table]]:
         """The views of all sections, and the rows of every finished job; raise UserError for bad folders."""
         views, tables = [], []
-        for section in self._library.sections(wanted):
+        for section in self.library.sections(wanted):
             self._examples.faults = []
             view, rows = self._view(section, claims)
             views.append(view)
@@ -71,17 +71,17 @@ class Desk:
         return views, tables
 
     def _view(self, section: Section, claims: Mapping[str, str]) -> tuple[View, list[pa.Table]]:
-        pool, examples = self._library.pool(section), self._examples
+        pool, examples = self.library.pool(section), self._examples
         inspector, rows = self._inspector.payload(section, pool, examples)
         view = View(
             section=section,
             overview=overview(section, claims),
             paradigms=paradigms(section, pool),
             scaling=scaling(section),
-            agreement=agreement_page(section, pool),
+            agreement=agreement(section, pool),
             training=training(section, examples),
             inspector=inspector,
-            rewardbench=rewardbench(section),
+            rewardbench=tuple(figure for figure in (rewardbench(section), best_of(section)) if figure),
             runs=runs(section),
             faults=(),
         )

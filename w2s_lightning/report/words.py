@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from w2s_lightning.terminal import in_bytes
+
 DASH = "–"
 _SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")
 
@@ -55,13 +57,7 @@ def seconds(value: float | None) -> str:
 
 def size(count: float | None) -> str:
     """`512 MB`."""
-    if count is None:
-        return DASH
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
+    return DASH if count is None else in_bytes(count)
 
 
 def counted(count: int, word: str, many: str | None = None) -> str:

@@ -13,11 +13,8 @@ from w2s_lightning.claims import read_claims
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.artifacts import Shelf
 from w2s_lightning.report.html import render
-from w2s_lightning.report.pages.matrix import matrix_plot
 from w2s_lightning.report.payload import write_rows
-from w2s_lightning.report.plots import Plot
 from w2s_lightning.report.sources import Wanted
-from w2s_lightning.report.theme import resolve
 from w2s_lightning.report.view import Desk, View
 from w2s_lightning.report.words import counted
 from w2s_lightning.store.root import is_ours
@@ -42,6 +39,12 @@ class Reporter:
         self._wanted = Wanted((sweep,), None, store)
         self._out = out or sweep / "report.html"
         self._desk = Desk()
+
+    @property
+    def shelf(self) -> Shelf:
+        """The reader of the sweep's store, which must have been given: whoever else needs it reads nothing twice."""
+        assert self._wanted.store is not None
+        return self._desk.library.shelf(self._wanted.store)
 
     def write(self) -> Written:
         """Write the page as things are now; raise UserError for a folder that is no sweep or cannot be written."""
@@ -93,22 +96,3 @@ def _what_is_there(wanted: Wanted) -> str:
 def claim_texts(file: Path) -> dict[str, str]:
     """Claims' sentences by id, empty without the file."""
     return {claim.id: claim.claim for claim in read_claims(file)} if file.is_file() else {}
-
-
-def plotly_figures(sweep: Path, store: Path | None = None) -> dict[str, Plot]:
-    """The figures of a sweep as Plotly JSON in light colours, by name: what wandb's summary run shows.
-
-    Every pair's paradigms are there; of other figures with several views, the first.
-    """
-    found: dict[str, Plot] = {}
-    for view in Desk().views(Wanted((sweep,), None, store), {})[0]:
-        task = view.section.task
-        found[f"{task}/matrix"] = resolve(matrix_plot(view.overview.matrix))
-        for place, figure in view.figures().items():
-            page, _, key = place.partition("/")
-            several = page == "paradigms"
-            for variant in figure.variants if several else figure.variants[:1]:
-                if variant.plot is not None:
-                    name = f"{task}/{key}/{variant.label}" if several else f"{task}/{key}"
-                    found[name] = resolve(variant.plot)
-    return found

@@ -2,25 +2,33 @@
 
     python -m w2s_lightning.rewardbench.convert llmbar FOLDER --out llmbar.jsonl
     python -m w2s_lightning.rewardbench.convert gsm8k example_model_solutions.jsonl --out FOLDER
+    python -m w2s_lightning.rewardbench.convert task conf/task/arithmetic_pairs.yaml --out flaws.jsonl
 
 `llmbar`: the files of LLMBar (arXiv 2310.07641) as the RewardBench subsets that they are. `gsm8k`: a right against a
-wrong solution to a question, split by question into train.jsonl and test.jsonl for `task=local_preference`. Those are
-*test* questions of GSM8K: the column `test_of` says so, and a verifier trained on them must not be judged on that test.
+wrong solution to a question, split by question into train.jsonl and test.jsonl for `task=local_preference`, and all
+solutions of either part as train_samples.jsonl and test_samples.jsonl for `task.best_of`. Those are *test* questions of
+GSM8K: the column `test_of` says so, and a verifier trained on them must not be judged on that test.
+`task`: the test pairs of a preference task, in its own subsets: in the embedded world one for each flaw.
 """
 
 import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
+from w2s_lightning.tasks.answers import GSM8K_KEY
+from w2s_lightning.tasks.export import task_from_yaml
 from w2s_lightning.tasks.files import Row, read_table
 from w2s_lightning.tasks.fingerprint import fingerprint
 from w2s_lightning.tasks.local_preference import TEST_OF
+from w2s_lightning.tasks.preferences import Pair
+from w2s_lightning.tasks.problems import problem_id
 
 LLMBAR = {
     "natural": "llmbar-natural",
@@ -76,7 +84,7 @@ def gsm8k_rows(file: Path) -> dict[str, list[dict[str, Any]]]:
     made: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
     for row in read_table(DataFile.at(file)).rows:
         question = row.text("question")
-        home = "test" if int(fingerprint("gsm8k pairs", question), 16) % _TEST_SHARE == 0 else "train"
+        home = _home(question)
         right, wrong = _judged(row, right=True), _judged(row, right=False)
         pairs = [(one, other) for one in right for other in wrong]
         made[home] += [
@@ -88,13 +96,49 @@ def gsm8k_rows(file: Path) -> dict[str, list[dict[str, Any]]]:
     return made
 
 
+def gsm8k_samples(file: Path) -> dict[str, list[dict[str, Any]]]:
+    """Every model's solution to every question, by `train` and `test` as the pairs are split: samples to pick from."""
+    made: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
+    for row in read_table(DataFile.at(file)).rows:
+        question = row.text("question")
+        made[_home(question)] += [
+            {
+                "question_id": problem_id(question),
+                "number": number,
+                "question": question,
+                "solution": text,
+                "answer": GSM8K_KEY.parse(text),
+                "right": right,
+                TEST_OF: "gsm8k",
+            }
+            for number, (text, right) in enumerate(_solutions(row))
+        ]
+    return made
+
+
+def task_rows(name: str, pairs: Sequence[Pair]) -> Rows:
+    """Rows of a task's pairs, in the subset `name` where they are in none; a prompt of several turns stays a list."""
+    for pair in pairs:
+        turns = [{"role": turn.role, "content": turn.text} for turn in pair.turns]
+        prompt = turns if len(turns) > 1 else turns[0]["content"]
+        yield {"prompt": prompt, "chosen": pair.chosen, "rejected": pair.rejected, "subset": pair.subset or name}
+
+
+def _home(question: str) -> str:
+    return "test" if int(fingerprint("gsm8k pairs", question), 16) % _TEST_SHARE == 0 else "train"
+
+
 def _judged(row: Row, *, right: bool) -> list[str]:
-    """The different solutions of one kind, without calculator marks."""
+    """The different solutions of one kind."""
+    return [text for text in dict.fromkeys(text for text, good in _solutions(row) if good is right) if text]
+
+
+def _solutions(row: Row) -> list[tuple[str, bool]]:
+    """Each model's solution without calculator marks, and whether it is right."""
     found = [value for value in row.values.values() if isinstance(value, dict)]
     if not found or not all(isinstance(one.get("solution"), str) and "is_correct" in one for one in found):
         raise UserError(f"{row.place}: expected columns with a solution and is_correct for each model")
-    texts = [_CALCULATOR.sub("", one["solution"]).strip() for one in found if bool(one["is_correct"]) is right]
-    return [text for text in dict.fromkeys(texts) if text]
+    return [(_CALCULATOR.sub("", one["solution"]).strip(), bool(one["is_correct"])) for one in found]
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -103,11 +147,20 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _convert_llmbar(given: argparse.Namespace) -> str:
-    rows = list(llmbar_rows(given.source))
-    _write(given.out, rows)
-    counts = {subset: sum(row["subset"] == subset for row in rows) for subset in LLMBAR.values()}
-    there = ", ".join(f"{subset} {count}" for subset, count in counts.items() if count)
-    return f"{len(rows)} rows in {given.out}: {there}"
+    return _written(given.out, list(llmbar_rows(given.source)))
+
+
+def _convert_task(given: argparse.Namespace) -> str:
+    task = task_from_yaml(given.source, [])
+    if task.kind != "preference":
+        raise UserError(f"{given.source} is a task of kind {task.kind}, expected preference (arithmetic_pairs, ...)")
+    return _written(given.out, list(task_rows(task.name, task.splits(seed=0).test)))
+
+
+def _written(out: Path, rows: Sequence[Mapping[str, Any]]) -> str:
+    _write(out, rows)
+    there = ", ".join(f"{subset} {count}" for subset, count in Counter(row["subset"] for row in rows).items())
+    return f"{len(rows)} rows in {out}: {there}"
 
 
 def _convert_gsm8k(given: argparse.Namespace) -> str:
@@ -118,6 +171,10 @@ def _convert_gsm8k(given: argparse.Namespace) -> str:
         f"{len(rows)} pairs of {len({row['prompt'] for row in rows})} questions in {given.out / name}.jsonl"
         for name, rows in made.items()
     )
+    samples = gsm8k_samples(given.source)
+    for name, drawn in samples.items():
+        _write(given.out / f"{name}_samples.jsonl", drawn)
+    counts += "".join(f"\n{len(drawn)} samples in {given.out / name}_samples.jsonl" for name, drawn in samples.items())
     return f"{counts}\nnote: test questions of GSM8K: a verifier trained on them must not be judged on that test set"
 
 
@@ -128,14 +185,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="llmbar|gsm8k")
+    commands = parser.add_subparsers(required=True, metavar="llmbar|gsm8k|task")
     for name, convert, what in (
         ("llmbar", _convert_llmbar, "the folder of LLMBar's JSON files"),
         ("gsm8k", _convert_gsm8k, "the file of model solutions"),
+        ("task", _convert_task, "a preference task's YAML"),
     ):
         command = commands.add_parser(name)
         command.add_argument("source", type=Path, help=what)
-        command.add_argument("--out", type=Path, required=True, help="the file (llmbar) or folder (gsm8k) to write")
+        command.add_argument("--out", type=Path, required=True, help="the file (gsm8k: the folder) to write")
         command.set_defaults(convert=convert)
     given = parser.parse_args(arguments)
     try:

@@ -24,7 +24,7 @@ from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.refs import Refs
 from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.conversations import Form
-from w2s_lightning.tasks.preferences import Pair
+from w2s_lightning.tasks.preferences import Answered, Pair
 
 PLAIN = Form(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
 CHAT = Form(chat_template=DEFAULT_TEMPLATE, user="{text}", joint="", separator="")
@@ -46,12 +46,19 @@ class Asked:
 
 @dataclass(frozen=True)
 class Scored:
-    """Rewards and tokens [num_rows, 2] of the chosen and the rejected answer, and what has to be said of them."""
+    """Rewards and tokens [num_rows, M] of a row's M answers in their order, and what has to be said of them."""
 
     kind: str
     rewards: NDArray[np.float32]
     tokens: NDArray[np.int64]
     notices: tuple[str, ...]
+
+    def chosen_first(self, pairs: Sequence[Pair]) -> "Scored":
+        """The same [num_rows, 2] with the better answer first."""
+        label = np.array([pair.label for pair in pairs])[:, None]
+        order = np.concatenate([label, 1 - label], axis=1)
+        rewards, tokens = (np.take_along_axis(found, order, axis=1) for found in (self.rewards, self.tokens))
+        return Scored(self.kind, rewards.astype(np.float32), tokens.astype(np.int64), self.notices)
 
 
 def source_of(name: str, refs: Refs) -> Source:
@@ -102,8 +109,8 @@ def _trained_form(folder: Path) -> Form | None:
     return TypeAdapter(Form).validate_python({name: value for name, value in form.items() if name != "type"})
 
 
-def run(asked: Asked, pairs: Sequence[Pair], form: Form) -> Scored:
-    """Score all pairs; raise UserError for a model that does not fit what is asked of it."""
+def run(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
+    """Score all answers; raise UserError for a model that does not fit what is asked of it."""
     if is_classifier(config_of(asked.model)):
         if asked.reference is not None or asked.reference_free is not None:
             raise UserError(f"{asked.model} has a reward head: leave --ref and --reference-free away")
@@ -116,15 +123,15 @@ def run(asked: Asked, pairs: Sequence[Pair], form: Form) -> Scored:
     return _implied(asked, pairs, form)
 
 
-def _classified(asked: Asked, pairs: Sequence[Pair], form: Form) -> Scored:
+def _classified(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
     opened = open_classifier(asked.model, asked.numerics)
     rows = reward_rows(pairs, form, opened.tokenizer, opened.max_length)
     network = opened.network.to(asked.device)
     scores = text_scores(network, rows, tokens_per_batch=asked.tokens_per_batch, device=asked.device)
-    return _scored("of a classifier", scores, rows, pairs)
+    return _scored("of a classifier", scores, rows)
 
 
-def _implied(asked: Asked, pairs: Sequence[Pair], form: Form) -> Scored:
+def _implied(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
     policy = open_policy(asked.model, asked.numerics)
     max_length = policy.max_length
     if asked.reference is not None:
@@ -140,20 +147,15 @@ def _implied(asked: Asked, pairs: Sequence[Pair], form: Form) -> Scored:
         del policy  # one model in memory at a time
         other, kind = log_probs(open_policy(asked.reference, asked.numerics)), "log-ratios to a reference"
     rewards = implicit_rewards(own, other, asked.reference_free or "sum")
-    return _scored(kind, rewards, rows.rows, pairs)
+    return _scored(kind, rewards, rows.rows)
 
 
-def _scored(kind: str, rewards: NDArray[np.float32], rows: TokenRows, pairs: Sequence[Pair]) -> Scored:
-    """Options [num_rows, 2] turned so that the chosen answer comes first."""
-    label = np.array([pair.label for pair in pairs])[:, None]
-    order = np.concatenate([label, 1 - label], axis=1)
-    cut = f"{rows.num_truncated} pairs are longer than the model or --max-length allows: their prompts lost their start"
-    return Scored(
-        kind,
-        np.asarray(np.take_along_axis(rewards, order, axis=1), dtype=np.float32),
-        np.asarray(np.take_along_axis(rows.text_lengths, order, axis=1), dtype=np.int64),
-        (cut,) if rows.num_truncated else (),
+def _scored(kind: str, rewards: NDArray[np.float32], rows: TokenRows) -> Scored:
+    what = "pairs" if rows.texts_per_row == 2 else "solutions"
+    cut = (
+        f"{rows.num_truncated} {what} are longer than the model or --max-length allows: their prompts lost their start"
     )
+    return Scored(kind, rewards.astype(np.float32), rows.text_lengths, (cut,) if rows.num_truncated else ())
 
 
 def _checked_reference(reference: Source, policy: Opened, model: Source) -> int:

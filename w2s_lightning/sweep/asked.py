@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from w2s_lightning.claims import Claim, read_claims
 from w2s_lightning.errors import UserError
 from w2s_lightning.sweep.axes import Declared, Expansion, expand
-from w2s_lightning.sweep.composition import Composer
+from w2s_lightning.sweep.composition import Composer, own_words
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def understand(hydras: Hydras, settings: Mapping[str, Any], arguments: Sequence[
     name = hydras.config.hydra.runtime.choices.get("sweeps")
     return Asked(
         name=str(name or "grid"),
-        command=_command(hydras.config, arguments),
+        command=shlex.join(["python", "train.py", "-m", *arguments, *own_words(hydras.config)]),
         arguments=tuple(arguments),
         expansion=expand(declared, arguments, OverridesParser.create(config_loader=loader)),
         claims=tuple(claims),
@@ -79,8 +79,3 @@ def _beside_the_program(path: str) -> Path:
     """A path as given, or relative to where `train.py` lies."""
     here = Path(path)
     return here if here.exists() else Path(sys.argv[0]).resolve().parent / path
-
-
-def _command(config: DictConfig, arguments: Sequence[str]) -> str:
-    own = [str(text) for text in config.hydra.overrides.hydra if not str(text).startswith("hydra.mode=")]
-    return shlex.join(["python", "train.py", "-m", *arguments, *own])

@@ -42,6 +42,12 @@ def failure(message: str, kind: str, seconds: float = 0.0) -> Record:
     return Record(status="failed", type=kind, message=message, traceback="", seconds=seconds, peak_memory_bytes=0)
 
 
+def last_error(text: str, otherwise: str) -> str:
+    """The last line in which a program has told what went wrong."""
+    lines = [line.removeprefix("error: ") for line in text.splitlines() if line.startswith("error: ")]
+    return lines[-1] if lines else otherwise
+
+
 def show(record: Record) -> None:
     """Print a failure to stderr: one or two lines for a user's mistake, else with its traceback."""
     if record["status"] == "failed":

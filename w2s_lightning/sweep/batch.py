@@ -16,7 +16,7 @@ from rich.console import Console
 from w2s_lightning.refs import Refs
 from w2s_lightning.sweep.attempt import Record
 from w2s_lightning.sweep.board import Board
-from w2s_lightning.sweep.composition import Composer
+from w2s_lightning.sweep.composition import Composer, own_words
 from w2s_lightning.sweep.finished import Finished
 from w2s_lightning.sweep.grid import plan_grid
 from w2s_lightning.sweep.lines import Lines
@@ -43,7 +43,14 @@ def launch(
     board = Board(units, lambda unit: finished.result(unit.job) is not None, lambda: None)
     trainer = grid.jobs[0].runtime.trainer
     folder, limit = Path(str(config.hydra.sweep.dir)), settings.get("time_limit")
-    pool = Pool(machine_for(settings, trainer), trainer, folder, lambda unit: unit.job.request(composer), limit)
+    pool = Pool(
+        machine_for(settings, trainer),
+        trainer,
+        folder,
+        request_of=lambda unit: unit.job.request(composer),
+        words_of=lambda unit: [*own_words(config), *unit.job.overrides],
+        time_limit=limit,
+    )
     with Lines(Console(), len(units.all)) as lines:
 
         def ended(unit: Unit, record: Record) -> None:

@@ -1,12 +1,9 @@
 """Verdicts of claims, from the jobs of the sweep that was run for them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from w2s_lightning.claims import Results, Verdict, decide, key_of, print_verdicts
+from w2s_lightning.claims import Results, Verdict, decide, key_of
 from w2s_lightning.sweep.asked import Asked
 from w2s_lightning.sweep.finished import Finished
 from w2s_lightning.sweep.grid import Grid
@@ -22,9 +19,3 @@ def verdicts_of(asked: Asked, grid: Grid, finished: Finished, store: Path) -> li
             found[key_of(overrides) - given, job.job.seed] = result
     results = Results(found, store)
     return [decide(claim, results) for claim in asked.claims]
-
-
-def print_claims(console: Console, verdicts: Sequence[Verdict]) -> None:
-    """The table of verdicts, where the sweep has claims."""
-    if verdicts:
-        print_verdicts(console, verdicts)

@@ -14,6 +14,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 Choices = Mapping[str, str | None]
 
 
+def own_words(config: DictConfig) -> list[str]:
+    """Hydra's own overrides of a `-m` command, such as `hydra.searchpath`: a process for one job needs them too."""
+    return [str(text) for text in config.hydra.overrides.hydra if not str(text).startswith("hydra.mode=")]
+
+
 class Composer:
     """Composes jobs of one sweep; `master` is the configuration that Hydra composed for the sweep as a whole."""
 

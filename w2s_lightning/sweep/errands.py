@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.sweep.attempt import Record
+from w2s_lightning.sweep.composition import own_words
 from w2s_lightning.sweep.pool import LOG
 from w2s_lightning.sweep.remote import Errand
 
@@ -30,7 +31,6 @@ def check_extra(target: str) -> None:
 
 def errands_of(config: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> list[Errand]:
     """One errand a job, which tells its kind as `hydra.job.name` and its place as `hydra.sweep.subdir`."""
-    own = [str(text) for text in config.hydra.overrides.hydra if not str(text).startswith("hydra.mode=")]
     environment = _environment(settings_of(config))
     parser = OverridesParser.create()
     made = []
@@ -40,7 +40,7 @@ def errands_of(config: DictConfig, jobs: Sequence[Sequence[str]], first: int) ->
         log = place / told.get("hydra.sweep.subdir", f"jobs/{number}") / LOG
         kind = told.get("hydra.job.name", "job")
         program = Path(sys.argv[0]).resolve()
-        made.append(Errand(kind, program, (*own, *words), Path.cwd(), log.absolute(), environment))
+        made.append(Errand(kind, program, (*own_words(config), *words), Path.cwd(), log.absolute(), environment))
     return made
 
 

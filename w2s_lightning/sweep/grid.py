@@ -17,6 +17,7 @@ from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request, folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
+from w2s_lightning.report.words import counted
 from w2s_lightning.schema import Paths
 from w2s_lightning.sweep.axes import bare
 from w2s_lightning.sweep.composition import Composer
@@ -86,16 +87,12 @@ class Grid:
         notices = []
         if self.inverted:
             notices.append(
-                f"{_jobs(self.inverted)} left out whose weak model is larger than the strong one "
+                f"{counted(self.inverted, 'job')} left out whose weak model is larger than the strong one "
                 "(hydra.sweeper.allow_inverted=true runs them)"
             )
         if self.repeated:
-            notices.append(f"{_jobs(self.repeated)} left out, the same work as another one")
+            notices.append(f"{counted(self.repeated, 'job')} left out, the same work as another one")
         return [*notices, *(f"not planned: {' '.join(r.overrides)}: {r.reason}" for r in self.refused)]
-
-
-def _jobs(count: int) -> str:
-    return f"{count} {'job' if count == 1 else 'jobs'}"
 
 
 @dataclass

@@ -11,37 +11,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.store import Store
+from w2s_lightning.report.artifacts import Shelf
+from w2s_lightning.report.groups import ARMS, Groups, job_row
 from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.finished import Finished
 from w2s_lightning.sweep.grid import Grid, PlannedJob, Refused
-from w2s_lightning.sweep.groups import ARMS, Groups, Scored, SharedTest
 from w2s_lightning.sweep.readouts import compared
 
 VERSION = 1
-_FROM_RESULT = ("metric", *ARMS, "pgr", "gain_over_untuned", "agreement", "cheats", "notices")
 
 
 class Ledger:
     """The rows of one sweep, as the disk and the board have them now."""
 
-    def __init__(self, grid: Grid, store: Store, head: Mapping[str, Any], finished: Finished) -> None:
-        self._grid = grid
-        self._store = store
-        self._head = head
-        self._finished = finished
-        rows = [row for job in grid.jobs for row in job.plan.rows]
-        self._evaluates = {stage.digest: stage for row in rows for stage in row.evaluates}
-        self._scored: dict[str, Scored] = {}
-        self._tests: dict[tuple[str, ...], SharedTest] = {}
-        self._groups = Groups(self._read)
+    def __init__(self, grid: Grid, shelf: Shelf, head: Mapping[str, Any], finished: Finished) -> None:
+        self._grid, self._shelf, self._head, self._finished = grid, shelf, head, finished
+        self._groups = Groups(shelf.answers)
 
     def content(self, board: Board | None, times: Mapping[str, Any]) -> dict[str, Any]:
         """What sweep.json holds."""
+        self._shelf.refresh()
         jobs = [self._job(job, board) for job in self._grid.jobs] + [_refused(cell) for cell in self._grid.refused]
         states = [job["state"] for job in jobs]
         counts = {
@@ -55,47 +47,28 @@ class Ledger:
             "counts": {**counts, **left_out},
             "jobs": jobs,
             "groups": self._groups.rows(jobs),
-            "readouts": compared(jobs, self._read),
+            "readouts": compared(jobs, self._shelf.answers),
             "times": dict(times),
         }
 
     def _job(self, job: PlannedJob, board: Board | None) -> dict[str, Any]:
         result = self._finished.result(job)
         state, reason, log = ("done", None, None) if result else _state(job, board)
-        found = {name: (result or {}).get(name) for name in _FROM_RESULT}
-        return {
-            **job.plan.name,
-            "axes": dict(job.axes),
-            "overrides": list(job.overrides),
-            "also": [list(others) for others in self._grid.also.get(job.plan.digest, ())],
-            "digest": job.plan.digest,
-            "folder": job.folder.name,
-            "state": state,
-            "reason": reason,
-            "log": log,
-            "arms": _arms(job),
-            "benchmark_arms": _benchmark_arms(job),
-            **found,
-            "metric": job.plan.metric,
-            "cheats": found["cheats"] or [],
-            "notices": found["notices"] or [],
-        }
-
-    def _read(self, digest: str) -> Scored:
-        """The scores of one evaluate stage; test sets are shared between them."""
-        if digest not in self._scored:
-            file = self._store.file(self._evaluates[digest], "predictions.parquet")
-            table = pq.read_table(file).sort_by("example_id")
-            ids = tuple(table.column("example_id").to_pylist())
-            if ids not in self._tests:
-                gold = np.array(table.column("gold").to_pylist())
-                subsets = tuple(table.column("subset").to_pylist()) if "subset" in table.column_names else ()
-                self._tests[ids] = SharedTest(ids, tuple(table.column("group_id").to_pylist()), gold, subsets)
-            probs = table.column("probs").to_pylist() if "probs" in table.column_names else []  # worked solutions: none
-            probability = np.array([of_classes[1] for of_classes in probs])
-            correct = np.array(table.column("correct").to_pylist(), dtype=float)
-            self._scored[digest] = Scored(self._tests[ids], correct, probability)
-        return self._scored[digest]
+        return job_row(
+            job.plan.name,
+            job.axes,
+            job.overrides,
+            result,
+            also=[list(others) for others in self._grid.also.get(job.plan.digest, ())],
+            digest=job.plan.digest,
+            folder=job.folder.name,
+            state=state,
+            reason=reason,
+            log=log,
+            arms=_arms(job),
+            benchmark_arms=_benchmark_arms(job),
+            metric=job.plan.metric,
+        )
 
 
 def _state(job: PlannedJob, board: Board | None) -> tuple[str, str | None, str | None]:
@@ -124,24 +97,8 @@ def _benchmark_arms(job: PlannedJob) -> dict[str, str] | None:
 
 
 def _refused(cell: Refused) -> dict[str, Any]:
-    empty = dict.fromkeys(_FROM_RESULT)
-    return {
-        **cell.name,
-        "axes": dict(cell.axes),
-        "overrides": list(cell.overrides),
-        "also": [],
-        "digest": None,
-        "folder": None,
-        "state": "failed",
-        "reason": cell.reason,
-        "log": None,
-        "arms": dict.fromkeys(ARMS),
-        "benchmark_arms": None,
-        **empty,
-        "metric": cell.metric,
-        "cheats": [],
-        "notices": [],
-    }
+    unplanned = {"state": "failed", "reason": cell.reason, "metric": cell.metric}
+    return job_row(cell.name, cell.axes, cell.overrides, None, **unplanned)
 
 
 # ---------------------------------------------------------------- files

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 
+from w2s_lightning.report.words import counted
 from w2s_lightning.sweep.attempt import Record
 from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.grid import SHOWN_FROM, Refused
@@ -87,4 +88,4 @@ def last_words(board: Board | None, refused: Sequence[Refused], command: str) ->
 def _tally(board: Board | None, refused: Sequence[Refused]) -> str:
     lost = 0 if board is None else board.jobs_lost()
     total = lost + len(refused)
-    return f"{total} {'job' if total == 1 else 'jobs'} failed; all others are done"
+    return f"{counted(total, 'job')} failed; all others are done"

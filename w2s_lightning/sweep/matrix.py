@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+
+from w2s_lightning.terminal import table_of
 
 WIDE = 4  # columns of figures that fit into a terminal
 _SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")
@@ -103,13 +103,9 @@ def print_matrices(console: Console, groups: Sequence[Group]) -> None:
     """Every matrix, then the reasons of cells that have no plain PGR."""
     for matrix in matrices(groups):
         console.print(escape(f"PGR [95 %] · {matrix.title}"), highlight=False, soft_wrap=True)
-        table = Table(box=SIMPLE_HEAD)
-        for column in ("", *matrix.columns):
-            table.add_column(escape(column), overflow="fold")
-        for row in matrix.rows:
-            cells = [cell_text(matrix.cells.get((row, column))) for column in matrix.columns]
-            table.add_row(escape(row), *(escape(cell) for cell in cells))
-        console.print(table)
+        cells = [[cell_text(matrix.cells.get((row, column))) for column in matrix.columns] for row in matrix.rows]
+        rows = ([row, *own] for row, own in zip(matrix.rows, cells, strict=True))
+        console.print(table_of(["", *matrix.columns], rows))
     for line in reading(groups):
         console.print(escape(line), highlight=False, soft_wrap=True)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from w2s_lightning.cost import HERE, Cost, Rate, cost, stated_parameters, total
 from w2s_lightning.refs import UNRESOLVED
+from w2s_lightning.report.words import counted
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Label, Reference, Solve
 from w2s_lightning.sweep.grid import Grid
@@ -66,7 +67,7 @@ def show_plan(console: Console, paper: Paper, rate: Rate, slots: int) -> None:
     price = total(paper.missing())
     where = f"on {slots} cores of this machine" if rate is HERE else f"on {rate.name}"
     for line in (
-        f"{paper.num_jobs} {'job' if paper.num_jobs == 1 else 'jobs'} ({paper.num_done} done) ask for {sum(paper.uses.values())} stages, "
+        f"{counted(paper.num_jobs, 'job')} ({paper.num_done} done) ask for {sum(paper.uses.values())} stages, "
         f"{len(paper.stages)} of them different, {len(paper.missing())} to compute",
         f"about {price.flops:.1e} FLOPs, {in_time(price.seconds / slots)} {where}, {in_bytes(price.bytes)} of disk",
         *_doubts(paper.stages),

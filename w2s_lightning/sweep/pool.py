@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, TimeoutError, wait
 from dataclasses import dataclass, field, replace
 from multiprocessing import forkserver
@@ -23,7 +23,7 @@ from pebble import ProcessExpired, concurrent
 from w2s_lightning.job import Request
 from w2s_lightning.schema import Trainer
 from w2s_lightning.sweep import child
-from w2s_lightning.sweep.attempt import Record, failure
+from w2s_lightning.sweep.attempt import Record, failure, last_error
 from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.machine import Machine, seats_of
 from w2s_lightning.sweep.units import Unit
@@ -41,12 +41,16 @@ def start_server() -> None:
 
 @dataclass
 class Pool:
-    """Runs a board's units in the seats of a machine; `request_of` gives what a unit's process is sent."""
+    """Runs a board's units in the seats of a machine.
+
+    `request_of` gives what a unit's process is sent, `words_of` the command line of one that is started by itself.
+    """
 
     machine: Machine
     trainer: Trainer
     folder: Path
     request_of: Callable[[Unit], Request]
+    words_of: Callable[[Unit], Sequence[str]]
     time_limit: float | None
     _free: list[int] = field(init=False)
     _running: dict[Future[Record], tuple[Unit, list[int]]] = field(init=False, default_factory=dict)
@@ -93,7 +97,7 @@ class Pool:
     def _submit(self, unit: Unit, seats: list[int]) -> "Future[Record]":
         environment = self.machine.environment(seats)
         if self._own is not None:
-            return self._own.submit(unit, environment, self.folder, self.log(unit))
+            return self._own.submit(self.words_of(unit), environment, self.log(unit))
         # Pebble 5.2 reads `context`, its signature says `mp_context`; with neither it forks this threaded process.
         how = {"context": self._context, "mp_context": self._context}
         launch = concurrent.process(daemon=False, timeout=self.time_limit, **how)(child.work)
@@ -152,10 +156,10 @@ class _OwnProcesses:
         self._alive: list[subprocess.Popen[bytes]] = []
         self._time_limit = time_limit
 
-    def submit(self, unit: Unit, environment: Mapping[str, str], folder: Path, log: Path) -> "Future[Record]":
-        """Start the unit's process; the future ends with it."""
+    def submit(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> "Future[Record]":
+        """Start `python train.py WORDS`; the future ends with it."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, sys.argv[0], *unit.job.overrides, *only_words(unit)]
+        command = [sys.executable, sys.argv[0], *words]
         with log.open("ab") as stream:
             process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, **environment})
         self._alive.append(process)
@@ -179,9 +183,5 @@ class _OwnProcesses:
         seconds = round(time.monotonic() - started, 3)
         if code == 0:
             return {**failure("", "", seconds), "status": "done"}
-        return failure(_killed(code) if code < 0 else _last_error(log), "Failed", seconds)
-
-
-def _last_error(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("error: ")]
-    return lines[-1].removeprefix("error: ") if lines else f"it failed: see {log}"
+        said = last_error(log.read_text(errors="replace"), f"it failed: see {log}")
+        return failure(_killed(code) if code < 0 else said, "Failed", seconds)

@@ -4,14 +4,11 @@ Groups that differ in `fit.readout` alone are compared row by row (floor, studen
 on the test set and on every section of a benchmark. Both sides saw the same labels.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from w2s_lightning.benchmarked import sections_of
 from w2s_lightning.errors import UserError
@@ -19,11 +16,11 @@ from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.scores import Metric, mean_score
 from w2s_lightning.metrics.seeds import score_seeds
+from w2s_lightning.report.groups import Read, Row, group_key
+from w2s_lightning.terminal import table_of
 
 AXIS, CLASSIFIER, DPO = "fit.readout", "head", "implicit"
 TEST = "test"
-Row = Mapping[str, Any]
-Read = Callable[[str], Any]
 Array = np.ndarray[Any, Any]
 
 
@@ -48,9 +45,7 @@ def _both_sides(jobs: Sequence[Row]) -> Iterator[tuple[str, tuple[list[Row], lis
     for job in jobs:
         side = job["axes"].get(AXIS)
         if job["state"] == "done" and job["metric"] == "accuracy" and side in (CLASSIFIER, DPO):
-            rest = tuple((key, value) for key, value in job["axes"].items() if key not in (AXIS, "seed"))
-            key = (job["task"], job["paradigm"], job["weak"], job["strong"], rest)
-            arms.setdefault(key, {}).setdefault(side, {})[job["seed"]] = job
+            arms.setdefault(group_key(job, AXIS), {}).setdefault(side, {})[job["seed"]] = job
     several = len({key[2:4] for key in arms}) > 1
     for (_, paradigm, weak, strong, _), sides in arms.items():
         seeds = sorted(sides.get(CLASSIFIER, {}).keys() & sides.get(DPO, {}).keys())
@@ -60,9 +55,12 @@ def _both_sides(jobs: Sequence[Row]) -> Iterator[tuple[str, tuple[list[Row], lis
 
 
 def _parts(digests: list[list[str]], where: str | None, read: Read) -> Iterator[dict[str, Any]]:
-    scored = [[read(digest) for digest in side] for side in digests]
-    about = scored[0][0].about
-    if any(one.about.ids != about.ids for side in scored for one in side):
+    try:
+        scored = [[read(digest) for digest in side] for side in digests]
+    except UserError:  # its group says what cannot be read
+        return
+    about = scored[0][0]
+    if any(one.ids != about.ids for side in scored for one in side):
         return
     columns = {
         name: np.stack([one.correct for one in side]) for name, side in zip((CLASSIFIER, DPO), scored, strict=True)
@@ -97,13 +95,8 @@ def print_compared(console: Console, records: Sequence[Row]) -> None:
         lines.setdefault(record["row"], {}).update({part["name"]: part for part in record["parts"]})
     names = list(dict.fromkeys(name for parts in lines.values() for name in parts))
     console.print(f"accuracy of classifier - DPO ({AXIS}={CLASSIFIER} - {DPO}), paired", highlight=False)
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("", no_wrap=True)
-    for column in names:
-        table.add_column(escape(column), overflow="fold")
-    for row, parts in lines.items():
-        table.add_row(escape(row), *(_cell(parts.get(name)) for name in names))
-    console.print(table)
+    rows = ([row, *(_cell(parts.get(name)) for name in names)] for row, parts in lines.items())
+    console.print(table_of(["", *names], rows))
     seeds = max(record["n_seeds"] for record in records)
     over = "seeds and examples, crossed" if seeds > 1 else "examples, for these trained models"
     console.print(f"intervals at 95 % over {over}; not corrected for several comparisons", highlight=False)

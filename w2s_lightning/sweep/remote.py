@@ -7,12 +7,12 @@ import runpy
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from w2s_lightning.sweep.attempt import Record, failure, peak_memory
+from w2s_lightning.sweep.attempt import Record, failure, last_error, peak_memory
 from w2s_lightning.sweep.child import LOG_WIDTH, write_to
 
 _WHY: Mapping[int, str] = {
@@ -50,7 +50,8 @@ def run_program(errand: Errand) -> Record:
         return {**failure("", "", seconds), "status": "done", "peak_memory_bytes": peak_memory()}
     if caught:
         return failure(f"{_WHY[caught[0]]}: its checkpoint is kept", "Stopped", seconds)
-    return failure(_last_error(errand.log, before), "Failed", seconds)
+    said = errand.log.read_bytes()[before:].decode(errors="replace")
+    return failure(last_error(said, "it failed without saying why"), "Failed", seconds)
 
 
 def _exit_code(program: Path) -> int:
@@ -73,11 +74,3 @@ def _stopping_cleanly() -> list[int]:
         signal.signal(number, stop)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return caught
-
-
-def _last_error(log: Path, start: int) -> str:
-    with log.open("rb") as stream:
-        stream.seek(start)
-        lines: Sequence[str] = stream.read().decode(errors="replace").splitlines()
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return errors[-1] if errors else "it failed without saying why"

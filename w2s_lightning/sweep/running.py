@@ -14,6 +14,7 @@ from omegaconf import OmegaConf, open_dict
 from rich.console import Console
 
 from w2s_lightning import devices
+from w2s_lightning.claims import print_verdicts
 from w2s_lightning.cost import cost, stated_parameters
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
@@ -24,7 +25,8 @@ from w2s_lightning.sweep import ledger
 from w2s_lightning.sweep.asked import Asked, Hydras
 from w2s_lightning.sweep.attempt import Record
 from w2s_lightning.sweep.board import Board
-from w2s_lightning.sweep.claimed import print_claims, verdicts_of
+from w2s_lightning.sweep.claimed import verdicts_of
+from w2s_lightning.sweep.composition import own_words
 from w2s_lightning.sweep.finished import Finished, json_of
 from w2s_lightning.sweep.grid import Grid
 from w2s_lightning.sweep.lines import Lines, last_words
@@ -58,10 +60,11 @@ class Running:
         self._reporter = Reporter(self.folder, store=self._store.root)
         self._over = False
         self._finished = Finished()
-        self._times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "launched": {}}
         head = {"sweep": asked.name, "digest": grid.digest, "command": asked.command}
-        self._ledger = ledger.Ledger(grid, self._store, head, self._finished)
-        self._last: dict[str, Any] | None = None
+        self._ledger = ledger.Ledger(grid, self._reporter.shelf, head, self._finished)
+        self._last: dict[str, Any] = _earlier(self.folder, grid)
+        launched = dict((self._last.get("times") or {}).get("launched") or {})
+        self._times: dict[str, Any] = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "launched": launched}
 
     def run(self) -> None:
         """Bring the sweep to its end; raise UserError with the last words when something failed."""
@@ -129,7 +132,8 @@ class Running:
     def _pool(self, settings: Mapping[Any, Any]) -> Pool:
         trainer = self._runtime.trainer
         limit = settings.get("time_limit")
-        return Pool(machine_for(settings, trainer), trainer, self.folder, self._request, limit and float(limit))
+        machine, limit = machine_for(settings, trainer), limit and float(limit)
+        return Pool(machine, trainer, self.folder, self._request, self._words_alone, limit)
 
     def _request(self, unit: Unit) -> Request:
         request = unit.job.request(self._asked.composer)
@@ -150,10 +154,18 @@ class Running:
         log = self.folder / unit.folder / LOG
         return str(log) if log.is_file() else None
 
-    def _overrides(self, unit: Unit) -> list[str]:
+    def _words(self, unit: Unit) -> list[str]:
         group = [] if self._runtime.tracking.group else [f"tracking.group='{self._group}'"]
+        return [*unit.job.overrides, *only_words(unit), *group]
+
+    def _words_alone(self, unit: Unit) -> list[str]:
+        """The command line of a process of its own, to which nobody hands Hydra's own overrides."""
+        return [*own_words(self._hydras.config), *self._words(unit)]
+
+    def _overrides(self, unit: Unit) -> list[str]:
+        """What a launcher is given for a unit."""
         place = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweep.subdir='{unit.folder}'"]
-        return [*unit.job.overrides, *only_words(unit), *group, *place, f"hydra.job.name={unit.kind}"]
+        return [*self._words(unit), *place, f"hydra.job.name={unit.kind}"]
 
     def _check_disk(self, units: Units) -> None:
         wanted = 0.0
@@ -171,11 +183,8 @@ class Running:
     # ------------------------------------------------------------ telling
 
     def _write(self, board: Board) -> None:
-        before = self._last or json_of(self.folder / "sweep.json") or {}
         content = self._ledger.content(board, self._times)
-        for key in ("verdicts", "wandb"):
-            if key in before:
-                content[key] = before[key]
+        content |= {key: self._last[key] for key in ("verdicts", "wandb") if key in self._last}
         self._last = content
         ledger.write(self.folder, content)
         if not self._over:
@@ -189,17 +198,18 @@ class Running:
             logger.warning("the report could not be written: %s: %s", type(error).__name__, error)
 
     def _end(self, board: Board) -> None:
-        before = json_of(self.folder / "sweep.json") or {}
-        content = dict(self._last or before)
+        content = dict(self._last)
         verdicts = verdicts_of(self._asked, self._grid, self._finished, self._store.root)
         if verdicts:
             content["verdicts"] = [{**asdict(v), "claim": v.claim.id, "text": v.claim.claim} for v in verdicts]
+        ledger.write(self.folder, content)  # with the verdicts, for wandb's tables
         content["wandb"] = self._mirrored(content)
         ledger.write(self.folder, content)
         print_matrices(self._console, content["groups"])
         print_sections(self._console, content["groups"])
         print_compared(self._console, content.get("readouts") or ())
-        print_claims(self._console, verdicts)
+        if verdicts:
+            print_verdicts(self._console, verdicts)
         report = self.folder / "report.html"
         if board.units.all or not report.is_file():
             self._report()
@@ -216,6 +226,12 @@ class Running:
         if known is not None and known["rows"] == rows:
             return dict(known)
         return {**log_sweep(content, self._group, self._runtime.tracking, self.folder, self._store.root), "rows": rows}
+
+
+def _earlier(folder: Path, grid: Grid) -> dict[str, Any]:
+    """What a former run of the same sweep has left in sweep.json, empty where there is none."""
+    found = json_of(folder / "sweep.json")
+    return found if isinstance(found, dict) and found.get("digest") == grid.digest else {}
 
 
 def _make(folder: Path) -> None:

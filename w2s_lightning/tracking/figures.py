@@ -1,4 +1,4 @@
-"""Plotly figures of the report on a wandb run: the same drawings, as media that its pages show."""
+"""The report's figures and tables on a wandb run: the same drawings as media, and their data."""
 
 import json
 import re
@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-PREFIX = "figures"
 
-
-def log_figures(wandb: ModuleType, run: Any, figures: Mapping[str, Mapping[str, Any]]) -> None:
-    """Log figures (Plotly JSON by name, see `report.writing.plotly_figures`) under `figures/...`."""
+def log_report(
+    wandb: ModuleType, run: Any, figures: Mapping[str, Mapping[str, Any]], tables: Mapping[str, Any]
+) -> None:
+    """Log figures (Plotly JSON by name) under `figures/...`, tables (with columns and rows) under `tables/...`."""
     import plotly.io
 
     drawn = {media_key(name): plotly.io.from_json(json.dumps(figure)) for name, figure in figures.items()}
-    if drawn:
-        run.log({key: wandb.Plotly(figure) for key, figure in drawn.items()})
+    logged = {key: wandb.Plotly(figure) for key, figure in drawn.items()}
+    for name, table in tables.items():
+        rows = [list(row) for row in table.rows]
+        logged[media_key(name, "tables")] = wandb.Table(columns=list(table.columns), data=rows)
+    if logged:
+        run.log(logged)
 
 
-def media_key(name: str) -> str:
-    """A figure's name as wandb allows it in keys and file names."""
-    return f"{PREFIX}/{re.sub(r'[^A-Za-z0-9/_-]+', '_', name).strip('_')}"
+def media_key(name: str, kind: str = "figures") -> str:
+    """A figure's or table's name as wandb allows it in keys and file names."""
+    return f"{kind}/{re.sub(r'[^A-Za-z0-9/_-]+', '_', name).strip('_')}"

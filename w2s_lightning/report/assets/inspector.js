@@ -103,7 +103,7 @@ function card(data, entry, words) {
 function answerName(set, options, answer) {
   if (set.kind === "preference") return `completion ${answer + 1}`;
   if (options[answer] !== undefined) return options[answer].slice(0, 80);
-  return set.classes[answer] ?? String(answer);
+  return set.classes[answer] ?? String(answer ?? "no answer");
 }
 
 function answers(cell, row, gold, label) {

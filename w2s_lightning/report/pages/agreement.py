@@ -1,11 +1,10 @@
 """Agreement: does the student follow its supervisor where it is wrong? With calibration and accuracy by difficulty."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from w2s_lightning.metrics.choice import Calibration, DifficultyLevel
 from w2s_lightning.metrics.intervals import Interval
-from w2s_lightning.report.figures import Cell, Figure, Variant, single
+from w2s_lightning.report.figures import Cell, Figure, Parts, Variant, single
 from w2s_lightning.report.pages.overview import ROW_HEIGHT, row_labels
 from w2s_lightning.report.plots import Plot, bars, categories, layout, line, marks, plain, quiet, titled
 from w2s_lightning.report.pooled import Following, Pool
@@ -21,37 +20,27 @@ FAINT = 20  # examples, below which a calibration bin is drawn small
 Known = tuple[Group, Following]
 
 
-@dataclass(frozen=True)
-class AgreementPage:
-    """Three figures; any of them may have nothing to show."""
-
-    following: Figure | None
-    calibration: Figure | None
-    difficulty: Figure | None
-
-
-def agreement_page(section: Section, pool: Pool) -> AgreementPage | None:
-    """The page of a section, None without a result."""
+def agreement(section: Section, pool: Pool) -> Parts:
+    """The page of a section."""
     if not section.finished:
-        return None
+        return ("No job is done yet, so there are no answers to compare.",)
     known = [(group, found) for group in section.finished if (found := _following(group, pool))]
     calibrations = [view for group in section.finished if (view := _calibration(group, pool))]
     difficulties = [view for group in section.finished if (view := _difficulty(group, pool))]
-    return AgreementPage(
-        _following_figure(known) if known else None,
-        _figure("calibration", "Calibration", CALIBRATION_COLUMNS, calibrations, CALIBRATED),
-        _figure("difficulty", "Accuracy by difficulty", DIFFICULTY_COLUMNS, difficulties, BY_DIFFICULTY),
-    )
+    parts: list[Figure | str] = [_following_figure(known) if known else NOBODY]
+    if calibrations:
+        parts.append(Figure("calibration", "Calibration", CALIBRATION_COLUMNS, tuple(calibrations), CALIBRATED, "cell"))
+    if not difficulties:
+        return [*parts, "This task's examples carry no difficulty."]
+    title = "Accuracy by difficulty"
+    return [*parts, Figure("difficulty", title, DIFFICULTY_COLUMNS, tuple(difficulties), BY_DIFFICULTY, "cell")]
 
 
+NOBODY = "No student of this sweep has a supervisor, so there is nobody to agree with."
 CALIBRATED = "All seeds together, ten bins of equal width, small marks for few examples. On the line they are equal."
 BY_DIFFICULTY = (
     "Difficulty is the task's own, in parts of about equally many examples; intervals are for these trained models."
 )
-
-
-def _figure(key: str, title: str, columns: tuple[str, ...], views: Sequence[Variant], note: str) -> Figure | None:
-    return Figure(key, title, columns, tuple(views), note, "cell") if views else None
 
 
 def _arms(group: Group) -> list[tuple[str, str, str]]:
@@ -88,6 +77,7 @@ def _following_figure(known: Sequence[Known]) -> Figure:
 
 FOLLOWED = (
     "A student that generalises follows a right supervisor and overrules a wrong one; one that imitates follows both. "
+    "An answer of its own may still be wrong where there are more than two. "
     "All seeds together, 95 % intervals over test groups, for these trained models."
 )
 

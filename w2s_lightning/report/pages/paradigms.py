@@ -14,7 +14,8 @@ from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import ROLES, SYMBOLS
 from w2s_lightning.report.words import counted, interval, listed, saw, signed
 
-COLUMNS = ("pair", "information", "row", "role", "model", "value", "low", "high", "seeds")
+SEEN = ("gold_seen_by_student", "pseudo_labels", "gold_upstream", "train_tokens", "sampled_tokens")
+COLUMNS = ("pair", "information", "row", "role", "model", "value", "low", "high", "seeds", *SEEN)
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _trace(role: str, placed: Sequence[tuple[float, Line]]) -> Plot:
 
 def _rows(pair: str, blocks: Sequence[Block]) -> list[list[Cell]]:
     return [
-        [pair, block.title, line.name, line.role, line.model, *_ends(line), len(line.jobs)]
+        [pair, block.title, line.name, line.role, line.model, *_ends(line), len(line.jobs), *_seen(line)]
         for block in blocks
         for line in block.lines
     ]
@@ -154,3 +155,7 @@ def _rows(pair: str, blocks: Sequence[Block]) -> list[list[Cell]]:
 
 def _ends(line: Line) -> list[Cell]:
     return [line.part["value"], line.part["low"], line.part["high"]]
+
+
+def _seen(line: Line) -> list[Cell]:
+    return [line.information.get(name) for name in SEEN]

@@ -8,53 +8,22 @@ from typing import Any
 
 from w2s_lightning.digest import SHORT
 from w2s_lightning.report.records import Job, Section
-from w2s_lightning.report.words import arm_of, interval, pair_of, seconds, size
+from w2s_lightning.report.words import arm_of, pair_of, seconds
 
 LOG_LINES = 40
 LOG_CHARACTERS = 6000
 
 
 @dataclass(frozen=True)
-class JobLine:
-    """One job as a table's row; `took` is the time of all its stages, whoever computed them, `stored` how many of
-    them were in the store when it ran; `order` holds numbers that columns are sorted by."""
-
-    number: int
-    state: str
-    pair: str
-    arm: str
-    seed: Any
-    pgr: str
-    student: str
-    took: str
-    stored: str
-    memory: str
-    digest: str
-    order: dict[str, float]
-
-
-@dataclass(frozen=True)
-class StageLine:
-    """One stage with its cost, from its manifest; `state` is stored, older, damaged or missing."""
-
-    kind: str
-    label: str
-    digest: str
-    state: str
-    took: str
-    memory: str
-    where: str
-    finished: str
-    used: int
-    order: dict[str, float]
-
-
-@dataclass(frozen=True)
 class Runs:
-    """Both tables, and the details that the page shows of a job."""
+    """Both tables, a mapping a row, and the details that the page shows of a job.
 
-    jobs: tuple[JobLine, ...]
-    stages: tuple[StageLine, ...]
+    Jobs: `seconds` are those of all their stages, whoever computed them, `stored` says how many of them were in the
+    store when it ran. Stages: cost from their manifests; `state` is stored, older, damaged or missing.
+    """
+
+    jobs: tuple[dict[str, Any], ...]
+    stages: tuple[dict[str, Any], ...]
     details: dict[str, Any]
 
 
@@ -67,30 +36,25 @@ def runs(section: Section) -> Runs:
     return Runs(jobs, tuple(_stage_lines(section)), details)
 
 
-def _job_line(section: Section, number: int, job: Job, several: bool) -> JobLine:
+def _job_line(section: Section, number: int, job: Job, several: bool) -> dict[str, Any]:
     stages = (job.result or {}).get("stages") or ()
     costs = [_provenance(section, stage["digest"]) for stage in stages]
-    took = sum(cost.get("seconds") or 0.0 for cost in costs)
-    memory = max((cost.get("peak_memory_bytes") or 0 for cost in costs), default=0)
-    pgr, student = job.row["pgr"] or {}, job.row["student"] or {}
-    ends = {"pgr": pgr.get("value"), "student": student.get("value"), "took": took, "memory": memory}
-    return JobLine(
-        number=number,
-        state=job.state,
-        pair=pair_of(job.row),
-        arm=arm_of(job.row, with_paradigm=several),
-        seed=job.seed,
-        pgr=interval(pgr, 2) if pgr.get("defined") else "undefined" if pgr else "",
-        student=interval(student) if student else "",
-        took=seconds(took) if stages else "",
-        stored=f"{sum(bool(stage['cached']) for stage in stages)} of {len(stages)}" if stages else "",
-        memory=size(memory) if memory else "",
-        digest=str(job.row["digest"] or "")[:8],
-        order={key: -9.0 if value is None else value for key, value in ends.items()},
-    )
+    return {
+        "number": number,
+        "state": job.state,
+        "pair": pair_of(job.row),
+        "arm": arm_of(job.row, with_paradigm=several),
+        "seed": job.seed,
+        "pgr": job.row["pgr"] or {},
+        "student": job.row["student"] or {},
+        "seconds": sum(cost.get("seconds") or 0.0 for cost in costs) if stages else None,
+        "stored": f"{sum(bool(stage['cached']) for stage in stages)} of {len(stages)}" if stages else "",
+        "memory": max((cost.get("peak_memory_bytes") or 0 for cost in costs), default=0) or None,
+        "digest": str(job.row["digest"] or ""),
+    }
 
 
-def _stage_lines(section: Section) -> list[StageLine]:
+def _stage_lines(section: Section) -> list[dict[str, Any]]:
     used: dict[str, dict[str, Any]] = {}
     for job in section.jobs:
         for stage in (job.result or {}).get("stages") or ():
@@ -98,24 +62,19 @@ def _stage_lines(section: Section) -> list[StageLine]:
     return [_stage_line(section, stage) for stage in used.values()]
 
 
-def _stage_line(section: Section, stage: dict[str, Any]) -> StageLine:
+def _stage_line(section: Section, stage: dict[str, Any]) -> dict[str, Any]:
     digest = stage["digest"]
     section.shelf.stage(digest)
     fault = section.shelf.faults.get(digest[:SHORT])
     about = _provenance(section, digest)
-    took, memory = about.get("seconds"), about.get("peak_memory_bytes")
-    return StageLine(
-        kind=stage["kind"],
-        label=stage["label"],
-        digest=digest[:8],
-        state=fault.kind if fault else "stored",
-        took=seconds(took),
-        memory=size(memory),
-        where=str(about.get("host", "")),
-        finished=str(about.get("finished_at", ""))[:16].replace("T", " "),
-        used=stage["used"],
-        order={"took": took or 0.0, "memory": memory or 0.0},
-    )
+    return {
+        **{name: stage[name] for name in ("kind", "label", "digest", "used")},
+        "state": fault.kind if fault else "stored",
+        "seconds": about.get("seconds"),
+        "memory": about.get("peak_memory_bytes"),
+        "where": str(about.get("host", "")),
+        "finished": str(about.get("finished_at", ""))[:16].replace("T", " "),
+    }
 
 
 def _provenance(section: Section, digest: str) -> Mapping[str, Any]:

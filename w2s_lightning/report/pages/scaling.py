@@ -1,10 +1,9 @@
 """Scaling: student and ceiling against the strong model's size, a line a supervisor; PGR against the gap."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from w2s_lightning.report.figures import Cell, Figure, Variant, single
+from w2s_lightning.report.figures import Cell, Figure, Parts, Variant, single
 from w2s_lightning.report.pages.matrix import state_of
 from w2s_lightning.report.plots import Plot, band, bars, dots, layout, line, marks, plain, titled
 from w2s_lightning.report.records import Group, Job, Section
@@ -17,25 +16,15 @@ ONE_SIZE = "This sweep has one size of the strong model: `python train.py -m swe
 Point = tuple[float, str, dict[str, Any], int]
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """Both figures; `sizes` is None while the sweep has one strong size or sizes are not known."""
-
-    sizes: Figure | None
-    gap: Figure
-    why: str
-
-
-def scaling(section: Section) -> Scaling | None:
-    """The page of a section, None without a result."""
+def scaling(section: Section) -> Parts:
+    """The page of a section."""
     if not section.finished:
-        return None
+        return ("No job is done yet, so there is nothing to scale.",)
     known = [(group, size) for group in section.finished if (size := parameters(section, group.done[0])) is not None]
     strong = {group.row["strong"] for group, _ in known}
-    sizes = _sizes(known, section.metric) if len(strong) > 1 else None
     lost = [group.title for group in section.finished if group not in [one for one, _ in known]]
     why = f"The number of parameters is not known of {listed(lost)}." if lost else ONE_SIZE
-    return Scaling(sizes, _gap(section.finished), "" if sizes else why)
+    return (_sizes(known, section.metric) if len(strong) > 1 else why), _gap(section.finished)
 
 
 def parameters(section: Section, job: Job) -> float | None:

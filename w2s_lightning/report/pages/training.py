@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2s_lightning.report.examples import Examples
-from w2s_lightning.report.figures import Cell, Figure, Variant, single
+from w2s_lightning.report.figures import Cell, Figure, Parts, Variant, single
 from w2s_lightning.report.lineage import Passes, curve_of, fit_of, passes_of
 from w2s_lightning.report.pages.overview import ROW_HEIGHT, row_labels
 from w2s_lightning.report.plots import Plot, categories, dots, layout, line, marks, plain, quiet, titled
@@ -26,9 +26,7 @@ Seeded = list[tuple[Any, Passes]]
 class Training:
     """Two figures, where gold is known, and the curves of all stages for the page to overlay."""
 
-    passes: Figure | None
-    stops: Figure | None
-    why: str
+    parts: Parts
     curves: dict[str, Any]
 
 
@@ -40,9 +38,9 @@ def training(section: Section, examples: Examples) -> Training | None:
     views = [_view(section, group, found, examples) for group, found in known]
     note = "Faint lines are seeds. The agreement is with the targets that the fit had, its supervisor's answers."
     if not views:
-        return Training(None, None, WITHOUT, _curves(section))
+        return Training((WITHOUT,), _curves(section))
     passes = Figure("passes", "Gold accuracy during training", PASS_COLUMNS, tuple(views), note, "cell")
-    return Training(passes, _stops(known), "", _curves(section))
+    return Training((passes, _stops(known)), _curves(section))
 
 
 def _students(section: Section, group: Group, examples: Examples) -> Seeded:

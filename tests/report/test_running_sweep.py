@@ -1,0 +1,55 @@
+"""The page of a real sweep while it runs."""
+
+import signal
+from pathlib import Path
+
+from tests.report.reading import Page
+from tests.sweep.programs import SLOTS, ledger, own_sweep_file, start, wait_for
+
+# Three quick jobs; six that stand on a model whose pretraining never ends. So however fast the machine is, the sweep
+# comes to where three are done, the pretraining runs on behalf of the fourth, and nothing else can start.
+STUCK = """
+# @package _global_
+hydra:
+  sweeper:
+    params: {model@weak: nano, seed: range(3)}
+    cases:
+      - {model@strong: nano}
+      - {model@strong: micro, strong.pretrain.steps: 100000000}
+      - {model@strong: micro, strong.pretrain.steps: 100000000, objective: logconf}
+task:
+  world: {seed: 99, people: 10, relations: 6}
+  facts: {supervise: 14, transfer: 16, validation: 6, test: 14}
+  items: {supervise: 96, transfer: 96, validation: 32, test: 120}
+weak: {pretrain: {steps: 30, warmup_steps: 5}}
+strong: {pretrain: {steps: 30, warmup_steps: 5}}
+fit: {evaluations: 1, warmup_steps: 1}
+tracking: {mode: disabled}
+"""
+WORDS = "3 done, 1 running, 5 to come of 9 jobs."
+
+
+def test_the_page_written_after_job_3_of_9_shows_3_done_1_running_5_to_come(tmp_path: Path) -> None:
+    process = start(tmp_path, *own_sweep_file(tmp_path, "stuck", STUCK), *SLOTS)
+    pages = (tmp_path / "outputs" / "sweeps").glob
+    try:
+        assert wait_for(lambda: any(WORDS in file.read_text() for file in pages("*/report.html")), process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+    assert "the same command goes on from here" in printed
+    (page,) = map(Page, pages("*/report.html"))
+    (section,) = page.sections
+    states = ["done"] * 3 + ["running"] + ["waiting"] * 5
+    assert [job["state"] for job in section["runs"]["jobs"]] == states
+    assert [job["state"] for job in ledger(tmp_path)["jobs"]] == states
+    assert [(part["class"], part["data-grow"]) for part in page.all("span") if "data-grow" in part] == [
+        ("part done", "3"),
+        ("part running", "1"),
+        ("part waiting", "5"),
+    ]
+    assert len(section["inspector"]["cells"]) == 3
+    rows = section["figures"]["overview/matrix"]["views"][0]["rows"]
+    columns = section["figures"]["overview/matrix"]["columns"]
+    assert [row[columns.index("seeds")] for row in rows] == [3, 0, 0]
+    assert [row[columns.index("state")] for row in rows][1:] == ["running", "waiting"]

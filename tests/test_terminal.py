@@ -1,0 +1,82 @@
+"""The table of a job's rows on terminals of several widths."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from w2s_lightning.terminal import print_result
+
+NAMES = {
+    "untuned_zero_shot": ("untuned", "arithmetic_small_instruct"),
+    "untuned": ("untuned", "arithmetic_small_instruct"),
+    "floor": ("floor", "arithmetic_micro"),
+    "permuted_control": ("control", "arithmetic_small_instruct"),
+    "stage_2": ("student", "arithmetic_small_instruct"),
+    "ceiling": ("ceiling", "arithmetic_small_instruct"),
+}
+
+
+def figure(value: float) -> dict[str, Any]:
+    return {"value": value, "low": value - 0.05, "high": value + 0.05, "n": 300}
+
+
+def pgr(value: float) -> dict[str, Any]:
+    return {"value": value, "low": value - 1, "high": value + 1, "defined": True, "reason": None}
+
+
+def row(name: str, number: int) -> dict[str, Any]:
+    role, model = NAMES[name]
+    seen = {"gold_seen_by_student": 12000, "pseudo_labels": 123456, "gold_upstream": 0, "train_tokens": 1}
+    measured = pgr(-0.321) if role in ("student", "control") else None
+    return {"name": name, "role": role, "model": model, **figure(number / 10), "pgr": measured, "information": seen}
+
+
+RESULT: dict[str, Any] = {
+    "job": {"task": "arithmetic", "paradigm": "weak_to_strong", "weak": "micro", "strong": "small", "seed": 0},
+    "metric": "accuracy",
+    "student_of_record": "stage_2",
+    "rows": [row(name, number) for number, name in enumerate(NAMES, 1)],
+    "student": figure(0.5),
+    "pgr": pgr(-0.321),
+    "gain_over_untuned": figure(0.1),
+    "agreement": dict.fromkeys(("with_supervisor", "when_supervisor_right", "when_supervisor_wrong")),
+    **dict.fromkeys(("by_difficulty", "selections", "cheats", "notices"), ()),
+}
+
+
+def printed(width: int) -> list[list[str]]:
+    """The cells of every line of the table, without its title and its heads."""
+    console = Console(file=io.StringIO(), width=width)
+    print_result(console, RESULT)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    start, end = (next(n for n, line in enumerate(lines) if word in line) for word in ("────", "PGR -0.321"))
+    shown = [line for line in lines[start + 1 : end] if line.strip()]
+    assert max(map(len, shown)) <= width
+    assert not [line for line in shown if "…" in line]
+    gaps = [n for n in range(width) if all(line.ljust(width)[n] == " " for line in shown)]
+    starts = [n for n in range(width) if n not in gaps and (n == 0 or n - 1 in gaps)]
+    return [[line[a:b].strip() for a, b in zip(starts, [*starts[1:], width], strict=True)] for line in shown]
+
+
+def test_a_wide_terminal_has_a_line_a_row() -> None:
+    cells = printed(120)
+    assert [line[:2] for line in cells] == [[name, model] for name, (_, model) in NAMES.items()]
+    text = " ".join(cell for line in cells for cell in line)
+    assert all(f"{number / 10:.3f}" in text for number in range(1, 7))
+
+
+@pytest.mark.parametrize("width", [76, 80, 100])
+def test_a_narrow_one_has_names_and_figures_whole_on_two_lines(width: int) -> None:
+    cells = printed(width)
+    assert [line[0] for line in cells] == [word for name, (_, model) in NAMES.items() for word in (name, model)]
+    assert [line[1] for line in cells[::2]] == [f"{number / 10:.3f}" for number in range(1, 7)]
+    text = " ".join(cell for line in cells for cell in line)
+    assert text.count("[-1.321, .679]") == 2
+    assert text.count("12000") == text.count("123456") == len(NAMES)
+
+
+def test_names_that_do_not_fit_are_wrapped_and_not_cut() -> None:
+    joined = "".join(line[0] for line in printed(60))
+    assert joined == "".join(name + model for name, (_, model) in NAMES.items())
