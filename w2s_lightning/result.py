@@ -188,16 +188,30 @@ def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, 
 
 
 def _by_difficulty(plan: Plan, answers: Answers) -> list[dict[str, Any]]:
-    """Accuracy of every row by difficulty (steps, level), where a reasoning task has a handful of grades."""
+    """Accuracy of every row, and the student's PGR, by difficulty, where it has a handful of grades."""
     grades = sorted({grade for grade in answers.difficulty if grade is not None})
-    if not answers.strict or not 1 < len(grades) <= _MOST_GRADES:
+    if not 1 < len(grades) <= _MOST_GRADES:
         return []
     found = []
     for grade in grades:
         there = np.array([one == grade for one in answers.difficulty])
-        rows = {row.name: float(answers.correct[row.name][there].mean()) for row in plan.rows}
-        found.append({"difficulty": grade, "n": int(there.sum()), "accuracy": rows})
+        correct = {row.name: answers.correct[row.name][there] for row in plan.rows}
+        found.append(
+            {
+                "difficulty": grade,
+                "n": int(there.sum()),
+                "accuracy": {name: float(values.mean()) for name, values in correct.items()},
+                "pgr": vars(_pgr_among(plan, correct, answers.groups[there])),
+            }
+        )
     return found
+
+
+def _pgr_among(plan: Plan, correct: Mapping[str, Array], groups: Array) -> PGR:
+    """The student's PGR on a part of the test examples."""
+    if len(np.unique(groups)) < 2:
+        return PGR.undefined("all these examples are of one group, which says nothing about others")
+    return _pgr(plan, resample_job(correct, groups, metric=mean_score), plan.student_of_record)
 
 
 def _endings(store: Store, row: Row) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _parted(names: Sequence[str], figures: Sequence[str], stacked: bool) -> list
 
 
 def _by_difficulty(result: Mapping[str, Any]) -> Table:
-    """Accuracy by steps or level, without intervals."""
+    """Accuracy by steps, level or flaw, without intervals, and the student's PGR with them."""
     table = Table(title="accuracy by difficulty", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("row", no_wrap=True)
     for part in result["by_difficulty"]:
@@ -87,6 +87,8 @@ def _by_difficulty(result: Mapping[str, Any]) -> Table:
     for row in result["rows"]:
         cells = [f"{part['accuracy'][row['name']]:.2f}" for part in result["by_difficulty"]]
         table.add_row(escape(row["name"]), *cells)
+    pgrs = (escape(_pgr(part["pgr"]).replace(" [", "\n[")) for part in result["by_difficulty"])
+    table.add_row(f"PGR of {escape(result['student_of_record'])}", *pgrs)
     return table
 
 

@@ -21,7 +21,9 @@ CHROMIUM = "/usr/bin/chromium"
 SWEEPS = {
     "size_pairs": ("overview", "scaling", "agreement"),
     "paradigms": ("paradigms", "training", "examples", "runs"),
+    "reward_models": ("rewardbench",),
 }
+PAIRS = ROOT / "conf" / "task" / "arithmetic_pairs.yaml"  # judged on its own test pairs, by flaw
 WIDTHS = {1280: 1500, 390: 1700}  # and the most that a picture is high
 
 
@@ -29,7 +31,7 @@ def main() -> None:
     """Run, write, take pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--outputs", type=Path, help="an outputs folder that has the sweeps: run nothing")
-    parser.add_argument("--sweeps", nargs=2, default=list(SWEEPS), metavar="NAME", help="whose pages to show")
+    parser.add_argument("--sweeps", nargs=len(SWEEPS), default=list(SWEEPS), metavar="NAME", help="whose pages to show")
     given = parser.parse_args()
     outputs = given.outputs or run_sweeps()
     newest: dict[str, Path] = {}
@@ -46,9 +48,18 @@ def main() -> None:
 
 def run_sweeps() -> Path:
     """All embedded sweeps that the pictures are about, into the usual folders."""
+    outputs = ROOT / "outputs"
+    flaws = outputs / "flaws.jsonl"
+    python("-m", "w2s_lightning.rewardbench.convert", "task", str(PAIRS), "--out", str(flaws))
     for name in SWEEPS:
-        subprocess.run([sys.executable, str(ROOT / "train.py"), "-m", f"sweeps={name}"], cwd=ROOT, check=True)
-    return ROOT / "outputs"
+        judged = [f"task.benchmark={flaws}"] if name == "reward_models" else []
+        python("train.py", "-m", f"sweeps={name}", *judged)
+    return outputs
+
+
+def python(*arguments: str) -> None:
+    """A command of the project's, in its folder."""
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True)
 
 
 @contextmanager

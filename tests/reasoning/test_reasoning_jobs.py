@@ -99,6 +99,14 @@ def test_accuracy_by_difficulty_adds_up(results: Results) -> None:
         assert sum(part["n"] for part in parts) == 60
         for name, row in rows(result).items():
             assert sum(part["n"] * part["accuracy"][name] for part in parts) / 60 == pytest.approx(row["value"])
+        for part in parts:
+            floor, student, ceiling = (
+                part["accuracy"].get(name) for name in ("floor", result["student_of_record"], "ceiling")
+            )
+            if part["pgr"]["defined"]:
+                assert part["pgr"]["value"] == pytest.approx((student - floor) / (ceiling - floor))
+            else:
+                assert part["pgr"]["reason"]
     assert "accuracy by difficulty" in results["vote"]["printed"]
 
 
