@@ -328,6 +328,7 @@ def test_the_report_shows_sections_with_the_students_pgr(
     figure = section["figures"]["rewardbench/sections"]
     rows = [row for view in figure["views"] for row in view["rows"]]
     assert {"floor", "student", "ceiling", "PGR"} == {row[1] for row in rows}
+    assert {"Chat Hard", "Reasoning", "of my own"} <= {row[2] for row in rows}
     parts = [part for result in results.values() for part in result["benchmark"]["parts"]]
     stored = [part["pgr"]["student"]["value"] for part in parts if part["name"] == "overall"]
     shown = [row[3] for row in rows if row[1] == "PGR" and row[2] == "overall"]

@@ -4,7 +4,7 @@ Every row of the job is judged on the same benchmark rows with the same resample
 each subset, each section of RewardBench, and overall, with PGR wherever floor and ceiling are told apart.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from w2s_lightning.tasks.problems import question_group
 from w2s_lightning.tasks.splitting import TRAINING
 
 Array = np.ndarray[Any, Any]
+WEIGHED = {name for weights in SECTIONS.values() for name in weights}  # the subsets that are in a section
 ORDER = ("section", "subset", "overall")  # in which people read them
 ONE_PROMPT = "all its rows have one prompt, which says nothing about others"
 NO_FLOOR = "there is no floor: a supervisor's file does not answer the benchmark"
@@ -96,9 +97,14 @@ def parts_of(subsets: Sequence[str]) -> tuple[Part, ...]:
 
 def sections_of(subsets: Sequence[str]) -> tuple[Part, ...]:
     """The parts that a table has room for: sections, subsets that are in none, overall last."""
-    known = {name for weights in SECTIONS.values() for name in weights}
-    parts = [part for part in parts_of(subsets) if part.kind != "subset" or part.name not in known]
+    parts = [part for part in parts_of(subsets) if part.kind != "subset" or part.name not in WEIGHED]
     return tuple(sorted(parts, key=lambda part: ORDER.index(part.kind)))
+
+
+def sections_shown(benchmark: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The same of a result's `benchmark`."""
+    parts = [part for part in benchmark["parts"] if part["kind"] != "subset" or part["name"] not in WEIGHED]
+    return sorted(parts, key=lambda part: ORDER.index(part["kind"]))
 
 
 def benchmark_of(

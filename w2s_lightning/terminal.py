@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from w2s_lightning.benchmarked import sections_shown
 from w2s_lightning.cost import Cost, total
 from w2s_lightning.metrics.rewardbench import SECTIONS
 from w2s_lightning.plan import Plan
@@ -138,13 +139,6 @@ def _of_best_of(result: Mapping[str, Any]) -> list[str]:
     if found["shared_prompts"]:
         lines.append(f"note: {found['shared_prompts']} of {found['num_questions']} sampled questions were trained on")
     return lines
-
-
-def sections_shown(benchmark: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The parts of a benchmark that a table has room for: sections, subsets in no section, overall last."""
-    known = {name for weights in SECTIONS.values() for name in weights}
-    parts = [part for part in benchmark["parts"] if part["kind"] != "subset" or part["name"] not in known]
-    return sorted(parts, key=lambda part: ("section", "subset", "overall").index(part["kind"]))
 
 
 def _of_benchmark(result: Mapping[str, Any]) -> list[str]:

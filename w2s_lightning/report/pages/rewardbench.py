@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from w2s_lightning.benchmarked import WEIGHED, sections_shown
 from w2s_lightning.report.figures import Cell, Figure, Variant
 from w2s_lightning.report.plots import Plot, layout, marks, plain, titled
 from w2s_lightning.report.records import Group, Section
@@ -43,12 +44,14 @@ def _view(section: Section, group: Group) -> Variant | None:
 
 
 def _sections(section: Section, group: Group, row: str) -> dict[str, float]:
-    """Each section's mean over seeds, for sections that all seeds have."""
+    """Mean over seeds of each section, and of each subset that is in none, where all seeds have it."""
     by_job = []
     for job in group.done:
         found = job.named(job.student if row == "student" else row)
         judged = found.get("benchmark") or found["evaluate"] if found else None
-        scored: Mapping[str, Any] = section.shelf.metrics(judged).get("sections") or {} if judged else {}
+        metrics = section.shelf.metrics(judged) if judged else {}
+        subsets = {name: value for name, value in (metrics.get("subsets") or {}).items() if name not in WEIGHED}
+        scored: Mapping[str, Any] = {**(metrics.get("sections") or {}), **subsets}
         by_job.append({name: part["value"] if isinstance(part, Mapping) else part for name, part in scored.items()})
     shared = [name for name in by_job[0] if all(name in one for one in by_job)]
     return {name: float(mean([one[name] for one in by_job]) or 0.0) for name in shared}
@@ -61,9 +64,8 @@ def _pgrs(group: Group) -> dict[str, Mapping[str, Any]]:
         return {part["name"]: part["pgr"] for part in parts}
     found = ((group.done[0].result or {}).get("benchmark") or {}) if len(group.done) == 1 else {}
     student = group.done[0].student
-    return {
-        p["name"]: p["pgr"][student] for p in found.get("parts", ()) if p["kind"] != "subset" and student in p["pgr"]
-    }
+    shown = sections_shown(found) if found else ()
+    return {part["name"]: part["pgr"][student] for part in shown if student in part["pgr"]}
 
 
 def _trace(row: str, parts: Mapping[str, float], names: list[str]) -> Plot:
