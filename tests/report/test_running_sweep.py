@@ -1,10 +1,11 @@
 """The page of a real sweep while it runs."""
 
 import signal
+import subprocess
 from pathlib import Path
 
 from tests.report.reading import Page
-from tests.sweep.programs import SLOTS, ledger, own_sweep_file, start, wait_for
+from tests.sweep.programs import SLOTS, kill_tree, ledger, own_sweep_file, start, wait_for
 
 # Three quick jobs; six that stand on a model whose pretraining never ends. So however fast the machine is, the sweep
 # comes to where three are done, the pretraining runs on behalf of the fourth, and nothing else can start.
@@ -36,7 +37,11 @@ def test_the_page_written_after_job_3_of_9_shows_3_done_1_running_5_to_come(tmp_
         assert wait_for(lambda: any(WORDS in file.read_text() for file in pages("*/report.html")), process)
     finally:
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=60)
+        try:
+            printed, _ = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            kill_tree(process)
+            raise
     assert "the same command goes on from here" in printed
     (page,) = map(Page, pages("*/report.html"))
     (section,) = page.sections

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.composing import ROOT
 
@@ -55,8 +58,25 @@ def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
     """Start a sweep and return at once."""
     words = command(place, *arguments)
     return subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), cwd=ROOT
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `pytest &` leaves it ignored
     )
+
+
+def kill_tree(process: "subprocess.Popen[str]") -> None:
+    """SIGKILL the process and everything below it, the fork server and its children included."""
+    root = psutil.Process(process.pid)
+    for one in [root, *root.children(recursive=True)]:
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.communicate()
 
 
 def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> bool:

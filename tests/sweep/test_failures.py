@@ -12,19 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.sweep.programs import SLOTS, Smoke, ledger, own_sweep_file, stamps, start, stored, sweep, wait_for
-
-
-def kill_tree(process: "subprocess.Popen[str]") -> None:
-    """SIGKILL the process and everything below it, the fork server and its children included."""
-    root = psutil.Process(process.pid)
-    for one in [root, *root.children(recursive=True)]:
-        try:
-            one.kill()
-        except psutil.NoSuchProcess:
-            continue
-    process.communicate()
-
+from tests.sweep.programs import SLOTS, Smoke, kill_tree, ledger, own_sweep_file, stamps, start, stored, sweep, wait_for
 
 # ---------------------------------------------------------------- one cell is broken
 
