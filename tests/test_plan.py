@@ -101,11 +101,12 @@ FLIPS: dict[tuple[str, ...], Any] = {
     ("paradigm", "reasoning", "overrule_from"): 0.7,
     ("paradigm", "reasoning", "contrast"): None,  # without stage II the student of record is another
 }
-# Leaves that begin so: tuning methods and a world that no recipe above combines with a middle model, and a permission.
+# Leaves that begin so: tuning methods and worlds that no recipe above combines with a middle model, and a permission.
 NOT_IDENTITY = (
     ("middle", "m1", "lr", "lora"),
     ("middle", "m1", "lr", "probe"),
     ("middle", "m1", "worlds", "arithmetic"),
+    ("middle", "m1", "worlds", "judged_arithmetic"),
     ("task", "benchmark_overlap"),
 )
 

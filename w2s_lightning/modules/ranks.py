@@ -28,6 +28,7 @@ def join(meeting: Path, number: int, of: int) -> None:
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all are here; a host name need not resolve
     dist.init_process_group(init_method=meeting.absolute().as_uri(), rank=number, world_size=of, timeout=PATIENCE)
+    dist.barrier()  # or one with little to do is gone before the last has found it
 
 
 def leave() -> None:
