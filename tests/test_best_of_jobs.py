@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -25,6 +26,9 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request, check_data
 from w2s_lightning.job import run as run_request
 from w2s_lightning.report.__main__ import main as report
+from w2s_lightning.report.artifacts import Shelf
+from w2s_lightning.report.pages.best_of import best_of
+from w2s_lightning.report.records import Group, Job, Section
 from w2s_lightning.rewardbench.__main__ import main as rewardbench
 from w2s_lightning.rewardbench.convert import main as convert
 from w2s_lightning.rewardbench.samples import main as samples
@@ -133,6 +137,9 @@ def test_mistakes_in_drawing_samples_are_one_line(
     assert "--n 0: expected 1 or more" in refused("--row", "floor", "--n", "0")
     assert "expected a file that ends in .jsonl or .parquet" in refused("--row", "floor", out="x.txt")
     assert not list(tmp_path.iterdir())
+    damaged = shutil.copytree(solved, place / "damaged")
+    (damaged / "config.yaml").write_text("task: [")
+    assert "config.yaml is no job's configuration" in refused("--row", "floor", job=damaged)
 
 
 # ---------------------------------------------------------------- jobs
@@ -247,6 +254,25 @@ def test_the_report_draws_accuracy_against_n(results: dict[str, Result], place: 
             assert part["accuracy"]["student"]["value"] in [r[3] for r in shown if r[1:3] == ["student", part["n"]]]
 
 
+def test_seeds_that_picked_from_other_samples_are_not_drawn_as_one(results: dict[str, Result], place: Path) -> None:
+    """As when the file is changed between two jobs that were run one at a time."""
+    own = results["head"]
+    curve = [{**part, "majority": {**part["majority"], "value": 0.123}} for part in own["best_of"]["curve"]]
+    other = {**own, "best_of": {**own["best_of"], "curve": curve}}
+    assert [row[-1] for row in drawn_of(place, own, own)] == [2] * len(drawn_of(place, own))
+    assert drawn_of(place, own, other) == []
+
+
+def drawn_of(place: Path, *made: Result) -> list[Any]:
+    """The rows of the figure of jobs that differ in their seed alone."""
+    jobs = tuple(Job({"seed": seed}, None, result, {}) for seed, result in enumerate(made))
+    groups = (Group({}, jobs, "arm", "title"),)
+    shelf = Shelf(place / "store")
+    section = Section("key", "sweep", "task", "question", None, None, {}, groups, jobs, (), shelf, ())
+    figure = best_of(section)
+    return [] if figure is None else [row for view in figure.variants for row in view.rows]
+
+
 # ---------------------------------------------------------------- a verifier that learns what right is
 
 
@@ -257,7 +283,7 @@ def yes_and_no(folder: Path) -> tuple[str, ...]:
         {"prompt": f"is {noun} ?", "chosen": f"{noun} . yes", "rejected": f"{noun} . no", "subset": "x"}
         for noun in nouns
     ]
-    written(folder / "train.jsonl", pairs[:40])
+    written(folder / "train.jsonl", [{**pair, "test_of": "a [/b]"} for pair in pairs[:40]])
     written(folder / "test.jsonl", pairs[40:50])
     written(folder / "samples.jsonl", [row for place, noun in enumerate(nouns[50:]) for row in tries(noun, place)])
     texts = [f"Human: {row['prompt']}\n\nAssistant: {row['chosen']}\n\n{row['rejected']}" for row in pairs]
@@ -295,6 +321,7 @@ def test_a_good_verifier_reaches_pass_at_n_where_the_vote_does_not(tmp_path: Pat
     assert last["majority"]["value"] == pytest.approx(0.25)  # two against two shares the credit
     assert last["accuracy"]["floor"]["value"] == pytest.approx(0.375)
     assert last["over_majority"]["ceiling"]["low"] > 0
+    assert "rows are about test questions of a [/b]" in result["printed"]
     pgr = last["pgr"]["student"]
     gap = last["accuracy"]["ceiling"]["value"] - 0.375
     assert pgr["value"] == pytest.approx((last["accuracy"]["student"]["value"] - 0.375) / gap)
@@ -377,6 +404,10 @@ BAD: list[tuple[Rows, str]] = [
     ),
     ([{"question": "q", "solution": "s", "answer": "1", "right": True}] * 2, "samples of one question or group"),
     ([{"question": "", "solution": "s", "answer": "1", "right": True}], "bad.jsonl:1: column 'question' is empty"),
+    (
+        [{"question": "q", "solution": "s", "answer": "1", "right": True, "group": group} for group in "aab"],
+        "bad.jsonl:3: column 'group' differs from that of another sample",
+    ),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from w2s_lightning.terminal import print_result
+from w2s_lightning.terminal import print_result, table_of
 
 NAMES = {
     "untuned_zero_shot": ("untuned", "arithmetic_small_instruct"),
@@ -80,3 +80,49 @@ def test_a_narrow_one_has_names_and_figures_whole_on_two_lines(width: int) -> No
 def test_names_that_do_not_fit_are_wrapped_and_not_cut() -> None:
     joined = "".join(line[0] for line in printed(60))
     assert joined == "".join(name + model for name, (_, model) in NAMES.items())
+
+
+# ---------------------------------------------------------------- best of n
+
+
+def picked(width: int) -> list[str]:
+    """The lines of the table of best of 1, 2, ..., 64."""
+    names = ("untuned", "floor", "stage_2", "ceiling")
+    curve = [
+        {
+            "n": 2**power,
+            **{key: {name: figure(0.123) for name in names} for key in ("accuracy", "over_majority")},
+            **{key: figure(0.456) for key in ("majority", "pass")},
+            "pgr": {"stage_2": pgr(-0.321)},
+        }
+        for power in range(7)
+    ]
+    found = {"place": "a/b.jsonl", "num_questions": 9, "shared_prompts": 0, "curve": curve}
+    console = Console(file=io.StringIO(), width=width)
+    print_result(console, {**RESULT, "best_of": found})
+    lines: list[str] = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    start = next(number for number, line in enumerate(lines) if "b.jsonl (task.best_of)" in line)
+    return lines[start:][: next(number for number, line in enumerate(lines[start:]) if line.startswith("PGR"))]
+
+
+@pytest.mark.parametrize("width", [76, 80, 120])
+def test_figures_of_best_of_n_are_whole_on_any_terminal(width: int) -> None:
+    lines = picked(width)
+    text = "\n".join(lines)
+    assert "…" not in text
+    assert (text.count("0.123"), text.count("0.456")) == (4 * 7, 2 * 7)
+    (interval,) = (line for line in lines if "[-1.321, .679]" in line)
+    assert ("-0.321" in interval) == (width == 120)
+
+
+# ---------------------------------------------------------------- text of data sets
+
+
+def test_a_terminal_obeys_no_text_of_a_data_set() -> None:
+    hostile = "my [red]own[/red]\x1b[2J"
+    console = Console(file=io.StringIO(), width=76, force_terminal=True)
+    console.print(table_of(["section", hostile], [[hostile, "1"]], hostile))
+    print_result(console, {**RESULT, "notices": [hostile]})
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[2J" not in text
+    assert text.count("[red]own[/red]") == 4

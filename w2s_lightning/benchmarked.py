@@ -33,7 +33,7 @@ Array = np.ndarray[Any, Any]
 WEIGHED = {name for weights in SECTIONS.values() for name in weights}  # the subsets that are in a section
 ORDER = ("section", "subset", "overall")  # in which people read them
 ONE_PROMPT = "all its rows have one prompt, which says nothing about others"
-NO_FLOOR = "there is no floor: a supervisor's file does not answer the benchmark"
+NO_FLOOR = "there is no floor: a supervisor's file answers the test set alone"
 
 
 # ---------------------------------------------------------------- before

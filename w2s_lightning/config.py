@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
+from yaml import YAMLError
 
 from w2s_lightning import schema
 from w2s_lightning.errors import UserError
@@ -70,7 +71,7 @@ def reread(file: Path, paradigm: str) -> tuple[Job, Runtime]:
     """The configuration that a job wrote beside its result (`config.yaml`), bound again."""
     try:
         cfg = OmegaConf.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, YAMLError) as error:
         raise UserError(f"{file} is no job's configuration: {str(error).splitlines()[0]}") from None
     if not isinstance(cfg, DictConfig) or "task" not in cfg:
         raise UserError(f"{file} is no job's configuration: expected the one beside a result.json")

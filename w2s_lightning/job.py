@@ -31,7 +31,7 @@ from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Store
 from w2s_lightning.supervisor_check import check_supervisors
-from w2s_lightning.terminal import StageLines, print_plan, print_result
+from w2s_lightning.terminal import StageLines, print_plan, print_result, shown
 from w2s_lightning.tracking import log_job
 
 Compute = Callable[[Sequence[Stage], Store, Trainer, StageLines], Sequence[Artifact]]
@@ -63,7 +63,7 @@ def run(request: Request, compute: Compute, console: Console) -> dict[str, Any] 
         check_devices(missing, runtime.trainer)
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
             for notice in check_data(job, plan):
-                console.print(f"note: {notice}", highlight=False, soft_wrap=True)
+                console.print(f"note: {shown(notice)}", highlight=False, soft_wrap=True)
         store = Store.at(Path(runtime.paths.store))  # made only once nothing is left to refuse
         with StageLines(console, missing) as lines:
             artifacts = compute(missing, store, runtime.trainer, lines)
@@ -146,7 +146,7 @@ def finish(
     write_atomically(folder / "config.yaml", request.config)
     write_atomically(folder / "result.json", json.dumps(result, indent=2) + "\n")
     print_result(console, result)
-    console.print(f"result: {folder / 'result.json'}", soft_wrap=True, highlight=False)
+    console.print(f"result: {shown(str(folder / 'result.json'))}", soft_wrap=True, highlight=False)
     return result
 
 

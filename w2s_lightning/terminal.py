@@ -1,6 +1,7 @@
 """What a person sees in the terminal: the plan, the stages as they run, the table at the end."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -15,6 +16,11 @@ from w2s_lightning.plan import Plan
 from w2s_lightning.stage import Stage
 
 SHORT = 10
+
+
+def shown(text: str) -> str:
+    """Text of others for rich to print: neither markup nor control characters, which a terminal would obey."""
+    return escape("".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text))
 
 
 def title(name: Mapping[str, Any]) -> str:
@@ -36,33 +42,38 @@ def _short(number: float) -> str:
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]], heading: str | None = None) -> Table:
     """A plain table of texts, which are folded where the terminal is narrow."""
-    table = Table(title=heading and escape(heading), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=heading and shown(heading), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     for column in columns:
-        table.add_column(escape(column), overflow="fold")
+        table.add_column(shown(column), overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(shown, row))
     return table
 
 
 def print_result(console: Console, result: Mapping[str, Any]) -> None:
     """The table of all rows, and what it says about the student of record."""
-    table = _rows(result, stacked=False)
-    wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
-    console.print(table if wanted <= console.width else _rows(result, stacked=True))
+    _print_fitting(console, partial(_rows, result))
     if result["by_difficulty"]:
         console.print(_by_difficulty(result))
     if result.get("benchmark"):
         console.print(_benchmark(result))
     if result.get("best_of"):
-        console.print(_best_of(result))
+        _print_fitting(console, partial(_best_of, result))
     for line in reading(result):
-        console.print(escape(line), soft_wrap=True, highlight=False)
+        console.print(shown(line), soft_wrap=True, highlight=False)
+
+
+def _print_fitting(console: Console, make: Callable[..., Table]) -> None:
+    """A table as `make` makes it for this width; stacked where it has no room."""
+    table = make(stacked=False)
+    wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    console.print(table if wanted <= console.width else make(stacked=True))
 
 
 def _rows(result: Mapping[str, Any], *, stacked: bool) -> Table:
     """The rows; stacked, for a narrow terminal, models stand below their rows and intervals below their figures."""
     table = Table(
-        title=escape(title(result["job"])), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+        title=shown(title(result["job"])), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
     for column in _parted(("row", "model"), (f"{result['metric']} [95 %]", "PGR [95 %]"), stacked):
         table.add_column(column, no_wrap=column not in ("row\nmodel", "model"), overflow="fold")
@@ -71,7 +82,7 @@ def _rows(result: Mapping[str, Any], *, stacked: bool) -> Table:
     for row in result["rows"]:
         style = "bold" if row["name"] == result["student_of_record"] else None
         cells = _parted((row["name"], row["model"]), (with_interval(row), _pgr(row["pgr"])), stacked)
-        table.add_row(*(escape(cell) for cell in (*cells, *_labels_seen(row))), style=style)
+        table.add_row(*(shown(cell) for cell in (*cells, *_labels_seen(row))), style=style)
     return table
 
 
@@ -87,9 +98,9 @@ def _by_difficulty(result: Mapping[str, Any]) -> Table:
         table.add_column(f"{part['difficulty']:g}\n(n={part['n']})", justify="right", no_wrap=True)
     for row in result["rows"]:
         cells = [f"{part['accuracy'][row['name']]:.2f}" for part in result["by_difficulty"]]
-        table.add_row(escape(row["name"]), *cells)
-    pgrs = (escape(_pgr(part["pgr"]).replace(" [", "\n[")) for part in result["by_difficulty"])
-    table.add_row(f"PGR of {escape(result['student_of_record'])}", *pgrs)
+        table.add_row(shown(row["name"]), *cells)
+    pgrs = (shown(_pgr(part["pgr"]).replace(" [", "\n[")) for part in result["by_difficulty"])
+    table.add_row(f"PGR of {shown(result['student_of_record'])}", *pgrs)
     return table
 
 
@@ -98,29 +109,33 @@ def _benchmark(result: Mapping[str, Any]) -> Table:
     found, student = result["benchmark"], result["student_of_record"]
     rows = [row["name"] for row in result["rows"] if "benchmark" in row]
     title = f"{found['place'].rpartition('/')[2]} (task.benchmark): accuracy, a tie is a loss"
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=shown(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("section", *rows, "PGR [95 %]", "rows"):
-        table.add_column(escape(column), justify="left" if column == "section" else "right", overflow="fold")
+        table.add_column(shown(column), justify="left" if column == "section" else "right", overflow="fold")
     for part in sections_shown(found):
         values = (f"{part['accuracy'][row]['value']:.3f}" for row in rows)
-        table.add_row(*(escape(cell) for cell in (part["name"], *values, _pgr(part["pgr"][student]), str(part["n"]))))
+        table.add_row(*(shown(cell) for cell in (part["name"], *values, _pgr(part["pgr"][student]), str(part["n"]))))
     return table
 
 
-def _best_of(result: Mapping[str, Any]) -> Table:
+def _best_of(result: Mapping[str, Any], *, stacked: bool) -> Table:
     """Rows, their vote and an oracle x n: accuracy of the best-scored of n samples; PGR at the largest n."""
+
+    def pgr(text: str) -> str:
+        return text.replace(" [", "\n[") if stacked else text
+
     found, student = result["best_of"], result["student_of_record"]
     curve, last = found["curve"], found["curve"][-1]
     title = f"best of n by reward, {found['place'].rpartition('/')[2]} (task.best_of): accuracy"
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=shown(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("row", no_wrap=True)
-    for column in (*(f"n={part['n']}" for part in curve), f"PGR at {last['n']} [95 %]"):
-        table.add_column(escape(column), justify="right", no_wrap=True)
+    for column in (*(f"n={part['n']}" for part in curve), pgr(f"PGR at {last['n']} [95 %]")):
+        table.add_column(shown(column), justify="right", no_wrap=True)
     lines = {name: [part["accuracy"][name] for part in curve] for name in last["accuracy"]}
     lines |= {"maj@n": [part["majority"] for part in curve], "pass@n": [part["pass"] for part in curve]}
     for name, values in lines.items():
-        cells = (name, *(f"{value['value']:.3f}" for value in values), _pgr(last["pgr"].get(name)))
-        table.add_row(*(escape(cell) for cell in cells), style="bold" if name == student else None)
+        cells = (name, *(f"{value['value']:.3f}" for value in values), pgr(_pgr(last["pgr"].get(name))))
+        table.add_row(*(shown(cell) for cell in cells), style="bold" if name == student else None)
     return table
 
 
@@ -234,7 +249,7 @@ def _labels_seen(row: Mapping[str, Any]) -> tuple[str, str]:
 
 def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: Mapping[str, Cost]) -> None:
     """Stages in order with what is in the store and what the rest would cost; runs nothing."""
-    table = Table(title=escape(title(plan.name)), title_justify="left")
+    table = Table(title=shown(title(plan.name)), title_justify="left")
     for column in ("kind", "stage", "digest"):
         table.add_column(column)
     for column in ("FLOPs", "seconds", "disk"):
@@ -244,7 +259,7 @@ def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: 
         there, price = stored[stage.digest], costs[stage.digest]
         figures = ("", "", "") if there else (f"{price.flops:.1e}", f"{price.seconds:.1f}", in_bytes(price.bytes))
         cells = (stage.kind, stage.label, stage.digest[:SHORT], *figures, "there" if there else "to compute")
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(shown(cell) for cell in cells))
     console.print(table)
     missing = [costs[stage.digest] for stage in plan.stages if not stored[stage.digest]]
     price = total(missing)
@@ -254,7 +269,7 @@ def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: 
         highlight=False,
     )
     for notice in plan.notices:
-        console.print(f"note: {escape(notice)}")
+        console.print(f"note: {shown(notice)}")
 
 
 def in_bytes(count: float) -> str:
@@ -297,4 +312,4 @@ class StageLines:
         self._console.print(f"{self._words(stage)} · {how}", highlight=False, soft_wrap=True)
 
     def _words(self, stage: Stage) -> str:
-        return escape(f"[{self._done}/{self._total}] {stage.kind:8} {stage.label}")
+        return shown(f"[{self._done}/{self._total}] {stage.kind:8} {stage.label}")

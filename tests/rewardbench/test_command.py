@@ -217,6 +217,7 @@ def refused(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: object
         (["some/model"], "cannot find model some/model"),
         (["{here}"], "is not a model folder: config.json is missing"),
         (["{head}", "--written", "chat"], "this model's tokenizer has none at all"),
+        (["{head}", "--device", "gpu"], "--device gpu: "),
     ],
 )
 def test_models_that_do_not_fit_are_refused(

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from w2s_lightning.metrics.pgr import pgr_over_seeds
 from w2s_lightning.metrics.scores import auroc_of
 from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.report.artifacts import Predictions
-from w2s_lightning.report.groups import ARMS, Groups
+from w2s_lightning.report.groups import ARMS, Groups, section_pgrs
 from w2s_lightning.sweep.matrix import Labels, cell_text, matrices, print_matrices, reading
+from w2s_lightning.sweep.readouts import compared, print_compared
 
 N = 300
 IDS = tuple(f"id{n:03}" for n in range(N))
@@ -147,6 +149,63 @@ def test_seeds_of_different_axes_are_different_groups() -> None:
     rows = [job(seed, axes={"seed": str(seed), "objective": o}) for o in ("xent", "kd") for seed in (0, 1)]
     found = groups(*rows)
     assert [group["axes"] for group in found] == [{"objective": "xent"}, {"objective": "kd"}]
+
+
+def test_seeds_judged_on_other_benchmark_rows_have_no_sections() -> None:
+    """As when a file is changed between two jobs that were run one at a time."""
+
+    def read(digest: str) -> Predictions:
+        ids = IDS[::-1] if digest.endswith("1") else IDS
+        return replace(scored(digest.removesuffix("1")), ids=ids, subsets=("mine",) * N)
+
+    arms = {last: {arm: f"{arm}-{last}" for arm in ("floor", "student", "ceiling")} for last in "012"}
+    same, other = ([job(0, benchmark_arms=arms["0"]), job(1, benchmark_arms=arms[last])] for last in "21")
+    assert [part["name"] for part in section_pgrs(same, read)] == ["mine"]
+    assert section_pgrs(other, read) == []
+
+
+# ---------------------------------------------------------------- classifier against DPO
+
+
+def read_out(side: str, **more: Any) -> dict[str, Any]:
+    """A job of one seed; its arms are named by all that it differs in."""
+    words = "-".join((side, *(str(value) for value in more.values())))
+    axes = {"fit.readout": side, "seed": "0", **more.pop("axes", {})}
+    return job(0, axes=axes, arms={arm: f"{arm}-{words}" for arm in ARMS}, **more)
+
+
+@pytest.mark.parametrize(
+    ("arms", "labels"),
+    [
+        (({"weak": "nano"}, {"weak": "micro"}), ("nano -> small · weak_to_strong", "micro -> small · weak_to_strong")),
+        (({"axes": {"fit.epochs": "1"}}, {"axes": {"fit.epochs": "2"}}), ("fit.epochs=1", "fit.epochs=2")),
+        (({"task": "one"}, {"task": "two"}), ("one · weak_to_strong", "two · weak_to_strong")),
+    ],
+)
+def test_arms_of_any_kind_keep_their_own_lines(arms: tuple[dict[str, Any], ...], labels: tuple[str, ...]) -> None:
+    records = compared([read_out(side, **arm) for arm in arms for side in ("head", "implicit")], scored)
+    rows = [*(f"{row} ({label})" for row in ("floor", "ceiling") for label in labels), *labels]
+    assert [record["row"] for record in records] == rows
+    console = Console(file=io.StringIO(), width=200)
+    print_compared(console, records)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    for record in records:
+        (line,) = (line for line in lines if line.strip().startswith(record["row"] + " "))
+        assert f"{record['parts'][0]['value']:+.3f}" in line
+
+
+def test_floors_that_are_not_there_are_not_compared() -> None:
+    jobs = [read_out(side) for side in ("head", "implicit")]
+    for one in jobs:
+        one["arms"]["floor"] = None
+    asked = list[str]()
+
+    def read(digest: str) -> Predictions:
+        asked.append(digest)
+        return scored(digest)
+
+    assert [record["row"] for record in compared(jobs, read)] == ["ceiling", "weak_to_strong"]
+    assert "None" not in asked
 
 
 # ---------------------------------------------------------------- tables

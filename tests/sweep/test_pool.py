@@ -127,6 +127,13 @@ def test_its_failure_is_told_by_its_last_error_line(tmp_path: Path, monkeypatch:
     assert (record["status"], record["message"]) == ("failed", "it broke")
 
 
+def test_an_error_of_an_earlier_attempt_is_not_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("error: out of disk\n")
+    record = own("raise SystemExit(1)", tmp_path, monkeypatch, None).submit([], {}, log).result(30)
+    assert record["message"] == f"it failed: see {log}"
+
+
 def test_it_is_stopped_by_the_time_limit_and_by_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sleeper = "import time; time.sleep(60)"
     limited = own(sleeper, tmp_path, monkeypatch, 0.5)

@@ -158,7 +158,7 @@ def _sd(values: Sequence[float]) -> float | None:
 
 def section_pgrs(done: Sequence[Row], read: Read) -> list[dict[str, Any]]:
     """The student's PGR in every section (and unknown subset, and overall) of jobs that differ in their seed alone;
-    empty where they have no benchmark, or where its answers cannot be read."""
+    empty where they have no benchmark, or where its answers cannot be read or are those to other rows."""
     judged = [job.get("benchmark_arms") or {} for job in done]
     if not judged or any(arms.get("student") is None for arms in judged):
         return []
@@ -168,6 +168,8 @@ def section_pgrs(done: Sequence[Row], read: Read) -> list[dict[str, Any]]:
     except UserError:
         return []
     about = scored["student"][0]
+    if any(one.ids != about.ids for column in scored.values() for one in column):
+        return []
     columns = {arm: np.stack([one.correct for one in column]) for arm, column in scored.items()}
     groups, parts = np.array(about.groups), sections_of(about.subsets)
     return [

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 
 from w2s_lightning.report.pages.matrix import Square
 from w2s_lightning.report.view import View
 from w2s_lightning.report.words import interval, saw
-from w2s_lightning.terminal import table_of
+from w2s_lightning.terminal import shown, table_of
 
 NOTHING = "There is no finished job and no sweep here. Run one of these, then again:"
 COMMANDS = ("python train.py", "python train.py -m sweeps=size_pairs")
@@ -27,7 +26,7 @@ def print_views(console: Console, views: Sequence[View]) -> None:
 
 def _overview(console: Console, view: View) -> None:
     over = view.overview
-    console.print(f"[bold]{escape(view.section.title)}[/bold]", soft_wrap=True)
+    console.print(f"[bold]{shown(view.section.title)}[/bold]", soft_wrap=True)
     _say(console, view.section.question)
     _say(console, over.words)
     for fault in view.faults:
@@ -59,7 +58,7 @@ def _paradigms(console: Console, view: View) -> None:
         for block in blocks:
             for line in block.lines:
                 cells = (line.name, line.model, interval(line.part), saw(line.information))
-                table.add_row(*map(escape, cells), end_section=line is block.lines[-1])
+                table.add_row(*map(shown, cells), end_section=line is block.lines[-1])
         console.print(table)
         _say(console, variant.reading)
         for test in (test for block in blocks for test in block.tests):
@@ -67,4 +66,4 @@ def _paradigms(console: Console, view: View) -> None:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(escape(text), soft_wrap=True)
+    console.print(shown(text), soft_wrap=True)

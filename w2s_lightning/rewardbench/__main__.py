@@ -99,7 +99,7 @@ def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
 
 
 def _asked(options: argparse.Namespace, refs: Refs) -> Asked:
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = _device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if options.ref is not None and options.reference_free is not None:
         raise UserError("--ref and --reference-free exclude each other: give one of them")
     return Asked(
@@ -110,6 +110,13 @@ def _asked(options: argparse.Namespace, refs: Refs) -> Asked:
         tokens_per_batch=options.tokens_per_batch or tokens_per_batch(device),
         device=device,
     )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # no such kind, or none of it here
+        raise UserError(f"--device {name}: {str(error).splitlines()[0]} (expected cpu, or cuda on a GPU)") from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 
 from w2s_lightning.report.words import counted
 from w2s_lightning.sweep.attempt import Record
 from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.grid import SHOWN_FROM, Refused
 from w2s_lightning.sweep.units import Unit
-from w2s_lightning.terminal import in_bytes
+from w2s_lightning.terminal import in_bytes, shown
 
 MOST = 8  # failures that are listed in full
 
@@ -45,14 +44,14 @@ class Lines:
         memory = f" · {in_bytes(record['peak_memory_bytes'])}" if record["peak_memory_bytes"] else ""
         how = f"{record['seconds']:.1f} s{memory}" if record["status"] == "done" else f"FAILED: {record['message']}"
         self._console.print(
-            escape(f"[{self._ended}/{self._total}] {unit.name} · {how}"), highlight=False, soft_wrap=True
+            shown(f"[{self._ended}/{self._total}] {unit.name} · {how}"), highlight=False, soft_wrap=True
         )
         self._show()
 
     def _show(self) -> None:
         names = list(self._running.values())
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        self._status.update(escape(f"running: {', '.join(names[:3])}{more}"))
+        self._status.update(shown(f"running: {', '.join(names[:3])}{more}"))
 
 
 @contextmanager

@@ -161,9 +161,10 @@ class _OwnProcesses:
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, sys.argv[0], *words]
         with log.open("ab") as stream:
+            before = stream.tell()
             process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, **environment})
         self._alive.append(process)
-        return self._threads.submit(self._watch, process, log)
+        return self._threads.submit(self._watch, process, log, before)
 
     def stop(self) -> None:
         """Ask every process to stop as Ctrl-C would."""
@@ -172,7 +173,7 @@ class _OwnProcesses:
                 process.send_signal(signal.SIGINT)
         self._threads.shutdown(wait=True)
 
-    def _watch(self, process: "subprocess.Popen[bytes]", log: Path) -> Record:
+    def _watch(self, process: "subprocess.Popen[bytes]", log: Path, before: int) -> Record:
         started = time.monotonic()
         try:
             code = process.wait(self._time_limit)
@@ -183,5 +184,5 @@ class _OwnProcesses:
         seconds = round(time.monotonic() - started, 3)
         if code == 0:
             return {**failure("", "", seconds), "status": "done"}
-        said = last_error(log.read_text(errors="replace"), f"it failed: see {log}")
+        said = last_error(log.read_bytes()[before:].decode(errors="replace"), f"it failed: see {log}")
         return failure(_killed(code) if code < 0 else said, "Failed", seconds)

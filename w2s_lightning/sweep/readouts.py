@@ -17,6 +17,7 @@ from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.scores import Metric, mean_score
 from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.report.groups import Read, Row, group_key
+from w2s_lightning.sweep.matrix import Labels
 from w2s_lightning.terminal import table_of
 
 AXIS, CLASSIFIER, DPO = "fit.readout", "head", "implicit"
@@ -27,30 +28,41 @@ Array = np.ndarray[Any, Any]
 def compared(jobs: Sequence[Row], read: Read) -> list[dict[str, Any]]:
     """One record for each row and part that both sides have, over the seeds that both have finished."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for arm, sides in _both_sides(jobs):
-        for row in ("floor", "ceiling", "student"):
+    arms = list(_both_sides(jobs))
+    for row in ("floor", "ceiling", "student"):
+        shared = len({str(_digests(sides, "arms", row)) for _, sides in arms}) == 1
+        for arm, sides in arms:
+            name = arm if row == "student" else row if shared else f"{row} ({arm})"
             for kind, where in (("arms", TEST), ("benchmark_arms", None)):
-                digests = [[str((job.get(kind) or {}).get(row, "")) for job in side] for side in sides]
+                digests = _digests(sides, kind, row)
                 key = (kind, row, *map(tuple, digests))
                 if "" in digests[0] + digests[1] or key in found:  # paradigms share their floors and ceilings
                     continue
-                name = arm if row == "student" else row
                 found[key] = {"row": name, "n_seeds": len(sides[0]), "parts": list(_parts(digests, where, read))}
     return [record for record in found.values() if record["parts"]]
 
 
+def _digests(sides: Sequence[Sequence[Row]], kind: str, row: str) -> list[list[str]]:
+    """The evaluate stages of a row on either side, "" where there is none."""
+    return [[str((job.get(kind) or {}).get(row) or "") for job in side] for side in sides]
+
+
 def _both_sides(jobs: Sequence[Row]) -> Iterator[tuple[str, tuple[list[Row], list[Row]]]]:
-    """Arms (in words) with their finished jobs under either read-out, seed by seed."""
+    """Arms (in words that tell them apart) with their finished jobs under either read-out, seed by seed."""
     arms: dict[tuple[Any, ...], dict[str, dict[Any, Row]]] = {}
+    alike: dict[tuple[Any, ...], Row] = {}
     for job in jobs:
-        side = job["axes"].get(AXIS)
+        side, key = job["axes"].get(AXIS), group_key(job, AXIS)
         if job["state"] == "done" and job["metric"] == "accuracy" and side in (CLASSIFIER, DPO):
-            arms.setdefault(group_key(job, AXIS), {}).setdefault(side, {})[job["seed"]] = job
-    several = len({key[2:4] for key in arms}) > 1
-    for (_, paradigm, weak, strong, _), sides in arms.items():
+            arms.setdefault(key, {}).setdefault(side, {})[job["seed"]] = job
+            alike[key] = {**job, "axes": {name: value for name, value in job["axes"].items() if name != AXIS}}
+    labels = Labels.among(list(alike.values()))
+    several_pairs, several_tasks = (len({key[at] for key in arms}) > 1 for at in (slice(2, 4), 0))
+    for key, sides in arms.items():
         seeds = sorted(sides.get(CLASSIFIER, {}).keys() & sides.get(DPO, {}).keys())
         if seeds:
-            words = f"{paradigm}, {weak} -> {strong}" if several else paradigm
+            words = labels.full(alike[key]) if several_pairs else labels.arm(alike[key])
+            words = f"{key[0]} · {words}" if several_tasks else words
             yield words, ([sides[CLASSIFIER][seed] for seed in seeds], [sides[DPO][seed] for seed in seeds])
 
 

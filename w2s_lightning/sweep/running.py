@@ -39,7 +39,7 @@ from w2s_lightning.sweep.summary import log_sweep
 from w2s_lightning.sweep.units import Unit, Units, make_units
 from w2s_lightning.sweep.watcher import Watcher
 from w2s_lightning.sweep.waves import run_waves
-from w2s_lightning.terminal import in_bytes
+from w2s_lightning.terminal import in_bytes, shown
 
 POOL = "hydra_plugins.w2s.PoolLauncher"
 
@@ -214,7 +214,7 @@ class Running:
         if board.units.all or not report.is_file():
             self._report()
         for name, file in (("sweep", self.folder / "sweep.json"), ("report", report)):
-            self._console.print(f"{name}: {file}", soft_wrap=True, highlight=False)
+            self._console.print(f"{name}: {shown(str(file))}", soft_wrap=True, highlight=False)
         words = last_words(board, self._grid.refused, self._asked.command)
         if words is not None:
             raise UserError(words)

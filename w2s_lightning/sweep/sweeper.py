@@ -13,7 +13,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from rich.console import Console
-from rich.markup import escape
 
 from w2s_lightning.config import Runtime
 from w2s_lightning.cost import HERE, rate_of
@@ -29,6 +28,7 @@ from w2s_lightning.sweep.machine import num_cores
 from w2s_lightning.sweep.paper import on_paper, show_plan
 from w2s_lightning.sweep.pool import start_server
 from w2s_lightning.sweep.running import POOL, Running
+from w2s_lightning.terminal import shown
 
 __all__ = ["Hydras", "sweep"]
 
@@ -82,7 +82,7 @@ def _planned(asked: Asked, console: Console, planned: Callable[[PlannedJob], Non
 
 
 def _note(console: Console, text: str) -> None:
-    console.print(escape(f"note: {text}"), highlight=False, soft_wrap=True)
+    console.print(shown(f"note: {text}"), highlight=False, soft_wrap=True)
 
 
 def _show(grid: Grid, finished: Finished, console: Console) -> None:

@@ -117,6 +117,10 @@ def _attempts(task: SampleSet) -> Attempts:
         texts.setdefault(text.id, text)
         group = row.text_or_blank("group") or text.group
         rows.append(Attempt(text.id, text.group, group, row.text_or_blank("answer") or None, _right(row), row.place))
+    groups = dict[str, str]()
+    for attempt in rows:
+        if groups.setdefault(attempt.question, attempt.group) != attempt.group:
+            raise UserError(f"{attempt.place}: column 'group' differs from that of another sample of this question")
     counts = Counter(row.question for row in rows)
     if len({row.group for row in rows}) < 2:
         raise UserError(f"{table.path} holds samples of one question or group, which says nothing of others: add some")

@@ -21,7 +21,7 @@ Part = Mapping[str, Any]
 
 
 def best_of(section: Section) -> Figure | None:
-    """A view for every group whose jobs picked from samples, None when none did."""
+    """A view for every group whose jobs picked from the same samples, None when none did."""
     views = [view for group in section.finished if (view := _view(group))]
     note = "Expected over all subsets of n samples of a question, the vote (maj@n) alike; means over seeds."
     return Figure("best_of", "Best of n samples", COLUMNS, tuple(views), note, "cell") if views else None
@@ -30,7 +30,7 @@ def best_of(section: Section) -> Figure | None:
 def _view(group: Group) -> Variant | None:
     judged = [(job, (job.result or {}).get("best_of")) for job in group.done]
     found = [_parts(picked, job.student) for job, picked in judged if picked]
-    if not found:
+    if not found or any(one["maj@n"] != found[0]["maj@n"] for one in found):  # other samples have another vote
         return None
     names = [name for name in _LOOKS if all(name in one for one in found)]
     sizes = [n for n in found[0][names[0]] if all(n in one[names[0]] for one in found)]
