@@ -330,3 +330,13 @@ def test_nothing_heavy_is_loaded() -> None:
     code = f"import sys, w2s_lightning.report.__main__; print(*[m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_single_seeds_auroc_is_not_tested_as_if_it_were_an_accuracy(tmp_path: Path) -> None:
+    made = small(tmp_path, seeds=(0,), paradigms=("weak_to_strong", "self_improvement"))
+    assert "told apart" in written(made).text or "a difference (p" in written(made).text
+    for file in (made.folder / "sweep.json", *made.outputs.glob("*/result.json")):
+        file.write_text(file.read_text().replace('"metric": "accuracy"', '"metric": "auroc"'))
+    auroc = written(made).text
+    assert "told apart" not in auroc
+    assert "a difference (p" not in auroc

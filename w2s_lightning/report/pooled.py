@@ -92,6 +92,8 @@ class Pool:
                 return None
             part = scores.difference("first", "second")
             return Difference(part.value, part.low, part.high, scores.p_value("first", "second"))
+        if one[0].row["metric"] != "accuracy":
+            return None  # permuting groups tests a mean of examples, which an AUROC is not
         left, right = self.answers(one, first), self.answers(two, second)
         if left is None or right is None or left[0].ids != right[0].ids:
             return None
