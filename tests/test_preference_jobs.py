@@ -414,6 +414,8 @@ def test_prompts_that_are_trained_on_are_refused_unless_allowed_and_then_counted
     result = run(f"task.benchmark={seen}", "task.benchmark_overlap=true")
     assert result["benchmark"]["shared_prompts"] == 5
     assert "note: 5 of 10 benchmark rows have prompts trained on" in result["printed"]
+    with pytest.raises(UserError, match=r"task.benchmark: 5 of its prompts stand in the training splits"):
+        run(f"task.benchmark={seen}")  # all of its stages are stored now
 
 
 def test_a_verifier_of_gsm8k_test_questions_is_not_judged_on_them(tmp_path: Path) -> None:

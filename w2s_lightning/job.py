@@ -127,6 +127,17 @@ def check_data(job: Job, plan: Plan) -> tuple[str, ...]:
     return (*splits.notices, *benchmark, *samples, *([warning] if width > TOO_WIDE else []))
 
 
+def _refuse_overlap(result: Mapping[str, Any], job: Job) -> None:
+    """What `check_data` refuses, where an earlier job that was allowed it left every stage in the store."""
+    for key in ("benchmark", "best_of"):
+        shared = (result[key] or {}).get("shared_prompts", 0)
+        if shared and not job.benchmark.benchmark_overlap:
+            raise UserError(
+                f"task.{key}: {shared} of its prompts stand in the training splits: take other rows, or "
+                "task.benchmark_overlap=true to have them counted in the result"
+            )
+
+
 def finish(
     console: Console, plan: Plan, store: Store, request: Request, done: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -135,6 +146,7 @@ def finish(
     folder = folder_of(plan, runtime)
     _make(folder)
     result = {**make_result(plan, store, done), "overrides": list(request.overrides)}
+    _refuse_overlap(result, request.job)
     result["wandb"] = _logged_before(folder, result, runtime) or log_job(
         result=result,
         histories=histories(plan, store),
