@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.benchmarked import NO_FLOOR, trained_on
-from w2s_lightning.errors import UserError
+from w2s_lightning.benchmarked import NO_FLOOR, refuse_shared, trained_on
 from w2s_lightning.metrics.best_of import best_of, majority_of, pass_of, powers_of_two
 from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.pgr import PGR
@@ -33,11 +32,8 @@ def check_best_of(evaluate: Evaluate | None, splits: Splits, settings: Benchmark
         return ()
     attempts = evaluate.task.attempts()
     shared = shared_questions(splits, attempts.questions.items())
-    if shared and not settings.benchmark_overlap:
-        raise UserError(
-            f"task.best_of={settings.best_of}: {shared} of its {len(attempts.questions)} questions stand in the "
-            "training splits: take samples of others, or task.benchmark_overlap=true to have them counted in the result"
-        )
+    whose = f"task.best_of={settings.best_of}: {shared} of its {len(attempts.questions)} questions stand"
+    refuse_shared(shared, settings, whose, "samples of others")
     return tuple(attempts.notices)
 
 

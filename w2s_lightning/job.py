@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from w2s_lightning.benchmarked import check_benchmark
+from w2s_lightning.benchmarked import check_benchmark, refuse_shared
 from w2s_lightning.best_of import check_best_of
 from w2s_lightning.config import Job, Runtime
 from w2s_lightning.cost import Cost, cost
@@ -131,11 +131,7 @@ def _refuse_overlap(result: Mapping[str, Any], job: Job) -> None:
     """What `check_data` refuses, where an earlier job that was allowed it left every stage in the store."""
     for key in ("benchmark", "best_of"):
         shared = (result[key] or {}).get("shared_prompts", 0)
-        if shared and not job.benchmark.benchmark_overlap:
-            raise UserError(
-                f"task.{key}: {shared} of its prompts stand in the training splits: take other rows, or "
-                "task.benchmark_overlap=true to have them counted in the result"
-            )
+        refuse_shared(shared, job.benchmark, f"task.{key}: {shared} of its prompts stand", "other rows")
 
 
 def finish(

@@ -69,11 +69,15 @@ class Plan:
 
 def stages_of(rows: Iterable[Row]) -> tuple[Stage, ...]:
     """Every stage behind the rows once, parents before children."""
+    return in_order(evaluate for row in rows for evaluate in row.evaluates)
+
+
+def in_order(goals: Iterable[Stage]) -> tuple[Stage, ...]:
+    """The goals and every stage behind them once, parents before children."""
     seen: dict[str, Stage] = {}
-    for row in rows:
-        for evaluate in row.evaluates:
-            for stage in _walk(evaluate):
-                seen.setdefault(stage.digest, stage)
+    for goal in goals:
+        for stage in _walk(goal):
+            seen.setdefault(stage.digest, stage)
     return tuple(seen.values())
 
 

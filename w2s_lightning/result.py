@@ -115,8 +115,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "agreement": _agreement(plan, answers),
         "rows": [_row(plan, store, scores, strict, row) for row in plan.rows],
         "by_difficulty": _by_difficulty(plan, answers),
-        "benchmark": _benchmark(plan, store),
-        "best_of": _best_of(plan, store),
+        **_elsewhere(plan, store),
         "selections": selections(plan, store),
         "cheats": cheats(plan),
         "notices": list(plan.notices),
@@ -124,22 +123,16 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
     }
 
 
-def _benchmark(plan: Plan, store: Store) -> dict[str, Any] | None:
-    """The rows on `task.benchmark`."""
-    first = plan.rows[0]
-    if first.benchmark is None:
-        return None
+def _elsewhere(plan: Plan, store: Store) -> dict[str, Any]:
+    """The rows on `task.benchmark`, and as verifiers of the samples in `task.best_of`; None where there is none."""
+    first, pgr = plan.rows[0], partial(_pgr, plan)
+    if first.benchmark is None and first.best_of is None:
+        return {"benchmark": None, "best_of": None}
     splits = first.evaluate.task.splits(plan.name["seed"])
-    return benchmark_of(plan.rows, splits, store, partial(_pgr, plan))
-
-
-def _best_of(plan: Plan, store: Store) -> dict[str, Any] | None:
-    """The rows as verifiers of the samples in `task.best_of`."""
-    first = plan.rows[0]
-    if first.best_of is None:
-        return None
-    splits = first.evaluate.task.splits(plan.name["seed"])
-    return best_of_n(plan.rows, splits, store, partial(_pgr, plan))
+    return {
+        "benchmark": benchmark_of(plan.rows, splits, store, pgr),
+        "best_of": best_of_n(plan.rows, splits, store, pgr),
+    }
 
 
 def cheats(plan: Plan) -> list[str]:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from w2s_lightning.benchmarked import sections_shown
 from w2s_lightning.cost import Cost, total
+from w2s_lightning.errors import printable
 from w2s_lightning.metrics.rewardbench import SECTIONS
 from w2s_lightning.plan import Plan
 from w2s_lightning.stage import Stage
@@ -20,7 +21,7 @@ SHORT = 10
 
 def shown(text: str) -> str:
     """Text of others for rich to print: neither markup nor control characters, which a terminal would obey."""
-    return escape("".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text))
+    return escape(printable(text, keep="\n"))
 
 
 def title(name: Mapping[str, Any]) -> str:
@@ -87,7 +88,12 @@ def _rows(result: Mapping[str, Any], *, stacked: bool) -> Table:
 
 
 def _parted(names: Sequence[str], figures: Sequence[str], stacked: bool) -> list[str]:
-    return ["\n".join(names), *(text.replace(" [", "\n[") for text in figures)] if stacked else [*names, *figures]
+    return ["\n".join(names), *map(_broken, figures)] if stacked else [*names, *figures]
+
+
+def _broken(figure: str) -> str:
+    """A figure above its interval."""
+    return figure.replace(" [", "\n[")
 
 
 def _by_difficulty(result: Mapping[str, Any]) -> Table:
@@ -99,7 +105,7 @@ def _by_difficulty(result: Mapping[str, Any]) -> Table:
     for row in result["rows"]:
         cells = [f"{part['accuracy'][row['name']]:.2f}" for part in result["by_difficulty"]]
         table.add_row(shown(row["name"]), *cells)
-    pgrs = (shown(_pgr(part["pgr"]).replace(" [", "\n[")) for part in result["by_difficulty"])
+    pgrs = (shown(_broken(_pgr(part["pgr"]))) for part in result["by_difficulty"])
     table.add_row(f"PGR of {shown(result['student_of_record'])}", *pgrs)
     return table
 
@@ -120,21 +126,18 @@ def _benchmark(result: Mapping[str, Any]) -> Table:
 
 def _best_of(result: Mapping[str, Any], *, stacked: bool) -> Table:
     """Rows, their vote and an oracle x n: accuracy of the best-scored of n samples; PGR at the largest n."""
-
-    def pgr(text: str) -> str:
-        return text.replace(" [", "\n[") if stacked else text
-
+    set_out = _broken if stacked else str
     found, student = result["best_of"], result["student_of_record"]
     curve, last = found["curve"], found["curve"][-1]
     title = f"best of n by reward, {found['place'].rpartition('/')[2]} (task.best_of): accuracy"
     table = Table(title=shown(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("row", no_wrap=True)
-    for column in (*(f"n={part['n']}" for part in curve), pgr(f"PGR at {last['n']} [95 %]")):
+    for column in (*(f"n={part['n']}" for part in curve), set_out(f"PGR at {last['n']} [95 %]")):
         table.add_column(shown(column), justify="right", no_wrap=True)
     lines = {name: [part["accuracy"][name] for part in curve] for name in last["accuracy"]}
     lines |= {"maj@n": [part["majority"] for part in curve], "pass@n": [part["pass"] for part in curve]}
     for name, values in lines.items():
-        cells = (name, *(f"{value['value']:.3f}" for value in values), pgr(_pgr(last["pgr"].get(name))))
+        cells = (name, *(f"{value['value']:.3f}" for value in values), set_out(_pgr(last["pgr"].get(name))))
         table.add_row(*(shown(cell) for cell in cells), style="bold" if name == student else None)
     return table
 

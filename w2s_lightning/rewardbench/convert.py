@@ -22,6 +22,7 @@ from typing import Any
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
+from w2s_lightning.rewardbench.output import write_lines
 from w2s_lightning.tasks.answers import GSM8K_KEY
 from w2s_lightning.tasks.export import task_from_yaml
 from w2s_lightning.tasks.files import Row, read_table
@@ -141,11 +142,6 @@ def _solutions(row: Row) -> list[tuple[str, bool]]:
     return [(_CALCULATOR.sub("", one["solution"]).strip(), bool(one["is_correct"])) for one in found]
 
 
-def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-
-
 def _convert_llmbar(given: argparse.Namespace) -> str:
     return _written(given.out, list(llmbar_rows(given.source)))
 
@@ -158,7 +154,7 @@ def _convert_task(given: argparse.Namespace) -> str:
 
 
 def _written(out: Path, rows: Sequence[Mapping[str, Any]]) -> str:
-    _write(out, rows)
+    write_lines(out, rows)
     there = ", ".join(f"{subset} {count}" for subset, count in Counter(row["subset"] for row in rows).items())
     return f"{len(rows)} rows in {out}: {there}"
 
@@ -166,14 +162,14 @@ def _written(out: Path, rows: Sequence[Mapping[str, Any]]) -> str:
 def _convert_gsm8k(given: argparse.Namespace) -> str:
     made = gsm8k_rows(given.source)
     for name, rows in made.items():
-        _write(given.out / f"{name}.jsonl", rows)
+        write_lines(given.out / f"{name}.jsonl", rows)
     counts = ", ".join(
         f"{len(rows)} pairs of {len({row['prompt'] for row in rows})} questions in {given.out / name}.jsonl"
         for name, rows in made.items()
     )
     samples = gsm8k_samples(given.source)
     for name, drawn in samples.items():
-        _write(given.out / f"{name}_samples.jsonl", drawn)
+        write_lines(given.out / f"{name}_samples.jsonl", drawn)
     counts += "".join(f"\n{len(drawn)} samples in {given.out / name}_samples.jsonl" for name, drawn in samples.items())
     return f"{counts}\nnote: test questions of GSM8K: a verifier trained on them must not be judged on that test set"
 

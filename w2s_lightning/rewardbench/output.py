@@ -4,7 +4,7 @@ Names and texts that a data set or a model wrote are shown as text, never as mar
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from w2s_lightning.errors import printable
 from w2s_lightning.metrics.intervals import FloatArray, Interval
 from w2s_lightning.metrics.reward_intervals import Judgement, LengthBias
 from w2s_lightning.metrics.rewardbench import SECTIONS
@@ -140,9 +141,15 @@ def with_interval(part: Interval) -> str:
     return f"{part.value:.3f} [{part.low:.3f}, {part.high:.3f}]"
 
 
+def write_lines(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Rows as JSON lines; the folder is made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
 def plain(text: str, most: int = _SHOWN) -> str:
     """Text without control characters, cut where it is long."""
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    shown = printable(text)
     return shown if len(shown) <= most else shown[:most] + "..."
 
 

@@ -24,8 +24,9 @@ from w2s_lightning.data import tables
 from w2s_lightning.data.solutions import SOLUTIONS, problems_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
-from w2s_lightning.plan import make_plan
+from w2s_lightning.plan import in_order, make_plan
 from w2s_lightning.refs import Refs
+from w2s_lightning.rewardbench.output import write_lines
 from w2s_lightning.schema import GenerationSettings
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Solve
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         job, runtime = job_at(given.job)
         store = Store.at(Path(runtime.paths.store))
         stage = sampling(job, Refs(Path(runtime.paths.store), on_paper=False), given.row, given.n, given.temperature)
-        run(_with_parents(stage), store, runtime.trainer, _Lines())
+        run(in_order([stage]), store, runtime.trainer, _Lines())
         rows = rows_of(stage, store)
         write(rows, given.out)
     except (UserError, OSError) as error:
@@ -103,11 +104,11 @@ def rows_of(stage: Solve, store: Store) -> Rows:
 
 def write(rows: Rows, out: Path) -> None:
     """One row a sample, as JSONL or Parquet by the ending."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".parquet":
+        out.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows), out)
-        return
-    out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    else:
+        write_lines(out, rows)
 
 
 def said(rows: Rows, out: Path) -> str:
@@ -134,14 +135,6 @@ class _Lines:
     def finish(self, stage: Stage, seconds: float, *, cached: bool) -> None:
         if not cached:
             print(f"{stage.kind} {stage.label} · {seconds:.1f} s", file=sys.stderr)
-
-
-def _with_parents(stage: Stage) -> list[Stage]:
-    """A stage after all that it stands on, each once."""
-    found: dict[str, Stage] = {}
-    for parent in stage.parents():
-        found |= {one.digest: one for one in _with_parents(parent)}
-    return [*found.values(), stage]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ Columns are `prompt` (a text or turns), `chosen`, `rejected` and `subset`. Every
 the published figures are means over rows.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +45,6 @@ class RewardSet:
     def groups(self) -> tuple[str, ...]:
         """The prompt's group of each row, which is what a bootstrap resamples."""
         return tuple(pair.group for pair in self.pairs)
-
-    def shared_with(self, groups: Collection[str]) -> int:
-        """How many rows have a prompt among these groups (of the examples that a model was trained on)."""
-        return sum(pair.group in groups for pair in self.pairs)
 
 
 def located(data: str) -> DataFile | HubSource:
