@@ -136,11 +136,12 @@ def test_curves_of_picked_stages_are_overlaid_and_kept_in_the_link(chromium: Any
 
 def test_the_runs_sort_search_and_open(chromium: Any, page: Page) -> None:
     with opened(chromium, page.path, "runs") as tab:
-        seen(tab, "[data-table=jobs] th:has-text('PGR')").click()
-        seen(tab, "[data-table=jobs] th:has-text('PGR')").click()
-        values = [
-            float(cell.get_attribute("data-order")) for cell in seen(tab, "[data-table=jobs] td:nth-child(5)").all()
-        ]
+        for order in ("ascending", "descending"):  # the table sorts after the click has returned
+            seen(tab, "[data-table=jobs] th:has-text('PGR')").click()
+            seen(tab, f"[data-table=jobs] th[aria-sort={order}]:has-text('PGR')").wait_for()
+        cells = seen(tab, "[data-table=jobs] td:nth-child(5)")
+        values = cells.evaluate_all("cells => cells.map(cell => Number(cell.dataset.order))")
+        assert len(values) == 25
         assert values == sorted(values, reverse=True)
         seen(tab, ".dt-search input").first.fill("failed")
         assert {cell.inner_text() for cell in seen(tab, "[data-table=jobs] td:first-child").all()} == {"failed"}
