@@ -87,6 +87,14 @@ def test_shell_completion_offers_the_groups() -> None:
     assert {"task=facts", "task=facts_null"} <= set(offered.stdout.split())
 
 
+def test_help_says_what_to_type_and_what_there_is_to_choose(tmp_path: Path) -> None:
+    done = train("--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "python train.py run=plan" in done.stdout
+    assert "paradigm: distillation, self_improvement, supervised, weak_to_strong" in done.stdout
+    assert len(done.stdout.splitlines()) < 40
+
+
 def test_plan_lists_stages_and_runs_nothing(tmp_path: Path) -> None:
     done = train("run=plan", "paths.store=s", "paths.outputs=o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -252,16 +252,18 @@ def _labels_seen(row: Mapping[str, Any]) -> tuple[str, str]:
 
 def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: Mapping[str, Cost]) -> None:
     """Stages in order with what is in the store and what the rest would cost; runs nothing."""
-    table = Table(title=shown(title(plan.name)), title_justify="left")
-    for column in ("kind", "stage", "digest"):
-        table.add_column(column)
-    for column in ("FLOPs", "seconds", "disk"):
-        table.add_column(column, justify="right")
-    table.add_column("store")
+    table = Table(
+        title=shown(title(plan.name)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    table.add_column("kind", no_wrap=True)
+    table.add_column("stage", overflow="fold")
+    table.add_column("digest", no_wrap=True)
+    for column in ("FLOPs", "seconds", "disk", "store"):
+        table.add_column(column, justify="right", no_wrap=True)
     for stage in plan.stages:
         there, price = stored[stage.digest], costs[stage.digest]
         figures = ("", "", "") if there else (f"{price.flops:.1e}", f"{price.seconds:.1f}", in_bytes(price.bytes))
-        cells = (stage.kind, stage.label, stage.digest[:SHORT], *figures, "there" if there else "to compute")
+        cells = (stage.kind, stage.label, stage.digest[:SHORT], *figures, "there" if there else "missing")
         table.add_row(*(shown(cell) for cell in cells))
     console.print(table)
     missing = [costs[stage.digest] for stage in plan.stages if not stored[stage.digest]]
