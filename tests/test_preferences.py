@@ -106,19 +106,6 @@ def test_orpo_stays_finite_where_a_completion_is_certain():
     assert policy.rejected.grad.isfinite().all()
 
 
-def test_wspo_is_the_mean_square_over_existing_tokens():
-    policy, reference = torch.tensor([[-1.0, -2.0, -3.0]]), torch.tensor([[-1.5, -2.0, 9.0]])
-    aligned, weak, mask = (
-        torch.tensor([[-1.0, -1.0, 5.0]]),
-        torch.tensor([[-2.0, -0.5, 0.0]]),
-        torch.tensor([[1, 1, 0]]),
-    )
-    losses = preferences.wspo(policy, reference, aligned, weak, mask, **NOW, beta=2.0)
-    assert losses.item() == pytest.approx(((2 * 0.5 - 1) ** 2 + (0 + 0.5) ** 2) / 2)
-    shifted = preferences.wspo(reference + (aligned - weak) / 2, reference, aligned, weak, mask, **NOW, beta=2.0)
-    assert shifted.item() == pytest.approx(0)
-
-
 def test_bt_by_hand_with_margin_and_centring():
     rewards, first = torch.tensor([[2.0, 0.5], [0.5, 2.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     losses = preferences.bt(rewards, first, **NOW, margin=0.3, centring=0.01)
@@ -198,7 +185,7 @@ def trl_dpo(loss_type: str, policy: Pairs, reference: Pairs, *, beta: float) -> 
 def test_losses_of_a_row_do_not_depend_on_the_others():
     policy, half = pairs(), Pairs(*(value[:4] for value in pairs()))
     for name, options in OPTIONS.items():
-        if name not in ("bt", "soft_bt", "wspo"):
+        if name not in ("bt", "soft_bt"):
             loss = getattr(preferences, name)
             both = loss(policy, like(policy), **NOW, **options)[:4]
             rows = Pairs(*(value[:4] for value in like(policy)))
@@ -233,5 +220,3 @@ def test_options_out_of_range_are_refused(name, wrong):
     given = (torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])) if name == "bt" else (pairs(1), pairs(1))
     with pytest.raises(UserError, match=next(iter(wrong))):
         getattr(preferences, name)(*given, **NOW, **{**OPTIONS[name], **wrong})
-    with pytest.raises(UserError, match="beta"):
-        preferences.wspo(*(torch.zeros(1, 3),) * 5, **NOW, beta=0.0)

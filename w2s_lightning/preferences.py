@@ -103,19 +103,6 @@ def orpo(policy: Pairs, reference: Pairs, *, fraction: float, weight: float) -> 
     return -policy.chosen_mean - weight * F.logsigmoid(log_odds)
 
 
-def wspo(
-    policy: Tensor, reference: Tensor, aligned_weak: Tensor, weak: Tensor, mask: Tensor, *, fraction: float, beta: float
-) -> Tensor:
-    """Mean over tokens of (beta (log pi - log pi_ref) - (log pi_weak+ - log pi_weak))^2, from four models.
-
-    All [B, T], log-probabilities of the chosen completion's tokens; `mask` [B, T] says which exist. Zhu et al. 2024
-    (arXiv 2410.18640, as in their `compute_preference_loss_wspo`): the aligned weak model's change is the target.
-    """
-    _positive("beta", beta)
-    squares = (beta * (policy - reference) - (aligned_weak - weak)).square() * mask
-    return squares.sum(dim=-1) / mask.sum(dim=-1).clamp_min(1)
-
-
 def _delta(policy: Pairs, reference: Pairs) -> Tensor:
     return (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
 
