@@ -1,10 +1,12 @@
 """Opens a page in Chromium, offline, and notes everything that should not happen."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+SECONDS = 15  # the longest that a check waits; a page takes a fraction of one on a free core
 PAGES = ("overview", "paradigms", "scaling", "agreement", "training", "examples", "runs")
 
 
@@ -13,7 +15,7 @@ def opened(browser: Any, page: Path, place: str = "", *, width: int = 1280, dark
     """The page at `#place`; raises at the end for console errors, exceptions, dialogs and requests."""
     scheme = "dark" if dark else "light"
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, color_scheme=scheme)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(1000 * SECONDS)
     tab = context.new_page()
     wrong: list[str] = []
     tab.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
@@ -32,23 +34,35 @@ def go(tab: Any, page: Path, place: str) -> None:
     """Load the page anew at a place."""
     tab.goto("about:blank")
     tab.goto(f"{page.absolute().as_uri()}#{place}")
-    settle(tab)
+    settle(tab, place)
 
 
 def visit(tab: Any, place: str) -> None:
     """Follow a link inside the page."""
     tab.evaluate("place => { location.hash = place; }", place)
-    settle(tab)
+    settle(tab, place)
 
 
-def settle(tab: Any) -> None:
-    """Wait until what is in view is drawn."""
+def settle(tab: Any, place: str) -> None:
+    """Wait until that page is in view, which it is some time after the address has changed, and all of it is drawn."""
+    wanted = re.split("[/?]", place)[0] or PAGES[0]
     tab.wait_for_function(
-        "() => [...document.querySelectorAll('.page.shown .plot')].every(plot => plot.querySelector('.main-svg'))"
+        """wanted => {
+            const page = document.querySelector(".page.shown"), plots = [...page.querySelectorAll(".plot")];
+            return page.dataset.page === wanted && plots.every((plot) => plot.ariaBusy === "false");
+        }""",
+        arg=wanted,
     )
-    tab.wait_for_timeout(50)
 
 
 def seen(tab: Any, selector: str) -> Any:
     """An element of the page in view."""
     return tab.locator(f".page.shown {selector}")
+
+
+def check(locator: Any) -> Any:
+    """Playwright's assertions, which wait until they hold: what a click sets off may come after the click returns."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=1000 * SECONDS)
+    return expect(locator)

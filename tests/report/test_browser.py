@@ -3,12 +3,13 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.report.browsing import PAGES, go, opened, seen, visit
+from tests.report.browsing import PAGES, check, go, opened, seen, visit
 from tests.report.hostile import CORPUS, hostile
 from tests.report.making import Made
 from tests.report.reading import Page
@@ -33,8 +34,8 @@ def test_every_page_opens_without_error_request_or_sideways_scrolling(
 def test_the_matrix_shows_the_numbers_of_sweep_json(chromium: Any, page: Page, made: Made) -> None:
     groups = json.loads((made.folder / "sweep.json").read_text())["groups"]
     with opened(chromium, page.path) as tab:
-        cells = seen(tab, ".matrix a")
-        shown = {cell.get_attribute("data-cell"): cell.locator("b").inner_text() for cell in cells.all()}
+        texts = "cells => cells.map(cell => [cell.dataset.cell, cell.querySelector('b').innerText])"
+        shown = dict(seen(tab, ".matrix a").evaluate_all(texts))
     assert len(shown) == 12
     for group in groups:
         name = f"{group['weak']} → {group['strong']} · {group['paradigm']}"
@@ -45,50 +46,67 @@ def test_the_matrix_shows_the_numbers_of_sweep_json(chromium: Any, page: Page, m
 
 def test_a_cell_tells_its_story_to_pointer_and_keyboard_and_leads_to_its_examples(chromium: Any, page: Page) -> None:
     with opened(chromium, page.path) as tab:
+        tip = tab.locator("#tip")
         seen(tab, ".matrix td.failed a").hover()
-        assert "no room" in tab.locator("#tip").inner_text()
+        check(tip).to_contain_text("no room", use_inner_text=True)
         tab.keyboard.press("Escape")
-        assert tab.locator("#tip").is_hidden()
+        check(tip).to_be_hidden()
         cell = seen(tab, ".matrix td.defined a").nth(2)
         name = cell.get_attribute("data-cell")
         cell.focus()
-        assert "PGR" in tab.locator("#tip").inner_text()
+        check(tip).to_contain_text("PGR", use_inner_text=True)
         tab.keyboard.press("Enter")
-        seen(tab, ".cards li").first.wait_for()
-        assert seen(tab, "[data-f=cell]").input_value() == name
+        check(seen(tab, "[data-f=cell]")).to_have_value(name)
+        check(seen(tab, ".cards li").first).to_be_visible()
+
+
+def test_the_story_of_a_focused_cell_stays_when_the_page_scrolls_to_it(chromium: Any, page: Page) -> None:
+    with opened(chromium, page.path, width=390) as tab:
+        tab.set_viewport_size({"width": 390, "height": 240})
+        cell, tip = seen(tab, ".matrix td.defined a").last, tab.locator("#tip")
+        cell.focus()
+        tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        check(cell).to_be_in_viewport()
+        check(tip).to_be_visible()
+        beside = "([cell, tip]) => tip.getBoundingClientRect().bottom <= cell.getBoundingClientRect().top"
+        beside += " || tip.getBoundingClientRect().top >= cell.getBoundingClientRect().bottom"
+        assert tab.evaluate(beside, [cell.element_handle(), tip.element_handle()])
 
 
 def test_the_inspector_filters_searches_and_its_link_restores_it(chromium: Any, page: Page) -> None:
     with opened(chromium, page.path, "examples") as tab:
-        assert seen(tab, ".found").inner_text() == "6,000 of 6,000 rows"
+        count, cards = seen(tab, ".found"), seen(tab, ".cards li")
+        check(count).to_have_text("6,000 of 6,000 rows")
         seen(tab, "[data-outcome=overruled_wrong]").click()
         seen(tab, "[data-f=seed]").select_option("1")
         seen(tab, "[data-f=paradigm]").select_option("distillation")
         seen(tab, "[data-f=difficulty]").select_option("hard third")
         seen(tab, "[data-f=q]").fill("tea1 HAT3")
-        found, address = seen(tab, ".found").inner_text(), tab.evaluate("location.hash")
-        cards = seen(tab, ".cards li")
-        assert 0 < cards.count() <= 20
-        for card in cards.all():
-            assert "seed 1" in card.inner_text()
-            assert "overruled a wrong supervisor" in card.inner_text()
-            assert "tea1" in card.locator(".question").inner_text()
-        assert seen(tab, ".cards mark").first.inner_text() == "tea1"
+        check(cards.locator("mark").first).to_have_text("tea1")
+        check(tab).to_have_url(re.compile("q=tea1.HAT3"))
+        found, address = count.inner_text(), tab.evaluate("location.hash")
+        told = cards.evaluate_all("cards => cards.map(one => [one.innerText, one.querySelector('.question').innerText])")
+        assert 0 < len(told) <= 20
+        for text, question in told:
+            assert "seed 1" in text
+            assert "overruled a wrong supervisor" in text
+            assert "tea1" in question
         go(tab, page.path, address.removeprefix("#"))
-        assert seen(tab, ".found").inner_text() == found
-        assert seen(tab, "[data-f=q]").input_value() == "tea1 HAT3"
-        assert seen(tab, "[data-outcome=overruled_wrong]").get_attribute("aria-pressed") == "true"
+        check(count).to_have_text(found)
+        check(seen(tab, "[data-f=q]")).to_have_value("tea1 HAT3")
+        check(seen(tab, "[data-outcome=overruled_wrong]")).to_have_attribute("aria-pressed", "true")
         seen(tab, "[data-do=clear]").click()
-        assert seen(tab, ".found").inner_text() == "6,000 of 6,000 rows"
+        check(count).to_have_text("6,000 of 6,000 rows")
+        check(cards).to_have_count(20)
         seen(tab, "[data-do=more]").click()
-        assert cards.count() == 40
+        check(cards).to_have_count(40)
 
 
 def test_outcome_shares_are_over_all_examples_not_only_those_in_the_page(chromium: Any, page: Page) -> None:
     cells = page.sections[0]["inspector"]["cells"]
     share = sum(cell["counts"]["imitated_error"] for cell in cells) / sum(cell["total"] for cell in cells)
     with opened(chromium, page.path, "examples") as tab:
-        assert seen(tab, "[data-outcome=imitated_error] b").inner_text() == f"{100 * share:.1f} %"
+        check(seen(tab, "[data-outcome=imitated_error] b")).to_have_text(f"{100 * share:.1f} %")
 
 
 def test_a_figures_view_data_csv_and_link_belong_together(chromium: Any, page: Page) -> None:
@@ -97,9 +115,9 @@ def test_a_figures_view_data_csv_and_link_belong_together(chromium: Any, page: P
     with opened(chromium, page.path, "agreement") as tab:
         place = seen(tab, "[data-figure='agreement/calibration']")
         place.locator("select").select_option(view["label"])
-        assert place.locator(".reading").inner_text() == view["reading"]
+        check(place.locator(".reading")).to_have_text(view["reading"])
         place.locator("[data-do=table]").click()
-        assert place.locator(".data tbody tr").count() == len(view["rows"])
+        check(place.locator(".data tbody tr")).to_have_count(len(view["rows"]))
         with tab.expect_download() as download:
             place.locator("[data-do=csv]").click()
         rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text())))
@@ -107,31 +125,36 @@ def test_a_figures_view_data_csv_and_link_belong_together(chromium: Any, page: P
         assert [float(row[5]) for row in rows[1:]] == [row[5] for row in view["rows"]]
         link = place.locator(".anchor").get_attribute("href")
         go(tab, page.path, link.removeprefix("#"))
-        assert seen(tab, "[data-figure='agreement/calibration'] .reading").inner_text() == view["reading"]
-        assert seen(tab, "[data-figure='agreement/difficulty'] select").input_value() == view["label"]
-        assert "aimed" in seen(tab, "[data-figure='agreement/calibration']").get_attribute("class")
-        top = seen(tab, "[data-figure='agreement/calibration']").bounding_box()["y"]
-        assert -100 < top < 700
+        check(place.locator(".reading")).to_have_text(view["reading"])
+        check(seen(tab, "[data-figure='agreement/difficulty'] select")).to_have_value(view["label"])
+        check(place).to_have_class(re.compile(r"\baimed\b"))
+        check(place.locator("h2")).to_be_in_viewport()
+        assert -100 < place.bounding_box()["y"] < 700
 
 
 def test_a_pair_brings_its_own_rows_and_tests(chromium: Any, page: Page) -> None:
     with opened(chromium, page.path, "paradigms") as tab:
-        before = seen(tab, ".blocks:not([hidden])").inner_text()
+        blocks = seen(tab, ".blocks:not([hidden])")
+        before = blocks.inner_text()
         seen(tab, "select[data-choose=pair]").select_option("micro → small")
-        assert seen(tab, ".blocks:not([hidden])").count() == 1
-        assert seen(tab, ".blocks:not([hidden])").inner_text() != before
+        check(blocks).not_to_have_text(before, use_inner_text=True)
+        check(blocks).to_have_count(1)
 
 
 def test_curves_of_picked_stages_are_overlaid_and_kept_in_the_link(chromium: Any, page: Page) -> None:
     with opened(chromium, page.path, "training") as tab:
-        assert seen(tab, ".curves .legendtext").count() == 3
+        names, buttons = seen(tab, ".curves .legendtext"), seen(tab, ".picker button")
+        check(names).to_have_count(3)
+        every = buttons.count()
         seen(tab, "[data-f=find]").fill("student s2 small")
-        seen(tab, ".picker button").first.click()
+        check(buttons).not_to_have_count(every)
+        buttons.first.click()
         seen(tab, "[data-f=metric]").select_option("validation_agreement")
-        assert seen(tab, ".curves .legendtext").count() == 4
+        check(names).to_have_count(4)
+        check(tab).to_have_url(re.compile("curve=validation_agreement"))
         go(tab, page.path, tab.evaluate("location.hash.slice(1)"))
-        assert seen(tab, "[data-f=metric]").input_value() == "validation_agreement"
-        assert seen(tab, ".curves .legendtext").count() == 4
+        check(seen(tab, "[data-f=metric]")).to_have_value("validation_agreement")
+        check(names).to_have_count(4)
 
 
 def test_the_runs_sort_search_and_open(chromium: Any, page: Page) -> None:
@@ -143,42 +166,44 @@ def test_the_runs_sort_search_and_open(chromium: Any, page: Page) -> None:
         values = cells.evaluate_all("cells => cells.map(cell => Number(cell.dataset.order))")
         assert len(values) == 25
         assert values == sorted(values, reverse=True)
-        seen(tab, ".dt-search input").first.fill("failed")
-        assert {cell.inner_text() for cell in seen(tab, "[data-table=jobs] td:first-child").all()} == {"failed"}
+        find, job = seen(tab, ".dt-search input").first, seen(tab, ".job")
+        find.fill("failed")
+        check(seen(tab, "[data-table=jobs] td:first-child")).to_have_text(["failed"] * 4)
+        check(tab).to_have_url(re.compile("find-jobs=failed"))
         seen(tab, "[data-table=jobs] [data-job='0']").click()
-        job = seen(tab, ".job").inner_text()
-        assert "the loss is nan" in job
-        assert "Traceback: it blew up" in job
-        assert "python train.py model@weak=nano" in job
+        for text in ("the loss is nan", "Traceback: it blew up", "python train.py model@weak=nano"):
+            check(job).to_contain_text(text, use_inner_text=True)
         go(tab, page.path, tab.evaluate("location.hash.slice(1)"))
-        assert "the loss is nan" in seen(tab, ".job").inner_text()
-        assert seen(tab, ".dt-search input").first.input_value() == "failed"
+        check(job).to_contain_text("the loss is nan", use_inner_text=True)
+        check(find).to_have_value("failed")
+        check(seen(tab, "[data-table=jobs] td:first-child")).to_have_text(["failed"] * 4)
 
 
 def test_the_page_is_used_by_keyboard_alone(chromium: Any, page: Page) -> None:
     with opened(chromium, page.path) as tab:
         tab.keyboard.press("Tab")
-        assert tab.evaluate("document.activeElement.textContent") == "Skip to the page"
+        check(tab.locator(":focus")).to_have_text("Skip to the page")
         for _ in range(3):
             tab.keyboard.press("Tab")
+        check(tab.locator(":focus")).to_have_text("Scaling")
         tab.keyboard.press("Enter")
-        assert seen(tab, "h1").inner_text() == "Scaling"
+        check(seen(tab, "h1")).to_have_text("Scaling")
         controls = "[...document.querySelectorAll('.page.shown :is(button, select, input, a)')]"
         unnamed = f"{controls}.filter(e => !(e.textContent || e.ariaLabel || e.labels?.length))"
         assert tab.evaluate(f"{unnamed}.length") == 0
 
 
 def test_the_theme_follows_the_system_and_the_readers_choice(chromium: Any, page: Page) -> None:
-    paper = "getComputedStyle(document.body).backgroundColor"
-    ink = "document.querySelector('.page.shown .plot .xtick text').style.fill"
+    light, dark = {"paper": "rgb(250, 249, 246)", "ink": "rgb(29, 31, 35)"}, {"paper": "rgb(20, 22, 26)"}
     with opened(chromium, page.path, dark=True) as tab:
-        assert tab.evaluate(paper) == "rgb(20, 22, 26)"
-        dark = tab.evaluate(ink)
+        body, ticks = tab.locator("body"), seen(tab, ".plot .xtick text").first
+        check(body).to_have_css("background-color", dark["paper"])
+        check(ticks).not_to_have_css("fill", light["ink"])
         tab.locator("#theme").click()
-        assert tab.evaluate(paper) == "rgb(250, 249, 246)"
-        assert tab.evaluate(ink) != dark
+        check(body).to_have_css("background-color", light["paper"])
+        check(ticks).to_have_css("fill", light["ink"])
         go(tab, page.path, "overview")
-        assert tab.evaluate(paper) == "rgb(250, 249, 246)"
+        check(body).to_have_css("background-color", light["paper"])
 
 
 def test_sections_are_chosen_and_kept_in_links(chromium: Any, tmp_path: Path) -> None:
@@ -186,13 +211,16 @@ def test_sections_are_chosen_and_kept_in_links(chromium: Any, tmp_path: Path) ->
         Made(tmp_path, name=name, task=task, weak=("nano",), num_examples=40).write()
     assert main(["--outputs", str(tmp_path / "outputs"), "--store", str(tmp_path / "store")]) == 0
     with opened(chromium, tmp_path / "outputs" / "report.html") as tab:
-        first = seen(tab, ".kicker").inner_text()
+        kicker = seen(tab, ".kicker")
+        first = kicker.inner_text()
         tab.locator("#scope").select_option(index=1)
-        assert seen(tab, ".kicker").inner_text() != first
-        tab.locator(".rail nav a").nth(5).click()
-        other = seen(tab, ".kicker").inner_text()
+        check(kicker).not_to_have_text(first)
+        other = kicker.inner_text()
         assert other.split(" · ")[1] != first.split(" · ")[1]
-        assert "s=" in tab.evaluate("location.hash")
+        tab.locator(".rail nav a").nth(5).click()
+        check(seen(tab, "h1")).to_have_text("Examples")
+        check(kicker).to_have_text(other)
+        check(tab).to_have_url(re.compile("#examples.*s="))
 
 
 def test_nothing_hostile_runs_or_renders(chromium: Any, tmp_path: Path) -> None:
@@ -216,5 +244,5 @@ def test_nothing_hostile_runs_or_renders(chromium: Any, tmp_path: Path) -> None:
             assert text.strip() in questions
         visit(tab, "runs")
         seen(tab, "[data-job='0']").click()
-        assert CORPUS[1] in seen(tab, ".job").inner_text()
+        check(seen(tab, ".job")).to_contain_text(CORPUS[1], use_inner_text=True)
         assert tab.evaluate("document.body.checkVisibility()")

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.composing import job
-from tests.report.browsing import opened, seen
+from tests.report.browsing import check, opened, seen
 from tests.report.making import Made
 from tests.report.reading import Page
 from w2s_lightning.report import examples
@@ -129,8 +129,8 @@ def test_reasoning_is_shown_line_by_line(chromium: Any, tmp_path: Path) -> None:
     made.write()
     with opened(chromium, Reporter(made.folder).write().page, "examples") as tab:
         card = seen(tab, ".card").first
-        assert card.locator("h3").all_inner_texts() == ["supervisor", "student", "ceiling", "gold"]
-        assert card.locator(".lines").first.locator("li").count() == 2
+        check(card.locator("h3")).to_have_text(["supervisor", "student", "ceiling", "gold"])
+        check(card.locator(".lines").first.locator("li")).to_have_count(2)
 
 
 @pytest.mark.browser
@@ -142,4 +142,4 @@ def test_preference_pairs_stand_side_by_side_with_the_better_one_marked(chromium
         first, second = (seen(tab, ".card .side").nth(place).bounding_box() for place in (0, 1))
         assert first["y"] == second["y"]
         assert first["x"] < second["x"]
-        assert seen(tab, ".card").first.locator(".side.gold").count() == 1
+        check(seen(tab, ".card").first.locator(".side.gold")).to_have_count(1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.report.browsing import go, opened, seen
+from tests.report.browsing import check, go, opened, seen
 from tests.report.making import Made
 from w2s_lightning.report.writing import Reporter, Written
 
@@ -69,7 +69,7 @@ def test_the_page_of_100_jobs_paints_and_filters_at_once(chromium: Any, tmp_path
         painted = tab.evaluate(PAINTED)
         go(tab, written.page, "examples")
         filtered, searched = (min(tab.evaluate(what) for _ in range(3)) for what in (FILTERED, SEARCHED))
-        assert seen(tab, ".cards li").count() == 20
+        check(seen(tab, ".cards li")).to_have_count(20)
     print(f"first paint after {painted:.0f} ms, a filter takes {filtered:.0f} ms, a search {searched:.0f} ms")
     assert painted <= 4000
     assert filtered <= 400

@@ -24,7 +24,8 @@ function draw(place, plot) {
     for (const trace of data) if (typeof trace.marker?.size === "number") trace.marker.size *= 0.8;
   }
   const about = {responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]};
-  return Plotly.react(place, data, layout, about);
+  place.ariaBusy = "true";
+  return Plotly.react(place, data, layout, about).then(() => { place.ariaBusy = "false"; });
 }
 
 const figureData = (figure) => DATA.sections[figure.closest(".section").dataset.section].figures[figure.dataset.figure];

@@ -76,6 +76,9 @@ function showTip(target) {
   tip.textContent = target.dataset.tip;
   tip.hidden = false;
   target.setAttribute("aria-describedby", "tip");
+  placeTip(target);
+}
+function placeTip(target) {
   const at = target.getBoundingClientRect(), size = tip.getBoundingClientRect();
   tip.style.left = `${Math.max(8, Math.min(innerWidth - size.width - 8, at.left + at.width / 2 - size.width / 2))}px`;
   tip.style.top = `${at.top > size.height + 14 ? at.top - size.height - 8 : at.bottom + 8}px`;
@@ -86,7 +89,7 @@ for (const [kind, act] of [["pointerover", showTip], ["focusin", showTip]]) {
 }
 document.addEventListener("focusout", hideTip);
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
-document.addEventListener("scroll", hideTip, {passive: true});
+document.addEventListener("scroll", () => { const focused = document.activeElement; if (!tip.hidden && focused.dataset.tip === tip.textContent) placeTip(focused); else hideTip(); }, {passive: true, capture: true});
 
 for (const part of all("[data-grow]")) part.style.flexGrow = part.dataset.grow;
 addEventListener("hashchange", show);
