@@ -14,9 +14,15 @@ CONF = Path(__file__).resolve().parents[2] / "conf" / "task"
 
 def task(name: str, *overrides: str) -> Any:
     """The task of `conf/task/<name>.yaml`; overrides without the `task.` prefix."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        values = OmegaConf.to_container(compose(name, overrides=list(overrides)), resolve=True)
+    with initialize_config_dir(str(CONF.parent), version_base="1.3"):
+        cfg = compose("config", overrides=[f"task={name}", *map(_of_task, overrides)])
+    values = OmegaConf.to_container(cfg.task, resolve=True)
     assert isinstance(values, dict)
     for key in ("judge", "benchmark", "best_of", "benchmark_overlap"):
         values.pop(key, None)
     return bind_target({str(key): value for key, value in values.items()}, Origin("task", name))
+
+
+def _of_task(override: str) -> str:
+    sign = "+" if override.startswith("+") else ""
+    return f"{sign}task.{override.removeprefix(sign)}"

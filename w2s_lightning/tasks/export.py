@@ -64,7 +64,7 @@ def _merged(path: Path) -> dict[str, Any]:
     own: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
     values: dict[str, Any] = {}
     for parent in own.pop("defaults", []):
-        if parent != "_self_":
+        if isinstance(parent, str) and parent != "_self_":  # others name the job's default models
             _update(values, _merged(path.with_name(f"{parent}.yaml")))
     _update(values, own)
     return values
