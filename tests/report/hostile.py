@@ -48,6 +48,23 @@ CORPUS = (
     "@SUM(1+1)*cmd",
     "&lt;script&gt;pwned()&lt;/script&gt;",
     "[bold]markup of the terminal[/bold][link=https://example.com]x[/link]",
+    "<svg><use href='data:image/svg+xml,<svg id=x onload=pwned()>#x'></use></svg>",
+    "<svg><a xlink:href=javascript:pwned()><text>x</text></a></svg>",
+    "<svg><foreignObject><body onload=pwned()></foreignObject></svg>",
+    "<x onclick=pwned() onfocus=pwned() tabindex=1 style=position:fixed;inset:0>x</x>",
+    "<div style=animation-name:x onanimationstart=pwned()>x</div>",
+    "<button popovertarget=tip onbeforetoggle=pwned()>x</button>",
+    "<marquee onstart=pwned()>x</marquee>",
+    "</textarea></title></style></xmp><script>pwned()</script>",
+    "<scr\u0000ipt>pwned()</scr\u0000ipt>",
+    "\ufeff\uff1cscript\uff1epwned()\uff1c/script\uff1e",
+    "%3Cscript%3Epwned()%3C/script%3E",
+    "<a id=data name=DATA></a><a id=tip name=route></a>",
+    "__proto__",
+    "constructor",
+    "\u001b]8;;https://example.com\u0007link of a terminal\u001b]8;;\u0007\u001b[2J",
+    "\\u003cscript\\u003epwned()\\u003c/script\\u003e",
+    "../../../etc/passwd",
 )
 
 
@@ -75,10 +92,11 @@ def hostile(root: Path) -> Made:
         texts=lambda i: [f"{CORPUS[i % len(CORPUS)]} A", f"{CORPUS[i % len(CORPUS)]} B"],
         solutions=lambda i: f"{CORPUS[i % len(CORPUS)]}\n{CORPUS[(i + 1) % len(CORPUS)]}",
         states={0: "failed", 1: "running"},
-        reasons={0: CORPUS[1]},
+        reasons={0: " ".join(CORPUS)},
         logs={0: str(log)},
         notices=CORPUS,
         sections=CORPUS[:6],
+        subsets=CORPUS,
         verdicts=verdicts,
     )
     made.write()

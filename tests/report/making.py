@@ -52,6 +52,7 @@ class Made:
     solutions: Callable[[int], str] | None = None
     notices: Sequence[str] = ()
     sections: Sequence[str] = ()
+    subsets: Sequence[str] = ()
     axes: Sequence[Mapping[str, str]] = ({},)
     verdicts: Sequence[Mapping[str, Any]] = ()
     with_examples: bool = True
@@ -253,8 +254,10 @@ class Made:
         if self.solutions is not None:
             columns["solution"] = [self.solutions(i) for i in range(self.num_examples)]
         pq.write_table(pa.table(columns), folder / "predictions.parquet")
-        scored = {name: 0.5 + 0.1 * place for place, name in enumerate(self.sections)}
-        (folder / "metrics.json").write_text(json.dumps({"accuracy": 0.5, **({"sections": scored} if scored else {})}))
+        metrics: dict[str, Any] = {"accuracy": 0.5}
+        for kind, names in (("sections", self.sections), ("subsets", self.subsets)):
+            metrics |= {kind: {name: 0.5 + 0.1 * (place % 5) for place, name in enumerate(names)}} if names else {}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
         correct, difficulty = (answer == gold).astype(float), np.array(columns["difficulty"])
         self.known[key] = Predictions(ids, groups, gold, answer, correct, difficulty, probs, None)
 

@@ -6,10 +6,12 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.report.browsing import PAGES, check, go, opened, seen, visit
+from tests.report.contrast import contrasts
 from tests.report.hostile import CORPUS, hostile
 from tests.report.making import Made
 from tests.report.reading import Page
@@ -85,7 +87,9 @@ def test_the_inspector_filters_searches_and_its_link_restores_it(chromium: Any, 
         check(cards.locator("mark").first).to_have_text("tea1")
         check(tab).to_have_url(re.compile("q=tea1.HAT3"))
         found, address = count.inner_text(), tab.evaluate("location.hash")
-        told = cards.evaluate_all("cards => cards.map(one => [one.innerText, one.querySelector('.question').innerText])")
+        told = cards.evaluate_all(
+            "cards => cards.map(one => [one.innerText, one.querySelector('.question').innerText])"
+        )
         assert 0 < len(told) <= 20
         for text, question in told:
             assert "seed 1" in text
@@ -206,6 +210,20 @@ def test_the_theme_follows_the_system_and_the_readers_choice(chromium: Any, page
         check(body).to_have_css("background-color", light["paper"])
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_text_has_the_contrast_that_wcag_aa_asks_for(chromium: Any, page: Page, dark: bool) -> None:
+    with opened(chromium, page.path, dark=dark) as tab:
+        for name in PAGES:
+            visit(tab, name)
+            if name == "runs":
+                seen(tab, "[data-job='0']").click()
+                check(seen(tab, ".job")).to_be_visible()
+            tab.evaluate("document.querySelectorAll('.page.shown details').forEach((one) => { one.open = true; })")
+            found = contrasts(tab)
+            assert len(found) > 30, name
+            assert [one for one in found if one[0] < one[1]] == [], name
+
+
 def test_sections_are_chosen_and_kept_in_links(chromium: Any, tmp_path: Path) -> None:
     for name, task in (("a", "facts"), ("b", "stories")):
         Made(tmp_path, name=name, task=task, weak=("nano",), num_examples=40).write()
@@ -223,6 +241,10 @@ def test_sections_are_chosen_and_kept_in_links(chromium: Any, tmp_path: Path) ->
         check(tab).to_have_url(re.compile("#examples.*s="))
 
 
+FOREIGN = {"iframe", "object", "embed", "img", "video", "math", "base", "link", "form", "body2", "u", "marquee", "use"}
+FOREIGN |= {"template", "textarea", "xmp", "animate", "foreignobject", "foreignObject", "x"}
+
+
 def test_nothing_hostile_runs_or_renders(chromium: Any, tmp_path: Path) -> None:
     made = hostile(tmp_path / "hostile")
     page = Reporter(made.folder).write().page
@@ -233,7 +255,7 @@ def test_nothing_hostile_runs_or_renders(chromium: Any, tmp_path: Path) -> None:
             tags |= set(tab.evaluate("[...document.querySelectorAll('.page.shown *')].map(e => e.localName)"))
             inside = ":is(a, img, script, b, i, sup, foreignObject)"
             assert seen(tab, f".plot svg {inside}").count() == 0, name
-        assert not tags & {"iframe", "object", "embed", "img", "video", "math", "base", "link", "form", "body2", "u"}
+        assert not tags & FOREIGN
         visit(tab, "examples")
         tab.evaluate("""() => {
             const more = document.querySelector(".page.shown .more");
@@ -245,4 +267,15 @@ def test_nothing_hostile_runs_or_renders(chromium: Any, tmp_path: Path) -> None:
         visit(tab, "runs")
         seen(tab, "[data-job='0']").click()
         check(seen(tab, ".job")).to_contain_text(CORPUS[1], use_inner_text=True)
+        check(seen(tab, ".job .log")).to_contain_text(CORPUS[40], use_inner_text=True)
+        for place in (
+            "examples?q={}&outcome={}",
+            "overview/{}?s={}",
+            "training?curve={}&stages={}",
+            "runs?job={}&find-jobs={}",
+        ):
+            for text in map(quote, CORPUS):
+                visit(tab, place.format(text, text))
+        tags |= set(tab.evaluate("[...document.querySelectorAll('*')].map(e => e.localName)"))
+        assert not tags & FOREIGN
         assert tab.evaluate("document.body.checkVisibility()")

@@ -16,8 +16,10 @@ from tests.report.reading import Page
 from w2s_lightning.report.__main__ import main
 from w2s_lightning.report.figures import single
 from w2s_lightning.report.html import as_json
+from w2s_lightning.report.mirrored import mirrored
 from w2s_lightning.report.plots import plain
 from w2s_lightning.report.writing import Reporter
+from w2s_lightning.tracking.figures import media_key
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def page(made: Made) -> Page:
 
 
 def test_the_corpus_is_large_enough() -> None:
-    assert len(set(CORPUS)) >= 40
+    assert len(set(CORPUS)) >= 60
 
 
 def test_the_page_has_no_element_that_a_harmless_sweep_does_not_have(page: Page, tmp_path: Path) -> None:
@@ -89,12 +91,25 @@ def test_names_in_plots_hold_neither_markup_nor_templates() -> None:
         assert not set("<>{") & set(plain(text))
 
 
+MARKUP = re.compile(r"<(?!br>)|>(?<!<br>)|\{")
+
+
 def test_every_name_in_a_plot_is_plain(page: Page) -> None:
-    hidden = re.compile(r"<(?!br>)|>(?<!<br>)|\{")
     for place, figure in page.sections[0]["figures"].items():
         for view in figure["views"]:
             if view["plot"]:
-                assert not [text for text in strings(view["plot"]) if hidden.search(text)], place
+                assert not [text for text in strings(view["plot"]) if MARKUP.search(text)], place
+
+
+def test_figures_and_tables_for_wandb_hold_texts_and_no_markup(made: Made) -> None:
+    plots, tables = mirrored(made.folder)
+    assert len(plots) > 10
+    for name, plot in plots.items():
+        assert [text for text in strings(plot) if MARKUP.search(text)] in ([], ["%{text}"]), name  # its own template
+    for name in (*plots, *tables):
+        assert re.fullmatch(r"[A-Za-z0-9/_-]+", media_key(name))
+    cells = {cell for table in tables.values() for row in table.rows for cell in row if isinstance(cell, str)}
+    assert set(CORPUS) <= cells
 
 
 def strings(value: object) -> list[str]:

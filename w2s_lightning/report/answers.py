@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 WORDS = {
     "followed_right": "followed a right supervisor",
     "overruled_right": "overruled a right supervisor",
-    "imitated_error": "imitated its error",
+    "imitated_error": "imitated its supervisor's error",
     "overruled_wrong": "overruled a wrong supervisor",
     "other_error": "made another error than its supervisor",
     "right": "is right (no supervisor)",

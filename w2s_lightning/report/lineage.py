@@ -13,8 +13,10 @@ from w2s_lightning.report.records import Job
 
 @dataclass(frozen=True)
 class Passes:
-    """A fit's validation passes: at which epoch, right answers by gold, agreement with its own targets."""
+    """A fit's validation passes: at which share of training and epoch, right answers by gold, agreement with its own
+    targets."""
 
+    shares: tuple[float, ...]
     epochs: tuple[float, ...]
     gold: tuple[float, ...]
     agreement: tuple[float | None, ...]
@@ -46,11 +48,12 @@ def passes_of(shelf: Shelf, digest: str, texts: Texts | None) -> Passes | None:
         return None
     history = shelf.history(digest)
     last = max((row["step"] for row in history), default=found.steps[-1])
-    scale = float((stage.get("optimisation") or {}).get("epochs") or 1.0) / last
+    epochs = float((stage.get("optimisation") or {}).get("epochs") or 1.0)
     agreement = {row["step"]: row["validation_agreement"] for row in history if "validation_agreement" in row}
     right = (found.probs.argmax(axis=2) == np.array(gold)).mean(axis=1)
     return Passes(
-        epochs=tuple(step * scale for step in found.steps),
+        shares=tuple(step / last for step in found.steps),
+        epochs=tuple(epochs * step / last for step in found.steps),
         gold=tuple(right.tolist()),
         agreement=tuple(agreement.get(step) for step in found.steps),
     )

@@ -87,6 +87,7 @@ class ExampleSet:
             "solutions": [self._solution(self.about.ids[row]) for row in rows],
             "gold": [str(one) if isinstance(one, str) else one for one in gold],
             "difficulty": difficulty,
+            "thirds": _thirds(self.about.difficulty),
         }
 
     def _parts(self, one: str) -> tuple[str | None, list[str]]:
@@ -94,12 +95,24 @@ class ExampleSet:
         if not texts:
             return None, []
         if len(texts) == 1:
-            return texts[0][:LONGEST], []
+            return _cut(texts[0]), []
         shared = _shared_start(texts)
-        return shared[:LONGEST].strip(), [text[len(shared) :][:LONGEST].strip() for text in texts]
+        return _cut(shared).strip(), [_cut(text[len(shared) :]).strip() for text in texts]
 
     def _solution(self, one: str) -> str | None:
-        return self.texts.solutions.get(one) if self.texts else None
+        found = self.texts.solutions.get(one) if self.texts else None
+        return None if found is None else _cut(found)
+
+
+def _cut(text: str) -> str:
+    """A text as the page holds it: what is left out of a long one is said."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST} more characters)"
+
+
+def _thirds(difficulty: np.ndarray[Any, Any]) -> list[float] | None:
+    """Where the middle and the hard third of all examples begin, rounded as the grades are."""
+    known = np.sort(difficulty[np.isfinite(difficulty)])
+    return [round(float(known[place * len(known) // 3]), 3) for place in (1, 2)] if len(known) else None
 
 
 def _shared_start(texts: Sequence[str]) -> str:
@@ -127,11 +140,14 @@ def _cell(found: Answered, shown: ExampleSet, title: str) -> dict[str, Any]:
 
 
 def _arm(answers: Predictions, rows: np.ndarray[Any, Any]) -> dict[str, Any]:
-    part: dict[str, Any] = {"answer": answers.answer[rows].tolist()}
+    part: dict[str, Any] = {
+        "answer": answers.answer[rows].tolist(),
+        "right": (answers.correct[rows] > 0).astype(int).tolist(),
+    }
     if answers.probs is not None:
         part["probs"] = np.rint(answers.probs[rows] * 1000).astype(int).ravel().tolist()
     if answers.solution is not None:
-        part["solutions"] = [answers.solution[row][:LONGEST] for row in rows]
+        part["solutions"] = [_cut(answers.solution[row]) for row in rows]
     return part
 
 

@@ -37,7 +37,7 @@ def layout(height: int, **more: Any) -> Plot:
 
 def titled(text: str, **more: Any) -> Plot:
     """An axis with a title."""
-    return {"title": {"text": text, "font": {"color": "@muted", "size": 12}}, **more}
+    return {"title": {"text": plain(text), "font": {"color": "@muted", "size": 12}}, **more}
 
 
 def categories(places: Sequence[float], labels: Sequence[str], ends: tuple[float, float] | None = None) -> Plot:

@@ -24,14 +24,12 @@ def arm_of(row: Row, *, with_paradigm: bool) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """`0.812`, `−0.041`, or a dash."""
-    if value is None:
-        return DASH
-    return f"{value:.{digits}f}".replace("-", "−")
+    return DASH if value is None else f"{value:z.{digits}f}".replace("-", "−")
 
 
 def signed(value: float, digits: int = 3) -> str:
     """`+0.041`, `−0.041`."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+z.{digits}f}".replace("-", "−")
 
 
 def interval(part: Row | None, digits: int = 3) -> str:

@@ -42,11 +42,10 @@ function download(name, text) {
   setTimeout(() => URL.revokeObjectURL(address), 1000);
 }
 
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    say("Copied");
-  } catch {
-    say("The browser does not let this page copy: select the text");
-  }
+// The button says what became of it, to the eye and to a screen reader.
+async function copy(button, text) {
+  const told = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Not allowed: select the text");
+  button.textContent = told;
+  say(told);
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
 }

@@ -37,14 +37,10 @@ function choose(state, changes) {
 // One entry a row: its cell, its example, what the search looks into, and the third of difficulty that it is in.
 function entriesOf(data) {
   const texts = data.sets.map((set) => set.ids.map((id, i) => [id, set.questions[i] ?? "", ...set.options[i], set.solutions[i] ?? ""].join("\n").toLowerCase()));
-  const ends = data.sets.map((set) => {
-    const sorted = set.difficulty.filter((value) => value !== null).sort((a, b) => a - b);
-    return sorted.length ? [sorted[Math.floor(sorted.length / 3)], sorted[Math.floor((2 * sorted.length) / 3)]] : null;
-  });
   return data.cells.flatMap((cell) => cell.rows.map((example, row) => {
     const own = Object.values(cell.arms).map((arm) => arm.solutions?.[row] ?? "").join("\n").toLowerCase();
-    const hard = data.sets[cell.set].difficulty[example];
-    const third = hard === null || !ends[cell.set] ? null : (hard >= ends[cell.set][0]) + (hard >= ends[cell.set][1]);
+    const {difficulty, thirds} = data.sets[cell.set], hard = difficulty[example];
+    const third = hard === null ? null : (hard >= thirds[0]) + (hard >= thirds[1]);
     return {cell, example, row, text: texts[cell.set][example] + own, third};
   }));
 }
@@ -111,7 +107,7 @@ function answers(cell, row, gold, label) {
     const answer = part.answer[row], width = part.probs ? part.probs.length / cell.rows.length : 0;
     const p = width && Number.isInteger(answer) ? part.probs[row * width + answer] / 10 : null;
     const meter = p === null ? null : el("span", {class: "meter", title: `probability ${(p / 100).toFixed(3)}`}, el("i", {width: `${p}%`}));
-    return el("tr", {class: arm}, el("th", {scope: "row"}, arm), el("td", {class: String(answer) === String(gold) ? "yes" : "no"}, label(answer)), el("td", {class: "p"}, meter), el("td", {class: "n faint"}, p === null ? "" : `${p.toFixed(0)} %`));
+    return el("tr", {class: arm}, el("th", {scope: "row"}, arm), el("td", {class: part.right[row] ? "yes" : "no"}, label(answer)), el("td", {class: "p"}, meter), el("td", {class: "n faint"}, p === null ? "" : `${p.toFixed(0)} %`));
   });
   return el("table", {class: "answers"}, el("tbody", {}, ...lines, el("tr", {}, el("th", {scope: "row"}, "gold"), el("td", {}, label(gold)), el("td"), el("td"))));
 }

@@ -34,7 +34,7 @@ document.addEventListener("click", (event) => {
   const figure = button.closest(".figure"), page = button.closest(".page");
   if (button.dataset.do === "csv" && figure) saveFigure(figure);
   if (button.dataset.do === "table") toggleData(figure, button);
-  if (button.dataset.do === "copy") copy(one("code", button.parentElement).textContent);
+  if (button.dataset.do === "copy") copy(button, one("code", button.parentElement).textContent);
   if (button.dataset.job) openJob(page, Number(button.dataset.job));
   if (button.dataset.cell) {
     event.preventDefault();

@@ -37,9 +37,14 @@ def agreement(section: Section, pool: Pool) -> Parts:
 
 
 NOBODY = "No student of this sweep has a supervisor, so there is nobody to agree with."
-CALIBRATED = "All seeds together, ten bins of equal width, small marks for few examples. On the line they are equal."
+CALIBRATED = (
+    "Confidence is the probability of the answer that was given. On the grey line a model is right as often as it is "
+    "confident; the expected calibration error is the mean distance from it, weighted by examples. All seeds together, "
+    "ten bins of equal width, small marks for few examples."
+)
 BY_DIFFICULTY = (
-    "Difficulty is the task's own, in parts of about equally many examples; intervals are for these trained models."
+    "Difficulty is the task's own grade of each example, in parts of about equally many examples. Means over seeds; "
+    "95 % intervals over test groups, for these trained models."
 )
 
 
@@ -107,10 +112,12 @@ def _following_reading(known: Sequence[Known]) -> str:
     full = [(group, found.right, found.wrong) for group, found in known if found.right and found.wrong]
     if not full:
         return "Every supervisor is always right or always wrong: there is nothing to tell apart."
-    group, right, wrong = max(full, key=lambda item: item[1].value - item[2].value)
+    apart = [right.value - wrong.value for _, right, wrong in full]
+    group, right, wrong = full[apart.index(max(apart))]
+    alone = len(full) > 1 and sum(one > max(apart) - 0.005 for one in apart) == 1
     return (
         f"In {group.title} the student follows a right supervisor on {number(right.value, 2)} of its answers and a "
-        f"wrong one on {number(wrong.value, 2)}" + (", further apart than in any other cell." if len(full) > 1 else ".")
+        f"wrong one on {number(wrong.value, 2)}" + (", further apart than in any other cell." if alone else ".")
     )
 
 
@@ -170,7 +177,7 @@ def _difficulty(group: Group, pool: Pool) -> Variant | None:
 
 def _range(level: DifficultyLevel) -> str:
     low, high = f"{level.low:.3g}", f"{level.high:.3g}"
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}<br>to {high}"
 
 
 def _level_curve(label: str, look: str, levels: Sequence[DifficultyLevel], place: int) -> Plot:

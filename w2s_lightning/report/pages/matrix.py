@@ -132,8 +132,10 @@ def matrix_figure(groups: Sequence[Group]) -> Figure:
 
 
 NOTE = (
-    "PGR = (student − floor) / (ceiling − floor), ratio of means over seeds, with its 95 % interval over seeds and "
-    "test examples. It is undefined where the interval of ceiling − floor reaches 0, and it is never clipped."
+    "PGR = (student − floor) / (ceiling − floor): 0 is no better than the weak model trained on gold labels (floor), 1 "
+    "as good as the strong one (ceiling). A ratio of means over seeds, with its 95 % interval over seeds and test "
+    "examples (of one seed: over test examples, for these trained models). Undefined where the interval of "
+    "ceiling − floor reaches 0; never clipped."
 )
 
 
@@ -151,11 +153,9 @@ def reading(groups: Sequence[Group]) -> str:
     low, *_, high = sorted(defined, key=lambda group: float(group.row["pgr"]["value"]))
     above = sum(group.row["pgr"]["low"] > 0 for group in defined)
     ends = [f"{number(group.row['pgr']['value'], 2)} ({group.title})" for group in (low, high)]
-    whole = "all" if above == len(defined) else str(above)
-    return (
-        f"PGR runs from {ends[0]} to {ends[1]}; {whole} of {len(defined)} cells lie above 0 "
-        f"with their whole interval{tail}."
-    )
+    whole = f"all {above}" if above == len(defined) else f"{above} of {len(defined)}"
+    lie = "lies" if above == 1 else "lie"
+    return f"PGR runs from {ends[0]} to {ends[1]}; {whole} intervals {lie} wholly above 0{tail}."
 
 
 def matrix_plot(matrix: Matrix) -> Plot:

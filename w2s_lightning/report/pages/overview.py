@@ -133,8 +133,11 @@ def _arms_reading(groups: Sequence[Group]) -> str:
     gains = [group.row["student"]["value"] - group.row["floor"]["value"] for group in both]
     best = max(zip(gains, both, strict=True), key=lambda item: item[0])
     if len(both) == 1:
-        return f"The student ends {number(abs(gains[0]))} {'above' if gains[0] > 0 else 'below'} its floor."
+        where = f"{number(abs(gains[0]))} {'above' if gains[0] > 0 else 'below'}" if gains[0] else "at"
+        return f"The student ends {where} its floor."
     above = sum(gain > 0 for gain in gains)
+    if not above:
+        return f"In none of {len(both)} cells does the mean student lie above its floor."
     return (
         f"The mean student lies above its floor in {above} of {len(both)} cells, "
         f"most for {best[1].title} ({signed(best[0])})."

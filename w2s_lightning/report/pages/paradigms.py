@@ -38,22 +38,29 @@ class Paradigms:
 def paradigms(section: Section, pool: Pool) -> Paradigms | None:
     """The page of a section, None without a result."""
     pairs = list(dict.fromkeys(group.pair for group in section.finished))
-    views, blocks = [], []
-    for pair in pairs:
-        own = _blocks([group for group in section.finished if group.pair == pair], pool)
-        blocks.append(own)
-        views.append(Variant(pair, _plot(own, section.metric), _rows(pair, own), _reading(own)))
-    if not views:
+    if not pairs:
         return None
-    note = (
-        "Rows of one group learned from the same labels; rows of different groups are shown side by side without a "
-        "verdict. Intervals are at 95 %, p-values corrected for all tests of the figure (Holm)."
+    ordered = [_ordered([group for group in section.finished if group.pair == pair], pool) for pair in pairs]
+    tested = iter(test_all([own for informed in ordered for own in informed], pool))
+    blocks = tuple(
+        tuple(Block(_title(own), tuple(own), tuple(next(tested))) for own in informed) for informed in ordered
     )
-    figure = Figure("paradigms", "Rows by the information they saw", COLUMNS, tuple(views), note, "pair")
-    return Paradigms(figure, tuple(blocks))
+    views = [
+        Variant(pair, _plot(own, section.metric), _rows(pair, own), _reading(own))
+        for pair, own in zip(pairs, blocks, strict=True)
+    ]
+    note = (
+        "Rows of one group had the same information: as many gold labels, seen or behind their pseudo-labels. Rows of "
+        "different groups are shown side by side without a verdict. Intervals are at 95 %, p-values corrected for the "
+        "tests of all pairs (Holm)."
+    )
+    return Paradigms(
+        Figure("paradigms", "Rows by the information they saw", COLUMNS, tuple(views), note, "pair"), blocks
+    )
 
 
-def _blocks(groups: Sequence[Group], pool: Pool) -> tuple[Block, ...]:
+def _ordered(groups: Sequence[Group], pool: Pool) -> list[list[Line]]:
+    """A pair's rows by the information they saw, the least gold first."""
     lines: dict[tuple[str, ...], Line] = {}
     for group in groups:
         for line in _lines_of(group, pool, several=len(groups) > 1):
@@ -61,9 +68,7 @@ def _blocks(groups: Sequence[Group], pool: Pool) -> tuple[Block, ...]:
     by_information: dict[tuple[int, int, bool], list[Line]] = {}
     for line in lines.values():
         by_information.setdefault(line.saw, []).append(line)
-    ordered = sorted(by_information.items(), key=lambda item: (item[0][0], item[0][2], item[0][1]))
-    tested = test_all([own for _, own in ordered], pool)
-    return tuple(Block(_title(own), tuple(own), tuple(tests)) for (_, own), tests in zip(ordered, tested, strict=True))
+    return [own for _, own in sorted(by_information.items(), key=lambda item: (item[0][0], item[0][2], item[0][1]))]
 
 
 def _lines_of(group: Group, pool: Pool, *, several: bool) -> list[Line]:

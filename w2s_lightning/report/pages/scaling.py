@@ -5,7 +5,7 @@ from typing import Any
 
 from w2s_lightning.report.figures import Cell, Figure, Parts, Variant, single
 from w2s_lightning.report.pages.matrix import state_of
-from w2s_lightning.report.plots import Plot, band, bars, dots, layout, line, marks, plain, titled
+from w2s_lightning.report.plots import Plot, band, bars, dots, layout, line, marks, plain, shares, titled
 from w2s_lightning.report.records import Group, Job, Section
 from w2s_lightning.report.theme import SYMBOLS, series
 from w2s_lightning.report.words import counted, interval, listed, number
@@ -58,7 +58,9 @@ def _sizes_of(arm: str, known: Sequence[tuple[Group, float]], metric: str) -> Va
     traces = [trace for place, (label, points) in enumerate(ordered) for trace in _traces(label, points, place)]
     sizes = sorted({(size, str(group.row["strong"])) for group, size in known})
     ticks = {"tickvals": [size for size, _ in sizes], "ticktext": [_sized(name, size) for size, name in sizes]}
-    axes = {"xaxis": titled("parameters of the strong model", type="log", **ticks), "yaxis": titled(metric)}
+    seeds = [value for points in lines.values() for _, _, part, _ in points for value in _seeds(part)]
+    height = titled(metric, range=shares([(min(seeds), max(seeds))]))
+    axes = {"xaxis": titled("parameters of the strong model", type="log", **ticks), "yaxis": height}
     rows = [_size_row(arm, label, point) for label, points in lines.items() for point in points]
     return Variant(arm, {"data": traces, "layout": layout(430, **axes)}, rows, _sizes_reading(lines))
 
@@ -98,16 +100,23 @@ def _size_row(arm: str, label: str, point: Point) -> list[Cell]:
 def _sizes_reading(lines: dict[str, list[Point]]) -> str:
     ends = {label: points[-1][2]["value"] - points[0][2]["value"] for label, points in lines.items() if len(points) > 1}
     ordered = sorted(ends.items(), key=lambda item: item[0] == "ceiling")
-    told = [f"the {label} {'rises' if end > 0 else 'falls'} by {number(abs(end))}" for label, end in ordered]
+    told = [f"the {label} {_moved(end)}" for label, end in ordered]
     if not told:
         return "Every line has one size only."
     return f"From the smallest to the largest strong model, {listed(told, 5)}."
 
 
+def _moved(end: float) -> str:
+    far = number(abs(end))
+    return "stays where it is" if float(far) == 0 else f"{'rises' if end > 0 else 'falls'} by {far}"
+
+
 # ---------------------------------------------------------------- PGR against the gap
 
 
-def _gap(groups: Sequence[Group]) -> Figure:
+def _gap(groups: Sequence[Group]) -> Figure | str:
+    if not any(group.row["pgr"]["defined"] for group in groups):
+        return "No cell has a defined PGR, so there is nothing to draw against the gap: the overview says why."
     several = len({group.arm for group in groups}) > 1
     lines: dict[str, list[Group]] = {}
     for group in groups:
@@ -156,7 +165,8 @@ def _gap_reading(groups: Sequence[Group]) -> str:
     lost = len(groups) - len(drawn)
     left = f" {lost} without a defined PGR {'is' if lost == 1 else 'are'} not drawn." if lost else ""
     if len(drawn) < 3:
-        return f"{len(drawn)} of {counted(len(groups), 'cell')} has a PGR: too few to see a trend.{left}"
+        has = "has" if len(drawn) == 1 else "have"
+        return f"{len(drawn)} of {counted(len(groups), 'cell')} {has} a PGR: too few to see a trend.{left}"
     narrow, *_, wide = sorted(drawn, key=_gap_of)
     ends = [f"{number(group.row['pgr']['value'], 2)} at the" for group in (narrow, wide)]
     return (

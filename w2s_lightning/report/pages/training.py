@@ -13,11 +13,17 @@ from w2s_lightning.report.lineage import Passes, curve_of, fit_of, passes_of
 from w2s_lightning.report.pages.overview import ROW_HEIGHT, row_labels
 from w2s_lightning.report.plots import Plot, categories, dots, layout, line, marks, plain, quiet, titled
 from w2s_lightning.report.records import Group, Job, Section
-from w2s_lightning.report.words import number, signed
+from w2s_lightning.report.words import counted, mean, number, signed
 
 PASS_COLUMNS = ("cell", "seed", "row", "epoch", "gold accuracy", "agreement with its targets")
 STOP_COLUMNS = ("pair", "arm", "seed", "last", "best", "gain", "epoch of the best")
 WITHOUT = "The jobs of this sweep have written no examples, so gold on validation is not known here."
+WITHOUT_ANSWERS = (
+    "The fits of this sweep answered no validation examples on the way (a task of worked solutions, or "
+    "fit.evaluations=0): there is only the loss, below."
+)
+
+GOLD_CURVE = "validation_gold_accuracy"
 
 Seeded = list[tuple[Any, Passes]]
 
@@ -38,9 +44,10 @@ def training(section: Section, examples: Examples) -> Training | None:
     views = [_view(section, group, found, examples) for group, found in known]
     note = "Faint lines are seeds. The agreement is with the targets that the fit had, its supervisor's answers."
     if not views:
-        return Training((WITHOUT,), _curves(section))
+        written = any(examples.of(job.folder) for group in section.finished for job in group.done)
+        return Training((WITHOUT_ANSWERS if written else WITHOUT,), _curves(section, examples))
     passes = Figure("passes", "Gold accuracy during training", PASS_COLUMNS, tuple(views), note, "cell")
-    return Training((passes, _stops(known)), _curves(section))
+    return Training((passes, _stops(known)), _curves(section, examples))
 
 
 def _students(section: Section, group: Group, examples: Examples) -> Seeded:
@@ -79,32 +86,30 @@ def _view(section: Section, group: Group, students: Seeded, examples: Examples) 
 
 
 def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> list[Plot]:
-    """Every seed as a faint line, their mean as a thick one."""
+    """Every seed as a faint line; a thick one for their mean, pass by pass, where all made equally many."""
     columns = [(one.epochs, getattr(one, field)) for _, one in seeded if None not in getattr(one, field)]
-    if not columns:
-        return []
-    epochs = columns[0][0]
-    means = [sum(values) / len(values) for values in zip(*(y for x, y in columns if x == epochs), strict=True)]
+    if not columns or len({len(x) for x, _ in columns}) > 1:
+        return [quiet(x, y, colour, 1) for x, y in columns]
+    epochs, means = (
+        [sum(values) / len(values) for values in zip(*axis, strict=True)] for axis in zip(*columns, strict=True)
+    )
     hover = [f"{name}<br>{number(value)} at epoch {epoch:.2f}" for epoch, value in zip(epochs, means, strict=True)]
     faint = [quiet(x, y, f"{colour}/30", 1) for x, y in columns]
     return [*faint, line(name, epochs, means, {"colour": colour, "symbol": "circle", "dash": dash}, hover)]
 
 
 def _reading(group: Group, students: Seeded) -> str:
-    gains = [max(one.gold) - one.gold[-1] for _, one in students]
-    first = [one.agreement[0] for _, one in students if one.agreement[0] is not None]
-    last = [one.agreement[-1] for _, one in students if one.agreement[-1] is not None]
-    moved = ""
-    if first and last:
-        moved = (
-            f" while agreement with its targets goes from {number(sum(first) / len(first), 2)} "
-            f"to {number(sum(last) / len(last), 2)}"
-        )
-    gain = sum(gains) / len(gains)
-    ends = sum(one.gold[-1] for _, one in students) / len(students)
-    more = number(gain) if gain else "nothing"
-    gained = f"an oracle stop would have gained {more} on average"
-    return f"{group.title}: gold accuracy ends at {number(ends)}, {gained}{moved}."
+    fits = [one for _, one in students]
+    ends = f"{group.title}: the student's gold accuracy ends at {number(mean([one.gold[-1] for one in fits]))}"
+    if all(len(one.gold) == 1 for one in fits):
+        return f"{ends}; it was looked at once, at the end (fit.evaluations)."
+    gain = mean([max(one.gold) - one.gold[-1] for one in fits])
+    gained = f"an oracle stop would have gained {number(gain) if gain else 'nothing'} on average"
+    agreed = [one.agreement for one in fits if None not in one.agreement]
+    if not agreed:
+        return f"{ends}; {gained}."
+    first, last = (number(mean([one[place] or 0.0 for one in agreed]), 2) for place in (0, -1))
+    return f"{ends}; {gained}. Its agreement with its targets goes from {first} to {last}."
 
 
 # ---------------------------------------------------------------- what an oracle stop would have gained
@@ -119,7 +124,8 @@ def _stops(known: Sequence[tuple[Group, Seeded]]) -> Figure:
     name = "mean over seeds"
     traces = [marks(name, means, places, "@student", "diamond", hover), dots(name, seeds, "@student")]
     labels = row_labels([group for group, _ in known])
-    gained = titled("best validation pass − last one, gold accuracy", rangemode="tozero")
+    most = max([0.01, *(gain for own in gains for gain in own)])
+    gained = titled("best validation pass − last one, gold accuracy", range=[-0.04 * most, 1.08 * most])
     drawn = layout(76 + round(0.7 * ROW_HEIGHT) * len(known), xaxis=gained, yaxis=categories(places, labels))
     rows = [_stop_row(group, seed, one) for group, seeded in known for seed, one in seeded]
     plot, title = {"data": traces, "layout": drawn}, "What an oracle stop would have gained"
@@ -141,9 +147,12 @@ def _stop_row(group: Group, seed: Any, one: Passes) -> list[Cell]:
 def _stop_reading(known: Sequence[tuple[Group, Seeded]], means: Sequence[float]) -> str:
     fits = [one for _, seeded in known for _, one in seeded]
     early = sum(max(one.gold) > one.gold[-1] for one in fits)
+    if not early:
+        return f"None of {counted(len(fits), 'student')} was better at an earlier pass than at the end."
     most = max(zip(means, (group for group, _ in known), strict=True), key=lambda item: item[0])
+    were = "was" if early == 1 else "were"
     return (
-        f"{early} of {len(fits)} students were better at an earlier pass than at the end; "
+        f"{early} of {counted(len(fits), 'student')} {were} better at an earlier pass than at the end; "
         f"the largest mean gain is {number(most[0])} ({most[1].title})."
     )
 
@@ -151,20 +160,22 @@ def _stop_reading(known: Sequence[tuple[Group, Seeded]], means: Sequence[float])
 # ---------------------------------------------------------------- every stage's curve
 
 
-def _curves(section: Section) -> dict[str, Any]:
-    """All fits and pretrained models with their curves, and who needs them; each once."""
+def _curves(section: Section, examples: Examples) -> dict[str, Any]:
+    """All fits and pretrained models with their curves, and who needs them; each once. Gold is joined here."""
     stages: dict[str, dict[str, Any]] = {}
     for job in section.jobs:
         for stage in (job.result or {}).get("stages") or ():
             if stage["kind"] in ("fit", "pretrain"):
-                entry = stages.setdefault(stage["digest"], {"kind": stage["kind"], "label": stage["label"], "jobs": []})
-                entry["jobs"].append(job.title)
+                entry = {"kind": stage["kind"], "label": stage["label"], "jobs": [], "folder": job.folder}
+                stages.setdefault(stage["digest"], entry)["jobs"].append(job.title)
     roles = _roles(section)
     found = []
     for digest, entry in stages.items():
-        curve = curve_of(section.shelf.history(digest))
+        curve, used = curve_of(section.shelf.history(digest)), entry["jobs"]
+        gold = passes_of(section.shelf, digest, examples.of(entry.pop("folder")))
+        if gold is not None:
+            curve[GOLD_CURVE] = [[round(x, 4) for x in gold.shares], [round(y, 4) for y in gold.gold]]
         if curve:
-            used = entry["jobs"]
             by = used[0] if len(used) == 1 else f"{used[0]} and {len(used) - 1} more"
             found.append({**entry, "id": digest[:10], "role": roles.get(digest, ""), "jobs": by, "curve": curve})
     metrics = dict.fromkeys(name for one in found for name in one["curve"])
