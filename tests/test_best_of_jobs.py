@@ -240,6 +240,10 @@ def test_the_command_scores_a_finished_model_as_the_job_did(
     assert "pass@n" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         rewardbench([str(folder), "--best-of", str(drawn), "--data", str(drawn)])
+    seen = [{"question": splits().transfer[0].turns[0].text, "solution": "1 .", "answer": "1", "right": True}]
+    trained = written(place / "trained.jsonl", [*seen, *lines(drawn)])
+    assert rewardbench([str(folder), "--best-of", str(trained), "--out", str(out)]) == 1
+    assert "1 of 61 prompts are of the data" in capsys.readouterr().err
 
 
 def test_the_report_draws_accuracy_against_n(results: dict[str, Result], place: Path, tmp_path: Path) -> None:

@@ -47,10 +47,10 @@ RECIPES: list[list[str]] = [
         "objective=orpo",
         "paradigm.reasoning.iterations=1",
     ],
-    ["task=arithmetic_pairs", "paradigm=supervised"],
-    ["task=arithmetic_pairs", "paradigm=distillation"],
-    ["task=arithmetic_pairs", "paradigm=weak_to_strong"],
-    ["task=arithmetic_pairs", "paradigm=weak_to_strong", "fit.readout=implicit"],
+    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=supervised"],
+    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=distillation"],
+    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong"],
+    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong", "fit.readout=implicit"],
 ]
 # Words in the path of a leaf that only some tasks read.
 ONLY_OF = {

@@ -176,6 +176,31 @@ def test_bt_and_dpo_begin_at_log_2_and_a_margin_moves_bt_as_its_formula_says(
     )
 
 
+def test_margins_of_the_data_move_bt_pair_by_pair(tmp_path: Path) -> None:
+    """A head of zeros starts at log(1 + exp(m)) on a pair with margin m."""
+    asked = (
+        *SIMPLE,
+        "task.columns.margin=margin",
+        "gold.preference.options.margin=data",
+        *("fit.rows_per_step=2", "fit.epochs=1", "fit.lr_scale=0"),  # every pair once, by a head that stays at zero
+        *simple_files(tmp_path),
+    )
+    run_job(tmp_path, world=asked)
+    made = plan(*asked)
+    for name, split in (("floor", "supervise"), ("ceiling", "transfer")):
+        margins = [pair.margin for pair in fit_of(made, name).task.splits(0).of(split)]
+        assert set(margins) == {0.5, 2.0}
+        expected = np.mean([math.log(1 + math.exp(margin)) for margin in margins])
+        losses = losses_of(Store.at(tmp_path / "store"), fit_of(made, name))
+        assert len(losses) == len(margins) / 2
+        assert np.mean(losses) == pytest.approx(expected, abs=1e-6)
+
+
+def test_margins_that_the_data_lacks_are_missed_in_one_line(run: Run) -> None:
+    with pytest.raises(UserError, match=r"margin=data: 48 of 48 pairs of arithmetic_pairs have no margin"):
+        run("gold.preference.options.margin=data")
+
+
 @pytest.mark.parametrize("readout", READOUTS)
 def test_soft_preferences_of_a_weak_model_reach_the_student(readout: str, run: Run, store: Store) -> None:
     """A supervisor that cannot tell prefers by halves: no loss on these is below log 2, as it is on hard labels."""
@@ -271,6 +296,23 @@ def test_the_rewardbench_command_scores_a_reward_model_of_the_store_as_the_job_d
         assert section["value"] == pytest.approx(parts[name]["accuracy"]["student"]["value"])
 
 
+@pytest.mark.parametrize("readout", READOUTS)
+def test_the_command_refuses_prompts_that_a_fit_of_ours_comes_from(
+    results: Mapping[tuple[str, str], Result], store: Store, tmp_path: Path, readout: str, capsys: Any
+) -> None:
+    folder = store.path(fit_of(planned(f"fit.readout={readout}"), "student"))
+    seen = tmp_path / "seen.jsonl"
+    pairs = [*drawn().transfer[:3], *drawn().supervise[:2], *drawn().test[:5]]
+    seen.write_text("".join(json.dumps(as_row(pair, "hep-go")) + "\n" for pair in pairs))
+    asked = [str(folder), "--data", str(seen), "--out", str(tmp_path / "out")]
+    free = [] if readout == "head" else ["--reference-free", "sum"]
+    assert rewardbench([*asked, *free]) == 1
+    assert "5 of 10 prompts are of the data that" in capsys.readouterr().err
+    assert rewardbench([*asked, *free, "--allow-overlap"]) == 0
+    assert "note: 5 prompts are of the data that the model comes from" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "rewardbench.json").read_text())["shared_prompts"] == 5
+
+
 def scored(place: Path, model: Path, data: Path, *options: str) -> list[dict[str, Any]]:
     out = place / "scored"
     assert rewardbench([str(model), "--data", str(data), "--out", str(out), *options]) == 0
@@ -342,6 +384,28 @@ def test_the_benchmark_changes_no_other_stage(benchmark: Path) -> None:
     assert planned("task.benchmark_overlap=true").digest == without.digest
 
 
+def test_the_tasks_own_test_pairs_are_judged_by_subset(run: Run) -> None:
+    result = run("task.benchmark=test")
+    found = result["benchmark"]
+    subsets = {pair.subset for pair in drawn().test}
+    assert {part["name"] for part in found["parts"]} == subsets
+    for row in ("floor", "student", "ceiling"):
+        right = sum(part["n"] * part["accuracy"][row]["value"] for part in found["parts"])
+        assert right / len(drawn().test) == pytest.approx(rows(result)[row]["value"])  # nothing ties
+    assert "test pairs of arithmetic_pairs (task.benchmark)" in result["printed"]
+    assert "not in the benchmark" not in result["printed"]
+    judged, without = planned("task.benchmark=test"), planned()
+    assert [stage.digest for stage in judged.stages if stage.kind != "evaluate"] == [
+        stage.digest for stage in without.stages if stage.kind != "evaluate"
+    ]
+
+
+def test_pairs_without_a_subset_are_one_named_like_the_task(tmp_path: Path) -> None:
+    made = plan(*SIMPLE, *simple_files(tmp_path), "task.benchmark=test")
+    assert made.rows[0].benchmark is not None
+    assert set(made.rows[0].benchmark.task.rows().subsets) == {"local_preference"}
+
+
 def test_pgr_by_section_is_the_share_of_the_gap(tmp_path: Path) -> None:
     """Pairs that end in yes or no are learned at once; the floor has learned nothing."""
     result = run_job(tmp_path, *SIMPLE, world=simple_files(tmp_path))
@@ -379,8 +443,9 @@ def simple_files(folder: Path) -> tuple[str, ...]:
             "chosen": f"{noun} . yes",
             "rejected": f"{noun} . no",
             "subset": "xstest-should-refuse",
+            "margin": 2.0 if number % 3 else 0.5,
         }
-        for noun in nouns
+        for number, noun in enumerate(nouns)
     ]
     for row in rows[-2:]:
         row |= {"subset": "donotanswer", "prompt": "one prompt"}
@@ -543,13 +608,17 @@ def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
         ([*SMALL, "fit=probe", "fit.readout=implicit"], "a probe trains a head, and an implicit reward has none"),
         ([*SMALL, "+fit.floor.readout=implicit"], "set fit.readout for all"),
         ([*SMALL, "fit.readout=implicit", "objective=bt"], "objective=bt reads logits and targets"),
+        (
+            [*SMALL, "objective=bt", "objective.options.margin=data"],
+            "objective.options.margin=data takes the margins of gold labels",
+        ),
         ([*SMALL, "fit=probe", "fit.generative_epochs=1"], "a probe leaves the network as it is"),
         (["task=arithmetic", "fit.generative_epochs=1"], "fit.generative_epochs is for choice and preference tasks"),
         (["task=facts", "+task.benchmark=allenai/reward-bench"], "task.benchmark is for preference tasks"),
         ([*SMALL, "task.benchmark=nowhere.jsonl"], "data file not found: nowhere.jsonl"),
         (
             [*SMALL, "task.benchmark=somebody/else"],
-            "task.benchmark=somebody/else: expected a file, or allenai/reward-bench",
+            "task.benchmark=somebody/else: expected test, a file, or allenai/reward-bench",
         ),
         ([*SMALL, "task.benchmark_overlap=5"], "task.benchmark_overlap"),
     ],

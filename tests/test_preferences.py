@@ -115,6 +115,13 @@ def test_bt_by_hand_with_margin_and_centring():
     torch.testing.assert_close(turned, losses)
 
 
+def test_bt_takes_each_rows_own_margin_from_the_data():
+    rewards = torch.tensor([[2.0, 0.5], [0.5, 2.0]])
+    targets = torch.tensor([[1.0, 0.0, 0.3], [0.0, 1.0, 1.2]])
+    losses = preferences.bt(rewards, targets, **NOW, margin="data", centring=0.0)
+    assert losses.tolist() == pytest.approx([-math.log(sigmoid(1.5 - 0.3)), -math.log(sigmoid(1.5 - 1.2))], rel=1e-5)
+
+
 def test_soft_bt_is_the_choice_loss_and_bt_without_margin_equals_it():
     generator = torch.Generator().manual_seed(0)
     rewards, preference = torch.randn(9, 2, generator=generator), torch.rand(9, generator=generator)
@@ -206,6 +213,7 @@ OPTIONS = {
     ("name", "wrong"),
     [
         ("bt", {"margin": -1.0}),
+        ("bt", {"margin": "date"}),
         ("bt", {"centring": -0.1}),
         ("dpo", {"beta": 0.0}),
         ("cdpo", {"flipped": 0.5}),

@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from w2s_lightning.data import tables
 from w2s_lightning.data.batches import Rows
+from w2s_lightning.data.choices import splits_of
 from w2s_lightning.data.module import FitRows, StepData
 from w2s_lightning.models.lora import adapt
 from w2s_lightning.models.networks import Network
@@ -21,6 +23,7 @@ from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Gold
 from w2s_lightning.store import Store
+from w2s_lightning.tasks.preferences import trained_on
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,11 @@ def _nothing() -> None:
 
 
 def keep(stage: Stage, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, story: str) -> None:
-    """Save the model with a short card."""
+    """Save the model with a short card; beside a fit the prompts that must not judge it as a reward model."""
     save(model, tokenizer, folder / "model", label=stage.label, digest=stage.digest, story=story)
+    if isinstance(stage, Fit) and stage.task.kind != "choice":
+        groups = sorted(trained_on(splits_of(stage.task, stage.split_seed)))
+        tables.write(folder / tables.PROMPTS, {"group_id": groups})
 
 
 def story_of(stage: Fit) -> str:

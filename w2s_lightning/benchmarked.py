@@ -5,32 +5,25 @@ each subset, each section of RewardBench, and overall, with PGR wherever floor a
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.bootstrap import JobScores, resample_job
-from w2s_lightning.metrics.intervals import Interval
+from w2s_lightning.metrics.bootstrap import JobScores
 from w2s_lightning.metrics.pgr import PGR
-from w2s_lightning.metrics.resampling import Groups
-from w2s_lightning.metrics.reward_intervals import in_section, overall_metric, section_metric
-from w2s_lightning.metrics.rewardbench import SECTIONS, missing
-from w2s_lightning.metrics.scores import Metric, mean_score, plain_values
+from w2s_lightning.metrics.reward_intervals import Part, parts_of, scored
+from w2s_lightning.metrics.rewardbench import WEIGHED, missing
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.schema import Benchmark
 from w2s_lightning.stages import Evaluate
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.examples import Splits
-from w2s_lightning.tasks.preferences import Pair
-from w2s_lightning.tasks.problems import question_group
-from w2s_lightning.tasks.splitting import TRAINING
+from w2s_lightning.tasks.preferences import trained_on
 
 Array = np.ndarray[Any, Any]
-WEIGHED = {name for weights in SECTIONS.values() for name in weights}  # the subsets that are in a section
 ORDER = ("section", "subset", "overall")  # in which people read them
 ONE_PROMPT = "all its rows have one prompt, which says nothing about others"
 NO_FLOOR = "there is no floor: a supervisor's file answers the test set alone"
@@ -65,40 +58,7 @@ def shared_prompts(splits: Splits, groups: Iterable[str]) -> int:
     return sum(group in known for group in groups)
 
 
-def trained_on(splits: Splits) -> set[str]:
-    """The groups of the training splits, and those of their prompts as questions, since groups may be wider."""
-    pairs = [pair for split in TRAINING for pair in splits.of(split) if isinstance(pair, Pair)]
-    return {pair.group for pair in pairs} | {question_group("\n".join(turn.text for turn in p.turns)) for p in pairs}
-
-
 # ---------------------------------------------------------------- after
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Some rows `[n]` (booleans) of a benchmark, and how they are scored."""
-
-    kind: Literal["overall", "section", "subset"]
-    name: str
-    rows: Array
-    metric: Metric
-
-
-def parts_of(subsets: Sequence[str]) -> tuple[Part, ...]:
-    """Overall and the sections that are there, then every subset by itself: RewardBench's own, then others."""
-    names = np.asarray(subsets)
-    by_section = {name: in_section(subsets, name) for name in SECTIONS}
-    there = {name: rows for name, rows in by_section.items() if rows.any()}
-    found = []
-    if there:
-        known = np.any(list(there.values()), axis=0)
-        found.append(Part("overall", "overall", known, overall_metric(names[known].tolist())))
-    for name, rows in there.items():
-        found.append(Part("section", name, rows, section_metric(names[rows].tolist(), name)))
-    listed = [name for weights in SECTIONS.values() for name in weights]
-    order = [*listed, *sorted(set(names.tolist()) - set(listed))]
-    found += [Part("subset", name, names == name, mean_score) for name in order if (names == name).any()]
-    return tuple(found)
 
 
 def sections_of(subsets: Sequence[str]) -> tuple[Part, ...]:
@@ -152,22 +112,15 @@ def _scored(
     measured: Collection[str],
     pgr: Callable[[JobScores, str], PGR],
 ) -> dict[str, Any]:
-    own, ids = {name: values[part.rows] for name, values in won.items()}, groups[part.rows]
-    if len(np.unique(ids)) > 1:
-        scores = resample_job(own, ids, metric=part.metric)
-        accuracy = {name: vars(scores.interval(name)) for name in own}
-        found = {name: vars(pgr(scores, name)) for name in measured}
-    else:
-        accuracy = {name: vars(_alone(values, ids, part.metric)) for name, values in own.items()}
-        found = {name: vars(PGR.undefined(ONE_PROMPT)) for name in measured}
-    return {"kind": part.kind, "name": part.name, "n": int(part.rows.sum()), "accuracy": accuracy, "pgr": found}
-
-
-def _alone(values: Array, ids: Array, metric: Metric) -> Interval:
-    """Rows of a single prompt: their score, which could be anything on other prompts."""
-    bound = Groups.of(ids)
-    value = float(plain_values(metric(values[None], bound), bound)[0])
-    return Interval(value=value, low=0.0, high=1.0, n=len(values))
+    scores, intervals = scored(part, won, groups)
+    found = {name: PGR.undefined(ONE_PROMPT) if scores is None else pgr(scores, name) for name in measured}
+    return {
+        "kind": part.kind,
+        "name": part.name,
+        "n": int(part.rows.sum()),
+        "accuracy": {name: vars(interval) for name, interval in intervals.items()},
+        "pgr": {name: vars(one) for name, one in found.items()},
+    }
 
 
 def _no_floor(scores: JobScores, name: str) -> PGR:

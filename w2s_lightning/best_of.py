@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.benchmarked import NO_FLOOR, refuse_shared, trained_on
+from w2s_lightning.benchmarked import NO_FLOOR, refuse_shared
 from w2s_lightning.metrics.best_of import best_of, majority_of, pass_of, powers_of_two
 from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.pgr import PGR
@@ -22,6 +22,7 @@ from w2s_lightning.schema import Benchmark
 from w2s_lightning.stages import Evaluate
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.examples import Splits
+from w2s_lightning.tasks.preferences import trained_on
 
 MAJORITY, PASS = "maj@n", "pass@n"  # beside the rows, whose names have no such sign in them
 

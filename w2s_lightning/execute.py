@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from w2s_lightning import execute_implicit as implicit
 from w2s_lightning import execute_solutions as solutions
@@ -26,6 +27,7 @@ from w2s_lightning.data.rewarded import write_scored, write_wins
 from w2s_lightning.data.rows import RowSource, TokenRows, WindowRows
 from w2s_lightning.data.targets import aligned, read_sources, read_targets, with_targets
 from w2s_lightning.devices import num_processes
+from w2s_lightning.errors import UserError
 from w2s_lightning.inference.scoring import score
 from w2s_lightning.models.device import machine, one_each, provenance
 from w2s_lightning.models.ladder import untrained
@@ -158,6 +160,8 @@ def _pretrain_plan(stage: Pretrain) -> FitPlan:
 def _fit(stage: Fit, folder: Path, bench: Bench) -> None:
     opened = _opened_for(stage, bench)
     data = _fit_rows(stage, stage.targets, stage.features, opened, bench)
+    if stage.objective.options.get("margin") == "data":
+        data = replace(data, targets=np.concatenate([data.targets, _margins(stage, data.rows.ids)], axis=1))
     order = plan(data.rows.lengths, stage.optimisation.rows_per_step, stage.optimisation.epochs, stage.seed)
     validation = _validation(stage, opened, len(order), bench)
     network = opened.probe if stage.tuning == "probe" else opened.network
@@ -244,6 +248,18 @@ def _fit_rows(stage: Fit, targets: Targets, features: Label | None, opened: Open
     rows = _rows(stage.task, features, with_targets(examples, table, stage.label), opened, bench)
     probs, weights = aligned(rows.ids, table, stage.labels, stage.label)
     return FitRows(rows, probs.astype(np.float32), weights.astype(np.float32))
+
+
+def _margins(stage: Fit, ids: Sequence[str]) -> NDArray[np.float32]:
+    """By how much the better answer of each pair is better, [num_rows, 1]; raise UserError where the data says not."""
+    pairs = {pair.id: pair for pair in answered(splits_of(stage.task, stage.split_seed).of(stage.targets.split))}
+    margins = [getattr(pairs[id], "margin", None) for id in ids]
+    if None in margins:
+        raise UserError(
+            f"margin=data: {margins.count(None)} of {len(ids)} pairs of {stage.task.name} have no margin "
+            "(task.columns.margin names its column)"
+        )
+    return np.array(margins, dtype=np.float32)[:, None]
 
 
 def _validation(stage: Fit, opened: Opened, num_steps: int, bench: Bench) -> Validation | None:

@@ -186,9 +186,7 @@ def _benchmark(job: Job, task: Any, resolver: Resolver) -> RewardSetTask | None:
         return None
     if task.kind != "preference":
         raise UserError(f"task.benchmark is for preference tasks, and {task.name} is none: leave it out")
-    return benchmark_at(
-        data, task.form, task.words, lambda repository, revision: resolver.commit("dataset", repository, revision)
-    )
+    return benchmark_at(data, task, lambda repository, revision: resolver.commit("dataset", repository, revision))
 
 
 def _best_of(job: Job, task: Any) -> SampleSet | None:

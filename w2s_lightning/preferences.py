@@ -6,7 +6,7 @@ reference part `simpo` and `orpo` do not read). All return losses [B] in nats. O
 them. Out-of-range options raise UserError. `fraction`, the share of training done, is taken by all and read by none.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,17 +34,20 @@ class Pairs(NamedTuple):
         return self.rejected / self.rejected_tokens
 
 
-def bt(logits: Tensor, targets: Tensor, *, fraction: float, margin: float, centring: float) -> Tensor:
+def bt(logits: Tensor, targets: Tensor, *, fraction: float, margin: float | Literal["data"], centring: float) -> Tensor:
     """-log sigma(r_w - r_l - margin) + centring (r_w + r_l)^2 for rewards r = logits, averaged over `targets`.
 
-    A target of one means that row's better completion. Bradley-Terry as in Ouyang et al. 2022 (arXiv 2203.02155), the
+    A target of one means that row's better completion. `margin` is one number for all rows, or `data`: then each row's
+    own stands in a third column of `targets` [B, 3]. Bradley-Terry as in Ouyang et al. 2022 (arXiv 2203.02155), the
     margin of Llama 2 (2307.09288), the centring of Eisenstein et al. 2023 (2312.09244, 0.01 there).
     """
-    _require(margin >= 0, f"margin={margin} should be 0 (none) or more")
+    known = margin == "data" or (not isinstance(margin, str) and margin >= 0)
+    _require(known, f"margin={margin} should be 0 (none) or more, or data (each pair's own)")
     _require(centring >= 0, f"centring={centring} should be 0 (none) or more")
+    margins = targets[:, 2] if margin == "data" else margin
     gap = logits[:, 0] - logits[:, 1]
-    losses = -torch.stack([F.logsigmoid(gap - margin), F.logsigmoid(-gap - margin)], dim=-1)
-    return (targets * losses).sum(dim=-1) + centring * logits.sum(dim=-1).square()
+    losses = -torch.stack([F.logsigmoid(gap - margins), F.logsigmoid(-gap - margins)], dim=-1)
+    return (targets[:, :2] * losses).sum(dim=-1) + centring * logits.sum(dim=-1).square()
 
 
 def soft_bt(logits: Tensor, targets: Tensor, *, fraction: float) -> Tensor:

@@ -101,7 +101,7 @@ def _by_difficulty(result: Mapping[str, Any]) -> Table:
     table = Table(title="accuracy by difficulty", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("row", no_wrap=True)
     for part in result["by_difficulty"]:
-        table.add_column(f"{part['difficulty']:g}\n(n={part['n']})", justify="right", no_wrap=True)
+        table.add_column(f"{part['difficulty']:g}\n(n={part['n']})", justify="right", overflow="fold")
     for row in result["rows"]:
         cells = [f"{part['accuracy'][row['name']]:.2f}" for part in result["by_difficulty"]]
         table.add_row(shown(row["name"]), *cells)

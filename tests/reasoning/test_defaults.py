@@ -15,13 +15,14 @@ def pair(*overrides: str) -> tuple[str, str]:
 
 def test_the_default_pair_is_the_tasks_own_and_the_command_line_wins() -> None:
     assert pair() == pair("task=facts_null") == ("micro", "small")
-    assert pair("task=arithmetic") == ("mini", "small")
+    assert pair("task=arithmetic") == pair("task=arithmetic_pairs") == ("mini", "small")
     assert pair("model@weak=micro", "task=arithmetic") == ("micro", "small")
     assert pair("task=arithmetic", "model@weak=nano", "model@strong=mini") == ("nano", "mini")
 
 
 def test_naming_the_default_pair_changes_no_digest() -> None:
-    assert planned("task=arithmetic").digest == planned("task=arithmetic", "model@weak=mini").digest
+    for task in ("task=arithmetic", "task=arithmetic_pairs"):
+        assert planned(task).digest == planned(task, "model@weak=mini").digest
 
 
 @pytest.mark.parametrize("task", ["arithmetic", "gsm8k", "math"])

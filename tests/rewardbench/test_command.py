@@ -113,7 +113,7 @@ def test_a_row_that_stands_twice_counts_twice(models: Models, tmp_path: Path) ->
 def test_long_rows_are_counted(models: Models, tmp_path: Path) -> None:
     long = {**rows()[0], "prompt": "is tea warm ? " * 40}
     found = run(tmp_path, models("llama", labels=1), "--data", written(tmp_path, [*rows(), long]))
-    assert found["notices"][0].startswith("1 pairs are longer than the model or --max-length allows")
+    assert found["notices"][0].startswith("1 of 6 pairs are longer than the model or --max-length allows")
 
 
 def saved_with_template(folder: Path, place: Path) -> Path:

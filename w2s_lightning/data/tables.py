@@ -17,6 +17,7 @@ HISTORY = "history.jsonl"
 LOG_PROBS = "log_probs.parquet"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.parquet"
+PROMPTS = "prompts.parquet"
 TARGETS = "targets.parquet"
 VALIDATION = "validation.parquet"
 

@@ -15,25 +15,30 @@ from torch import nn
 from w2s_lightning.data.completions import CompletionRows
 from w2s_lightning.data.rows import TokenRows
 from w2s_lightning.inference.log_probs import LogProbs
-from w2s_lightning.inference.scoring import score
+from w2s_lightning.inference.scoring import Report, score
 
 Normalisation = Literal["sum", "mean"]
 
 
 def text_scores(
-    network: nn.Module, rows: TokenRows, *, tokens_per_batch: int, device: torch.device
+    network: nn.Module, rows: TokenRows, *, tokens_per_batch: int, device: torch.device, report: Report | None = None
 ) -> NDArray[np.float32]:
     """One score for each of a row's M texts, [num_rows, M] in fp32; `network` (in eval mode) gives [N, 1]."""
-    found = score(network, _single(rows), tokens_per_batch=tokens_per_batch, device=device)
+    found = score(network, _single(rows), tokens_per_batch=tokens_per_batch, device=device, report=report)
     return found.reshape(-1, rows.texts_per_row)
 
 
 def completion_log_probs(
-    network: nn.Module, rows: CompletionRows, *, tokens_per_batch: int, device: torch.device
+    network: nn.Module,
+    rows: CompletionRows,
+    *,
+    tokens_per_batch: int,
+    device: torch.device,
+    report: Report | None = None,
 ) -> LogProbs:
     """Log-probabilities of a row's M completions, [num_rows, M]; `network` is a `CompletionLogProbs` in eval mode."""
     single = CompletionRows(_single(rows.rows), rows.starts)
-    sums = score(network, single, tokens_per_batch=tokens_per_batch, device=device)
+    sums = score(network, single, tokens_per_batch=tokens_per_batch, device=device, report=report)
     return LogProbs(sums.reshape(-1, rows.rows.texts_per_row), rows.completion_tokens)
 
 

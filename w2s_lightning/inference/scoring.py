@@ -10,9 +10,16 @@ from torch import Tensor, nn
 from w2s_lightning.data.batches import split
 from w2s_lightning.data.rows import RowSource
 
+Report = Callable[[int, int], None]  # rows done, of how many
+
 
 def score(
-    network: Callable[..., Tensor], rows: RowSource, *, tokens_per_batch: int, device: torch.device
+    network: Callable[..., Tensor],
+    rows: RowSource,
+    *,
+    tokens_per_batch: int,
+    device: torch.device,
+    report: Report | None = None,
 ) -> NDArray[np.float32]:
     """`network(**inputs)` for all rows: [num_rows, M * outputs], for M texts a row. `network` must be in eval mode."""
     parts: list[NDArray[np.float32]] = []
@@ -22,6 +29,8 @@ def score(
             inputs = {name: tensor.to(device) for name, tensor in rows.collate(batch).items()}
             outputs: Tensor = network(**inputs)
             parts.append(outputs.float().reshape(len(batch), -1).cpu().numpy())
+            if report is not None:
+                report(sum(map(len, parts)), len(rows.ids))
     order = np.argsort(np.concatenate(batches))
     return np.concatenate(parts)[order]
 

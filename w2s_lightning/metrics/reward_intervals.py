@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from w2s_lightning.metrics.bootstrap import resample_job
+from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.intervals import FloatArray, Interval
 from w2s_lightning.metrics.resampling import DEFAULT_RESAMPLING, Groups, Resampling
-from w2s_lightning.metrics.rewardbench import SECTION_WEIGHTS, SECTIONS, Missing, missing
-from w2s_lightning.metrics.scores import Metric, Statistic
+from w2s_lightning.metrics.rewardbench import SECTION_WEIGHTS, SECTIONS, WEIGHED, Missing, missing
+from w2s_lightning.metrics.scores import Metric, Statistic, mean_score, plain_values
 from w2s_lightning.metrics.subsets import subset_rates
 
 
@@ -66,6 +67,55 @@ def _weighted(values: Sequence[FloatArray], weights: Sequence[float]) -> FloatAr
     return mean
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some rows `[n]` of a benchmark, and how they are scored."""
+
+    kind: Literal["overall", "section", "subset"]
+    name: str
+    rows: npt.NDArray[np.bool_]
+    metric: Metric
+
+
+def parts_of(subsets: Sequence[str]) -> tuple[Part, ...]:
+    """Overall and the sections that are there, then every subset by itself: RewardBench's own, then others."""
+    names = np.asarray(subsets)
+    by_section = {name: in_section(subsets, name) for name in SECTIONS}
+    there = {name: rows for name, rows in by_section.items() if rows.any()}
+    found = []
+    if there:
+        known = np.any(list(there.values()), axis=0)
+        found.append(Part("overall", "overall", known, overall_metric(names[known].tolist())))
+    for name, rows in there.items():
+        found.append(Part("section", name, rows, section_metric(names[rows].tolist(), name)))
+    listed = [name for weights in SECTIONS.values() for name in weights]
+    order = [*listed, *sorted(set(names.tolist()) - set(listed))]
+    found += [Part("subset", name, names == name, mean_score) for name in order if (names == name).any()]
+    return tuple(found)
+
+
+def scored(
+    part: Part,
+    arms: Mapping[str, FloatArray],
+    group_ids: npt.NDArray[np.generic],
+    resampling: Resampling = DEFAULT_RESAMPLING,
+) -> tuple[JobScores | None, dict[str, Interval]]:
+    """One part for every arm (its wins [n]) on the same resamples of groups [n].
+
+    Rows of a single group say nothing about others: no scores to compare, and intervals from 0 to 1.
+    """
+    own, groups = {name: won[part.rows] for name, won in arms.items()}, group_ids[part.rows]
+    if len(np.unique(groups)) > 1:
+        scores = resample_job(own, groups, metric=part.metric, resampling=resampling)
+        return scores, {name: scores.interval(name) for name in own}
+    bound = Groups.of(groups)
+    values = plain_values(part.metric(np.stack(list(own.values())), bound), bound)
+    return None, {
+        name: Interval(value=float(value), low=0.0, high=1.0, n=len(groups))
+        for name, value in zip(own, values, strict=True)
+    }
+
+
 @dataclass(frozen=True)
 class Judgement:
     """A reward model's scores with intervals; `others` are subsets that RewardBench does not know, in no section."""
@@ -85,35 +135,16 @@ def judge(
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Judgement:
     """Score rows by `wins` [n], subset names [n] and groups [n] (prompts, which are what is resampled)."""
-    won, names, groups = np.asarray(outcome, dtype=np.float64), np.asarray(subsets), np.asarray(group_ids)
-    known = [name for weights in SECTIONS.values() for name in weights]
-    others = sorted(set(names.tolist()) - set(known))
-    order = [name for name in (*known, *others) if (names == name).any()]
-    found = subset_rates(won, np.stack([names == name for name in order]), groups, resampling=resampling)
-    rates = {name: rate for name, rate in zip(order, found, strict=True) if rate is not None}
-
-    def interval(rows: npt.NDArray[np.bool_], metric: Metric) -> Interval:
-        return _interval(won[rows], groups[rows], metric, resampling)
-
-    sections = {name: in_section(names.tolist(), name) for name in SECTIONS}
-    there = {name: rows for name, rows in sections.items() if rows.any()}
-    every = np.isin(names, known)
+    won, groups = np.asarray(outcome, dtype=np.float64), np.asarray(group_ids)
+    found = [(part, scored(part, {"model": won}, groups, resampling)[1]["model"]) for part in parts_of(subsets)]
+    each = {part.name: interval for part, interval in found if part.kind == "subset"}
     return Judgement(
-        subsets={name: rates[name] for name in known if name in rates},
-        others={name: rates[name] for name in others},
-        sections={name: interval(rows, section_metric(names[rows].tolist(), name)) for name, rows in there.items()},
-        overall=interval(every, overall_metric(names[every].tolist())) if there else None,
-        missing=missing(order),
+        subsets={name: interval for name, interval in each.items() if name in WEIGHED},
+        others={name: interval for name, interval in each.items() if name not in WEIGHED},
+        sections={part.name: interval for part, interval in found if part.kind == "section"},
+        overall=next((interval for part, interval in found if part.kind == "overall"), None),
+        missing=missing(subsets),
     )
-
-
-def _interval(won: FloatArray, groups: npt.NDArray[np.generic], metric: Metric, resampling: Resampling) -> Interval:
-    """The metric with its bootstrap interval; a single group says nothing about others, so 0 to 1."""
-    if len(np.unique(groups)) > 1:
-        return resample_job({"model": won}, groups, metric=metric, resampling=resampling).interval("model")
-    bound = Groups.of(groups)
-    value = metric(won[None], bound)(np.ones((1, 1)))[0, 0]
-    return Interval(value=float(value), low=0.0, high=1.0, n=len(won))
 
 
 @dataclass(frozen=True)

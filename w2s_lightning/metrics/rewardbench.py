@@ -50,6 +50,8 @@ SECTIONS: Mapping[str, Mapping[str, int]] = {
     PRIOR_SETS: {"anthropic_helpful": 1, "anthropic_hhh": 1, "shp": 1, "summarize": 1},
 }
 """Subsets of each section with their weights."""
+WEIGHED = frozenset(name for weights in SECTIONS.values() for name in weights)
+"""The subsets that are in a section."""
 
 SECTION_WEIGHTS: Mapping[str, float] = {"Chat": 2, "Chat Hard": 2, "Safety": 2, "Reasoning": 2, PRIOR_SETS: 1}
 """Weights of the sections in the overall score."""

@@ -33,7 +33,7 @@ from w2s_lightning.stages import (
     Weights,
 )
 from w2s_lightning.tasks.examples import ChoiceTask, Split
-from w2s_lightning.tasks.reward_set_task import RewardSetTask
+from w2s_lightning.tasks.reward_set_task import OwnTest, RewardSetTask
 from w2s_lightning.tasks.sample_set import SampleSet
 
 Role = Literal["floor", "student", "ceiling"]
@@ -118,6 +118,12 @@ class Setting:
         student, implicit = role == "student", chosen.readout == "implicit"
         base = chosen.tuning == "probe" or implicit
         start = self._start(model, role)
+        objective = self.objective if student else self.gold_objective
+        if objective.options.get("margin") == "data" and not isinstance(targets, Gold):
+            raise UserError(
+                "objective.options.margin=data takes the margins of gold labels, and this student learns from answers: "
+                "use gold.preference.options.margin=data, for floor and ceiling"
+            )
         return Fit(
             task=self.task,
             weights=start,
@@ -127,7 +133,7 @@ class Setting:
             numerics=numerics_of(chosen),
             optimisation=optimisation_of(chosen, model.lr[chosen.tuning]),
             dropout=chosen.dropout,
-            objective=self.objective if student else self.gold_objective,
+            objective=objective,
             module=IMPLICIT if implicit else self.module if student else SUPERVISED,
             labels="hard" if isinstance(targets, Gold) else chosen.labels,
             evaluations=0 if implicit else chosen.evaluations,
@@ -174,10 +180,11 @@ class Setting:
         def also(task: RewardSetTask | SampleSet | None) -> Evaluate | None:
             if task is None:
                 return None
-            return Evaluate(self.label(source, "test", task), task, Judge(metric="accuracy"))
+            answers = own if isinstance(task.source, OwnTest) else self.label(source, "test", task)
+            return Evaluate(answers, task, Judge(metric="accuracy"))
 
-        own = self.evaluate(self.label(source, "test"))
-        return Row(name, role, model.name, own, also(self.benchmark), also(self.best_of))
+        own = self.label(source, "test")
+        return Row(name, role, model.name, self.evaluate(own), also(self.benchmark), also(self.best_of))
 
     def _start(self, model: ModelSpec, role: Role) -> Weights | Fit:
         """What a fit starts from: `generative_epochs` of modelling texts without labels come first (2312.09390, 5.2.2).

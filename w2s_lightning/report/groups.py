@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from w2s_lightning.benchmarked import NO_FLOOR as NO_BENCHMARK_FLOOR
-from w2s_lightning.benchmarked import ONE_PROMPT, Part, sections_of
+from w2s_lightning.benchmarked import ONE_PROMPT, sections_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_of_job, pgr_over_seeds
+from w2s_lightning.metrics.reward_intervals import Part
 from w2s_lightning.metrics.scores import auroc_of, mean_score
 from w2s_lightning.metrics.seeds import SeedScores, score_seeds
 from w2s_lightning.report.artifacts import Predictions

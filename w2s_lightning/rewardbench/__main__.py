@@ -26,7 +26,15 @@ from w2s_lightning.metrics.rewardbench import wins
 from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench import verifying
 from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, lengths_of, show, write
-from w2s_lightning.rewardbench.running import Asked, form_for, run, source_of, tokens_per_batch
+from w2s_lightning.rewardbench.running import (
+    Asked,
+    form_for,
+    run,
+    said_of_shared,
+    shared_with_training,
+    source_of,
+    tokens_per_batch,
+)
 from w2s_lightning.rewardbench.verifying import verify
 from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
@@ -59,7 +67,7 @@ def _judged(options: argparse.Namespace, refs: Refs, folder: Path, console: Cons
 def _verified(options: argparse.Namespace, refs: Refs, folder: Path, console: Console) -> tuple[str, ...]:
     asked = _asked(options, refs)
     form = form_for(asked.model, options.written)
-    verified = verify(asked, form, Path(options.best_of))
+    verified = verify(asked, form, Path(options.best_of), allow_overlap=options.allow_overlap)
     verifying.write(verified, folder)
     verifying.show(verified, console)
     return verifying.SUMMARY, verifying.SCORES
@@ -74,6 +82,7 @@ def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
     if not isinstance(data, DataFile):
         data = data.resolved(lambda repository, revision: refs.commit("dataset", repository, revision))
     rows = read_reward_set(data, form, tuple(options.split))
+    shared = shared_with_training(asked.model, [[group] for group in rows.groups], allowed=options.allow_overlap)
     scored = run(asked, rows.pairs, form).chosen_first(rows.pairs)
     won = wins(scored.rewards[:, 0], scored.rewards[:, 1], rows.places)
     about = {
@@ -83,6 +92,7 @@ def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
         "data": {"place": options.data, **canonical(data)},
         "form": canonical(form),
         "numerics": canonical(asked.numerics),
+        "shared_prompts": shared,
         "seconds": round(time.perf_counter() - started, 1),
         "versions": {name: version(name) for name in ("torch", "transformers", "w2s-lightning")},
     }
@@ -94,7 +104,7 @@ def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
         wins=won,
         judgement=judge(won, rows.subsets, rows.groups),
         lengths=length_bias(won, *lengths_of(rows.pairs), rows.groups),
-        notices=(*rows.notices, *scored.notices),
+        notices=(*rows.notices, *scored.notices, *said_of_shared(shared)),
     )
 
 
@@ -132,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", action="append", default=[], help="of a hub repository; may be given several times")
     parser.add_argument("--ref", metavar="MODEL", help="reference of a language model")
     parser.add_argument("--reference-free", choices=("sum", "mean"), help="log-probabilities without a reference")
+    parser.add_argument("--allow-overlap", action="store_true", help="let in prompts that a fit of ours was trained on")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: outputs/rewardbench/MODEL")
     parser.add_argument("--written", choices=("auto", "chat", "plain"), default="auto", help="how rows are written")
     parser.add_argument("--max-length", type=_count, default=2048, metavar="TOKENS")

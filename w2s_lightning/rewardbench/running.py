@@ -1,7 +1,9 @@
 """One reward model on one set of rows: open what is asked for, write the rows as it reads them, score them."""
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,18 +12,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
 
+from w2s_lightning.data import tables
 from w2s_lightning.data.pairs import DEFAULT_TEMPLATE, completion_rows, reward_rows
 from w2s_lightning.data.rows import TokenRows
 from w2s_lightning.errors import UserError
 from w2s_lightning.inference.log_probs import LogProbs
 from w2s_lightning.inference.rewards import Normalisation, completion_log_probs, implicit_rewards, text_scores
+from w2s_lightning.inference.scoring import Report
 from w2s_lightning.models.build import max_positions
 from w2s_lightning.models.open import Opened
 from w2s_lightning.models.rewards import config_of, is_classifier, open_classifier, open_policy
 from w2s_lightning.models.source import Source, check_folder
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.refs import Refs
+from w2s_lightning.rewardbench.output import plain
 from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.preferences import Answered, Pair
@@ -109,6 +117,29 @@ def _trained_form(folder: Path) -> Form | None:
     return TypeAdapter(Form).validate_python({name: value for name, value in form.items() if name != "type"})
 
 
+def shared_with_training(model: Source, rows: Sequence[Iterable[str]], allowed: bool) -> int | None:
+    """How many rows (by the groups they belong to) have prompts that our fit of the model was trained on.
+
+    None for any other model, of which nobody knows. Raises UserError where there are any and that is not allowed.
+    """
+    file = Path(model.path).parent / tables.PROMPTS
+    if model.revision is not None or not file.is_file():
+        return None
+    known = set(tables.read(file).column("group_id").to_pylist())
+    shared = sum(not known.isdisjoint(groups) for groups in rows)
+    if shared and not allowed:
+        raise UserError(
+            f"{shared} of {len(rows)} prompts are of the data that {model} comes from: take others, or "
+            "--allow-overlap to have them counted in the result"
+        )
+    return shared
+
+
+def said_of_shared(shared: int | None) -> tuple[str, ...]:
+    """What people must know of prompts that were let in."""
+    return (f"{shared} prompts are of the data that the model comes from (--allow-overlap)",) if shared else ()
+
+
 def run(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
     """Score all answers; raise UserError for a model that does not fit what is asked of it."""
     if is_classifier(config_of(asked.model)):
@@ -127,7 +158,8 @@ def _classified(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
     opened = open_classifier(asked.model, asked.numerics)
     rows = reward_rows(pairs, form, opened.tokenizer, opened.max_length)
     network = opened.network.to(asked.device)
-    scores = text_scores(network, rows, tokens_per_batch=asked.tokens_per_batch, device=asked.device)
+    with _shown(asked.model) as report:
+        scores = text_scores(network, rows, tokens_per_batch=asked.tokens_per_batch, device=asked.device, report=report)
     return _scored("of a classifier", scores, rows)
 
 
@@ -138,22 +170,39 @@ def _implied(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
         max_length = min(max_length, _checked_reference(asked.reference, policy, asked.model))
     rows = completion_rows(pairs, form, policy.tokenizer, max_length)
 
-    def log_probs(opened: Opened) -> LogProbs:
+    def log_probs(opened: Opened, source: Source) -> LogProbs:
         network = opened.network.to(asked.device)
-        return completion_log_probs(network, rows, tokens_per_batch=asked.tokens_per_batch, device=asked.device)
+        with _shown(source) as report:
+            return completion_log_probs(
+                network, rows, tokens_per_batch=asked.tokens_per_batch, device=asked.device, report=report
+            )
 
-    own, other, kind = log_probs(policy), None, f"log-probabilities without a reference ({asked.reference_free})"
+    own, other, kind = (
+        log_probs(policy, asked.model),
+        None,
+        f"log-probabilities without a reference ({asked.reference_free})",
+    )
     if asked.reference is not None:
         del policy  # one model in memory at a time
-        other, kind = log_probs(open_policy(asked.reference, asked.numerics)), "log-ratios to a reference"
+        reference = open_policy(asked.reference, asked.numerics)
+        other, kind = log_probs(reference, asked.reference), "log-ratios to a reference"
     rewards = implicit_rewards(own, other, asked.reference_free or "sum")
     return _scored(kind, rewards, rows.rows)
+
+
+@contextmanager
+def _shown(source: Source) -> Iterator[Report]:
+    """A line in the terminal that tells how many answers a model has scored."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as line:
+        task = line.add_task(escape(plain(source.path)))
+        yield lambda done, of: line.update(task, completed=done, total=of)
 
 
 def _scored(kind: str, rewards: NDArray[np.float32], rows: TokenRows) -> Scored:
     what = "pairs" if rows.texts_per_row == 2 else "solutions"
     cut = (
-        f"{rows.num_truncated} {what} are longer than the model or --max-length allows: their prompts lost their start"
+        f"{rows.num_truncated} of {len(rows.ids)} {what} are longer than the model or --max-length allows: "
+        "prompts lost their start, and answers that alone are too long their end"
     )
     return Scored(kind, rewards.astype(np.float32), rows.text_lengths, (cut,) if rows.num_truncated else ())
 

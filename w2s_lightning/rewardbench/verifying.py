@@ -21,7 +21,7 @@ from w2s_lightning.best_of import by_question, curve
 from w2s_lightning.content import DataFile
 from w2s_lightning.digest import canonical
 from w2s_lightning.rewardbench.output import plain
-from w2s_lightning.rewardbench.running import Asked, run
+from w2s_lightning.rewardbench.running import Asked, run, said_of_shared, shared_with_training
 from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.sample_set import Attempts, SampleSet
 
@@ -39,10 +39,11 @@ class Verified:
     rewards: np.ndarray[Any, np.dtype[np.float32]]
 
 
-def verify(asked: Asked, form: Form, file: Path) -> Verified:
+def verify(asked: Asked, form: Form, file: Path, *, allow_overlap: bool) -> Verified:
     """Score every different solution once, and let the scores pick; raise UserError for what cannot be scored."""
     task = SampleSet(source=DataFile.at(file), form=form, words=())
     attempts = task.attempts()
+    shared = shared_with_training(asked.model, list(attempts.questions.items()), allowed=allow_overlap)
     scored = run(asked, attempts.texts, form)
     by_text = dict(zip((text.id for text in attempts.texts), scored.rewards[:, 0].tolist(), strict=True))
     rewards, rows = np.array(attempts.scores(by_text), dtype=np.float32), attempts.rows
@@ -55,10 +56,11 @@ def verify(asked: Asked, form: Form, file: Path) -> Verified:
         "data": {"place": str(file), **canonical(task.source)},
         "form": canonical(form),
         "numerics": canonical(asked.numerics),
+        "shared_prompts": shared,
         "num_questions": len(questions),
         "num_rows": len(rows),
         "curve": [{**part, "accuracy": part["accuracy"][_MODEL]} for part in curve(questions)],
-        "notices": [*attempts.notices, *scored.notices],
+        "notices": [*attempts.notices, *scored.notices, *said_of_shared(shared)],
     }
     return Verified(summary, attempts, rewards)
 

@@ -14,11 +14,11 @@ from pydantic import BeforeValidator
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.conversations import Form, Turn, Unusable
-from w2s_lightning.tasks.examples import Choice, ChoiceTask, Layout, example_id
+from w2s_lightning.tasks.examples import Choice, ChoiceTask, Layout, Splits, example_id
 from w2s_lightning.tasks.files import Row
 from w2s_lightning.tasks.fingerprint import fingerprint
-from w2s_lightning.tasks.problems import question_group
-from w2s_lightning.tasks.splitting import Entry, Pool, dropping_conflicts
+from w2s_lightning.tasks.problems import ProblemSplits, question_group
+from w2s_lightning.tasks.splitting import TRAINING, Entry, Pool, dropping_conflicts
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def pair(
     options = (texts[first], texts[second])
     return Pair(
         id=example_id(options),
-        group=question_group("\n".join(turn.text for turn in turns)),
+        group=prompt_group(turns),
         texts=options,
         label=int(second == chosen),
         difficulty=difficulty,
@@ -111,6 +111,17 @@ def pair(
         subset=subset,
         margin=margin,
     )
+
+
+def prompt_group(turns: Sequence[Turn]) -> str:
+    """The group of a prompt that stands for itself: of a single turn, that of a problem with the same question."""
+    return question_group("\n".join(turn.text for turn in turns))
+
+
+def trained_on(splits: Splits | ProblemSplits) -> set[str]:
+    """The groups of the training splits, and those of their prompts, since a task's groups may be wider."""
+    items = [item for split in TRAINING for item in splits.of(split)]
+    return {item.group for item in items} | {prompt_group(item.turns) for item in items if isinstance(item, Pair)}
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(lambda words: () if words is None else words), Len(0, 2)]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
@@ -16,13 +17,32 @@ from w2s_lightning.tasks.reward_sets import PRIOR_SETS, REWARD_BENCH, RewardSet,
 
 _PUBLISHED = {REWARD_BENCH: 2985, PRIOR_SETS: 17154}  # rows, for estimates without a download
 _TOKENS = 1000
+OWN_TEST = "test"
+"""What `task.benchmark` calls the task's own test pairs."""
+
+
+@record
+class OwnTest:
+    """The test pairs of the job's own task, to be judged by subset; pairs in none are in one named like the task."""
+
+    task: Any
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"test pairs of {self.task.name}"
+
+    def rows(self) -> RewardSet:
+        """The pairs, which are the same for every seed."""
+        pairs = [replace(pair, subset=pair.subset or self.task.name) for pair in self.task.splits(0).test]
+        return RewardSet(tuple(pairs), tuple(f"{self.label}: {number}" for number in range(1, len(pairs) + 1)), ())
 
 
 @record
 class RewardSetTask(Preference):
     """Rows in RewardBench's columns, written as the job's own task writes its pairs (`form`, `words`)."""
 
-    source: DataFile | HubSource
+    source: DataFile | HubSource | OwnTest
     form: Form
     words: tuple[str, ...]
 
@@ -42,6 +62,8 @@ class RewardSetTask(Preference):
 
     @property
     def typical_tokens(self) -> int:
+        if isinstance(self.source, OwnTest):
+            return int(self.source.task.typical_tokens)
         return _TOKENS if self._far_away else mean_tokens(self.rows().pairs)
 
     @property
@@ -54,6 +76,8 @@ class RewardSetTask(Preference):
 
     def sizes(self) -> Mapping[Split, int]:
         """All rows are `test`; of a hub set as published."""
+        if isinstance(self.source, OwnTest):
+            return {**self.source.task.sizes(), "supervise": 0, "transfer": 0, "validation": 0}
         there = _PUBLISHED.get(self.place, 0) if self._far_away else len(self.rows().pairs)
         return {"supervise": 0, "transfer": 0, "validation": 0, "test": there}
 
@@ -63,21 +87,27 @@ class RewardSetTask(Preference):
         return Splits(supervise=(), transfer=(), validation=(), test=rows.pairs, notices=rows.notices)
 
 
-def benchmark_at(data: str, form: Form, words: tuple[str, ...], find: Callable[[str, str], str]) -> RewardSetTask:
-    """The benchmark that `task.benchmark` names; `find(repository, revision)` tells a hub set's commit."""
+def benchmark_at(data: str, task: Any, find: Callable[[str, str], str]) -> RewardSetTask:
+    """What a preference task's `benchmark` names; `find(repository, revision)` tells a hub set's commit."""
+    if data == OWN_TEST:
+        return RewardSetTask(source=OwnTest(task=task), form=task.form, words=task.words)
     source = located(data)
     if isinstance(source, HubSource):
         if source.label.rsplit("/", 1)[-1] not in [known.rsplit("/", 1)[-1] for known in _PUBLISHED]:
-            raise UserError(f"task.benchmark={data}: expected a file, or {', '.join(_PUBLISHED)} (or a folder of it)")
+            raise UserError(
+                f"task.benchmark={data}: expected {OWN_TEST}, a file, or {', '.join(_PUBLISHED)} (or a folder of it)"
+            )
         try:
             source = source.resolved(find)
         except UserError as error:  # which speaks of a task's own data
             raise UserError(str(error).replace("task.source.path", "task.benchmark")) from None
-    return RewardSetTask(source=source, form=form, words=words)
+    return RewardSetTask(source=source, form=task.form, words=task.words)
 
 
 @lru_cache(maxsize=4)
 def _rows(task: RewardSetTask) -> RewardSet:
+    if isinstance(task.source, OwnTest):
+        return task.source.rows()
     found = read_reward_set(task.source, task.form)
     return replace(found, pairs=_told_apart(found.pairs))
 

@@ -3,58 +3,52 @@
 from collections.abc import Mapping
 from typing import Any
 
-from w2s_lightning.benchmarked import WEIGHED, sections_shown
+from w2s_lightning.benchmarked import sections_shown
+from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.report.figures import Cell, Figure, Variant
-from w2s_lightning.report.plots import Plot, layout, marks, plain, titled
+from w2s_lightning.report.plots import Plot, bars, layout, marks, plain, shares, titled
+from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import SYMBOLS
-from w2s_lightning.report.words import interval, mean, number
+from w2s_lightning.report.words import interval, number
 
 COLUMNS = ("cell", "row", "section", "value", "low", "high", "seeds")
 _ROWS = ("floor", "student", "ceiling")
 
 
-def rewardbench(section: Section) -> Figure | None:
+def rewardbench(section: Section, pool: Pool) -> Figure | None:
     """A view for every group that has sections, None when none has."""
-    views = [view for group in section.finished if (view := _view(section, group))]
-    note = "Means over seeds. Sections differ in size, so their mean is not the accuracy on the whole set."
-    return Figure("sections", "Accuracy by section", COLUMNS, tuple(views), note, "cell") if views else None
+    views = [view for group in section.finished if (view := _view(group, pool))]
+    return Figure("sections", "Accuracy by section", COLUMNS, tuple(views), NOTE, "cell") if views else None
 
 
-def _view(section: Section, group: Group) -> Variant | None:
-    found = {row: _sections(section, group, row) for row in _ROWS}
-    known = {row: parts for row, parts in found.items() if parts}
+NOTE = (
+    "A pair counts where the better completion's reward is the higher one; a tie does not. Means over seeds with 95 % "
+    "intervals over seeds and prompts (of one seed: over prompts). Sections differ in size, so their mean is not the "
+    "accuracy on the whole set."
+)
+
+
+def _view(group: Group, pool: Pool) -> Variant | None:
+    student = group.done[0].student
+    known = {row: found for row in _ROWS if (found := pool.sections(group.done, student if row == "student" else row))}
     if not known:
         return None
     names = list(dict.fromkeys(name for parts in known.values() for name in parts))
     traces = [_trace(row, parts, names) for row, parts in known.items()]
-    axes = {"xaxis": {"tickvals": list(range(len(names))), "ticktext": [plain(name) for name in names]}}
-    rows: list[list[Cell]] = [
-        [group.title, row, name, parts[name], None, None, len(group.done)]
-        for row, parts in known.items()
-        for name in names
-        if name in parts
-    ]
+    ticks = {"tickvals": list(range(len(names))), "ticktext": [plain(name) for name in names]}
     pgrs = _pgrs(group)
+    rows: list[list[Cell]] = [
+        [group.title, row, name, part.value, part.low, part.high, len(group.done)]
+        for row, parts in known.items()
+        for name, part in parts.items()
+    ]
     rows += [
         [group.title, "PGR", name, pgr["value"], pgr["low"], pgr["high"], len(group.done)] for name, pgr in pgrs.items()
     ]
-    drawn = layout(380, yaxis=titled("accuracy"), **axes)
+    ends = shares([(part.low, part.high) for parts in known.values() for part in parts.values()])
+    drawn = layout(380, xaxis={**ticks, "zeroline": False}, yaxis=titled("accuracy", range=ends))
     return Variant(group.title, {"data": traces, "layout": drawn}, rows, _reading(group, known, pgrs))
-
-
-def _sections(section: Section, group: Group, row: str) -> dict[str, float]:
-    """Mean over seeds of each section, and of each subset that is in none, where all seeds have it."""
-    by_job = []
-    for job in group.done:
-        found = job.named(job.student if row == "student" else row)
-        judged = found.get("benchmark") or found["evaluate"] if found else None
-        metrics = section.shelf.metrics(judged) if judged else {}
-        subsets = {name: value for name, value in (metrics.get("subsets") or {}).items() if name not in WEIGHED}
-        scored: Mapping[str, Any] = {**(metrics.get("sections") or {}), **subsets}
-        by_job.append({name: part["value"] if isinstance(part, Mapping) else part for name, part in scored.items()})
-    shared = [name for name in by_job[0] if all(name in one for one in by_job)]
-    return {name: float(mean([one[name] for one in by_job]) or 0.0) for name in shared}
 
 
 def _pgrs(group: Group) -> dict[str, Mapping[str, Any]]:
@@ -68,19 +62,20 @@ def _pgrs(group: Group) -> dict[str, Mapping[str, Any]]:
     return {part["name"]: part["pgr"][student] for part in shown if student in part["pgr"]}
 
 
-def _trace(row: str, parts: Mapping[str, float], names: list[str]) -> Plot:
-    shown = [name for name in names if name in parts]
-    hover = [f"{row}, {plain(name)}<br>{number(parts[name])}" for name in shown]
-    places = [names.index(name) for name in shown]
-    return marks(row, places, [parts[name] for name in shown], f"@{row}", SYMBOLS[row], hover)
+def _trace(row: str, parts: Mapping[str, Interval], names: list[str]) -> Plot:
+    hover = [f"{row}, {plain(name)}<br>{interval(vars(part))}" for name, part in parts.items()]
+    places = [names.index(name) + 0.12 * (_ROWS.index(row) - 1) for name in parts]
+    trace = marks(row, places, [part.value for part in parts.values()], f"@{row}", SYMBOLS[row], hover)
+    ends = [(part.low, part.high) for part in parts.values()]
+    return {**trace, "error_y": bars([part.value for part in parts.values()], ends, f"@{row}")}
 
 
-def _reading(group: Group, known: Mapping[str, Mapping[str, float]], pgrs: Mapping[str, Mapping[str, Any]]) -> str:
+def _reading(group: Group, known: Mapping[str, Mapping[str, Interval]], pgrs: Mapping[str, Mapping[str, Any]]) -> str:
     student = known.get("student")
     if not student:
         return f"{group.title}: the student has no sections."
-    worst, best = (end(student, key=lambda name: student[name]) for end in (min, max))
-    ends = [f"{name} ({number(student[name])})" for name in (best, worst)]
+    worst, best = (end(student, key=lambda name: student[name].value) for end in (min, max))
+    ends = [f"{name} ({number(student[name].value)})" for name in (best, worst)]
     said = [f"{name} {interval(pgr) if pgr['defined'] else 'undefined'}" for name, pgr in pgrs.items()]
     told = f" PGR: {', '.join(said)}." if said else ""
     return f"{group.title}: the student is best in {ends[0]} and worst in {ends[1]}.{told}"
