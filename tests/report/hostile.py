@@ -95,7 +95,6 @@ def hostile(root: Path) -> Made:
         reasons={0: " ".join(CORPUS)},
         logs={0: str(log)},
         notices=CORPUS,
-        sections=CORPUS[:6],
         subsets=CORPUS,
         verdicts=verdicts,
     )

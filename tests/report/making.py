@@ -51,7 +51,6 @@ class Made:
     texts: Callable[[int], list[str]] = lambda i: [f"ann likes tea{i} . bob wears hat{i % 7} so"]
     solutions: Callable[[int], str] | None = None
     notices: Sequence[str] = ()
-    sections: Sequence[str] = ()
     subsets: Sequence[str] = ()
     axes: Sequence[Mapping[str, str]] = ({},)
     verdicts: Sequence[Mapping[str, Any]] = ()
@@ -108,6 +107,7 @@ class Made:
         job |= {"reason": self.reasons.get(number), "log": self.logs.get(number), "metric": "accuracy"}
         evaluates = {row["role"]: row["evaluate"] for row in rows}
         job["arms"] = {arm: evaluates.get(arm) for arm in ("untuned", "floor", "student", "ceiling")}
+        job["benchmark_arms"] = job["arms"] if self.subsets else None
         parts = ("untuned", "floor", "student", "ceiling", "pgr", "gain_over_untuned", "agreement")
         if state != "done":
             return {**job, **dict.fromkeys(parts), "cheats": [], "notices": []}
@@ -209,7 +209,8 @@ class Made:
         information = {"gold_seen_by_student": gold, "gold_upstream": 2000 * pseudo, "pseudo_labels": 3000 * pseudo}
         information |= {"train_tokens": 48_000 if role != "untuned" else 0, "sampled_tokens": 0}
         row = {"name": role, "role": role, "model": model, "information": information}
-        return {**row, "evaluate": digest(evaluate), "stages": stages}
+        judged = {"benchmark": digest(evaluate)} if self.subsets else {}
+        return {**row, **judged, "evaluate": digest(evaluate), "stages": stages}
 
     def _stage(self, record: Mapping[str, Any], label: str, fill: Callable[[Path, str], None]) -> dict[str, Any]:
         key = digest(record)
@@ -253,13 +254,13 @@ class Made:
             columns |= {"gold": [str(one) for one in gold], "prediction": [str(one) for one in answer]}
         if self.solutions is not None:
             columns["solution"] = [self.solutions(i) for i in range(self.num_examples)]
+        subsets = tuple(self.subsets[i // 2 % len(self.subsets)] for i in range(self.num_examples) if self.subsets)
+        if subsets:
+            columns["subset"] = subsets
         pq.write_table(pa.table(columns), folder / "predictions.parquet")
-        metrics: dict[str, Any] = {"accuracy": 0.5}
-        for kind, names in (("sections", self.sections), ("subsets", self.subsets)):
-            metrics |= {kind: {name: 0.5 + 0.1 * (place % 5) for place, name in enumerate(names)}} if names else {}
-        (folder / "metrics.json").write_text(json.dumps(metrics))
+        (folder / "metrics.json").write_text(json.dumps({"accuracy": 0.5}))
         correct, difficulty = (answer == gold).astype(float), np.array(columns["difficulty"])
-        self.known[key] = Predictions(ids, groups, gold, answer, correct, difficulty, probs, None)
+        self.known[key] = Predictions(ids, groups, gold, answer, correct, difficulty, probs, None, subsets)
 
     def _probs(self, gold: Any, right: Any, rng: Any) -> Any:
         answer = np.where(right, gold, (gold + 1) % self.num_options)

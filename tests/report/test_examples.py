@@ -1,5 +1,6 @@
 """The texts that jobs write for the inspector, and how examples of each kind are shown."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.composing import job
 from tests.report.browsing import check, opened, seen
-from tests.report.making import Made
+from tests.report.making import Made, seal
 from tests.report.reading import Page
 from w2s_lightning.report import examples
 from w2s_lightning.report.answers import OUTCOMES, answered, chosen
@@ -113,6 +114,31 @@ def test_options_are_shown_apart_from_what_they_share(tmp_path: Path) -> None:
     (shown,) = Page(Reporter(made.folder).write().page).sections[0]["inspector"]["sets"]
     assert shown["questions"][0] == "Q 0 : what is it ? A :"
     assert shown["options"][0] == ["one", "two", "three"]
+
+
+def test_answers_are_marked_as_the_judge_found_them_and_not_by_their_spelling(tmp_path: Path) -> None:
+    made = Made(tmp_path, kind="reasoning", weak=("nano",), num_examples=40, seeds=(0,))
+    made.write()
+    (folder,) = (made.store / "evaluate").glob("small-student*")
+    table = pq.read_table(folder / "predictions.parquet")
+    spelt = [f"{answer}.0" for answer in table.column("prediction").to_pylist()]
+    place = table.column_names.index("prediction")
+    pq.write_table(table.set_column(place, "prediction", [spelt]), folder / "predictions.parquet")
+    seal(folder, json.loads((folder / "manifest.json").read_text())["digest"])
+    (cell,) = Page(Reporter(made.folder).write().page).sections[0]["inspector"]["cells"]
+    student, right = cell["arms"]["student"], table.column("correct").to_pylist()
+    assert all(answer.endswith(".0") for answer in student["answer"])
+    assert student["right"] == [int(right[row]) for row in cell["rows"]]
+    assert 0 < sum(student["right"]) < 40
+
+
+def test_thirds_of_difficulty_are_of_all_test_examples_and_long_texts_say_what_is_left_out(tmp_path: Path) -> None:
+    made = Made(tmp_path, weak=("nano",), num_examples=900, seeds=(0,), texts=lambda i: ["x" * 4100])
+    made.write()
+    (shown,) = Page(Reporter(made.folder).write().page).sections[0]["inspector"]["sets"]
+    grades = np.array([float(i % 9) for i in range(900)])
+    assert [int((grades < end).sum()) for end in shown["thirds"]] == [300, 600]
+    assert shown["questions"][0] == "x" * 4000 + " … (100 more characters)"
 
 
 @pytest.mark.browser

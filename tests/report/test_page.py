@@ -1,6 +1,7 @@
 """What the written page says: overview, states, problems, numbers; the same numbers as in sweep.json."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,12 @@ def test_differences_are_tested_only_between_rows_that_saw_the_same(page: Page) 
     assert "weak_to_strong − floor:" not in page.text
 
 
+def test_tests_of_difference_are_corrected_over_all_pairs_of_the_figure(page: Page) -> None:
+    sentences = re.findall(r"weak_to_strong − distillation: [^)]*\)", page.text)
+    assert len(sentences) == 5  # of six pairs one has no student of weak_to_strong
+    assert all("Holm over 5 tests" in sentence for sentence in sentences)
+
+
 def test_a_failed_job_shows_its_reason_the_end_of_its_log_and_the_command(page: Page) -> None:
     failed = page.sections[0]["runs"]["jobs"][0]
     assert failed["reason"] == "the loss is nan"
@@ -98,6 +105,35 @@ def test_training_joins_gold_and_says_what_an_oracle_stop_would_have_gained(page
     assert all(best >= last and gain == pytest.approx(best - last) for *_, last, best, gain, _ in rows)
 
 
+def test_gold_accuracy_is_among_the_curves_of_every_fit(page: Page) -> None:
+    (section,) = page.sections
+    fits = [stage["curve"] for stage in section["curves"]["stages"] if stage["kind"] == "fit"]
+    gold = [curve["validation_gold_accuracy"] for curve in fits]
+    assert [x for x, _ in gold] == [[0.25, 0.5, 0.75, 1.0]] * len(fits)
+    last = [row[3] for row in section["figures"]["training/stops"]["views"][0]["rows"]]
+    assert {round(value, 4) for value in last} <= {y[-1] for _, y in gold}
+
+
+def test_fits_that_answered_nothing_on_the_way_are_said_to(tmp_path: Path) -> None:
+    made = small(tmp_path)
+    for fit in (made.store / "fit").iterdir():
+        (fit / "validation.parquet").unlink()
+        seal(fit, json.loads((fit / "manifest.json").read_text())["digest"])
+    page = written(made)
+    assert "answered no validation examples on the way" in page.text
+    assert "have written no examples" not in page.text
+
+
+def test_readings_hold_where_nothing_moves(tmp_path: Path) -> None:
+    flat = dict.fromkeys(("untuned", "floor", "student", "ceiling"), 1.0)
+    figures = written(small(tmp_path, skill=flat, strong=("micro", "small"))).sections[0]["figures"]
+    readings = {place: figure["views"][0]["reading"] for place, figure in figures.items()}
+    assert readings["overview/arms"] == "In none of 2 cells does the mean student lie above its floor."
+    assert "the student of nano stays where it is and the ceiling stays where it is" in readings["scaling/sizes"]
+    assert "further apart" not in readings["agreement/following"]
+    assert "scaling/gap" not in readings  # nothing to draw, and a sentence says so
+
+
 def test_without_examples_the_training_page_says_so_and_the_rest_works(tmp_path: Path) -> None:
     page = written(small(tmp_path, with_examples=False))
     assert "have written no examples" in page.text
@@ -123,10 +159,25 @@ def test_every_figure_has_a_reading_data_and_a_link(page: Page) -> None:
 
 def test_rewardbench_has_a_page_only_where_there_are_sections(tmp_path: Path, page: Page) -> None:
     assert not page.all("a", data_page="rewardbench")
-    scored = written(small(tmp_path, sections=("chat", "chat_hard", "safety")))
+    made = small(tmp_path, subsets=("chat", "chat_hard", "safety"))
+    scored = written(made)
     assert scored.all("a", data_page="rewardbench")
     figure = scored.sections[0]["figures"]["rewardbench/sections"]
-    assert {row[2] for row in figure["views"][0]["rows"]} == {"chat", "chat_hard", "safety"}
+    rows = {(row[1], row[2]): row[3:6] for row in figure["views"][0]["rows"]}
+    assert {name for _, name in rows} == {"chat", "chat_hard", "safety"}
+    tables = [pq.read_table(file) for file in (made.store / "evaluate").glob("small-student*/predictions.parquet")]
+    chat = [
+        hit
+        for table in tables
+        for hit, name in zip(table.column("correct").to_pylist(), table.column("subset").to_pylist(), strict=True)
+        if name == "chat"
+    ]
+    value, low, high = rows["student", "chat"]
+    assert value == pytest.approx(sum(chat) / len(chat))
+    assert low < value < high
+    (group,) = json.loads((made.folder / "sweep.json").read_text())["groups"]
+    pgrs = {part["name"]: [part["pgr"][key] for key in ("value", "low", "high")] for part in group["sections"]}
+    assert {name: ends for (row, name), ends in rows.items() if row == "PGR"} == pgrs
 
 
 def test_claims_are_shown_with_verdict_value_and_seeds(tmp_path: Path) -> None:
@@ -207,6 +258,14 @@ def test_two_sweeps_with_different_tasks_stand_in_separate_sections(tmp_path: Pa
     assert len(page.all("div", class_="section")) == 2
 
 
+def test_a_sweep_that_is_named_twice_is_shown_once(tmp_path: Path) -> None:
+    made, out = small(tmp_path), tmp_path / "once.html"
+    again = made.folder / ".." / made.folder.name
+    assert main(["--sweep", str(made.folder), "--sweep", str(again), "--out", str(out)]) == 0
+    assert len(Page(out).all("div", class_="section")) == 1
+    assert pq.read_table(tmp_path / "once.examples.parquet").num_rows == 2 * 40
+
+
 def test_an_outputs_folder_gives_all_its_sweeps_and_the_jobs_of_none(tmp_path: Path) -> None:
     made = small(tmp_path)
     alone = small(tmp_path / "more", name="alone", task="stories", seeds=(5, 6))
@@ -228,6 +287,7 @@ def test_an_empty_store_gives_a_page_that_says_what_to_run(tmp_path: Path) -> No
     assert main(["--outputs", str(tmp_path / "outputs"), "--store", str(tmp_path / "store")]) == 0
     page = Page(tmp_path / "outputs" / "report.html")
     assert "Nothing has been run yet" in page.text
+    assert f"Looked for jobs and sweeps in {tmp_path / 'outputs'}:" in page.text
     assert "finished stages" not in page.text
     assert "python train.py -m sweeps=size_pairs" in page.text
 
@@ -236,6 +296,7 @@ def test_a_store_without_results_is_named_with_what_it_holds(tmp_path: Path) -> 
     made = small(tmp_path)
     assert main(["--outputs", str(tmp_path / "none"), "--store", str(made.store)]) == 0
     page = Page(tmp_path / "none" / "report.html")
+    assert f"{tmp_path / 'none'}, which is not there" in page.text
     count = len([path for path in made.store.glob("*/*") if path.is_dir()])
     assert f"The store {made.store} holds {count} finished stages" in page.text
 

@@ -37,7 +37,7 @@ def test_the_corpus_is_large_enough() -> None:
 
 
 def test_the_page_has_no_element_that_a_harmless_sweep_does_not_have(page: Page, tmp_path: Path) -> None:
-    harmless = Made(tmp_path, num_examples=40, sections=("chat",), states={0: "failed"}, seeds=(0, 1), name="x")
+    harmless = Made(tmp_path, num_examples=40, subsets=("chat",), states={0: "failed"}, seeds=(0, 1), name="x")
     harmless.verdicts = [
         {"claim": "c", "text": "t", "verdict": "held", "value": 1, "low": 0, "high": 2, "per_seed": []}
     ]

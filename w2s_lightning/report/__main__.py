@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _wanted(given: argparse.Namespace) -> tuple[Wanted, Path]:
     store = given.store or (Path(os.environ["W2S_STORE"]) if os.environ.get("W2S_STORE") else None)
-    sweeps = tuple(given.sweep)
+    sweeps = tuple({folder.resolve(): folder for folder in given.sweep}.values())
     for folder in sweeps:
         if not folder.is_dir():
             raise UserError(f"there is no folder {folder}: sweeps lie in outputs/sweeps/<name>-<digest>")

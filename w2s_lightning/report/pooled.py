@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from w2s_lightning.benchmarked import sections_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.choice import Calibration, DifficultyLevel, accuracy_by_difficulty, calibration
 from w2s_lightning.metrics.differences import permutation_p_value
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.resampling import Resampling
-from w2s_lightning.metrics.seeds import SeedScores
+from w2s_lightning.metrics.reward_intervals import Part, scored
+from w2s_lightning.metrics.seeds import SeedScores, score_seeds
 from w2s_lightning.metrics.subsets import subset_rates
-from w2s_lightning.report.artifacts import Predictions, Shelf
+from w2s_lightning.report.artifacts import Array, Predictions, Shelf
 from w2s_lightning.report.groups import seed_scores
 from w2s_lightning.report.records import Job
 
@@ -57,10 +59,11 @@ class Pool:
         found: T = self._kept[key]
         return found
 
-    def answers(self, jobs: Sequence[Job], name: str) -> list[Predictions] | None:
-        """A row's answers for every job, None when one of them has no such row or cannot be read."""
+    def answers(self, jobs: Sequence[Job], name: str, to: str = "evaluate") -> list[Predictions] | None:
+        """A row's answers for every job, `to` the test set or its `benchmark`; None when one of them has no such row or
+        answers, or they cannot be read, or are to different examples."""
         rows = [job.named(name) for job in jobs]
-        found = [self._shelf.predictions(row["evaluate"]) for row in rows if row is not None]
+        found = [self._shelf.predictions(row[to]) for row in rows if row is not None and row.get(to)]
         known = [one for one in found if one is not None]
         same = all(one.ids == known[0].ids for one in known)
         return known if known and same and len(known) == len(rows) else None
@@ -134,9 +137,16 @@ class Pool:
         found = self.answers(jobs, name)
         return self._once(("difficulty", *_digests(jobs, name)), lambda: _by_difficulty(found)) if found else None
 
+    def sections(self, jobs: Sequence[Job], name: str) -> dict[str, Interval]:
+        """A row's score in every section of a benchmark, empty without one: over seeds and prompts, or of one seed over
+        prompts."""
+        found = self.answers(jobs, name, "benchmark")
+        key = ("sections", *_digests(jobs, name, "benchmark"))
+        return self._once(key, lambda: _sections(found)) if found else {}
 
-def _digests(jobs: Sequence[Job], name: str) -> tuple[str, ...]:
-    return tuple(str(row["evaluate"]) if (row := job.named(name)) else "" for job in jobs)
+
+def _digests(jobs: Sequence[Job], name: str, to: str = "evaluate") -> tuple[str, ...]:
+    return tuple(str(row.get(to)) if (row := job.named(name)) else "" for job in jobs)
 
 
 def _following(ours: list[Predictions], theirs: list[Predictions]) -> Following:
@@ -144,6 +154,17 @@ def _following(ours: list[Predictions], theirs: list[Predictions]) -> Following:
     right = np.concatenate([one.correct > 0 for one in theirs])
     groups = ours[0].groups * len(ours)
     return Following(*subset_rates(agrees, np.stack([right, ~right]), groups, resampling=DRAWN))
+
+
+def _sections(found: list[Predictions]) -> dict[str, Interval]:
+    groups, won = np.array(found[0].groups), np.stack([one.correct for one in found])
+    return {part.name: _section(part, won, groups) for part in sections_of(found[0].subsets)}
+
+
+def _section(part: Part, won: Array, groups: Array) -> Interval:
+    if len(won) == 1 or len(np.unique(groups[part.rows])) == 1:
+        return scored(part, {"row": won.mean(axis=0)}, groups, DRAWN)[1]["row"]
+    return score_seeds({"row": won[:, part.rows]}, groups[part.rows], metric=part.metric).interval("row")
 
 
 def _by_difficulty(found: list[Predictions]) -> tuple[DifficultyLevel, ...] | None:

@@ -50,7 +50,7 @@ class Library:
             content = self._content(folder, alone=bool(wanted.sweeps))
             if content is not None:
                 seen |= {str(job["digest"]) for job in content["jobs"]}
-                found += self._of_sweep(content, folder.absolute().parent.parent, wanted.store, start=len(found))
+                found += self._of_sweep(content, folder.resolve().parent.parent, wanted.store, start=len(found))
         if not wanted.sweeps and wanted.outputs is not None:
             found += self._loose(wanted.outputs, wanted.store, seen, start=len(found))
         return found

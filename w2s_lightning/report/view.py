@@ -81,7 +81,7 @@ class Desk:
             agreement=agreement(section, pool),
             training=training(section, examples),
             inspector=inspector,
-            rewardbench=tuple(figure for figure in (rewardbench(section), best_of(section)) if figure),
+            rewardbench=tuple(figure for figure in (rewardbench(section, pool), best_of(section)) if figure),
             runs=runs(section),
             faults=(),
         )

@@ -84,13 +84,15 @@ def _write(out: Path, html: str, rows: Path, tables: Sequence[pa.Table]) -> Writ
 
 
 def _what_is_there(wanted: Wanted) -> str:
-    """What to say of folders without any result: how many stages the store holds all the same."""
-    root = wanted.store or Path("store")
+    """What to say of folders without any result: where was looked, how many stages the store holds all the same."""
+    root, looked = wanted.store or Path("store"), f"Looked for jobs and sweeps in {wanted.outputs}"
+    if wanted.outputs is not None and not wanted.outputs.is_dir():
+        looked += ", which is not there"
     if not root.exists():
-        return ""
+        return f"{looked}: --outputs names another folder."
     is_ours(root)
     stages = counted(len(Shelf(root).digests()), "finished stage")
-    return f"The store {root} holds {stages}, but no result here refers to them: --outputs names where results are."
+    return f"{looked}. The store {root} holds {stages}, but no result there names them: --outputs names another folder."
 
 
 def claim_texts(file: Path) -> dict[str, str]:

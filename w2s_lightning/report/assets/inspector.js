@@ -114,10 +114,11 @@ function answers(cell, row, gold, label) {
 
 const sides = (options, gold, words) => el("div", {class: "pair"}, ...options.map((text, i) => el("div", {class: i === gold ? "side gold" : "side"}, ...marked(text, words))));
 
-// Worked solutions, one numbered line a step.
+// Worked solutions, one numbered line a step: lines as they were written, else the sentences of a world of words.
+const steps = (text) => text.split(text.trim().includes("\n") ? "\n" : /(?<= \.) /).filter((line) => line.trim());
 function solutions(cell, row, golden) {
   const told = [...Object.entries(cell.arms).map(([arm, part]) => [arm, part.solutions?.[row]]), ["gold", golden]].filter(([, text]) => text);
-  return told.map(([arm, text]) => el("div", {}, el("h3", {}, arm), el("ol", {class: "lines"}, ...text.split("\n").filter(Boolean).map((line) => el("li", {}, line)))));
+  return told.map(([arm, text]) => el("div", {}, el("h3", {}, arm), el("ol", {class: "lines"}, ...steps(text).map((line) => el("li", {}, line)))));
 }
 
 // The text with the searched words marked, as text nodes.

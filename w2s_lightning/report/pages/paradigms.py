@@ -128,7 +128,8 @@ def _plot(blocks: Sequence[Block], metric: str) -> Plot:
     names = [plain(line.name).replace(" (", "<br>(") for _, line in placed]
     ends = shares([(line.part["low"], line.part["high"]) for _, line in placed])
     axis = categories([place for place, _ in placed], names, ends=(y + 1, 0.6))
-    drawn = layout(round(60 + 30 * (1 - y)), xaxis=titled(metric, range=ends), yaxis=axis, showlegend=False)
+    row_height = 38 if any("<br>" in name for name in names) else 30
+    drawn = layout(round(60 + row_height * (1 - y)), xaxis=titled(metric, range=ends), yaxis=axis, showlegend=False)
     traces = [_trace(role, [(place, line) for place, line in placed if _look(line) == role]) for role in ROLES]
     return {"data": [trace for trace in traces if trace["x"]], "layout": {**drawn, "annotations": heads}}
 
