@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.mistakes import hydra_refusal
+from w2s_lightning.mistakes import refusal
 
 CONF = Path(__file__).resolve().parent / "conf"
 FAILED: list[Any] = []
@@ -48,8 +48,8 @@ def main() -> int:
     try:
         train()
         return int(bool(FAILED))
-    except (HydraException, UserError) as error:
-        text = hydra_refusal(error, CONF) if isinstance(error, HydraException) else str(error)
+    except (HydraException, UserError, ValueError) as error:
+        text = refusal(error, CONF)
     except KeyboardInterrupt:
         text = "stopped; finished stages and checkpoints are kept: the same command goes on from here"
     print(f"error: {text}", file=sys.stderr)

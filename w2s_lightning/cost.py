@@ -2,7 +2,10 @@
 
 A token's forward pass takes 2 FLOPs a weight that it is multiplied with, and 4 x layers x width x length for
 attention (arXiv 2001.08361, which counts the causal half). A backward pass takes twice that, or once when only adapters
-are trained. A test holds the sums within 10 % of torch's FlopCounterMode on the ladder.
+are trained. A test holds the sums within 10 % of torch's FlopCounterMode on the ladder, for every kind of task.
+
+What is not known beforehand is taken as typical: the length of what a model writes (and how rows of unequal length are
+padded), and that filters keep everything.
 """
 
 import json
@@ -34,6 +37,7 @@ PARAM_BYTES = 4
 TRAINING = {"full": 3, "lora": 2, "probe": 0}  # forward passes that a step costs
 ROW_BYTES = 60.0  # of a stored prediction
 TEXT_BYTES = 300.0  # of a stored solution
+COMPLETION = 0.6  # of a pair's tokens, the part that implicit rewards are read from: the rest is its prompt
 ROWS_AT_ONCE = 64  # solutions that are written side by side
 
 Stated = Mapping[str, int]
@@ -101,7 +105,7 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
         case Pretrain(settings=settings):
             shape = shape_of(stage, stated)
             rows = settings.steps * settings.rows_per_step
-            flops = 3 * shape.forward(rows, settings.window, every_token=True)
+            flops = 3 * shape.forward(rows, settings.window, settings.window)
             return _priced(flops, settings.steps, PARAM_BYTES * shape.total, rate)
         case Fit():
             return _fit_cost(stage, stated, rate)
@@ -111,7 +115,7 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
             return _solve_cost(stage, stated, rate)
         case Reference():
             shape, rows = shape_of(stage.source.weights, stated), stage.task.sizes()[stage.split]
-            flops = 2 * shape.forward(rows, stage.task.typical_tokens, every_token=True)
+            flops = shape.forward(2 * rows, stage.task.typical_tokens, stage.task.typical_solution_tokens)
             return _priced(flops, 0, ROW_BYTES * rows, rate)
         case Select() | Evaluate():
             return Cost(0.0, rate.stage / 3, ROW_BYTES * _rows(stage))
@@ -119,36 +123,43 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
 
 
 def _fit_cost(stage: Fit, stated: Stated, rate: Rate) -> Cost:
-    rows, length = stage.task.sizes()[stage.targets.split], stage.task.typical_tokens
-    steps = ceil(rows * stage.optimisation.epochs / stage.optimisation.rows_per_step)
+    optimisation, sizes = stage.optimisation, stage.task.sizes()
+    steps = ceil(sizes[stage.targets.split] * optimisation.epochs / optimisation.rows_per_step)
     shape = shape_of(stage.weights, stated)
-    words, texts = stage.readout.kind == "words", 2 if isinstance(stage.targets, Reference) else 1
-    every_token = stage.readout.kind == "text"
-    rows_seen = texts * steps * stage.optimisation.rows_per_step
-    forward = shape.forward(rows_seen, length, words=words, every_token=every_token)
-    validation = shape.forward(stage.evaluations * stage.task.sizes()["validation"], length, words=words)
+    pairs = 2 if isinstance(stage.targets, Reference) else 1  # of solutions, each with its question
+    forward = _forward(shape, stage.task, stage.readout, pairs * steps * optimisation.rows_per_step)
+    validation = _forward(shape, stage.task, stage.readout, min(stage.evaluations, steps) * sizes["validation"])
     flops = 0.0 if stage.tuning == "probe" else TRAINING[stage.tuning] * forward + validation
     return _priced(flops, steps, PARAM_BYTES * shape.total, rate)
 
 
 def _label_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
     rows = stage.task.sizes()[stage.split]
-    if stage.features is not None:
+    if stage.features is not None and stage.features.mode == "features":  # a probe reads what is stored
         return _priced(0.0, 0, ROW_BYTES * rows, rate)
-    readout: ReadOut = stage.source.readout
-    shape = shape_of(stage.source.weights, stated)
-    flops = shape.forward(rows, stage.task.typical_tokens, words=readout.kind == "words")
+    flops = _forward(shape_of(stage.source.weights, stated), stage.task, stage.source.readout, rows)
     return _priced(flops, 0, ROW_BYTES * rows, rate)
 
 
+def _forward(shape: "Shape", task: Any, readout: ReadOut, rows: int) -> float:
+    """One pass over `rows` examples, each of whose texts (options, completions) is a text of its own."""
+    texts = 1 if task.kind == "reasoning" or task.layout == "text" else task.num_classes
+    length = task.typical_tokens / texts
+    written = task.typical_solution_tokens if task.kind == "reasoning" else length
+    predicted = {"text": written, "implicit": length * COMPLETION, "words": 1, "head": 0}[readout.kind]
+    return shape.forward(rows * texts, length, predicted)
+
+
 def _solve_cost(stage: Solve, stated: Stated, rate: Rate) -> Cost:
-    """Every problem is read once, and every sample's tokens are computed one by one."""
-    rows, samples = stage.task.sizes()[stage.split], stage.generation.num_samples
-    shape, length = shape_of(stage.source.weights, stated), stage.task.typical_tokens
-    written = min(stage.task.typical_solution_tokens, stage.generation.max_new_tokens)
-    texts = rows * samples
-    flops = shape.forward(rows, length - written) + texts * written * (2.0 * (shape.weights + shape.words))
-    flops += texts * written * 4.0 * shape.attention * length
+    """Worked examples and every problem are read once; samples are written token by token, the last of which no pass
+    follows. Every token looks back at all before it."""
+    rows, task, shape = stage.task.sizes()[stage.split], stage.task, shape_of(stage.source.weights, stated)
+    texts, solution = rows * stage.generation.num_samples, task.typical_solution_tokens
+    written = min(solution, stage.generation.max_new_tokens) - 1
+    question, shown = task.typical_tokens - solution, task.typical_tokens * (stage.shown.count if stage.shown else 0)
+    flops = shape.forward(1, shown) + shape.forward(rows, question, 1)
+    flops += 2.0 * texts * written * (shape.weights + shape.words)
+    flops += 4.0 * shape.attention * (rows * question * shown + texts * written * (shown + question + written / 2))
     return _priced(flops, ceil(texts * written / ROWS_AT_ONCE), TEXT_BYTES * texts, rate)
 
 
@@ -178,10 +189,9 @@ class Shape:
     attention: int
     words: int
 
-    def forward(self, rows: int, length: int, *, every_token: bool = False, words: bool = False) -> float:
-        """FLOPs of one pass over `rows` texts of `length` tokens, predicting words at every token or at the last."""
+    def forward(self, rows: int, length: float, predicted: float = 0) -> float:
+        """FLOPs of one pass over `rows` texts of `length` tokens that predicts words after `predicted` of them."""
         body = rows * length * (2.0 * self.weights + 4.0 * self.attention * length)
-        predicted = length if every_token else 1 if words else 0
         return body + 2.0 * rows * predicted * self.words
 
 

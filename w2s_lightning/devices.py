@@ -14,7 +14,7 @@ from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 
 _GPUS = Path("/proc/driver/nvidia/gpus")
-_ALL = ("auto", "-1")
+ALL = ("auto", "-1")
 
 
 def num_processes(trainer: Trainer) -> int:
@@ -28,8 +28,8 @@ def chosen_gpus(trainer: Trainer) -> tuple[int, ...] | None:
     Raises UserError for something else than a count, numbers, or `auto`.
     """
     devices = str(trainer.devices)
-    if devices in _ALL:
-        return tuple(range(max(1, _num_gpus(trainer.accelerator))))
+    if devices in ALL:
+        return tuple(range(max(1, len(visible_gpus(trainer)))))
     names = [name.strip() for name in devices.split(",") if name.strip()]
     if not names or not all(name.isdigit() for name in names) or devices == "0" or len(names) > len(set(names)):
         raise UserError(f"trainer.devices={devices}: expected how many (2), which GPUs ('0,2'), or auto")
@@ -74,10 +74,11 @@ def _indivisible(stage: Stage, rows: int, count: int) -> str:
     )
 
 
-def _num_gpus(accelerator: str) -> int:
-    if accelerator not in ("auto", "gpu", "cuda"):
-        return 0
+def visible_gpus(trainer: Trainer) -> list[str]:
+    """The names of the GPUs that may be used, found without torch; none where the accelerator is a CPU."""
+    if trainer.accelerator not in ("auto", "gpu", "cuda"):
+        return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return sum(name.strip() not in ("", "-1") for name in visible.split(","))
-    return len(list(_GPUS.iterdir())) if _GPUS.is_dir() else 0
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+    return [str(number) for number in range(len(list(_GPUS.iterdir())))] if _GPUS.is_dir() else []

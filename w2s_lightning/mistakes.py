@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
@@ -85,8 +85,19 @@ def _keys_at(cls: Any, path: Sequence[str]) -> tuple[str, ...]:
 # ---------------------------------------------------------------- Hydra's own refusals
 
 
-def hydra_refusal(error: Exception, conf: Path) -> str:
-    """A short message for what Hydra could not compose; Hydra's own first line where we know nothing better."""
+def refusal(error: Exception, conf: Path) -> str:
+    """What to tell of a user's mistake, in short; anything else is raised again."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, HydraException):
+        return _hydra_refusal(error, conf)
+    if str(error).startswith("Config group override must be"):
+        return "null is no choice of a group (`model@middle.m1=null`): leave the group out, or name one of its files"
+    raise error
+
+
+def _hydra_refusal(error: Exception, conf: Path) -> str:
+    """Hydra's own first line where we know nothing better."""
     if isinstance(error, OverrideParseException):
         lines = [line for line in error.message.splitlines() if not line.startswith(("Error parsing", "See http"))]
         reason = lines[0].partition(" expecting ")[0] if lines else "a bracket or a quote is missing"
@@ -104,6 +115,10 @@ def hydra_refusal(error: Exception, conf: Path) -> str:
             return f"the launcher {choice} is not installed: pip install {_STOCK[choice]}, or take slurm or ray_cluster"
         folder = conf.parent / group if group == "sweeps" else conf / group
         return f"there is no {group} `{choice}` ({folder.relative_to(conf.parent)}/){nearest(choice, _choices(folder))}"
+    if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return f"`{found[1]}` lists several values: run a grid with -m, or name one of them"
+    if found := re.search(r"Multiple values for ([^\s.]+)\.", text):
+        return f"the group {found[1]} is chosen already: type `{found[1]}=...` without the +"
     return text.splitlines()[0]
 
 
@@ -122,6 +137,10 @@ def _no_such_key(key: str, conf: Path) -> str:
     if not block:
         return f"unknown key {key} (conf/config.yaml){nearest(key, _groups(conf))}"
     known = _keys_in(folder, block.split(".")[1:]) if folder.is_dir() else _keys_of(conf / "config.yaml", [])
+    if folder.is_dir() and last in known:  # right, but not with the file that is chosen
+        names = [file.stem for file in sorted(folder.glob("*.yaml")) if last in _keys_of(file, block.split(".")[1:])]
+        mount = _MOUNTS.get(block, group)
+        return f"{key} goes with other files of conf/{group}/: choose one too, `{mount}={names[0]}` for one"
     place = f"conf/{group}/*.yaml" if folder.is_dir() else "conf/config.yaml"
     return f"unknown key {key} ({place}){nearest(last, known)}"
 

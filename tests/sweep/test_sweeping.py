@@ -9,7 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.sweep.planning import grid_of
-from tests.sweep.programs import SLOTS, Smoke, command, computed, ledger, run, stamps, start, stored, sweep
+from tests.sweep.programs import (
+    SLOTS,
+    Smoke,
+    command,
+    computed,
+    ledger,
+    own_sweep_file,
+    run,
+    stamps,
+    start,
+    stored,
+    sweep,
+)
 
 
 def test_the_number_of_fits_run_is_the_number_of_different_fits(smoke: Smoke) -> None:
@@ -182,6 +194,8 @@ def test_a_plan_for_accelerators_and_models_that_are_not_here(tmp_path: Path) ->
             "error: trainer.num_nodes=2: a fit runs on the devices of one machine",
         ),
         (["sweeps=smoke", "paths.store=a,b"], "error: all jobs of a sweep share one store"),
+        (["model@middle.m1=null,mini"], "error: null is no choice of a group (`model@middle.m1=null`)"),
+        (["+sweeps=smoke"], "error: the group sweeps is chosen already: type `sweeps=...` without the +"),
     ],
 )
 def test_a_mistake_is_one_message_and_touches_nothing(words: list[str], expected: str, tmp_path: Path) -> None:
@@ -201,12 +215,31 @@ def test_a_forgotten_m_is_said_and_the_command_of_one_cell_works(tmp_path: Path)
     cell = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=micro", "run=plan")
     assert "facts · weak_to_strong · nano -> micro · seed 0" in run(command(tmp_path, *cell, multirun=False))
     assert "sweeps=claims is a grid" in run(command(tmp_path, "sweeps=claims", multirun=False), expect=1)
+    several = run(command(tmp_path, "sweeps=smoke,lr", multirun=False), expect=1)
+    assert several == "error: `sweeps=smoke,lr` lists several values: run a grid with -m, or name one of them\n"
 
 
 def test_the_same_value_twice_is_run_once_and_said(tmp_path: Path) -> None:
     printed = sweep(tmp_path, "sweeps=smoke", "seed=0,0", "run=plan")
     assert "note: seed=0 is given 2 times: run once" in printed
     assert "3 jobs (0 done)" in printed
+
+
+ONE_WANTS_TWO_DEVICES = """
+# @package _global_
+hydra:
+  sweeper:
+    cases:
+      - {model@strong: small}
+      - {model@strong: mini, trainer.devices: 2}
+"""
+
+
+def test_jobs_of_one_sweep_that_want_different_devices_are_refused_by_the_pool(tmp_path: Path) -> None:
+    words = own_sweep_file(tmp_path, "uneven", ONE_WANTS_TWO_DEVICES)
+    printed = sweep(tmp_path, *words, expect=1)
+    assert "error: the pool gives every job of a sweep the same devices" in printed
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_store_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from w2s_lightning.errors import UserError
 from w2s_lightning.report.artifacts import Shelf
 from w2s_lightning.report.groups import ARMS, Groups, job_row
 from w2s_lightning.sweep.board import Board
@@ -105,7 +106,10 @@ def _refused(cell: Refused) -> dict[str, Any]:
 
 
 def write(folder: Path, content: Mapping[str, Any]) -> None:
-    """Rewrite both files so that a reader sees the old or the new content, never half of it."""
+    """Rewrite both files so that a reader sees the old or the new content, never half of it.
+
+    Raises UserError where the folder cannot be written to.
+    """
     _replace(folder / "sweep.json", (json.dumps(content, indent=1) + "\n").encode())
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist([_flat(job) for job in content["jobs"]]), sink)
@@ -114,8 +118,15 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_bytes(content)
-    scratch.replace(path)
+    try:
+        scratch.write_bytes(content)
+        scratch.replace(path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path} ({error.strerror}): finished stages and results are kept. Make room, and the same "
+            "command goes on from there"
+        ) from None
 
 
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,16 +3,15 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from w2s_lightning.devices import ALL, num_processes, visible_gpus
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import Trainer
 
 SLOT_BYTES = 1.5e9  # of memory that a slot is expected to need, where slots are chosen for the user
-_GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Machine:
 
 def machine_for(settings: Mapping[str, Any], trainer: Trainer) -> Machine:
     """Slots and threads as `hydra.launcher` asks for them, or as many as fit; raise UserError for more."""
-    cores, gpus = num_cores(), gpus_for(trainer)
+    cores, gpus = num_cores(), visible_gpus(trainer)
     threads = _number(settings, "threads") or trainer.threads or max(1, cores // len(gpus) if gpus else 1)
     slots = _number(settings, "slots") or (len(gpus) if gpus else _fitting(cores, threads))
     if slots * threads > cores:
@@ -47,26 +46,13 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def gpus_for(trainer: Trainer) -> list[str]:
-    """The GPUs that jobs may use, found without torch."""
-    if trainer.accelerator not in ("auto", "gpu", "cuda"):
-        return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [gpu.strip() for gpu in visible.split(",") if gpu.strip() not in ("", "-1")]
-    return [str(number) for number in range(len(list(_GPUS.iterdir())))] if _GPUS.is_dir() else []
-
-
 def seats_of(trainer: Trainer, machine: Machine) -> int:
-    """How many slots one job takes; raise UserError for more than there are."""
-    if trainer.num_nodes > 1:
-        raise UserError("the pool runs on one machine: trainer.num_nodes > 1 needs hydra/launcher=slurm")
-    devices = str(trainer.devices)
-    if devices in ("auto", "-1"):
-        return len(machine.seats) if machine.seats[0] is not None else 1
-    count = int(devices) if devices.isdigit() else len(devices.strip("[], ").split(","))
+    """How many slots one job takes, one a device; raise UserError for more than there are (`auto`: all)."""
+    count = num_processes(trainer)
+    if str(trainer.devices) in ALL:
+        return min(count, len(machine.seats))
     if count > len(machine.seats):
-        raise UserError(f"trainer.devices={devices} needs {count} slots, the pool has {len(machine.seats)}")
+        raise UserError(f"trainer.devices={trainer.devices} needs {count} slots, the pool has {len(machine.seats)}")
     return count
 
 

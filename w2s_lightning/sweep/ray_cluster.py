@@ -61,9 +61,11 @@ def launch(config: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> lis
     task = ray.remote(max_calls=1, max_retries=0)(run_program)
     for kind in dict.fromkeys(errand.kind for errand in errands):
         _tell_what_no_node_has(settings_for(settings, kind))
-    running = {_submit(task, errand, settings_for(settings, errand.kind)): n for n, errand in enumerate(errands)}
+    running: dict[Any, int] = {}
     records: dict[int, Record] = {}
     try:
+        for number, errand in enumerate(errands):
+            running[_submit(task, errand, settings_for(settings, errand.kind))] = number
         while running:
             (done, *_), _ = ray.wait(list(running), num_returns=1)
             records[running.pop(done)] = _record_of(done)

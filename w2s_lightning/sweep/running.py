@@ -111,6 +111,12 @@ class Running:
         settings, trainer = self._settings(), self._runtime.trainer
         devices.check([stage for unit in units.all for stage in unit.stages], trainer)
         if settings["_target_"] == POOL:
+            hardware = {(job.runtime.trainer.accelerator, str(job.runtime.trainer.devices)) for job in self._grid.jobs}
+            if len(hardware) > 1:
+                raise UserError(
+                    "the pool gives every job of a sweep the same devices: run those with other trainer.devices or "
+                    "trainer.accelerator as a sweep of their own"
+                )
             seats_of(trainer, machine_for(settings, trainer))
         else:
             self._launcher()  # which asks whether its cluster answers
@@ -214,7 +220,8 @@ class Running:
         if board.units.all or not report.is_file():
             self._report()
         for name, file in (("sweep", self.folder / "sweep.json"), ("report", report)):
-            self._console.print(f"{name}: {shown(str(file))}", soft_wrap=True, highlight=False)
+            if file.is_file():
+                self._console.print(f"{name}: {shown(str(file))}", soft_wrap=True, highlight=False)
         words = last_words(board, self._grid.refused, self._asked.command)
         if words is not None:
             raise UserError(words)

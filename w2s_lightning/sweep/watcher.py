@@ -47,5 +47,5 @@ class Watcher:
             try:
                 self._write()
             except Exception as error:  # the sweep matters more than its ledger, which is written again at the end
-                logger.warning("sweep.json could not be written: %s: %s", type(error).__name__, error)
+                logger.warning("the sweep's ledger could not be written: %s: %s", type(error).__name__, error)
             self._ending.wait(max(LEAST_REST, REST * (time.monotonic() - started)))
