@@ -23,7 +23,7 @@ LAYERS = [
     {"recipes", "store"},
     {"plan", "cost", "devices", "supervisor_check"},
     {"selected", "information", "benchmarked"},
-    {"best_of"},
+    {"best_of", "votes"},
     {"result"},
     {"claims"},
     {"objectives"},

@@ -23,7 +23,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.mistakes import Origin, misfit, unknown_key
 
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
-_NO_BENCHMARK = {"benchmark": None, "best_of": None, "benchmark_overlap": False}  # other kinds have no such keys
+_NO_BENCHMARK = {"benchmark": None, "best_of": None, "benchmark_overlap": False, "test_samples": None}  # by kind
 _OTHER_KINDS = ("reasoning",)  # task kinds for which a paradigm's file may hold a block of its own
 
 

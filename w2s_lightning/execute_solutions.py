@@ -10,7 +10,7 @@ from w2s_lightning.bench import Bench, keep, story_of, train, tuned
 from w2s_lightning.data import tables
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.completions import CompletionRows
-from w2s_lightning.data.judged import write_judged_solutions
+from w2s_lightning.data.judged import write_judged_samples, write_judged_solutions
 from w2s_lightning.data.module import FitRows
 from w2s_lightning.data.solutions import (
     Writing,
@@ -129,10 +129,13 @@ def _fit(stage: Fit, folder: Path, bench: Bench) -> None:
 
 def _evaluate(stage: Evaluate, folder: Path, bench: Bench) -> None:
     problems = problems_of(stage.task, 0).test
+    solutions = read_solutions(stage.answers, stage.task, 0, bench.store)
+    if isinstance(stage.answers, Solve) and stage.answers.generation.num_samples > 1:
+        write_judged_samples(folder, stage.task, problems, solutions)
+        return
     ends = None
     if isinstance(stage.answers, Solve):
         ends = tables.read(bench.store.open(stage.answers) / "solutions.parquet").column("finish").to_pylist()
-    solutions = read_solutions(stage.answers, stage.task, 0, bench.store)
     write_judged_solutions(folder, stage.task, problems, solutions, ends)
 
 

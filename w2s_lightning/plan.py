@@ -141,6 +141,7 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
         judge=job.judge,
         benchmark=_benchmark(job, task, resolver),
         best_of=_best_of(job, task),
+        test_samples=job.benchmark.test_samples,
         weak=_model(job.weak, task, resolver),
         strong=_model(job.strong, task, resolver),
         middle=tuple(_model(model, task, resolver) for model in job.middle),

@@ -26,6 +26,7 @@ from w2s_lightning.selected import selections
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Select
 from w2s_lightning.store import Store
+from w2s_lightning.votes import votes_of
 
 VERSION = 1  # of result.json
 Array = np.ndarray[Any, Any]
@@ -116,6 +117,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "rows": [_row(plan, store, scores, strict, row) for row in plan.rows],
         "by_difficulty": _by_difficulty(plan, answers),
         **_elsewhere(plan, store),
+        "votes": votes_of(plan.rows, store, partial(_pgr, plan)),
         "selections": selections(plan, store),
         "cheats": cheats(plan),
         "notices": list(plan.notices),
@@ -177,6 +179,7 @@ def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, 
         "evaluate": row.evaluate.digest,
         **({} if row.benchmark is None else {"benchmark": row.benchmark.digest}),
         **({} if row.best_of is None else {"best_of": row.best_of.digest}),
+        **({} if row.votes is None else {"votes": row.votes.digest}),
     }
 
 

@@ -20,10 +20,11 @@ from w2s_lightning.tasks.solutions_file import read_solutions
 def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
     """A record for each selection and each draw of several samples among the job's stages, in order.
 
-    `row` is the first row whose model learned from the selection (None: one that no row shows did).
+    `row` is the first row whose model learned from the selection, or drew the samples (None: no row shows it).
     """
     chosen = [one for one in plan.stages if isinstance(one, Select) and one.task.kind == "reasoning"]
-    drawn = [one for one in plan.stages if isinstance(one, Solve) and one.generation.num_samples > 1]
+    solved = [one for one in plan.stages if isinstance(one, Solve) and one.generation.num_samples > 1]
+    drawn = [one for one in solved if one.split != "test"]  # those on `test` are votes of their own
     if not chosen and not drawn:
         return []
     task = (chosen or drawn)[0].task
@@ -34,7 +35,14 @@ def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
     learners = _learners(plan)
     found = [{"row": learners.get(stage.digest), **_of_select(stage, store, golds(stage), task)} for stage in chosen]
-    return found + [_of_samples(stage, store, golds(stage), task) for stage in drawn]
+    return found + [{"row": _writer(plan, one), **_of_samples(one, store, golds(one), task)} for one in drawn]
+
+
+def _writer(plan: Plan, drawn: Solve) -> str | None:
+    """The name of the first row that is judged by the same model's solutions after the same demonstrations."""
+    written = ((row.name, row.evaluate.answers) for row in plan.rows)
+    same = (drawn.source, drawn.shown)
+    return next((name for name, own in written if isinstance(own, Solve) and (own.source, own.shown) == same), None)
 
 
 def _learners(plan: Plan) -> dict[str, str]:
@@ -73,12 +81,13 @@ def _ever_right(stage: Select, store: Store, golds: Mapping[str, str], task: Any
 
 
 def _pairs(rows: Sequence[Mapping[str, Any]], golds: Mapping[str, str], task: Any) -> dict[str, Any]:
-    """`precision`: share of pairs whose better side is right; `contrast`: and whose worse side is wrong."""
+    """`precision`: share of pairs whose better side is right (the other then ends otherwise); `inverted`: whose worse
+    side is right. Of the rest both sides are wrong."""
     right = [task.equal(golds[row["example_id"]], row["chosen_answer"]) for row in rows]
-    wrong = [not task.equal(golds[row["example_id"]], row["rejected_answer"]) for row in rows]
+    worse = [task.equal(golds[row["example_id"]], row["rejected_answer"]) for row in rows]
     return {
         "precision": sum(right) / len(rows),
-        "contrast": sum(r and w for r, w in zip(right, wrong, strict=True)) / len(rows),
+        "inverted": sum(worse) / len(rows),
         "weak_is_chosen": sum(row["weak_is_chosen"] for row in rows) / len(rows),
     }
 

@@ -60,6 +60,8 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
         console.print(_benchmark(result))
     if result.get("best_of"):
         _print_fitting(console, partial(_best_of, result))
+    if result.get("votes"):
+        _print_fitting(console, partial(_votes, result))
     for line in reading(result):
         console.print(shown(line), soft_wrap=True, highlight=False)
 
@@ -142,6 +144,26 @@ def _best_of(result: Mapping[str, Any], *, stacked: bool) -> Table:
     return table
 
 
+def _votes(result: Mapping[str, Any], *, stacked: bool) -> Table:
+    """Rows x one sample, the vote of n of them and the best of n; PGR of both."""
+    set_out = _broken if stacked else str
+    found = result["votes"]
+    first, last = found["curve"][0], found["curve"][-1]
+    title = f"samples to each test problem (task.test_samples={found['num_samples']}): accuracy"
+    table = Table(title=shown(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("row", "one", f"maj@{last['n']}", "PGR", f"pass@{last['n']}", "PGR"):
+        table.add_column(column, no_wrap=True)
+    for row in result["rows"]:
+        if (name := row["name"]) not in last["pass"]["accuracy"]:
+            continue
+        kinds = (last["majority"], last["pass"])
+        parts = [f"{first['pass']['accuracy'][name]['value']:.3f}"]
+        for kind in kinds:
+            parts += [f"{kind['accuracy'][name]['value']:.3f}", set_out(_pgr(kind["pgr"].get(name)))]
+        table.add_row(*map(shown, (name, *parts)), style="bold" if name == result["student_of_record"] else None)
+    return table
+
+
 def _of_best_of(result: Mapping[str, Any]) -> list[str]:
     """The student as a verifier at the largest n, against the vote; questions that were trained on."""
     found, student = result.get("best_of"), result["student_of_record"]
@@ -206,11 +228,13 @@ def _selected(selection: Mapping[str, Any]) -> str:
     if selection["rule"] == "samples":
         n = selection["num_samples"]
         figures = (f"{name} {selection[name]:.3f}" for name in (f"maj@{n}", f"pass@{n}"))
-        return f"{n} samples a question: accuracy {selection['mean_accuracy']:.3f}, {', '.join(figures)}"
+        whose = f"{selection['row']}: " if selection["row"] else ""
+        asked = f"{n} samples to each question of {selection['split']}"
+        return f"{whose}{asked}: by hidden gold: accuracy {selection['mean_accuracy']:.3f}, {', '.join(figures)}"
     name = selection["rule"]
     kept = f"kept {selection['kept']} of {selection['num_questions']} questions ({selection['kept_share']:.0%})"
     parts = [
-        f"{key} {selection[key]:.3f}" for key in ("precision", "recall", "contrast") if selection.get(key) is not None
+        f"{key} {selection[key]:.3f}" for key in ("precision", "recall", "inverted") if selection.get(key) is not None
     ]
     return f"{selection['row']}: {name} {kept}; by hidden gold: {', '.join(parts)}"
 

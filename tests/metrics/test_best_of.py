@@ -9,8 +9,6 @@ import pytest
 
 from w2s_lightning.metrics.best_of import best_of, majority_of, pass_of, powers_of_two
 from w2s_lightning.solutions import majority
-from w2s_lightning.tasks.answers import Verdict
-from w2s_lightning.tasks.grading import pass_at
 
 CASES = [
     ([3.0, 2.0, 1.0, 0.0], [True, False, True, False]),
@@ -53,10 +51,9 @@ def test_the_order_of_samples_and_the_scale_of_scores_decide_nothing() -> None:
 
 def test_a_verifier_that_knows_nothing_gains_nothing_and_one_that_knows_all_gives_pass_at_n() -> None:
     right = [True, False, False, True, False, False, False, True]
-    verdicts = [Verdict("1" if one else "2", one, one, None) for one in right]
     for n in range(1, 9):
         assert best_of([0.0] * 8, right, n) == pytest.approx(3 / 8)
-        assert pass_of(right, n) == pytest.approx(pass_at(verdicts, n))
+        assert pass_of(right, n) == pytest.approx(1 - comb(5, n) / comb(8, n))
         assert best_of([-1.0 * one for one in right], right, n) == pytest.approx(comb(3, n) / comb(8, n))
 
 

@@ -144,6 +144,19 @@ def test_votes_and_oracles_over_samples_are_reported(results: Results, place: Pa
     voted = sum(Counter(answers).most_common(1)[0][0] == gold[i] for i, answers in by_id.items())
     assert drawn["maj@4"] == pytest.approx(voted / 48)
     assert drawn["mean_accuracy"] <= drawn["pass@4"]
+    assert "stage_1: 4 samples to each question of transfer: by hidden gold: " in results["weak_to_strong"]["printed"]
+    rounds = [one["row"] for one in results["vote"]["selections"] if one["rule"] == "samples"]
+    assert rounds == ["round_0", "round_1"], "who drew what every round votes on"
+
+
+def test_pairs_the_wrong_way_round_are_counted_by_hidden_gold(results: Results, place: Path) -> None:
+    found = next(one for one in results["weak_to_strong"]["selections"] if one["rule"] == "contrastive_pairs")
+    (stage,) = (s for s in made("weak_to_strong").stages if s.digest == found["stage"])
+    pairs = pq.read_table(Store.at(place / "store").open(stage) / "pairs.parquet").to_pylist()
+    gold = {one.id: one.answer for one in stage.task.splits(0).transfer}
+    for side, share in (("chosen_answer", "precision"), ("rejected_answer", "inverted")):
+        assert found[share] == sum(pair[side] == gold[pair["example_id"]] for pair in pairs) / len(pairs)
+    assert found["precision"] + found["inverted"] <= 1
 
 
 def test_a_filter_by_hidden_gold_is_marked_as_a_cheat(results: Results) -> None:

@@ -43,7 +43,7 @@ def test_a_reasoning_task_offers_what_is_asked_of_it(name: str, overrides: dict[
 
 
 def test_reasoning_tasks_load_nothing_heavy() -> None:
-    modules = ["arithmetic", "gsm8k", "math_task", "local_reasoning", "solutions_file", "grading"]
+    modules = ["arithmetic", "gsm8k", "math_task", "local_reasoning", "solutions_file"]
     names = ", ".join(f"w2s_lightning.tasks.{module}" for module in modules)
     code = (
         f"import sys, {names}, w2s_lightning.solutions\n"

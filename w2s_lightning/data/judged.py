@@ -46,3 +46,24 @@ def write_judged_solutions(
         "truncated_share": None if finish is None else finish.count("length") / len(problems),
     }
     tables.write_json(folder / tables.METRICS, scores)
+
+
+def write_judged_samples(
+    folder: Path, task: ReasoningTask, problems: Sequence[Problem], samples: Sequence[Solution]
+) -> None:
+    """predictions.parquet (one row a sample, several a problem) and metrics.json.
+
+    What was cut off has no answer and is wrong here, as in the votes that select solutions.
+    """
+    by_id = {one.id: one for one in problems}
+    verdicts = task.grade([by_id[one.id].answer for one in samples], [one.text for one in samples])
+    right = [verdict.flexible and one.answer is not None for verdict, one in zip(verdicts, samples, strict=True)]
+    columns: dict[str, object] = {
+        "example_id": [one.id for one in samples],
+        "group_id": [by_id[one.id].group for one in samples],
+        "gold": [by_id[one.id].answer for one in samples],
+        "prediction": pa.array([one.answer for one in samples], pa.string()),
+        "correct": right,
+    }
+    tables.write(folder / tables.PREDICTIONS, columns)
+    tables.write_json(folder / tables.METRICS, {"num_rows": len(samples), "accuracy": float(np.mean(right))})

@@ -57,7 +57,9 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the result: a model's answers on `test` (on a benchmark, on samples), and what it is there for."""
+    """One line of the result: a model's answers on `test` (on a benchmark, on samples), and what it is there for.
+
+    `votes` are several samples of its own to each test problem."""
 
     name: str
     role: RowRole
@@ -65,11 +67,12 @@ class Row:
     evaluate: Evaluate
     benchmark: Evaluate | None = None
     best_of: Evaluate | None = None
+    votes: Evaluate | None = None
 
     @property
     def evaluates(self) -> tuple[Evaluate, ...]:
         """Its evaluate stages."""
-        return tuple(stage for stage in (self.evaluate, self.benchmark, self.best_of) if stage is not None)
+        return tuple(stage for stage in (self.evaluate, self.benchmark, self.best_of, self.votes) if stage is not None)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Setting:
     judge: Judge
     benchmark: RewardSetTask | None
     best_of: SampleSet | None
+    test_samples: int | None
     weak: ModelSpec
     strong: ModelSpec
     middle: tuple[ModelSpec, ...]

@@ -65,7 +65,12 @@ class Gsm8k(Reasoning):
 
     def resolved(self, find: Callable[[str, str], str]) -> "Gsm8k":
         """The same task with the commit of its data set filled in, unless it reads files."""
-        return self if self.train_file is not None else replace(self, source=self.source.resolved(find))
+        if self.train_file is not None:
+            return self
+        try:
+            return replace(self, source=self.source.resolved(find))
+        except UserError as error:
+            raise UserError(f"{error}, or the data's own files: `task.train_file=... task.test_file=...`") from None
 
     def sizes(self) -> Mapping[Split, int]:
         """The limits: an upper bound that needs no download."""

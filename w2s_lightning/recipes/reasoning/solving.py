@@ -119,13 +119,16 @@ class Solving:
 
     def samples(self, source: Fit | BareModel, split: Split, shown: Shown | None = None) -> Solve:
         """Several solutions to each problem, as the `generation` group says."""
+        return self._draw(source, split, shown, self.setting.generation.num_samples, "generation.num_samples")
+
+    def _draw(self, source: Fit | BareModel, split: Split, shown: Shown | None, count: int, key: str) -> Solve:
         own = self.setting.generation
-        if own.temperature == 0 or own.num_samples < 2:
+        if own.temperature == 0 or count < 2:
             raise UserError(
-                f"generation.num_samples={own.num_samples} at temperature={own.temperature:g} gives no vote: use "
-                "generation.num_samples=10 generation.temperature=1"
+                f"{key}={count} at temperature={own.temperature:g} gives no vote: use {key}=10 generation.temperature=1"
             )
-        return self._solve(source, split, replace(own, top_log_probs=0), shown, seed=self.setting.seed)
+        settings = replace(own, num_samples=count, top_log_probs=0)
+        return self._solve(source, split, settings, shown, seed=self.setting.seed)
 
     def _solve(
         self, source: Fit | BareModel, split: Split, settings: GenerationSettings, shown: Shown | None, *, seed: int
@@ -146,9 +149,14 @@ class Solving:
     def row(
         self, name: str, role: RowRole, model: ModelSpec, source: Fit | BareModel, shown: Shown | None = None
     ) -> Row:
-        """A result row for a model's greedy solutions to `test`."""
-        answers = self.greedy(source, "test", shown)
-        return Row(name, role, model.name, Evaluate(answers, self.task, self.setting.judge))
+        """A result row for a model's greedy solutions to `test`, and for votes of samples where these are wanted."""
+        answers, count, votes = self.greedy(source, "test", shown), self.setting.test_samples, None
+        if count is not None:
+            votes = self._judged(self._draw(source, "test", shown, count, "task.test_samples"))
+        return Row(name, role, model.name, self._judged(answers), votes=votes)
+
+    def _judged(self, answers: Solve | Supervisor) -> Evaluate:
+        return Evaluate(answers, self.task, self.setting.judge)
 
     def common_rows(self) -> tuple[Row, ...]:
         """untuned (few-shot on gold `supervise`, and zero-shot), floor and ceiling: alike for every paradigm."""
@@ -167,8 +175,7 @@ class Solving:
             return [self.row("floor", "floor", self.setting.weak, self.floor())]
         if self.setting.supervisor_test_file is None:
             return []
-        answers = Supervisor("test", self.setting.supervisor_test_file)
-        return [Row("floor", "floor", "file", Evaluate(answers, self.task, self.setting.judge))]
+        return [Row("floor", "floor", "file", self._judged(Supervisor("test", self.setting.supervisor_test_file)))]
 
     def floor(self) -> Fit:
         """The weak model on gold solutions of `supervise`."""
