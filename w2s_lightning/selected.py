@@ -39,8 +39,9 @@ def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 
 def _writer(plan: Plan, drawn: Solve) -> str | None:
-    """The name of the first row that is judged by the same model's solutions after the same demonstrations."""
-    written = ((row.name, row.evaluate.answers) for row in plan.rows)
+    """The row that is judged by the same model's solutions after the same demonstrations: the paradigm's own one, where
+    it is also `untuned`."""
+    written = ((row.name, row.evaluate.answers) for row in reversed(plan.rows))
     same = (drawn.source, drawn.shown)
     return next((name for name, own in written if isinstance(own, Solve) and (own.source, own.shown) == same), None)
 
