@@ -102,7 +102,9 @@ def test_the_manifest_lists_every_file_and_where_it_was_made(store: Store, compu
     assert sorted(manifest.files) == ["metrics.json", "model/weights.bin", "stage.json"]
     assert manifest.files["model/weights.bin"].size == 10240
     assert manifest.digest == TOY.digest
-    assert {"versions", "python", "host", "seconds", "peak_memory_bytes", "finished_at"} <= manifest.provenance.keys()
+    told = {"versions", "python", "host", "processor", "seconds", "peak_memory_bytes", "finished_at"}
+    assert told <= manifest.provenance.keys()
+    assert manifest.provenance["processor"]
     assert manifest.provenance["device"] == "cpu"
     assert manifest.provenance["threads"] == 2
     assert "torch" in manifest.provenance["versions"]

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.slurm.cells import CELLS, LAUNCHES, assert_alike, logs
-from tests.sweep.programs import ledger, start, stored, sweep
+from tests.sweep.programs import LIMIT, ledger, start, stored, sweep
 from tests.sweep.test_failures import _open_log, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -55,12 +55,13 @@ def test_a_killed_worker_fails_its_own_stage_and_the_rest_goes_on(cluster: str, 
     assert before.items() <= stored(tmp_path).items()
 
 
-def test_ctrl_c_stops_the_tasks(cluster: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_the_tasks(cluster: str, tmp_path: Path, how: signal.Signals) -> None:
     process = start(tmp_path, *CELLS, "strong.pretrain.steps=100000", *on(cluster))
     assert wait_for(lambda: bool(working_on(tmp_path, ".*")), process)
     workers = working_on(tmp_path, ".*")
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
+    process.send_signal(how)
+    printed, _ = process.communicate(timeout=LIMIT)  # a task has 20 s to save its checkpoint, Ray takes its own
     assert process.returncode == 1, printed
     assert "error: stopped; finished stages and checkpoints are kept" in printed, printed
     assert "Traceback" not in printed

@@ -13,6 +13,8 @@ import psutil
 import pytest
 
 from tests.sweep.programs import SLOTS, Smoke, kill_tree, ledger, own_sweep_file, stamps, start, stored, sweep, wait_for
+from w2s_lightning.errors import UserError
+from w2s_lightning.sweep.ledger import write
 
 # ---------------------------------------------------------------- one cell is broken
 
@@ -73,6 +75,13 @@ def test_the_same_command_goes_on_once_the_model_is_mended(tmp_path: Path, broke
     assert ledger(tmp_path)["counts"]["failed"] == 1
     again = sweep(tmp_path, *words, "seed=0", *SLOTS, expect=1)
     assert "1 jobs, 1 of them done; to launch: 0 stages" in again
+
+
+def test_a_ledger_that_cannot_be_written_is_one_message_and_leaves_no_half(tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").mkdir()  # nothing can be put into its place
+    with pytest.raises(UserError, match=r"cannot write \S+/sweep.json \(Is a directory\): finished stages .* are kept"):
+        write(tmp_path, {"jobs": []})
+    assert [file.name for file in tmp_path.iterdir()] == ["sweep.json"]
 
 
 # ---------------------------------------------------------------- processes are killed

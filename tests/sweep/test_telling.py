@@ -96,14 +96,20 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return place, json.loads(file.read_text())
 
 
-def test_the_jobs_and_the_summary_of_a_sweep_share_a_group(mirrored: tuple[Path, dict[str, Any]]) -> None:
+def test_jobs_are_grouped_by_everything_but_the_seed_and_tagged_with_their_sweep(
+    mirrored: tuple[Path, dict[str, Any]],
+) -> None:
     place, content = mirrored
     runs = [json.loads(file.read_text())["wandb"]["dir"] for file in (place / "outputs").glob("*/result.json")]
     assert len(runs) == 2
-    group = f"own-{content['digest'][:16]}"
-    for folder, kind in [*((folder, "weak_to_strong") for folder in runs), (content["wandb"]["dir"], "sweep")]:
-        started = next(record["run"] for record in records(folder) if record["type"] == "run")
-        assert (started["run_group"], started["job_type"]) == (group, kind)
+    sweep = f"own-{content['digest'][:16]}"
+    summary, *jobs = (
+        next(record["run"] for record in records(folder) if record["type"] == "run")
+        for folder in (content["wandb"]["dir"], *runs)
+    )
+    assert (summary["run_group"], summary["job_type"]) == (sweep, "sweep")
+    assert {job["run_group"] for job in jobs} == {"facts weak_to_strong nano-small"}
+    assert {tuple(job["tags"]) for job in jobs} == {(sweep,)}
 
 
 def test_every_figure_and_table_of_the_page_is_on_the_summary_run(mirrored: tuple[Path, dict[str, Any]]) -> None:

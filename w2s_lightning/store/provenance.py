@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 _PACKAGES = (
@@ -31,6 +32,7 @@ def provenance(seconds: float, more: Mapping[str, Any]) -> dict[str, Any]:
         "versions": dict(_versions()),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": _processor(),
         "host": socket.gethostname(),
         "threads": int(os.environ.get("OMP_NUM_THREADS") or 0) or _cores(),
         "seconds": round(seconds, 3),
@@ -49,6 +51,17 @@ def _versions() -> Mapping[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+@cache
+def _processor() -> str:
+    """The model of the processor: another one's kernels round otherwise."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def _cores() -> int:

@@ -7,7 +7,9 @@ leaves the others running. Here every task has its own end, and a fresh worker p
 import logging
 import os
 import re
+import signal
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -35,9 +37,12 @@ def connect(config: DictConfig) -> None:
     address = str(settings_of(config)["address"])
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", address)
+    before = signal.getsignal(signal.SIGTERM)  # which Ray takes for itself: without a word, and without stopping tasks
     try:
         _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         said = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
