@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+import train as entry
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,21 +38,56 @@ MISTAKES = [
     (["model@weak=local"], "weak.path", "weak.path="),
     (["model@weak=local", "weak.path=/nowhere"], "folder not found", "/nowhere"),
     (["task=local_choice", "task.train_file=/nowhere.csv", "task.test_file=/nowhere.csv"], "/nowhere.csv", "JSONL"),
+    (["fit.lr_scale=inf"], "fit.lr_scale=inf", "expected a finite number"),
+    (["objective=logconf", "objective.options.c_max=2"], "objective.options.c_max=2", "less than or equal to 1"),
+    (["objective=logconf", "objective.options.warmup=foo"], "objective.options.warmup='foo'", "openai_2023"),
+    (["objective=product", "objective.options.alpha=abc"], "objective.options.alpha='abc'", "number"),
+    (["objective=reverse_kl", "objective.options.floor=0"], "objective.options.floor=0", "greater than 0"),
+    (["+sede=3"], "unknown key sede", "did you mean `seed`?"),
+    (["seed=5000000000"], "seed=5000000000 is too large", "below 4294967296"),
+    (["weak.path=/some/model"], "weak.path goes with other files of conf/model/", "`model@weak="),
+    (["model@weak=local", f"weak.path={ROOT}/conf"], "nothing to read in the folder", ".safetensors"),
+    (["trainer.accelerator=banana"], "trainer.accelerator='banana'", "'gpu'"),
+    (["trainer.threads=-1"], "trainer.threads=-1", "greater than or equal to 0"),
     (["task.judge.metric=acc"], "task.judge.metric='acc'", "accuracy"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "what", "instead"), MISTAKES, ids=[" ".join(m[0]) for m in MISTAKES])
 def test_a_mistake_is_answered_in_one_or_two_lines(
-    arguments: list[str], what: str, instead: str, tmp_path: Path
+    arguments: list[str],
+    what: str,
+    instead: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = train(*arguments, "run=plan", f"paths.store={tmp_path}/store", cwd=tmp_path)
-    assert done.returncode == 1
-    assert what in done.stderr
-    assert instead in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) <= 2
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments, "run=plan", f"paths.store={tmp_path}/store"])
+    monkeypatch.setattr(entry, "FAILED", [])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # put back afterwards: the program sets it for its process
+    monkeypatch.chdir(tmp_path)
+    assert entry.main() == 1
+    told = capsys.readouterr().err
+    assert what in told
+    assert instead in told
+    assert "Traceback" not in told
+    assert len(told.strip().splitlines()) <= 2
     assert not (tmp_path / "store").exists()
+
+
+def test_a_mistake_ends_the_process_with_code_1(tmp_path: Path) -> None:
+    done = train("task=fcts", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: there is no task `fcts` (conf/task/): did you mean `facts`?\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_device_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = train("trainer=gpu", f"paths.store={tmp_path}/store", f"paths.outputs={tmp_path}/outputs", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: trainer.accelerator=gpu: torch finds no such device here: take trainer=cpu")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_typo_in_a_yaml_file_names_file_and_nearest_key(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_gpus_that_are_not_there_are_one_clear_message() -> None:
     if torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")
     _, runtime = job("trainer=ddp", "trainer.devices=2", "trainer.accelerator=gpu")
-    with pytest.raises(UserError, match=r"trainer.accelerator=gpu trainer.devices=2: .*or trainer.accelerator=cpu"):
+    with pytest.raises(UserError, match=r"trainer.accelerator=gpu: torch finds no such device here"):
         one_each(runtime.trainer)
 
 

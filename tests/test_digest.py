@@ -24,6 +24,12 @@ def test_equal_values_of_two_types_are_two_identities() -> None:
     assert digest(Point(1.0, 2.0)) != digest(Vector(1.0, 2.0))
 
 
+def test_classes_of_one_name_from_elsewhere_are_two_identities() -> None:
+    body = {"__annotations__": {"x": float, "y": float}, "__module__": "my_tasks"}
+    theirs = dataclass(frozen=True)(type("Point", (), body))
+    assert digest(Point(1.0, 2.0)) != digest(theirs(1.0, 2.0))
+
+
 def test_key_order_does_not_count() -> None:
     assert canonical_json({"b": 1, "a": [1, 2]}) == canonical_json({"a": (1, 2), "b": 1}) == '{"a":[1,2],"b":1}'
 

@@ -7,7 +7,8 @@ the file it came from and the nearest key there is.
 import ast
 import importlib
 import importlib.util
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,10 +21,11 @@ from yaml import YAMLError
 
 from w2s_lightning import schema
 from w2s_lightning.errors import UserError
-from w2s_lightning.mistakes import Origin, misfit, unknown_key
+from w2s_lightning.mistakes import Origin, misfit, nearest, unknown_key
 
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
 _NO_BENCHMARK = {"benchmark": None, "best_of": None, "benchmark_overlap": False, "test_samples": None}  # by kind
+_SEEDS = 2**32
 _OTHER_KINDS = ("reasoning",)  # task kinds for which a paradigm's file may hold a block of its own
 
 
@@ -64,6 +66,7 @@ def build(cfg: DictConfig, choices: Mapping[str, str | None]) -> tuple[Job, Runt
         UserError: for anything that does not fit, naming key, file and nearest key.
     """
     values = _plain(cfg)
+    _refuse_unknown(values)
     return _job(values, choices), _runtime(values, choices)
 
 
@@ -76,6 +79,18 @@ def reread(file: Path, paradigm: str) -> tuple[Job, Runtime]:
     if not isinstance(cfg, DictConfig) or "task" not in cfg:
         raise UserError(f"{file} is no job's configuration: expected the one beside a result.json")
     return build(cfg, {"paradigm": paradigm})
+
+
+def _refuse_unknown(values: Mapping[str, Any]) -> None:
+    """Raise UserError for a block or value that nothing would read (`+sede=3`)."""
+    known = {*Job.__dataclass_fields__, *Runtime.__dataclass_fields__, "sweeps"} - {
+        "judge",
+        "benchmark",
+        "paradigm_name",
+    }
+    for key in values:
+        if key not in known:
+            raise UserError(f"unknown key {key} (conf/config.yaml){nearest(key, known)}")
 
 
 def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Job:
@@ -126,7 +141,19 @@ def _plain(cfg: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0]) from None
     assert isinstance(values, dict)
+    for key, value in _numbers(values, ()):
+        if not math.isfinite(value):
+            raise UserError(f"{key}={value}: expected a finite number")
     return {str(key): value for key, value in values.items()}
+
+
+def _numbers(block: Any, path: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+    """Every floating-point number with its key; none but finite ones can enter an identity."""
+    if isinstance(block, dict | list):
+        for key, value in block.items() if isinstance(block, dict) else enumerate(block):
+            yield from _numbers(value, (*path, str(key)))
+    elif isinstance(block, float):
+        yield ".".join(path), block
 
 
 def bind(cls: Any, block: Any, origin: Origin, key: str | None = None) -> Any:
@@ -166,18 +193,23 @@ def _module(path: str, origin: Origin) -> Any:
 def _objective(block: Mapping[str, Any], origin: Origin) -> schema.Objective:
     objective: schema.Objective = bind(schema.Objective, block, origin)
     known = keyword_options(objective.target, origin)
-    for option in objective.options:
+    for option, value in objective.options.items():
         if option not in known:
             raise UserError(unknown_key(f"{origin.key}.options", option, known, origin))
+        bind(known[option], value, origin, f"{origin.key}.options.{option}")  # the value itself stays as it was given
     missing = sorted(set(known) - set(objective.options))
     if missing:
         raise UserError(f"{origin.file}: {objective.target} needs the options {', '.join(missing)}")
     return objective
 
 
-def keyword_options(path: str, origin: Origin) -> tuple[str, ...]:
-    """Keyword-only parameters, but for `fraction`, of the function at a dotted path."""
-    return tuple(arg.arg for arg in _signature(path, origin).kwonlyargs if arg.arg != "fraction")
+def keyword_options(path: str, origin: Origin) -> dict[str, Any]:
+    """Keyword-only parameters, but for `fraction`, of the function at a dotted path, with the range of each.
+
+    A range is what `schema.py` has under the parameter's annotation; other annotations say nothing here.
+    """
+    found = (arg for arg in _signature(path, origin).kwonlyargs if arg.arg != "fraction")
+    return {arg.arg: getattr(schema, getattr(arg.annotation, "id", ""), Any) for arg in found}
 
 
 def positional_parameters(path: str, origin: Origin) -> tuple[str, ...]:
@@ -231,4 +263,6 @@ def _bound_paradigm(block: Mapping[str, Any], origin: Origin) -> schema.Paradigm
 def _seed(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise UserError(f"seed must be a whole number from 0 on, got {value!r}: `seed=0`")
+    if value >= _SEEDS:
+        raise UserError(f"seed={value} is too large: take one below {_SEEDS}")
     return value

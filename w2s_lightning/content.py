@@ -59,7 +59,8 @@ class Folder:
             raise UserError(f"folder not found: {place}")
         files = _files_of(place.resolve(), None if endings is None else tuple(endings))
         if not files:
-            raise UserError(f"folder is empty: {place}")
+            expected = "" if endings is None else f" (expected files that end in {', '.join(endings)})"
+            raise UserError(f"nothing to read in the folder {place}{expected}")
         return cls(place.resolve(), digest({name: _hash_of(file) for name, file in files.items()}))
 
     @classmethod

@@ -24,7 +24,7 @@ class Identified(Protocol):
 
 
 def canonical(value: object) -> Any:
-    """Reduce `value` to JSON types, dataclasses tagged by their class name; raise TypeError for anything else."""
+    """Reduce `value` to JSON types, dataclasses tagged by their class; raise TypeError for anything else."""
     if value is None or isinstance(value, bool | int | str):  # first, since most values are: the rest is slow to ask
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -35,12 +35,18 @@ def canonical(value: object) -> Any:
         return canonical(value.identity())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"type": type(value).__name__, **fields}
+        return {"type": _tag(type(value)), **fields}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"identity needs text keys, got {list(value)!r}")
         return {key: canonical(value[key]) for key in sorted(value)}
     raise TypeError(f"identity cannot hold {value!r} of type {type(value).__name__}")
+
+
+def _tag(cls: type) -> str:
+    """The class's name; one from outside this package has its module before it, since names there are not ours."""
+    ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return cls.__name__ if ours else f"{cls.__module__}.{cls.__name__}"
 
 
 def canonical_json(value: object) -> str:

@@ -64,7 +64,6 @@ def run(request: Request, compute: Compute, console: Console) -> dict[str, Any] 
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
             for notice in check_data(job, plan):
                 console.print(f"note: {shown(notice)}", highlight=False, soft_wrap=True)
-        store = Store.at(Path(runtime.paths.store))  # made only once nothing is left to refuse
         with StageLines(console, missing) as lines:
             artifacts = compute(missing, store, runtime.trainer, lines)
         done |= {s.digest: _record(s, a.cached, a.seconds) for s, a in zip(missing, artifacts, strict=True)}

@@ -6,16 +6,13 @@ Every function takes `logits` [B, K] (fp32), `targets` [B, K] (probabilities, ro
 UserError. `next_token` is that of language modelling, `sft` that of worked solutions.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from w2s_lightning.errors import UserError
+from w2s_lightning.schema import NonNegative, OpenShare, Positive, Share, Threshold, WarmUp
 
-WarmUp = Literal["linear", "openai_2023"]
-Threshold = Literal["batch_mean", "half"]
 _NO_TOKEN = -100
 
 
@@ -29,8 +26,8 @@ def logconf(
     targets: Tensor,
     *,
     fraction: float,
-    c_max: float,
-    warmup_share: float,
+    c_max: Share,
+    warmup_share: Share,
     warmup: WarmUp,
     threshold: Threshold,
 ) -> Tensor:
@@ -46,7 +43,7 @@ def logconf(
 
 
 def entropy(
-    logits: Tensor, targets: Tensor, *, fraction: float, c_max: float, warmup_share: float, warmup: WarmUp
+    logits: Tensor, targets: Tensor, *, fraction: float, c_max: Share, warmup_share: Share, warmup: WarmUp
 ) -> Tensor:
     """Cross-entropy to (1 - c) y + c p, with the student's own soft answer p in place of `logconf`'s h.
 
@@ -57,14 +54,14 @@ def entropy(
     return xent(logits, (1 - weight) * targets + weight * own, fraction=fraction)
 
 
-def product(logits: Tensor, targets: Tensor, *, fraction: float, alpha: float, beta: float) -> Tensor:
+def product(logits: Tensor, targets: Tensor, *, fraction: float, alpha: NonNegative, beta: NonNegative) -> Tensor:
     """Cross-entropy to the target proportional to y^alpha p^beta, detached (openai/weak-to-strong `loss.py`)."""
     _require(alpha >= 0 and beta >= 0, f"product needs alpha >= 0 and beta >= 0, got {alpha} and {beta}")
     log_target = torch.xlogy(alpha, targets) + beta * F.log_softmax(logits.detach(), dim=-1)
     return xent(logits, torch.softmax(log_target, dim=-1), fraction=fraction)
 
 
-def kd(logits: Tensor, targets: Tensor, *, fraction: float, temperature: float) -> Tensor:
+def kd(logits: Tensor, targets: Tensor, *, fraction: float, temperature: Positive) -> Tensor:
     """T^2 KL(softmax(z_t / T) || softmax(z_s / T)), Hinton et al. 2015 (arXiv 1503.02531).
 
     The teacher's logits are known up to a constant from its probabilities: softmax(z_t / T) = softmax(log y / T).
@@ -75,7 +72,7 @@ def kd(logits: Tensor, targets: Tensor, *, fraction: float, temperature: float) 
     return temperature**2 * (torch.xlogy(teacher, teacher) - teacher * student).sum(dim=-1)
 
 
-def reverse_kl(logits: Tensor, targets: Tensor, *, fraction: float, floor: float) -> Tensor:
+def reverse_kl(logits: Tensor, targets: Tensor, *, fraction: float, floor: OpenShare) -> Tensor:
     """KL(p || y) = sum_k p_k (log p_k - log y_k), mode-seeking (arXiv 2505.24313, 2506.03109).
 
     It is infinite where a target is 0, so targets are mixed with the uniform distribution: (1 - floor) y + floor / K.
@@ -84,7 +81,7 @@ def reverse_kl(logits: Tensor, targets: Tensor, *, fraction: float, floor: float
     return (log_probs.exp() * (log_probs - _lifted(targets, floor).log())).sum(dim=-1)
 
 
-def reverse_ce(logits: Tensor, targets: Tensor, *, fraction: float, floor: float) -> Tensor:
+def reverse_ce(logits: Tensor, targets: Tensor, *, fraction: float, floor: OpenShare) -> Tensor:
     """-sum_k p_k log y_k, `reverse_kl` without the student's entropy (arXiv 2505.24313); `floor` as there."""
     return -(torch.softmax(logits, dim=-1) * _lifted(targets, floor).log()).sum(dim=-1)
 

@@ -136,6 +136,8 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
     files = job.supervisor
     settings = {role: _for_role(job.fit, role) for role in ROLES}
     _refuse_mixed(task, settings)
+    if job.judge.metric == "auroc" and task.kind != "reasoning" and task.num_classes != 2:
+        raise UserError(f"task.judge.metric=auroc needs two classes, task {task.name} has {task.num_classes}: accuracy")
     return Setting(
         task=task,
         judge=job.judge,
@@ -249,7 +251,7 @@ def _ladder(model: LadderModel, task: Any) -> Pretrain:
 
 def _notices(setting: Setting) -> tuple[str, ...]:
     student, ceiling = setting.settings["student"], setting.settings["ceiling"]
-    shared = ("readout", "lr_scale", "epochs", "generative_epochs", "tuning", "precision", "rows_per_step", "dropout")
+    shared = [name for name in FitSettings.__dataclass_fields__ if name not in (*ROLES, "labels", "evaluations")]
     differ = [name for name in shared if getattr(student, name) != getattr(ceiling, name)]
     found = (
         [f"student and ceiling differ in {', '.join(differ)}: their PGR compares fit settings too"] if differ else []

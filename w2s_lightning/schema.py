@@ -18,10 +18,13 @@ Count = Annotated[int, Ge(1)]
 NonNegative = Annotated[float, Ge(0)]
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
+OpenShare = Annotated[float, Interval(gt=0, lt=1)]
 
 TuningName = Literal["full", "lora", "probe"]
 ReadOutName = Literal["head", "words", "text", "implicit"]
 HeadInit = Literal["zeros", "unembedding"]
+WarmUp = Literal["linear", "openai_2023"]
+Threshold = Literal["batch_mean", "half"]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -234,7 +237,7 @@ class Paradigm:
 class Trainer:
     """Hardware and pace: nothing here changes what is learned."""
 
-    accelerator: str
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
     devices: int | str
     num_nodes: Count
     strategy: str

@@ -38,11 +38,16 @@ def machine(trainer: Trainer) -> Iterator[torch.device]:
 
 
 def device(trainer: Trainer) -> torch.device:
-    """The one device that this process computes on; of several, the first."""
+    """The one device that this process computes on; of several, the first. UserError where there is none such."""
     if trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return torch.device("cuda", (chosen_gpus(trainer) or (0,))[0])
     if trainer.accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
         return torch.device("mps")
+    if trainer.accelerator not in ("auto", "cpu"):
+        raise UserError(
+            f"trainer.accelerator={trainer.accelerator}: torch finds no such device here: take trainer=cpu, or a build "
+            "of torch for this machine's GPUs"
+        )
     return torch.device("cpu")
 
 

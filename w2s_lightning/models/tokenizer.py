@@ -33,9 +33,11 @@ def word_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[i
         ids = [piece[0] for piece in pieces if len(piece) == 1 and piece[0] != tokenizer.unk_token_id]
         if len(ids) == len(words) and len(set(ids)) == len(ids):
             return ids
+    split = [word for word, piece in zip(words, pieces, strict=True) if len(piece) != 1] or list(words)
+    few = f"{', '.join(split[:3])}{', ...' if len(split) > 3 else ''}"
     raise UserError(
-        f"the verdict words {list(words)} are not one token each in this model's tokenizer: "
-        "choose others (task.words), or a fresh head (fit.readout=head with head_init=zeros)"
+        f"{len(split)} of {len(words)} verdict words are not one token of their own in this model's tokenizer ({few}): "
+        "give others (task.words), or none (task.words=[] with head_init=zeros of the models)"
     )
 
 

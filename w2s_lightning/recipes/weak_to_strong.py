@@ -31,7 +31,7 @@ class Options:
 def build(setting: Setting, options: Options) -> Recipe:
     """The chain of students up to the strong one, and the control on permuted targets."""
     rows: list[Row] = []
-    supervisor = "floor"
+    supervisor = "floor" if options.supervisors == 1 else None  # the mean of several is no row
     make = _supervision(setting, options)
     for number, model in enumerate(setting.middle, start=1):
         step = _student(setting, model, make, options)

@@ -30,6 +30,6 @@ def class_index(row: Row, column: str, classes: Sequence[str]) -> int:
 def in_order(labels: set[str]) -> tuple[str, ...]:
     """Classes sorted as numbers where all are whole numbers, else as text."""
     try:
-        return tuple(sorted(labels, key=int))
+        return tuple(sorted(labels, key=lambda label: (int(label), label)))  # "1" and "01" are two labels
     except ValueError:
         return tuple(sorted(labels))

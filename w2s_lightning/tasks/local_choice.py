@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from math import isfinite, nan
-from typing import Annotated, Any, ClassVar
-
-from pydantic import BeforeValidator
+from typing import ClassVar
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
@@ -20,17 +18,14 @@ _CHARACTERS_PER_TOKEN = 4
 _MOST_CLASSES = 20  # a label column with more that are rarely repeated is more likely a wrong column
 
 
-def _or_none(words: Any) -> Any:
-    return () if words is None else words
-
-
 @record
 class LocalChoice:
     """Examples from a training and a test file (JSONL, CSV or Parquet by ending).
 
     Classes are the distinct labels of the training file. In `template`, {text} is the text column and any other column
     goes by its own name. `group_column` names the question or prompt that splits go by (null: the text itself),
-    `difficulty_column` a number that grows with difficulty, `words` a verdict word per class (null: the labels).
+    `difficulty_column` a number that grows with difficulty, `words` a verdict word per class (null: the labels; empty:
+    none, for labels that are no single tokens).
     """
 
     kind: ClassVar[str] = "choice"
@@ -45,16 +40,16 @@ class LocalChoice:
     group_column: str | None
     difficulty_column: str | None
     template: TemplateText
-    words: Annotated[tuple[str, ...], BeforeValidator(_or_none)]
+    words: tuple[str, ...] | None
     shares: Shares
     limits: Limits
 
     def __post_init__(self) -> None:
         for file in (self.train_file, self.test_file):
             self._check_columns(_table(file))
-        if not self.words:
+        if self.words is None:
             object.__setattr__(self, "words", self.class_names)
-        if len(self.words) != self.num_classes:
+        if self.words and len(self.words) != self.num_classes:
             raise UserError(
                 f"task.words has {len(self.words)} words for {self.num_classes} classes "
                 f"({', '.join(self.class_names)}): give one for each, in this order"

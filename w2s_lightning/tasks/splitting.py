@@ -7,26 +7,23 @@ of a file nor a library's random numbers decide where an example goes. The test 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
-
-from annotated_types import Interval
+from typing import NamedTuple
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import Count, record
+from w2s_lightning.schema import Count, OpenShare, record
 from w2s_lightning.tasks.examples import SPLITS, Choice, Split, Splits
 from w2s_lightning.tasks.fingerprint import fingerprint
 
 TRAINING: tuple[Split, ...] = ("supervise", "transfer", "validation")
-_Part = Annotated[float, Interval(gt=0, lt=1)]
 
 
 @record
 class Shares:
     """Parts of the training examples that go to each split, by whole groups; what they leave over is not used."""
 
-    supervise: _Part
-    transfer: _Part
-    validation: _Part
+    supervise: OpenShare
+    transfer: OpenShare
+    validation: OpenShare
 
     def __post_init__(self) -> None:
         total = self.supervise + self.transfer + self.validation
