@@ -24,7 +24,7 @@ from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.selected import selections
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import Select
+from w2s_lightning.stages import Select, Solve
 from w2s_lightning.store import Store
 from w2s_lightning.votes import votes_of
 
@@ -211,9 +211,11 @@ def _pgr_among(plan: Plan, correct: Mapping[str, Array], groups: Array) -> PGR:
 
 
 def _endings(store: Store, row: Row) -> dict[str, Any]:
-    """Shares of outputs that were cut off, and that hold no answer."""
-    metrics = store.read_json(row.evaluate, "metrics.json")
-    return {name: metrics[name] for name in ("truncated_share", "unparsed_share", "timed_out_share")}
+    """Shares of outputs that were cut off or hold no answer, and of prompts that were longer than the context."""
+    metrics, answers = store.read_json(row.evaluate, "metrics.json"), row.evaluate.answers
+    found = {name: metrics[name] for name in ("truncated_share", "unparsed_share", "timed_out_share")}
+    too_long = store.read_json(answers, "metrics.json")["too_long"] if isinstance(answers, Solve) else 0
+    return {**found, "too_long_share": too_long / metrics["num_rows"]}
 
 
 def _agreement(plan: Plan, answers: Answers) -> dict[str, Any]:

@@ -240,15 +240,24 @@ def _selected(selection: Mapping[str, Any]) -> str:
 
 
 def _outputs(result: Mapping[str, Any]) -> list[str]:
-    """Reasoning: the student on marked answers alone, and outputs that were cut off or hold no answer."""
+    """Reasoning: the student on marked answers alone, and the rows' outputs that came to no answer, by reason."""
     student = next(row for row in result["rows"] if row["name"] == result["student_of_record"])
     if "strict" not in student:
         return []
     strict = student["strict"]
-    return [
-        f"marked answers alone (strict): student {with_interval(strict)}, PGR {_pgr(strict['pgr'])}; of its outputs "
-        f"{student['truncated_share'] or 0:.1%} were cut off, {student['unparsed_share']:.1%} hold no answer"
-    ]
+    lines = [f"marked answers alone (strict): student {with_interval(strict)}, PGR {_pgr(strict['pgr'])}"]
+    for share, what in _ENDINGS.items():
+        there = [f"{row['name']} {row[share]:.1%}" for row in result["rows"] if row.get(share)]
+        lines += [f"{what}: {', '.join(there)}"] if there else []
+    return lines
+
+
+_ENDINGS = {
+    "truncated_share": "outputs cut off (generation.max_new_tokens)",
+    "unparsed_share": "outputs without an answer",
+    "timed_out_share": "answers that took too long to compare",
+    "too_long_share": "prompts longer than the context (fit.max_length), never answered",
+}
 
 
 def _what_it_saw(result: Mapping[str, Any]) -> str:

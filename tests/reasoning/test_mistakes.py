@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.composing import plan as planned
 from tests.models.tiny import make_folder
 from tests.small_jobs import SMALL_ARITHMETIC, run_job
 from tests.test_config import train
+from w2s_lightning import execute_solutions
 from w2s_lightning.data.solutions import Writing
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.source import Source
@@ -145,3 +147,21 @@ def test_the_command_line_answers_in_one_line(tmp_path: Path) -> None:
         == "error: a probe trains a head, and a reasoning task has none: use fit.tuning=full or lora"
     )
     assert not (tmp_path / "store").exists()
+
+
+def test_prompts_that_were_too_long_are_told_by_row(
+    place: Path, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the share at which a job is refused (here: any) they count as wrong, and the result says how many."""
+    monkeypatch.setattr(execute_solutions, "MAX_TOO_LONG", 1.0)
+    result = run_job(place, "paradigm=supervised", "fit.max_length=135", world=SMALL_ARITHMETIC)
+    shares = {row["name"]: row["too_long_share"] for row in result["rows"]}
+    assert 0 < shares.pop("untuned") < 1
+    assert set(shares.values()) == {0}
+    untuned = next(row for row in result["rows"] if row["name"] == "untuned")
+    (folder,) = (place / "store" / "evaluate").glob(f"*-{untuned['evaluate'][:16]}")
+    ends = pq.read_table(folder / "predictions.parquet").column("finish").to_pylist()
+    assert untuned["too_long_share"] == ends.count("too_long") / 60
+    told = f"prompts longer than the context (fit.max_length), never answered: untuned {untuned['too_long_share']:.1%}"
+    assert told in result["printed"]
+    assert "outputs without an answer: untuned" in result["printed"]
