@@ -74,7 +74,7 @@ def test_the_same_command_goes_on_once_the_model_is_mended(tmp_path: Path, broke
     assert "is not JSON" in printed
     assert ledger(tmp_path)["counts"]["failed"] == 1
     again = sweep(tmp_path, *words, "seed=0", *SLOTS, expect=1)
-    assert "1 jobs, 1 of them done; to launch: 0 stages" in again
+    assert "1 job, 1 of them done; to launch: 0 stages" in again
 
 
 def test_a_ledger_that_cannot_be_written_is_one_message_and_leaves_no_half(tmp_path: Path) -> None:

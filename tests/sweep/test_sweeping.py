@@ -22,6 +22,7 @@ from tests.sweep.programs import (
     stored,
     sweep,
 )
+from w2s_lightning.sweep.machine import num_cores
 
 
 def test_the_number_of_fits_run_is_the_number_of_different_fits(smoke: Smoke) -> None:
@@ -159,7 +160,7 @@ def test_a_plan_runs_nothing_and_prices_it(tmp_path: Path) -> None:
     printed = sweep(tmp_path, "sweeps=smoke", "run=plan")
     assert re.search(r"pretrain +8 +2 +0 +2", printed)
     assert re.search(r"fit +18 +14 +0 +14", printed)
-    assert "on 2 cores of this machine" in printed or "cores of this machine" in printed
+    assert f"on {num_cores()} cores of this machine" in printed
     assert not (tmp_path / "store").exists()
     assert not (tmp_path / "outputs").exists()
 

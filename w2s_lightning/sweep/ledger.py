@@ -32,7 +32,7 @@ class Ledger:
         self._grid, self._shelf, self._head, self._finished = grid, shelf, head, finished
         self._groups = Groups(shelf.answers)
 
-    def content(self, board: Board | None, times: Mapping[str, Any]) -> dict[str, Any]:
+    def content(self, board: Board, times: Mapping[str, Any]) -> dict[str, Any]:
         """What sweep.json holds."""
         self._shelf.refresh()
         jobs = [self._job(job, board) for job in self._grid.jobs] + [_refused(cell) for cell in self._grid.refused]
@@ -52,7 +52,7 @@ class Ledger:
             "times": dict(times),
         }
 
-    def _job(self, job: PlannedJob, board: Board | None) -> dict[str, Any]:
+    def _job(self, job: PlannedJob, board: Board) -> dict[str, Any]:
         result = self._finished.result(job)
         state, reason, log = ("done", None, None) if result else _state(job, board)
         return job_row(
@@ -72,10 +72,8 @@ class Ledger:
         )
 
 
-def _state(job: PlannedJob, board: Board | None) -> tuple[str, str | None, str | None]:
+def _state(job: PlannedJob, board: Board) -> tuple[str, str | None, str | None]:
     """State, reason and log of a job without a result."""
-    if board is None:
-        return "waiting", None, None
     failed = board.failure_of(job.plan.digest)
     if failed is not None:
         own = failed.unit.key == job.plan.digest

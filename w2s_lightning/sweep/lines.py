@@ -66,25 +66,18 @@ def planning(console: Console) -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def last_words(board: Board | None, refused: Sequence[Refused], command: str) -> str | None:
+def last_words(board: Board, refused: Sequence[Refused], command: str) -> str | None:
     """What failed, where its log is, and the command that finishes the rest; None when all went well."""
-    failures = [] if board is None else board.failed()
+    failures = board.failed()
     if not failures and not refused:
         return None
-    lines = [_tally(board, refused)]
+    lines = [f"{counted(board.jobs_lost() + len(refused), 'job')} failed; all others are done"]
     for failure in failures[:MOST]:
-        assert board is not None
         waiting = board.jobs_lost(failure)
-        needed = f" ({waiting} jobs need it)" if waiting and not failure.unit.scores else ""
+        needed = f" (needed by {counted(waiting, 'job')})" if waiting and not failure.unit.scores else ""
         log = f"\n  log: {failure.log}" if failure.log else ""
         lines.append(f"  {failure.unit.name}: {failure.message}{needed}{log}")
     if len(failures) > MOST:
         lines.append(f"  and {len(failures) - MOST} more: see sweep.json")
     lines += [f"  not planned: {' '.join(cell.overrides)}: {cell.reason}" for cell in refused[:MOST]]
     return "\n".join([*lines, f"once that is mended, this finishes the rest: {command}"])
-
-
-def _tally(board: Board | None, refused: Sequence[Refused]) -> str:
-    lost = 0 if board is None else board.jobs_lost()
-    total = lost + len(refused)
-    return f"{counted(total, 'job')} failed; all others are done"

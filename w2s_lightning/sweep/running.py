@@ -19,6 +19,7 @@ from w2s_lightning.cost import cost, stated_parameters
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request
+from w2s_lightning.report.words import counted
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.store import Store
 from w2s_lightning.sweep import ledger
@@ -93,8 +94,8 @@ class Running:
         stages = sum(not unit.scores for unit in units.all)
         fits = sum(stage.kind == "fit" for unit in units.all for stage in unit.stages)
         self._console.print(
-            f"{len(self._grid.jobs)} jobs, {done} of them done; to launch: {stages} stages ({fits} fits), "
-            f"{len(units.all) - stages} scorings",
+            f"{counted(len(self._grid.jobs), 'job')}, {done} of them done; to launch: {counted(stages, 'stage')} "
+            f"({counted(fits, 'fit')}), {counted(len(units.all) - stages, 'scoring')}",
             highlight=False,
         )
 
