@@ -1,6 +1,7 @@
 """Whole jobs: four paradigms from configuration to result, on one store."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,32 @@ def test_a_flipped_byte_in_stored_weights_is_noticed_and_mended(place: Path, res
     assert again["rows"] == results["weak_to_strong"]["rows"]
     assert list((place / "store" / ".quarantine").iterdir())
     Store.at(place / "store").open(floor)  # type: ignore[arg-type]
+
+
+def test_bytes_flipped_behind_the_stores_back_are_mended_by_one_command(place: Path, results: dict[str, Any]) -> None:
+    """Equal sizes and times: found only when answers are read, first for the result, then for what mends that."""
+    made = planned(*SMALL_WORLD, "paradigm=weak_to_strong")
+    evaluate, store = made.rows[-1].evaluate, Store.at(place / "store")
+    files = [store.path(stage) / "predictions.parquet" for stage in (evaluate, evaluate.answers)]  # type: ignore[arg-type]
+    for file in files:
+        times, content = file.stat(), bytearray(file.read_bytes())
+        content[200] ^= 1
+        file.write_bytes(bytes(content))
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    again = run_job(place, "paradigm=weak_to_strong")
+    assert again["rows"] == results["weak_to_strong"]["rows"]
+    assert {file.parent.name[-16:] for file in files} <= {
+        entry.name.rpartition("-")[0][-16:] for entry in (place / "store" / ".quarantine").iterdir()
+    }
+
+
+def test_outputs_that_cannot_be_written_are_one_message_and_leave_no_half_file(place: Path, tmp_path: Path) -> None:
+    folder = next((place / "outputs").glob("facts-weak_to_strong-*"))
+    blocked = tmp_path / "outputs" / folder.name / "config.yaml"
+    blocked.mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot write to .*paths.outputs=DIR; what was computed is in the store"):
+        run_job(place, "paradigm=weak_to_strong", f"paths.outputs={tmp_path}/outputs")
+    assert sorted(path.name for path in blocked.parent.iterdir()) == ["config.yaml", "examples.parquet"]
 
 
 def test_gold_targets_on_transfer_are_the_ceiling(place: Path, tmp_path: Path) -> None:

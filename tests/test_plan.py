@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from tests.composing import FixedCommits, composed, plan
 from w2s_lightning.config import build
+from w2s_lightning.errors import UserError
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.stages import Fit, Label, Solve
 
@@ -263,6 +264,37 @@ def test_no_student_is_trained_on_gold_of_transfer() -> None:
             if r.role in ("student", "middle", "control") and is_fitted(r):
                 targets = r.evaluate.answers.source.targets
                 assert getattr(targets, "split", None) == "supervise" or type(targets).__name__ != "Gold"
+
+
+def test_a_student_with_other_settings_than_its_ceiling_is_marked() -> None:
+    assert plan().notices == ()
+    assert plan("+fit.student.labels=hard").notices == ()
+    (notice,) = plan("+fit.student.schedule=linear", "+fit.student.max_length=64").notices
+    assert notice.startswith("student and ceiling differ in schedule, max_length:")
+
+
+def test_auroc_is_for_two_classes(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        rows = [f"{name} text {number},{number % 3}" for number in range(60)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows]))
+    files = [f"task.{name}_file={tmp_path}/{name}.csv" for name in ("train", "test")]
+    models = ["model@weak=pythia_70m", "model@strong=pythia_160m"]
+    plan("task=local_choice", *files, *models)
+    with pytest.raises(UserError, match=r"auroc needs two classes, task local_choice has 3"):
+        plan("task=local_choice", "task.judge.metric=auroc", *files, *models)
+
+
+def test_labels_that_are_no_single_words_go_without_verdict_words(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nx,not entailed\ny,entailed\n")
+    task = ["task=local_choice", f"task.train_file={tmp_path}/a.csv", f"task.test_file={tmp_path}/a.csv"]
+    models = ["model@weak=pythia_70m", "model@strong=pythia_160m"]
+    assert "untuned_words" in [row.name for row in plan(*task, *models).rows]
+    assert "untuned_words" not in [row.name for row in plan(*task, *models, "task.words=[]").rows]
+
+
+def test_the_mean_of_several_supervisors_is_no_row_to_agree_with() -> None:
+    assert plan().supervisor == "floor"
+    assert plan("paradigm.supervisors=3").supervisor is None
 
 
 def test_bootstrapping_hands_the_labels_on_from_size_to_size() -> None:

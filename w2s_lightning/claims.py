@@ -25,7 +25,9 @@ from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import pgr_over_seeds
 from w2s_lightning.metrics.seeds import SeedScores, score_seeds
 from w2s_lightning.schema import record
+from w2s_lightning.store.manifest import Damaged, Manifest
 
+PREDICTIONS = "predictions.parquet"
 RUNTIME = ("trainer", "tracking", "paths", "run", "hydra", "sweeps", "seed")
 Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -152,10 +154,14 @@ class Results:
         return scores, first.column("group_id").to_pylist()
 
     def _table(self, digest: str) -> Any:
-        folders = list((self._store / "evaluate").glob(f"*-{digest[:16]}"))
-        if not folders:
+        folder = next((self._store / "evaluate").glob(f"*-{digest[:16]}"), None)
+        if folder is None:
             raise UserError(f"{self._store} no longer holds the answers {digest[:16]}: run the job again")
-        return pq.read_table(folders[0] / "predictions.parquet").sort_by("example_id")
+        try:
+            Manifest.read(folder).files[PREDICTIONS].verify(folder / PREDICTIONS)
+        except (Damaged, KeyError) as damage:
+            raise UserError(f"{folder}: {damage}: run the job again") from None
+        return pq.read_table(folder / PREDICTIONS).sort_by("example_id")
 
 
 def decide(claim: Claim, results: Results) -> Verdict:

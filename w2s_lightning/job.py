@@ -5,7 +5,8 @@ Loads no torch: what computes stages is handed in, and is not called when the st
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from w2s_lightning.result import make_result
 from w2s_lightning.schema import HubModel, Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
-from w2s_lightning.store import Artifact, Store
+from w2s_lightning.store import Artifact, Damaged, Store
 from w2s_lightning.supervisor_check import check_supervisors
 from w2s_lightning.terminal import StageLines, print_plan, print_result, shown
 from w2s_lightning.tracking import log_job
@@ -55,6 +56,16 @@ def run(request: Request, compute: Compute, console: Console) -> dict[str, Any] 
     if on_paper:
         show_plan(console, plan, job, runtime)
         return None
+    while True:
+        try:
+            return _run(plan, request, compute, console)
+        except Damaged:  # it lies in quarantine now, so this round computes it again
+            continue
+
+
+def _run(plan: Plan, request: Request, compute: Compute, console: Console) -> dict[str, Any] | None:
+    """Compute what the store lacks, and finish; raises Damaged once the store has set something aside."""
+    job, runtime = request.job, request.runtime
     store = Store.at(Path(runtime.paths.store), create=False)
     stages = wanted(plan, runtime)
     missing = [stage for stage in stages if not store.has(stage)]
@@ -139,7 +150,8 @@ def finish(
     """Score, mirror to wandb, write `result.json` and `config.yaml`, print the table."""
     runtime = request.runtime
     folder = folder_of(plan, runtime)
-    _make(folder)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     result = {**make_result(plan, store, done), "overrides": list(request.overrides)}
     _refuse_overlap(result, request.job)
     result["wandb"] = _logged_before(folder, result, runtime) or log_job(
@@ -149,20 +161,24 @@ def finish(
         settings=runtime.tracking,
         folder=folder,
     )
-    examples.write(folder, plan.rows[0].evaluate.task, plan.rows[0].evaluate.task.splits(plan.name["seed"]))
-    write_atomically(folder / "config.yaml", request.config)
-    write_atomically(folder / "result.json", json.dumps(result, indent=2) + "\n")
+    with _writing(folder):
+        examples.write(folder, plan.rows[0].evaluate.task, plan.rows[0].evaluate.task.splits(plan.name["seed"]))
+        write_atomically(folder / "config.yaml", request.config)
+        write_atomically(folder / "result.json", json.dumps(result, indent=2) + "\n")
     print_result(console, result)
     console.print(f"result: {shown(str(folder / 'result.json'))}", soft_wrap=True, highlight=False)
     return result
 
 
-def _make(folder: Path) -> None:
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn a failing write of the job's own files into a UserError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise UserError(
-            f"cannot write to {folder} ({error.strerror}): choose another place with paths.outputs=DIR"
+            f"cannot write to {folder} ({error.strerror or error}): make room, or choose another place with "
+            "paths.outputs=DIR; what was computed is in the store"
         ) from None
 
 
@@ -191,7 +207,7 @@ def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
     found = {}
     for stage in plan.stages:
         if isinstance(stage, Fit | Pretrain):
-            lines = (store.path(stage) / "history.jsonl").read_text().splitlines()
+            lines = store.file(stage, "history.jsonl").read_text().splitlines()
             found[names.get(stage.digest, f"{stage.kind}_{stage.label}")] = [json.loads(line) for line in lines]
     return found
 
@@ -199,5 +215,8 @@ def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old or the new content, never half of it."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text)
-    scratch.replace(path)
+    try:
+        scratch.write_text(text)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
