@@ -48,7 +48,7 @@ def hydra_command(*arguments: str) -> Iterator[Command]:
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", list(arguments), RunMode.MULTIRUN)
         context = HydraContext(config_loader=loader, callbacks=None)  # type: ignore[arg-type]
-        yield Command(Hydras(context, lambda _: None, master), arguments)
+        yield Command(Hydras(context, lambda _: None, master), tuple(master.hydra.overrides.task))
 
 
 def grid_of(*arguments: str, allow_inverted: bool = False) -> Grid:
