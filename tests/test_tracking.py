@@ -29,6 +29,7 @@ def interval(value: float | None) -> dict[str, Any]:
 
 RESULT: dict[str, Any] = {
     "job": {"task": "facts", "paradigm": "weak_to_strong", "weak": "micro", "strong": "small", "seed": 3},
+    "overrides": ["model@weak=micro", "objective=logconf", "seed=3", "trainer.threads=1"],
     "metric": "accuracy",
     "rows": [
         {"name": "floor", "role": "floor", **interval(0.7), "information": {"gold_seen_by_student": 100}},
@@ -106,7 +107,7 @@ def test_the_run_has_config_names_and_the_figures(offline: dict[str, Any]) -> No
     assert summary["state"] == "finished"
     assert summary["exit_code"] == 0
     assert summary["run_id"] == offline["id"]
-    assert summary["name"] == "facts-weak_to_strong-micro-small-s3"
+    assert summary["name"] == "facts weak_to_strong micro-small objective=logconf s3"
     assert sorted(summary["tags"]) == ["cheat", "mine"]
     assert summary["config"]["job"] == RESULT["job"]
     assert summary["config"]["trainer"] == {"tokens_per_batch": 4096}
@@ -124,7 +125,7 @@ def test_the_run_has_config_names_and_the_figures(offline: dict[str, Any]) -> No
 
 def test_jobs_that_differ_only_in_the_seed_share_a_group(offline: dict[str, Any]) -> None:
     run = next(record["run"] for record in records(offline["dir"]) if record["type"] == "run")
-    assert run["run_group"] == "facts/weak_to_strong/micro-small"
+    assert run["run_group"] == "facts weak_to_strong micro-small objective=logconf"
     assert run["job_type"] == "weak_to_strong"
 
 
@@ -179,8 +180,11 @@ def test_a_server_that_refuses_means_offline_with_one_warning(tmp_path: Path) ->
 
 def test_a_server_that_never_answers_delays_a_job_by_the_timeout_only(tmp_path: Path, silent_server: str) -> None:
     begun = time.monotonic()
+    job(tmp_path / "offline", "offline")
+    alone = time.monotonic() - begun  # on this machine, as busy as it is
     done, terminal = job(tmp_path / "job", "auto", 2, WANDB_BASE_URL=silent_server, WANDB_API_KEY=KEY)
-    assert time.monotonic() - begun < 15, "measured: 4, of which 2 are the timeout; wandb alone: 24"
+    taken = time.monotonic() - begun - alone
+    assert taken < 2 + 4 * alone, "on a quiet machine 4 s against 2 s, of which 2 s are the timeout; wandb alone 24 s"
     assert done["mode"] == "offline"
     assert "NOT ONLINE" in terminal
 

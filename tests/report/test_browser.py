@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -268,14 +269,9 @@ def test_nothing_hostile_runs_or_renders(chromium: Any, tmp_path: Path) -> None:
         seen(tab, "[data-job='0']").click()
         check(seen(tab, ".job")).to_contain_text(CORPUS[1], use_inner_text=True)
         check(seen(tab, ".job .log")).to_contain_text(CORPUS[40], use_inner_text=True)
-        for place in (
-            "examples?q={}&outcome={}",
-            "overview/{}?s={}",
-            "training?curve={}&stages={}",
-            "runs?job={}&find-jobs={}",
-        ):
-            for text in map(quote, CORPUS):
-                visit(tab, place.format(text, text))
+        keys = ("s", "q", "cell", "outcome", "curve", "stages", "job", "find-jobs", "pair")
+        for name, text in zip(cycle(("examples", "overview", "training", "runs")), map(quote, CORPUS), strict=False):
+            visit(tab, f"{name}/{text}?" + "&".join(f"{key}={text}" for key in keys))
         tags |= set(tab.evaluate("[...document.querySelectorAll('*')].map(e => e.localName)"))
         assert not tags & FOREIGN
         assert tab.evaluate("document.body.checkVisibility()")

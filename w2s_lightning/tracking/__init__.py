@@ -5,6 +5,7 @@ else. Nothing here prompts, and whatever wandb would collect by itself (code, gi
 imported only by jobs that use it.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -159,17 +160,25 @@ def _options(wandb: ModuleType, mode: str, settings: Tracking, folder: Path) -> 
 
 
 def _naming(result: Mapping[str, Any], settings: Tracking) -> dict[str, Any]:
-    job = result["job"]
-    pair = f"{job['weak']}-{job['strong']}"
+    """wandb's pages group by `group` unasked: everything but the seed."""
+    job, cell = result["job"], cell_of(result)
     tags = (*settings.tags, *(("cheat",) if result["cheats"] else ()))
     return {
         "project": settings.project,
         "entity": settings.entity,
         "job_type": job["paradigm"][:_TAG_LENGTH],
-        "group": (settings.group or f"{job['task']}/{job['paradigm']}/{pair}")[:_NAME_LENGTH],
-        "name": f"{job['task']}-{job['paradigm']}-{pair}-s{job['seed']}"[:_NAME_LENGTH],
+        "group": _short(settings.group or cell),
+        "name": _short(f"{cell} s{job['seed']}"),
         "tags": [tag[:_TAG_LENGTH] for tag in tags],
     }
+
+
+def _short(name: str) -> str:
+    """A name as long as wandb allows; long ones that differ at their end stay apart."""
+    if len(name) <= _NAME_LENGTH:
+        return name
+    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _NAME_LENGTH - 9]} {mark}"
 
 
 def _public(value: Any) -> Any:

@@ -112,7 +112,7 @@ function answers(cell, row, gold, label) {
   return el("table", {class: "answers"}, el("tbody", {}, ...lines, el("tr", {}, el("th", {scope: "row"}, "gold"), el("td", {}, label(gold)), el("td"), el("td"))));
 }
 
-const sides = (options, gold, words) => el("div", {class: "pair"}, ...options.map((text, i) => el("div", {class: i === gold ? "side gold" : "side"}, ...marked(text, words))));
+const sides = (options, gold, words) => el("div", {class: "pair"}, ...options.map((text, i) => el("div", {class: i === gold ? "side gold" : "side"}, el("h3", {class: i === gold ? "yes" : null}, `completion ${i + 1}`), ...marked(text, words))));
 
 // Worked solutions, one numbered line a step: lines as they were written, else the sentences of a world of words.
 const steps = (text) => text.split(text.trim().includes("\n") ? "\n" : /(?<= \.) /).filter((line) => line.trim());

@@ -12,7 +12,7 @@ from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import SYMBOLS
 from w2s_lightning.report.words import interval, number
 
-COLUMNS = ("cell", "row", "section", "value", "low", "high", "seeds")
+COLUMNS = ("cell", "row", "section", "value", "low", "high", "seeds", "reason")
 _ROWS = ("floor", "student", "ceiling")
 
 
@@ -24,8 +24,8 @@ def rewardbench(section: Section, pool: Pool) -> Figure | None:
 
 NOTE = (
     "A pair counts where the better completion's reward is the higher one; a tie does not. Means over seeds with 95 % "
-    "intervals over seeds and prompts (of one seed: over prompts). Sections differ in size, so their mean is not the "
-    "accuracy on the whole set."
+    "intervals over seeds and prompts (of one seed: over prompts), cut where they leave the axis. Sections differ in "
+    "size, so their mean is not the accuracy on the whole set. Why a PGR is undefined stands in the data."
 )
 
 
@@ -39,12 +39,13 @@ def _view(group: Group, pool: Pool) -> Variant | None:
     ticks = {"tickvals": list(range(len(names))), "ticktext": [plain(name) for name in names]}
     pgrs = _pgrs(group)
     rows: list[list[Cell]] = [
-        [group.title, row, name, part.value, part.low, part.high, len(group.done)]
+        [group.title, row, name, part.value, part.low, part.high, len(group.done), None]
         for row, parts in known.items()
         for name, part in parts.items()
     ]
     rows += [
-        [group.title, "PGR", name, pgr["value"], pgr["low"], pgr["high"], len(group.done)] for name, pgr in pgrs.items()
+        [group.title, "PGR", name, *(pgr[end] for end in ("value", "low", "high")), len(group.done), pgr["reason"]]
+        for name, pgr in pgrs.items()
     ]
     ends = shares([(part.low, part.high) for parts in known.values() for part in parts.values()])
     drawn = layout(380, xaxis={**ticks, "zeroline": False}, yaxis=titled("accuracy", range=ends))
