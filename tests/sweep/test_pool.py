@@ -121,6 +121,13 @@ def test_a_process_of_its_own_sees_its_devices(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "log.txt").read_text() == "['seed=1'] 0,1\n"
 
 
+def test_ctrl_c_of_a_terminal_does_not_reach_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sweep passes it on; a second one would end a fit before its checkpoint is saved."""
+    program = "import os; print(os.getpgrp() == os.getpid())"
+    assert own(program, tmp_path, monkeypatch, None).submit([], {}, tmp_path / "log.txt").result(30)["status"] == "done"
+    assert (tmp_path / "log.txt").read_text() == "True\n"
+
+
 def test_its_failure_is_told_by_its_last_error_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = "import sys; print('error: first'); print('error: it broke', file=sys.stderr); sys.exit(1)"
     record = own(program, tmp_path, monkeypatch, None).submit([], {}, tmp_path / "log.txt").result(30)

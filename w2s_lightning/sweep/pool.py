@@ -162,7 +162,14 @@ class _OwnProcesses:
         command = [sys.executable, sys.argv[0], *words]
         with log.open("ab") as stream:
             before = stream.tell()
-            process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, **environment})
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                env={**os.environ, **environment},
+                process_group=0,  # else a terminal's Ctrl-C and ours are two, and the second forbids a last checkpoint
+            )
         self._alive.append(process)
         return self._threads.submit(self._watch, process, log, before)
 
