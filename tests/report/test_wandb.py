@@ -78,13 +78,24 @@ def test_the_workspace_is_laid_out_without_a_login() -> None:
     assert "cell" in json.dumps(runs["grouping"])
 
 
-def test_saving_a_workspace_without_a_login_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "environment", "told"),
+    [
+        ((), {}, "wandb login"),
+        (("--entity", "me"), {}, "wandb login"),
+        ((), {"WANDB_API_KEY": "f" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}, "did not save the workspace"),
+    ],
+)
+def test_saving_a_workspace_without_a_login_or_a_server_says_so_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], environment: dict[str, str], told: str
+) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    kept |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / ".netrc")}
-    command = [sys.executable, "-m", "w2s_lightning.tracking", "workspace"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=kept)
+    kept |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / ".netrc"), **environment}
+    command = [sys.executable, "-m", "w2s_lightning.tracking", "workspace", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=kept)
     assert done.returncode == 1
-    assert "wandb login" in done.stderr
+    assert told in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 if __name__ == "__main__":

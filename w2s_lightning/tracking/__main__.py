@@ -18,24 +18,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--task", action="append", metavar="NAME", help="whose figures to show (default: facts)")
     given = parser.parse_args(arguments)
     try:
-        saved = workspace(given.entity or _own_entity(), given.project, given.task or ("facts",)).save()
+        print(_save(given.entity, given.project, given.task or ("facts",)))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(saved.url)
     return 0
 
 
-def _own_entity() -> str:
-    """Whoever is logged in."""
+def _save(entity: str | None, project: str, tasks: Sequence[str]) -> str:
+    """The saved workspace's address; raise UserError without a login, or when wandb refuses or does not answer."""
     import wandb
     from wandb.sdk.lib import wbauth
 
     host = wandb.setup().settings.base_url
-    login = wbauth.authenticate_session(host=host, source="w2s", prompt=False, update_session=False)
-    if login is None:
-        raise UserError(f"not logged in to {host}: run `wandb login`, or name --entity")
-    return str(wandb.Api().default_entity)
+    try:
+        if wbauth.authenticate_session(host=host, source="w2s", prompt=False, update_session=False) is None:
+            raise UserError(f"not logged in to {host}: run `wandb login`")
+        own = entity or str(wandb.Api().default_entity)
+        return str(workspace(own, project, tasks).save().url)
+    except (wandb.Error, OSError) as error:
+        raise UserError(f"{host} did not save the workspace: {next(iter(str(error).splitlines()), '')}") from None
 
 
 if __name__ == "__main__":
