@@ -17,7 +17,7 @@ from rich.console import Console
 from w2s_lightning.benchmarked import check_benchmark, refuse_shared
 from w2s_lightning.best_of import check_best_of
 from w2s_lightning.config import Job, Runtime
-from w2s_lightning.cost import Cost, cost
+from w2s_lightning.cost import Cost, cost, stated_parameters
 from w2s_lightning.devices import check as check_devices
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
@@ -27,7 +27,7 @@ from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.report import examples
 from w2s_lightning.result import make_result
-from w2s_lightning.schema import HubModel, Trainer
+from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Damaged, Store
@@ -104,7 +104,7 @@ def show_plan(console: Console, plan: Plan, job: Job, runtime: Runtime) -> None:
     """`run=plan`: stages, what is stored, what the rest costs."""
     store = Store.at(Path(runtime.paths.store), create=False)
     stored = {stage.digest: store.has(stage) for stage in plan.stages}
-    stated = {m.path: m.params for m in (job.weak, job.strong, *job.middle) if isinstance(m, HubModel)}
+    stated = stated_parameters((job.weak, job.strong, *job.middle))
     costs: dict[str, Cost] = {stage.digest: cost(stage, stated) for stage in plan.stages}
     print_plan(console, plan, stored, costs)
     if any(UNRESOLVED in json.dumps(stage.record()) for stage in plan.stages):

@@ -12,13 +12,14 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from w2s_lightning.config import Job, Runtime, build
-from w2s_lightning.cost import model_parameters
+from w2s_lightning.cost import HERE, Cost, Rate, cost, model_parameters, stated_parameters
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request, folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
 from w2s_lightning.report.words import counted
 from w2s_lightning.schema import Paths
+from w2s_lightning.stage import Stage
 from w2s_lightning.sweep.axes import bare
 from w2s_lightning.sweep.composition import Composer
 
@@ -41,6 +42,10 @@ class PlannedJob:
     def folder(self) -> Path:
         """Where its result lies: the same place as when the job is run alone."""
         return folder_of(self.plan, self.runtime)
+
+    def cost(self, stage: Stage, rate: Rate = HERE) -> Cost:
+        """The estimate of one of its stages."""
+        return cost(stage, stated_parameters((self.job.weak, self.job.strong, *self.job.middle)), rate)
 
     def request(self, composer: Composer) -> Request:
         """What runs the job."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from w2s_lightning.cost import HERE, Cost, Rate, cost, stated_parameters, total
+from w2s_lightning.cost import HERE, Cost, Rate, total
 from w2s_lightning.refs import UNRESOLVED
 from w2s_lightning.report.words import counted
 from w2s_lightning.stage import Stage
@@ -43,12 +43,11 @@ def on_paper(grid: Grid, has: Callable[[Stage], bool], num_done: int, rate: Rate
     stages: dict[str, Stage] = {}
     costs: dict[str, Cost] = {}
     for job in grid.jobs:
-        stated = stated_parameters((job.job.weak, job.job.strong, *job.job.middle))
         for stage in job.plan.stages:
             uses[stage.digest] += 1
             if stage.digest not in stages:
                 stages[stage.digest] = stage
-                costs[stage.digest] = cost(stage, stated, rate)
+                costs[stage.digest] = job.cost(stage, rate)
     stored = {digest: has(stage) for digest, stage in stages.items()}
     return Paper(len(grid.jobs), num_done, tuple(stages.values()), dict(uses), stored, costs)
 

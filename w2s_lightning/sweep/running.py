@@ -15,7 +15,6 @@ from rich.console import Console
 
 from w2s_lightning import devices
 from w2s_lightning.claims import print_verdicts
-from w2s_lightning.cost import cost, stated_parameters
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request
@@ -176,10 +175,7 @@ class Running:
         return [*self._words(unit), *place, f"hydra.job.name={unit.kind}"]
 
     def _check_disk(self, units: Units) -> None:
-        wanted = 0.0
-        for unit in units.all:
-            models = (unit.job.job.weak, unit.job.job.strong, *unit.job.job.middle)
-            wanted += sum(cost(stage, stated_parameters(models)).bytes for stage in unit.stages)
+        wanted = sum(unit.job.cost(stage).bytes for unit in units.all for stage in unit.stages)
         there = next(place for place in (self._store.root, *self._store.root.parents) if place.exists())
         free = shutil.disk_usage(there).free
         if wanted > free:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from w2s_lightning.cost import cost, stated_parameters
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Evaluate, Label, Reference, Select, Solve
 from w2s_lightning.sweep.grid import PlannedJob
@@ -130,7 +129,7 @@ class _Bundles:
 
     def __post_init__(self) -> None:
         for digest, (stage, job) in self.missing.items():
-            seconds = cost(stage, stated_parameters((job.job.weak, job.job.strong, *job.job.middle))).seconds
+            seconds = job.cost(stage).seconds
             light = isinstance(stage, Label | Solve | Reference | Select | Evaluate) and seconds <= LIGHT_SECONDS
             below = {self.owner[parent.digest] for parent in stage.parents() if parent.digest in self.missing}
             host = self.bundles[next(iter(below))] if light and len(below) == 1 else None
