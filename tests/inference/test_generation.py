@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from transformers import BloomConfig, BloomForCausalLM, MistralConfig, MistralForCausalLM
+from transformers import AutoTokenizer, BloomConfig, BloomForCausalLM, MistralConfig, MistralForCausalLM
 
 from tests.inference.drawing import (
     MAX_LENGTH,
@@ -144,6 +144,16 @@ def test_the_end_token_ends_a_text_and_stays_with_its_tokens(tiny, monkeypatch):
     first = plain.tokens.index(plain.tokens[4])
     assert ended.tokens == plain.tokens[: first + 1]
     assert (ended.finish, plain.finish) == ("eos", "length")
+
+
+def test_the_end_token_that_fits_teach_ends_a_text_though_the_model_names_another(tiny):
+    plain, served = draw(tiny("llama"), settings())["e0", 0], tiny("llama")
+    taught = served.tokenizer.convert_ids_to_tokens(plain.tokens[4])
+    tokenizer = AutoTokenizer.from_pretrained(served.path, eos_token=taught)
+    assert tokenizer.eos_token_id == plain.tokens[4] != served.model.generation_config.eos_token_id
+    ended = draw(Tiny(served.path, served.model, tokenizer), settings())["e0", 0]
+    assert ended.tokens == plain.tokens[: plain.tokens.index(plain.tokens[4]) + 1]
+    assert ended.finish == "eos"
 
 
 def test_long_prompts_are_counted_and_those_without_room_are_handed_out_first(tiny):

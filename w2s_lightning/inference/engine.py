@@ -125,7 +125,7 @@ def _alike(jobs: Sequence[Job]) -> Iterator[list[Job]]:
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Tokens that end a text: the model's own, else the tokenizer's."""
+    """Tokens that end a text: the model's own, and the tokenizer's, which is what fits teach to end with."""
     own = model.generation_config.eos_token_id if model.generation_config else None
-    found = own if own is not None else tokenizer.eos_token_id
-    return frozenset([found] if isinstance(found, int) else found or [])
+    listed = [own] if isinstance(own, int) else list(own or [])
+    return frozenset([*listed, *([] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)])])
