@@ -612,6 +612,13 @@ def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
             [*SMALL, "objective=bt", "objective.options.margin=data"],
             "objective.options.margin=data takes the margins of gold labels",
         ),
+        ([*SMALL, "gold.preference.options.margin=-1"], "gold.preference.options.margin"),
+        ([*SMALL, "gold.preference.options.margin=date"], "gold.preference.options.margin"),
+        ([*SMALL, "gold.implicit.options.beta=0"], "gold.implicit.options.beta"),
+        (
+            [*SMALL, "objective=cdpo", "objective.options.flipped=0.5", "fit.readout=implicit"],
+            "objective.options.flipped",
+        ),
         ([*SMALL, "fit=probe", "fit.generative_epochs=1"], "a probe leaves the network as it is"),
         (["task=arithmetic", "fit.generative_epochs=1"], "fit.generative_epochs is for choice and preference tasks"),
         (["task=facts", "+task.benchmark=allenai/reward-bench"], "task.benchmark is for preference tasks"),

@@ -6,13 +6,14 @@ reference part `simpo` and `orpo` do not read). All return losses [B] in nats. O
 them. Out-of-range options raise UserError. `fraction`, the share of training done, is taken by all and read by none.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from w2s_lightning.errors import UserError
+from w2s_lightning.schema import Margin, Minority, NonNegative, Positive
 
 
 class Pairs(NamedTuple):
@@ -34,7 +35,7 @@ class Pairs(NamedTuple):
         return self.rejected / self.rejected_tokens
 
 
-def bt(logits: Tensor, targets: Tensor, *, fraction: float, margin: float | Literal["data"], centring: float) -> Tensor:
+def bt(logits: Tensor, targets: Tensor, *, fraction: float, margin: Margin, centring: NonNegative) -> Tensor:
     """-log sigma(r_w - r_l - margin) + centring (r_w + r_l)^2 for rewards r = logits, averaged over `targets`.
 
     A target of one means that row's better completion. `margin` is one number for all rows, or `data`: then each row's
@@ -55,7 +56,7 @@ def soft_bt(logits: Tensor, targets: Tensor, *, fraction: float) -> Tensor:
     return -(targets * F.log_softmax(logits, dim=-1)).sum(dim=-1)
 
 
-def dpo(policy: Pairs, reference: Pairs, *, fraction: float, beta: float) -> Tensor:
+def dpo(policy: Pairs, reference: Pairs, *, fraction: float, beta: Positive) -> Tensor:
     """-log sigma(beta delta), delta the chosen minus the rejected summed log-ratio (Rafailov et al. 2023, 2305.18290).
 
     Equals log 2 where the policy is the reference.
@@ -63,7 +64,7 @@ def dpo(policy: Pairs, reference: Pairs, *, fraction: float, beta: float) -> Ten
     return cdpo(policy, reference, fraction=fraction, beta=beta, flipped=0.0)
 
 
-def cdpo(policy: Pairs, reference: Pairs, *, fraction: float, beta: float, flipped: float) -> Tensor:
+def cdpo(policy: Pairs, reference: Pairs, *, fraction: float, beta: Positive, flipped: Minority) -> Tensor:
     """-(1 - e) log sigma(beta delta) - e log sigma(-beta delta), e = `flipped` the share of labels that are wrong.
 
     Mitchell's note on conservative DPO (https://ericmitchell.ai/cdpo.pdf); e = 0 is `dpo`.
@@ -74,7 +75,7 @@ def cdpo(policy: Pairs, reference: Pairs, *, fraction: float, beta: float, flipp
     return -(1 - flipped) * F.logsigmoid(scaled) - flipped * F.logsigmoid(-scaled)
 
 
-def ipo(policy: Pairs, reference: Pairs, *, fraction: float, tau: float) -> Tensor:
+def ipo(policy: Pairs, reference: Pairs, *, fraction: float, tau: Positive) -> Tensor:
     """(h - 1 / (2 tau))^2, h the chosen minus the rejected log-ratio *per token* (Azar et al. 2023, arXiv 2310.12036).
 
     The paper's h is of whole texts; the mean over each completion's own tokens is the authors' later advice and what
@@ -86,7 +87,7 @@ def ipo(policy: Pairs, reference: Pairs, *, fraction: float, tau: float) -> Tens
     return (chosen - rejected - 1 / (2 * tau)).square()
 
 
-def simpo(policy: Pairs, reference: Pairs, *, fraction: float, beta: float, gamma: float) -> Tensor:
+def simpo(policy: Pairs, reference: Pairs, *, fraction: float, beta: Positive, gamma: NonNegative) -> Tensor:
     """-log sigma(beta (mean log p_w - mean log p_l) - gamma), without a reference (Meng et al. 2024, arXiv 2405.14734).
 
     `gamma` is the paper's target margin, not its ratio to beta.
@@ -96,7 +97,7 @@ def simpo(policy: Pairs, reference: Pairs, *, fraction: float, beta: float, gamm
     return -F.logsigmoid(beta * (policy.chosen_mean - policy.rejected_mean) - gamma)
 
 
-def orpo(policy: Pairs, reference: Pairs, *, fraction: float, weight: float) -> Tensor:
+def orpo(policy: Pairs, reference: Pairs, *, fraction: float, weight: NonNegative) -> Tensor:
     """NLL(y_w) - weight log sigma(log odds_w - log odds_l), odds = p / (1 - p), p = exp(mean log p).
 
     Hong et al. 2024 (arXiv 2403.07691), without a reference. The NLL is per token of the row's chosen completion.

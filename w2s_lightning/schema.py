@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 from annotated_types import Ge, Gt, Interval
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict
+
+from w2s_lightning.errors import UserError
 
 T = TypeVar("T")
 
@@ -19,12 +21,22 @@ NonNegative = Annotated[float, Ge(0)]
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 OpenShare = Annotated[float, Interval(gt=0, lt=1)]
+Minority = Annotated[float, Interval(ge=0, lt=0.5)]
 
 TuningName = Literal["full", "lora", "probe"]
 ReadOutName = Literal["head", "words", "text", "implicit"]
 HeadInit = Literal["zeros", "unembedding"]
 WarmUp = Literal["linear", "openai_2023"]
 Threshold = Literal["batch_mean", "half"]
+
+
+def _margin(value: Any) -> Any:
+    if value == "data" or (isinstance(value, int | float) and value >= 0):
+        return value
+    raise ValueError("expected 0 (none) or more, or data (each pair's own margin)")
+
+
+Margin = Annotated[Any, AfterValidator(_margin)]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -88,6 +100,10 @@ class LadderModel:
     head_init: HeadInit
     worlds: Mapping[str, PretrainSettings]
     pretrain: PretrainChanges
+
+    def __post_init__(self) -> None:
+        if self.width % (2 * self.heads):
+            raise UserError(f"{self.name}: width={self.width} must be a multiple of twice its heads={self.heads}")
 
 
 @record
@@ -270,6 +286,10 @@ class SupervisorFiles:
 
     file: str | None
     test_file: str | None
+
+    def __post_init__(self) -> None:
+        if self.test_file is not None and self.file is None:
+            raise UserError("supervisor.test_file goes with supervisor.file, which trains the student: give both")
 
 
 @record

@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceCl
 
 from tests.rewardbench.rows import CHAT, END, FORM, TEMPLATE, pairs
 from w2s_lightning.data.completions import CompletionRows
-from w2s_lightning.data.pairs import chosen_first, completion_rows, reward_rows
+from w2s_lightning.data.pairs import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.inference.rewards import completion_log_probs, implicit_rewards, text_scores
 from w2s_lightning.models.open import Opened
@@ -219,16 +219,6 @@ def test_whole_texts_and_completions_have_the_same_tokens(models):
     for place, text in enumerate(whole.texts):
         own = tokenizer.decode(text[ends.starts[place] :].tolist())
         assert own == rows[place // 2].completions[place % 2]
-
-
-def test_the_better_completion_can_be_put_first(models):
-    folder, rows = models("llama"), pairs()
-    done = encoded(folder, rows)
-    labels = np.array([one.label for one in rows])
-    turned = log_probs(folder, chosen_first(done, labels)).sums
-    plain = log_probs(folder, done).sums
-    assert turned == pytest.approx(np.take_along_axis(plain, np.stack([labels, 1 - labels], axis=1), axis=1), abs=1e-4)
-    assert {0, 1} == set(labels.tolist())
 
 
 def test_classifiers_and_encoders_have_no_implicit_reward(models):

@@ -6,9 +6,7 @@ model's tokenizer for the whole conversation, answer and closing marks included.
 
 from collections.abc import Sequence
 
-import numpy as np
 from jinja2 import TemplateError
-from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.data.completions import CompletionRows, encode_completions
@@ -66,15 +64,6 @@ def written(
     if template is None:
         return [(pair.prompt, pair.completions) for pair in pairs]
     return [_chat(pair, template, tokenizer) for pair in pairs]
-
-
-def chosen_first(rows: CompletionRows, better: NDArray[np.int64]) -> CompletionRows:
-    """The same rows with the better completion (`better` [num_rows], 0 or 1) first, as the DPO family takes them."""
-    places = 2 * np.arange(len(rows.ids))[:, None] + np.stack([better, 1 - better], axis=1)
-    order = places.reshape(-1)
-    own = rows.rows
-    texts = [own.texts[place] for place in order.tolist()]
-    return CompletionRows(TokenRows(own.ids, texts, 2, own.pad_id, own.num_truncated), rows.starts[order])
 
 
 def chat_template(form: Form, tokenizer: PreTrainedTokenizerBase) -> str | None:
