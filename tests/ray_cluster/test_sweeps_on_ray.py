@@ -11,7 +11,7 @@ from tests.slurm.cells import CELLS, LAUNCHES, assert_alike, logs
 from tests.sweep.programs import LIMIT, ledger, start, stored, sweep
 from tests.sweep.test_failures import _open_log, wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 
 
 def on(address: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from tests.sweep.test_failures import HALF_BROKEN, _open_log, broken_model, own_
 
 __all__ = ["broken_model"]
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.poll_seconds=1")
 
 
