@@ -143,7 +143,7 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
         judge=job.judge,
         benchmark=_benchmark(job, task, resolver),
         best_of=_best_of(job, task),
-        test_samples=job.benchmark.test_samples,
+        test_samples=_test_samples(job, task),
         weak=_model(job.weak, task, resolver),
         strong=_model(job.strong, task, resolver),
         middle=tuple(_model(model, task, resolver) for model in job.middle),
@@ -200,6 +200,14 @@ def _best_of(job: Job, task: Any) -> SampleSet | None:
     if task.kind != "preference":
         raise UserError(f"task.best_of is for preference tasks, and {task.name} is none: leave it out")
     return SampleSet(source=DataFile.at(file), form=task.form, words=task.words)
+
+
+def _test_samples(job: Job, task: Any) -> int | None:
+    """How many samples of each row's model are voted on."""
+    count = job.benchmark.test_samples
+    if count is not None and task.kind != "reasoning":
+        raise UserError(f"task.test_samples is for reasoning tasks, and {task.name} is none: leave it out")
+    return count
 
 
 def _resolved_task(task: Any, resolver: Resolver) -> Any:

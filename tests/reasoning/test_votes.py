@@ -88,5 +88,7 @@ def test_a_vote_needs_several_samples() -> None:
         planned(*SMALL_ARITHMETIC, "paradigm=supervised", "task.test_samples=1")
     with pytest.raises(UserError, match=r"task\.test_samples=4 at temperature=0 gives no vote"):
         planned(*SMALL_ARITHMETIC, *JOB, "generation.temperature=0")
+    with pytest.raises(UserError, match=r"task\.test_samples is for reasoning tasks, and facts is none"):
+        planned("+task.test_samples=4")
     with pytest.raises(UserError, match="test_samples=0"):
         planned(*SMALL_ARITHMETIC, "task.test_samples=0")
