@@ -174,6 +174,11 @@ def test_outputs_that_cannot_be_written_are_one_message_and_leave_no_half_file(p
     assert sorted(path.name for path in blocked.parent.iterdir()) == ["config.yaml", "examples.parquet"]
 
 
+def test_texts_that_were_cut_are_counted_beside_the_result(place: Path) -> None:
+    found = run_job(place, "+fit.floor.max_length=4")["notices"]
+    assert found == ["test texts that lost their start (fit.max_length): floor 100.0%"]
+
+
 def test_gold_targets_on_transfer_are_the_ceiling(place: Path, tmp_path: Path) -> None:
     """A supervisor that answers `transfer` with its gold labels makes the ceiling's student."""
     task = planned(*SMALL_WORLD).rows[0].evaluate.task

@@ -132,15 +132,19 @@ def _whole(error: BaseException) -> str:
 
 def _no_such_key(key: str, conf: Path) -> str:
     block, _, last = key.rpartition(".")
-    group = "model" if block.split(".")[0] in ("weak", "strong", "middle") else (block or key).split(".")[0]
+    first, *path = block.split(".")
+    mount = _MOUNTS.get(first, first)
+    if first == "middle" and path:
+        mount = f"model@middle.{path.pop(0)}"
+    group = mount.partition("@")[0] or key
     folder = conf / group
     if not block:
-        return f"unknown key {key} (conf/config.yaml){nearest(key, _groups(conf))}"
-    known = _keys_in(folder, block.split(".")[1:]) if folder.is_dir() else _keys_of(conf / "config.yaml", [])
+        return f"unknown key {key} (conf/config.yaml){nearest(key, _mounts(conf) if '@' in key else _groups(conf))}"
+    known = _keys_in(folder, path) if folder.is_dir() else _keys_of(conf / "config.yaml", [])
     if folder.is_dir() and last in known:  # right, but not with the file that is chosen
-        names = [file.stem for file in sorted(folder.glob("*.yaml")) if last in _keys_of(file, block.split(".")[1:])]
-        mount = _MOUNTS.get(block, group)
-        return f"{key} goes with other files of conf/{group}/: choose one too, `{mount}={names[0]}` for one"
+        names = [file.stem for file in sorted(folder.glob("*.yaml")) if last in _keys_of(file, path)]
+        fitting = "local" if "local" in names else next(name for name in names if not name.startswith("_"))
+        return f"{key} goes with other files of conf/{group}/: choose one too, `{mount}={fitting}` for one"
     place = f"conf/{group}/*.yaml" if folder.is_dir() else "conf/config.yaml"
     return f"unknown key {key} ({place}){nearest(last, known)}"
 
@@ -158,6 +162,12 @@ def _keys_of(file: Path, path: list[str]) -> set[str]:
 
 def _groups(conf: Path) -> set[str]:
     return {p.name for p in conf.iterdir() if p.is_dir()} | _keys_of(conf / "config.yaml", [])
+
+
+def _mounts(conf: Path) -> set[str]:
+    """Groups that are chosen for a place: `model@weak`."""
+    config: Any = OmegaConf.to_container(OmegaConf.load(conf / "config.yaml"))
+    return {key for entry in config["defaults"] if isinstance(entry, dict) for key in entry if "@" in key}
 
 
 def _choices(folder: Path) -> set[str]:

@@ -24,7 +24,7 @@ from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.selected import selections
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import Select, Solve
+from w2s_lightning.stages import Label, Select, Solve
 from w2s_lightning.store import Store
 from w2s_lightning.votes import votes_of
 
@@ -120,7 +120,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "votes": votes_of(plan.rows, store, partial(_pgr, plan)),
         "selections": selections(plan, store),
         "cheats": cheats(plan),
-        "notices": list(plan.notices),
+        "notices": [*plan.notices, *_cut(plan, store)],
         "stages": list(done),
     }
 
@@ -135,6 +135,17 @@ def _elsewhere(plan: Plan, store: Store) -> dict[str, Any]:
         "benchmark": benchmark_of(plan.rows, splits, store, pgr),
         "best_of": best_of_n(plan.rows, splits, store, pgr),
     }
+
+
+def _cut(plan: Plan, store: Store) -> list[str]:
+    """Rows whose model did not see the start of some test texts, since they were too long."""
+    shares = {}
+    for row in plan.rows:
+        answers = row.evaluate.answers
+        if isinstance(answers, Label):
+            shares[row.name] = store.read_json(answers.features or answers, "metrics.json").get("truncated_share", 0.0)
+    cut = [f"{name} {share:.1%}" for name, share in shares.items() if share]
+    return [f"test texts that lost their start (fit.max_length): {', '.join(cut)}"] if cut else []
 
 
 def cheats(plan: Plan) -> list[str]:
