@@ -270,9 +270,7 @@ def _what_it_saw(result: Mapping[str, Any]) -> str:
 
 
 def _pgr(pgr: Mapping[str, Any] | None) -> str:
-    if pgr is None:
-        return ""
-    return with_interval(pgr) if pgr["defined"] else "undefined"
+    return "" if pgr is None else with_interval(pgr) if pgr["defined"] else "undefined"
 
 
 def _labels_seen(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -285,9 +283,8 @@ def _labels_seen(row: Mapping[str, Any]) -> tuple[str, str]:
 
 def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: Mapping[str, Cost]) -> None:
     """Stages in order with what is in the store and what the rest would cost; runs nothing."""
-    table = Table(
-        title=shown(title(plan.name)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
+    heading = shown(title(plan.name))
+    table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("kind", no_wrap=True)
     table.add_column("stage", overflow="fold")
     table.add_column("digest", no_wrap=True)
