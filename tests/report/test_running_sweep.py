@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.report.reading import Page
-from tests.sweep.programs import SLOTS, kill_tree, ledger, own_sweep_file, start, wait_for
+from tests.sweep.programs import LIMIT, SLOTS, kill_tree, ledger, own_sweep_file, start, wait_for
 
 # Three quick jobs; six that stand on a model whose pretraining never ends. So however fast the machine is, the sweep
 # comes to where three are done, the pretraining runs on behalf of the fourth, and nothing else can start.
@@ -38,7 +38,7 @@ def test_the_page_written_after_job_3_of_9_shows_3_done_1_running_5_to_come(tmp_
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            printed, _ = process.communicate(timeout=60)
+            printed, _ = process.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
             kill_tree(process)
             raise
