@@ -8,8 +8,7 @@ import psutil
 import pytest
 
 from tests.slurm.cells import CELLS, LAUNCHES, assert_alike, logs
-from tests.sweep.programs import LIMIT, ledger, start, stored, sweep
-from tests.sweep.test_failures import _open_log, wait_for
+from tests.sweep.programs import LIMIT, ledger, start, stored, sweep, wait_for, working_on
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 
@@ -17,12 +16,6 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 def on(address: str) -> tuple[str, str]:
     """The words that choose the launcher."""
     return "hydra/launcher=ray_cluster", f"hydra.launcher.address={address}"
-
-
-def working_on(place: Path, folder: str) -> list[psutil.Process]:
-    """The processes that write the log of a stage of the sweep in `place`, its folder given as a pattern."""
-    log = re.compile(rf"{re.escape(str(place))}/.*/stages/{folder}/log\.txt$")
-    return [one for one in psutil.process_iter() if log.search(_open_log(one))]
 
 
 def test_digests_and_metrics_are_those_of_the_pool(cluster: str, pool: Path, tmp_path: Path) -> None:

@@ -5,12 +5,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.slurm.cells import CELLS, LAUNCHES, assert_alike, logs
-from tests.sweep.programs import ledger, start, stored, sweep
-from tests.sweep.test_failures import HALF_BROKEN, _open_log, broken_model, own_sweep_file, wait_for
+from tests.sweep.programs import ledger, own_sweep_file, start, stored, sweep, wait_for, working_on
+from tests.sweep.test_failures import HALF_BROKEN, broken_model
 
 __all__ = ["broken_model"]
 
@@ -68,8 +67,9 @@ def test_a_failing_stage_fails_its_own_cells_and_the_rest_goes_on(
 def test_a_killed_process_fails_its_own_stage_and_the_rest_goes_on(slurm: Path, tmp_path: Path) -> None:
     slow = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano,micro", "strong.pretrain.steps=900")
     process = start(tmp_path, *slow, *SLURM)
-    assert wait_for(lambda: bool(pretraining("micro")), process)
-    pretraining("micro")[0].kill()
+    micro = "micro-facts-[0-9a-f]{16}"
+    assert wait_for(lambda: bool(working_on(tmp_path, micro)), process)
+    working_on(tmp_path, micro)[0].kill()
     printed, _ = process.communicate()
     assert process.returncode == 1, printed
     assert re.search(
@@ -81,12 +81,6 @@ def test_a_killed_process_fails_its_own_stage_and_the_rest_goes_on(slurm: Path, 
     sweep(tmp_path, *slow, *SLURM)
     assert {job["state"] for job in ledger(tmp_path)["jobs"]} == {"done"}
     assert before.items() <= stored(tmp_path).items()
-
-
-def pretraining(model: str) -> list[psutil.Process]:
-    """The processes that write the log of a model's pretraining."""
-    log = re.compile(rf"/stages/{model}-facts-[0-9a-f]{{16}}/log\.txt$")
-    return [one for one in psutil.process_iter() if log.search(_open_log(one))]
 
 
 def test_ctrl_c_takes_the_jobs_out_of_the_queue(slurm: Path, tmp_path: Path) -> None:

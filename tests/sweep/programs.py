@@ -90,6 +90,20 @@ def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> 
     return True
 
 
+def open_log(process: psutil.Process) -> str:
+    """The name of the log that a process of the pool writes to."""
+    try:
+        return os.readlink(f"/proc/{process.pid}/fd/1")
+    except OSError:
+        return ""
+
+
+def working_on(place: Path, folder: str) -> list[psutil.Process]:
+    """The processes that write the log of a stage of the sweep in `place`, its folder given as a pattern."""
+    log = re.compile(rf"{re.escape(str(place))}/.*/stages/{folder}/log\.txt$")
+    return [one for one in psutil.process_iter() if log.search(open_log(one))]
+
+
 def own_sweep_file(place: Path, name: str, text: str) -> list[str]:
     """Write a sweep file outside the repository; the words that find and run it."""
     (place / "conf" / "sweeps").mkdir(parents=True)

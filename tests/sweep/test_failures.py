@@ -1,7 +1,6 @@
 """Failures stay local: broken models, killed processes, a killed sweep, Ctrl-C."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -12,7 +11,19 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.sweep.programs import SLOTS, Smoke, kill_tree, ledger, own_sweep_file, stamps, start, stored, sweep, wait_for
+from tests.sweep.programs import (
+    SLOTS,
+    Smoke,
+    kill_tree,
+    ledger,
+    open_log,
+    own_sweep_file,
+    stamps,
+    start,
+    stored,
+    sweep,
+    wait_for,
+)
 from w2s_lightning.errors import UserError
 from w2s_lightning.sweep.ledger import write
 
@@ -93,7 +104,7 @@ def test_a_killed_process_fails_its_own_unit_and_says_so(tmp_path: Path) -> None
 
     def victims() -> list[psutil.Process]:
         children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if "micro" in _open_log(child)]
+        return [child for child in children if "micro" in open_log(child)]
 
     assert wait_for(lambda: bool(victims()), process)
     victims()[0].kill()
@@ -106,14 +117,6 @@ def test_a_killed_process_fails_its_own_unit_and_says_so(tmp_path: Path) -> None
     printed = sweep(tmp_path, *slow, *SLOTS)
     assert "2 jobs, 1 of them done" in printed
     assert {job["state"] for job in ledger(tmp_path)["jobs"]} == {"done"}
-
-
-def _open_log(process: psutil.Process) -> str:
-    """The name of the log that a process of the pool writes to."""
-    try:
-        return os.readlink(f"/proc/{process.pid}/fd/1")
-    except OSError:
-        return ""
 
 
 def test_a_job_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
@@ -190,4 +193,4 @@ def test_a_killed_sweep_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 def _workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    return [child for child in psutil.Process(process.pid).children(recursive=True) if "log.txt" in _open_log(child)]
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if "log.txt" in open_log(child)]
