@@ -153,12 +153,9 @@ def _votes(result: Mapping[str, Any], *, stacked: bool) -> Table:
     table = Table(title=shown(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("row", "one", f"maj@{last['n']}", "PGR", f"pass@{last['n']}", "PGR"):
         table.add_column(column, no_wrap=True)
-    for row in result["rows"]:
-        if (name := row["name"]) not in last["pass"]["accuracy"]:
-            continue
-        kinds = (last["majority"], last["pass"])
-        parts = [f"{first['pass']['accuracy'][name]['value']:.3f}"]
-        for kind in kinds:
+    for name, one in first["pass"]["accuracy"].items():
+        parts = [f"{one['value']:.3f}"]
+        for kind in (last["majority"], last["pass"]):
             parts += [f"{kind['accuracy'][name]['value']:.3f}", set_out(_pgr(kind["pgr"].get(name)))]
         table.add_row(*map(shown, (name, *parts)), style="bold" if name == result["student_of_record"] else None)
     return table
