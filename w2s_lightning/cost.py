@@ -29,6 +29,7 @@ from w2s_lightning.stages import (
     ReadOut,
     Reference,
     Select,
+    Shift,
     Solve,
     Weights,
 )
@@ -113,6 +114,10 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
             return _label_cost(stage, stated, rate)
         case Solve():
             return _solve_cost(stage, stated, rate)
+        case Shift():  # by the supervisor and by what it was
+            shape, rows = shape_of(stage.source.weights, stated), stage.task.sizes()[stage.split]
+            flops = 2 * shape.forward(rows, stage.task.typical_tokens, every_token=True)
+            return _priced(flops, 0, ROW_BYTES * rows, rate)
         case Reference():
             shape, rows = shape_of(stage.source.weights, stated), stage.task.sizes()[stage.split]
             flops = shape.forward(2 * rows, stage.task.typical_tokens, stage.task.typical_solution_tokens)

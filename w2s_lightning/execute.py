@@ -45,7 +45,19 @@ from w2s_lightning.objectives import next_token
 from w2s_lightning.schema import Optimisation, Trainer
 from w2s_lightning.selection import apply_rule
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import BareModel, Evaluate, Fit, Label, Pretrain, Reference, Select, Solve, Targets, Texts
+from w2s_lightning.stages import (
+    BareModel,
+    Evaluate,
+    Fit,
+    Label,
+    Pretrain,
+    Reference,
+    Select,
+    Shift,
+    Solve,
+    Targets,
+    Texts,
+)
 from w2s_lightning.store import Artifact, Store
 from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.examples import Choice, ChoiceTask
@@ -105,6 +117,8 @@ def compute(stage: Stage, folder: Path, *, store: Store, trainer: Trainer, repor
                 solutions.compute(stage, folder, bench)
             case Fit() | Select() | Evaluate() if stage.task.kind == "reasoning":
                 solutions.compute(stage, folder, bench)
+            case Shift():
+                implicit.shift(stage, folder, bench)
             case Fit(targets=Texts()):
                 texts.fit(stage, folder, bench)
             case Fit() if stage.readout.kind == "implicit":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from w2s_lightning.bench import Bench, keep, story_of, train, tuned
 from w2s_lightning.data import tables
@@ -14,14 +15,22 @@ from w2s_lightning.data.choices import splits_of
 from w2s_lightning.data.completions import CompletionRows
 from w2s_lightning.data.pairs import answered, completion_rows
 from w2s_lightning.data.targets import aligned, read_targets, with_targets
-from w2s_lightning.inference.log_probs import CompletionLogProbs, LogProbs
+from w2s_lightning.errors import UserError
+from w2s_lightning.inference.log_probs import CompletionLogProbs, LogProbs, each_token
 from w2s_lightning.inference.rewards import completion_log_probs
+from w2s_lightning.models.networks import Network
 from w2s_lightning.models.open import Opened, open_bare, open_fit, shape_of
 from w2s_lightning.modules.assemble import module_of
 from w2s_lightning.modules.implicit import preference_rows, rewards
 from w2s_lightning.modules.outputs import write_fitted
-from w2s_lightning.stages import BareModel, Fit, Label
+from w2s_lightning.modules.token_distillation import refuse_other_vocabulary
+from w2s_lightning.modules.weak_shift import Ragged, ShiftMoments, shift_rows
+from w2s_lightning.recipes.vocabularies import WSPO
+from w2s_lightning.stages import BareModel, Fit, Label, Shift
 from w2s_lightning.store import Store
+
+PLACES = ("first", "second")  # a pair's completions in the order of its options
+SHIFT = "shift.parquet"
 
 
 def label(stage: Label, folder: Path, bench: Bench) -> None:
@@ -58,17 +67,62 @@ def fit(stage: Fit, folder: Path, bench: Bench) -> None:
     table = read_targets(stage.targets, examples, stage.task, bench.store)
     chosen = with_targets(examples, table, stage.label)
     rows = completion_rows(answered(chosen), stage.task.form, opened.tokenizer, opened.max_length)
-    probs, weights = aligned(rows.ids, table, stage.labels, stage.label)
-    reference = stored(stage.features, rows.ids, bench.store)
-    data = preference_rows(rows, probs.astype(np.float32), reference, weights.astype(np.float32))
+    probs, weights = (part.astype(np.float32) for part in aligned(rows.ids, table, stage.labels, stage.label))
+    network: Network = _scoring(opened)
+    if isinstance(stage.targets, Shift):
+        refuse_other_vocabulary(stage.targets.source, opened.tokenizer, bench.store, WSPO)
+        reference = _each_token(opened, rows, bench)
+        data = shift_rows(rows, reference, _shift_of(stage.targets, rows, bench.store), probs, weights)
+        network = ShiftMoments(opened.network.model, bf16=opened.network.bf16)
+    else:
+        data = preference_rows(rows, probs, stored(stage.features, rows.ids, bench.store), weights)
     order = plan(rows.lengths, stage.optimisation.rows_per_step, stage.optimisation.epochs, stage.seed)
-    network = _scoring(opened)
     merge = tuned(stage, network)
     fitted = train(stage, module_of(stage, network, num_steps=len(order)), data, order, None, bench)
     merge()
     keep(stage, network.model, opened.tokenizer, folder, story_of(stage))
     counts = {"num_rows": len(weights), "num_steps": len(order), "truncated_share": _truncated(rows)}
     write_fitted(folder, fitted, counts)
+
+
+def shift(stage: Shift, folder: Path, bench: Bench) -> None:
+    """What preference training changed in the supervisor, token by token: two models, one after the other."""
+    task: Any = stage.task
+    assert stage.source.features is not None, "an implicit reward needs its reference"
+    base = stage.source.features.source
+    assert isinstance(base, BareModel)
+    examples = answered(splits_of(task, stage.labels.split_seed or 0).of(stage.split))
+
+    def read(opened: Opened) -> tuple[CompletionRows, Ragged]:
+        rows = completion_rows(examples, task.form, opened.tokenizer, opened.max_length)
+        return rows, _each_token(opened, rows, bench)
+
+    rows, after = read(open_fit(stage.source, shape_of(task), bench.store))
+    _, before = read(open_bare(base, shape_of(task), bench.store))
+    shifts = [one - own for one, own in zip(after, before, strict=True)]
+    columns = {name: pa.array(shifts[place::2]) for place, name in enumerate(PLACES)}
+    tables.write(folder / SHIFT, {"example_id": list(rows.ids), **columns})
+    counts = {"num_rows": len(rows.ids), "num_tokens": int(rows.rows.text_lengths.sum())}
+    tables.write_json(folder / tables.METRICS, {**counts, "truncated_share": _truncated(rows)})
+
+
+def _shift_of(stage: Shift, rows: CompletionRows, store: Store) -> Ragged:
+    """A supervisor's shift for every completion of `rows`; raise UserError where it read other tokens."""
+    table = tables.read(store.open(stage) / SHIFT)
+    order = tables.places(rows.ids, table.column("example_id").to_pylist(), stage.label)
+    columns = [table.column(name).to_pylist() for name in PLACES]
+    found = [np.array(column[place], dtype=np.float32) for place in order.tolist() for column in columns]
+    if [len(one) for one in found] != rows.completion_tokens.reshape(-1).tolist():
+        raise UserError(
+            f"{stage.label}: the supervisor's completions were cut where the student's are not: both sides need the "
+            "same room, so lower fit.max_length"
+        )
+    return found
+
+
+def _each_token(opened: Opened, rows: CompletionRows, bench: Bench) -> Ragged:
+    network = _scoring(opened).to(bench.device).eval()
+    return each_token(network, rows, tokens_per_batch=bench.trainer.tokens_per_batch, device=bench.device)
 
 
 def stored(stage: Label, ids: Sequence[str], store: Store) -> LogProbs:

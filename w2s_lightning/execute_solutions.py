@@ -35,6 +35,7 @@ from w2s_lightning.modules.contrastive import pair_rows
 from w2s_lightning.modules.outputs import write_fitted
 from w2s_lightning.modules.solutions import solution_rows
 from w2s_lightning.modules.token_distillation import TeacherRows, TopTokens, refuse_other_vocabulary, teacher_rows
+from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL
 from w2s_lightning.solutions import apply_rule
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import BareModel, Evaluate, Fit, Reference, Select, Solve
@@ -177,7 +178,7 @@ def _learned(stage: Fit, opened: Opened, bench: Bench) -> tuple[Network, FitRows
 
 
 def _distilled(stage: Fit, targets: Solve, opened: Opened, bench: Bench) -> tuple[Network, FitRows, int]:
-    refuse_other_vocabulary(targets.source, opened.tokenizer, bench.store)
+    refuse_other_vocabulary(targets.source, opened.tokenizer, bench.store, TOKEN_LEVEL)
     writing = Writing(stage.task, opened.tokenizer)
     problems = problems_of(stage.task, stage.split_seed).of(targets.split)
     table = tables.read(bench.store.open(targets) / "solutions.parquet")

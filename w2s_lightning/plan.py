@@ -5,7 +5,7 @@ of the machine can enter an identity. Its shape never depends on data.
 """
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from w2s_lightning.recipes.reasoning.solving import common_rows
 from w2s_lightning.recipes.setting import ModelSpec, Role, Row, Setting
 from w2s_lightning.schema import FitSettings, HubModel, LadderModel, LocalModel, Model, Objective
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import FolderWeights, HubWeights, Pretrain
+from w2s_lightning.stages import FolderWeights, HubWeights, Pretrain, Shift
 from w2s_lightning.tasks.reward_set_task import RewardSetTask, benchmark_at
 from w2s_lightning.tasks.sample_set import SampleSet
 
@@ -28,6 +28,7 @@ ENCODERS = frozenset(
 )
 
 
+BY_TOKEN = ("moments", "tokens")  # what objectives read that follow a supervisor's change, not its answers
 ROLES: tuple[Role, ...] = ("floor", "student", "ceiling")
 
 
@@ -92,6 +93,9 @@ def make_plan(job: Job, resolver: Resolver) -> Plan:
     setting = make_setting(job, resolver)
     recipe = importlib.import_module(job.paradigm.recipe).build(setting, job.paradigm.options)
     rows = _in_reading_order(common_rows(setting) + recipe.rows)
+    if setting.by_token and not any(isinstance(stage, Shift) for stage in stages_of(rows)):
+        name = setting.objective.target.rpartition(".")[2]
+        raise UserError(f"objective={name} follows a supervisor token by token: it is for paradigm=weak_to_strong")
     student = job.paradigm.student_of_record
     if student not in [row.name for row in rows]:
         key = "paradigm.reasoning" if setting.task.kind == "reasoning" else "paradigm"
@@ -131,7 +135,8 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
     objective = job.objective or own
     if objective is None or kind not in job.gold:
         raise UserError(f"paradigm {job.paradigm_name} has no objective for tasks of kind {kind}")
-    if own is not None:
+    by_token = implicit and _reads(objective) == BY_TOKEN
+    if own is not None and not by_token:
         _refuse_unlike(objective, own, f"paradigm {job.paradigm_name} on tasks of kind {kind}")
     files = job.supervisor
     settings = {role: _for_role(job.fit, role) for role in ROLES}
@@ -151,6 +156,7 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
         generation=job.generation,
         gold_objective=job.gold[kind],
         objective=objective,
+        by_token=by_token,
         module=job.paradigm.module,
         supervisor_file=None if files.file is None else DataFile.at(files.file),
         supervisor_test_file=None if files.test_file is None else DataFile.at(files.test_file),
@@ -160,13 +166,18 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
 
 def _refuse_unlike(chosen: Objective, own: Objective, where: str) -> None:
     """Raise UserError for an objective that reads other things than the paradigm's own one (pairs, not labels)."""
-    reads, wanted = (positional_parameters(one.target, Origin("objective", None)) for one in (chosen, own))
+    reads, wanted = _reads(chosen), _reads(own)
     if reads != wanted:
         names = [one.target.rpartition(".")[2] for one in (chosen, own)]
         raise UserError(
             f"objective={names[0]} reads {' and '.join(reads)}; {where} has {' and '.join(wanted)}: "
             f"take objective={names[1]} or one that reads the same"
         )
+
+
+def _reads(objective: Objective) -> Sequence[str]:
+    """What a loss function is given, by its positional parameters."""
+    return positional_parameters(objective.target, Origin("objective", None))
 
 
 def _refuse_mixed(task: Any, settings: Mapping[Role, FitSettings]) -> None:

@@ -2,8 +2,9 @@
 
 `bt` and `soft_bt` take the two rewards as logits [B, 2] and targets [B, 2], like every choice objective with K = 2. The
 DPO family takes the log-probabilities of both completions under the policy and under a frozen reference (`Pairs`, whose
-reference part `simpo` and `orpo` do not read). All return losses [B] in nats. Options have no defaults here: YAML holds
-them. Out-of-range options raise UserError. `fraction`, the share of training done, is taken by all and read by none.
+reference part `simpo` and `orpo` do not read), `wspo` what `modules/weak_shift.py` sums over their tokens. All return
+losses [B] in nats, `wspo` one a completion. Options have no defaults here: YAML holds them. Out-of-range options raise
+UserError. `fraction`, the share of training done, is taken by all and read by none.
 """
 
 from typing import NamedTuple
@@ -105,6 +106,17 @@ def orpo(policy: Pairs, reference: Pairs, *, fraction: float, weight: NonNegativ
     _require(weight >= 0, f"weight={weight} should be 0 (plain likelihood) or more")
     log_odds = _log_odds(policy.chosen_mean) - _log_odds(policy.rejected_mean)
     return -policy.chosen_mean - weight * F.logsigmoid(log_odds)
+
+
+def wspo(moments: Tensor, tokens: Tensor, *, fraction: float, beta: float) -> Tensor:
+    """Mean over tokens of (beta x - d)^2, x = log pi - log pi_ref and d = log pi_weak+ - log pi_weak.
+
+    `moments` [..., 3] are a completion's sums of x x, x d and d d, `tokens` [...] its length: losses [...]. The change
+    that alignment made in the weak model is the target (Zhu et al. 2024, arXiv 2410.18640).
+    """
+    _positive("beta", beta)
+    squares, products, wanted = moments.unbind(dim=-1)
+    return (beta**2 * squares - 2 * beta * products + wanted) / tokens
 
 
 def _delta(policy: Pairs, reference: Pairs) -> Tensor:

@@ -149,6 +149,36 @@ class Label(Stage):
 
 
 @dataclass(frozen=True)
+class Shift(Stage):
+    """What preference training changed in a supervisor: its log-ratio to its own reference for every token of a split.
+
+    As targets of a fit it stands for the supervisor's answers (`labels`) too.
+    """
+
+    kind = "label"
+    version = 1
+
+    labels: Label
+
+    @property
+    def source(self) -> "Fit":
+        assert isinstance(self.labels.source, Fit), "an untuned model has not been changed"
+        return self.labels.source
+
+    @property
+    def task(self) -> ChoiceTask:
+        return self.labels.task
+
+    @property
+    def split(self) -> Split:
+        return self.labels.split
+
+    @property
+    def label(self) -> str:
+        return f"{self.source.label}-{self.split}-shift"
+
+
+@dataclass(frozen=True)
 class Shown(Part):
     """Worked examples before a question: the solutions to `count` problems of one split, drawn by `split_seed`."""
 
@@ -237,7 +267,7 @@ class Select(Stage):
         return self.sources[0].split
 
 
-Targets = Gold | Texts | Supervisor | Label | Solve | Select | Reference
+Targets = Gold | Texts | Supervisor | Label | Shift | Solve | Select | Reference
 
 
 @dataclass(frozen=True)
@@ -291,7 +321,7 @@ def _origin(targets: Targets) -> str:
             return "texts"
         case Supervisor():
             return "file"
-        case Label() | Solve():
+        case Label() | Shift() | Solve():
             return targets.source.name
         case Select():
             return targets.rule

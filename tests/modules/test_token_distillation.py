@@ -21,6 +21,7 @@ from w2s_lightning.modules.token_distillation import (
     refuse_other_vocabulary,
     teacher_rows,
 )
+from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL
 from w2s_lightning.store import Store
 
 VOCABULARY = 12
@@ -133,6 +134,6 @@ def test_a_teacher_with_other_tokens_is_refused(student: Path, tmp_path: Path) -
     store = Store.at(tmp_path / "store")
     obtain(store, teacher)
     own = load_tokenizer(Source(str(store.open(teacher) / "model")))
-    refuse_other_vocabulary(teacher, own, store)
+    refuse_other_vocabulary(teacher, own, store, TOKEN_LEVEL)
     with pytest.raises(UserError, match=r"another vocabulary .*level=sequence"):
-        refuse_other_vocabulary(teacher, load_tokenizer(Source(str(student))), store)
+        refuse_other_vocabulary(teacher, load_tokenizer(Source(str(student))), store, TOKEN_LEVEL)

@@ -24,6 +24,7 @@ from w2s_lightning.models.source import Source
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.modules.base import Base, Batch
 from w2s_lightning.preferences import log1mexp
+from w2s_lightning.recipes.vocabularies import ByToken, different
 from w2s_lightning.stages import BareModel, Fit
 from w2s_lightning.store import Store
 
@@ -155,13 +156,12 @@ def teacher_rows(
     return FitRows(data, tokens[:, None], tokens)
 
 
-def refuse_other_vocabulary(teacher: Fit | BareModel, tokenizer: PreTrainedTokenizerBase, store: Store) -> None:
+def refuse_other_vocabulary(
+    teacher: Fit | BareModel, tokenizer: PreTrainedTokenizerBase, store: Store, why: ByToken
+) -> None:
     """Raise UserError where teacher and student do not share their tokens."""
     if not isinstance(teacher, Fit):
         return
     other = load_tokenizer(Source(str(store.open(teacher) / "model")))
     if other.get_vocab() != tokenizer.get_vocab():
-        raise UserError(
-            f"token-level distillation compares token by token, and {teacher.name} has another vocabulary "
-            f"({len(other)} tokens, the student {len(tokenizer)}): use paradigm.reasoning.level=sequence"
-        )
+        raise different(teacher.name, len(other), f"the student {len(tokenizer)}", why)

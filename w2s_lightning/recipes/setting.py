@@ -87,7 +87,8 @@ class Recipe:
 class Setting:
     """One job's resolved configuration, and the constructors of a choice job's stages.
 
-    `task` is a `ChoiceTask`, or a `ReasoningTask` (see `recipes/reasoning`)."""
+    `task` is a `ChoiceTask`, or a `ReasoningTask` (see `recipes/reasoning`). `by_token`: the objective follows what was
+    changed in a supervisor token by token, not its answers."""
 
     task: Any
     judge: Judge
@@ -101,6 +102,7 @@ class Setting:
     generation: GenerationSettings
     gold_objective: Objective
     objective: Objective
+    by_token: bool
     module: str
     supervisor_file: DataFile | None
     supervisor_test_file: DataFile | None

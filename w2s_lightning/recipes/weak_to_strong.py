@@ -4,12 +4,17 @@ With middle models the student of each size supervises the next (bootstrapping, 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
+from w2s_lightning.errors import UserError
 from w2s_lightning.recipes.setting import ModelSpec, Recipe, Row, Setting
+from w2s_lightning.recipes.vocabularies import WSPO, refuse_unequal
 from w2s_lightning.schema import Count, Share, record
-from w2s_lightning.stages import Fit, Gold, Targets
+from w2s_lightning.stages import Fit, Gold, Label, Shift, Targets
 from w2s_lightning.tasks.examples import Split
+
+SHIFT_MODULE = "w2s_lightning.modules.weak_shift.WeakShift"
 
 
 @record
@@ -41,7 +46,7 @@ def build(setting: Setting, options: Options) -> Recipe:
     rows.append(setting.row("student", "student", setting.strong, _student(setting, setting.strong, make, options)))
     if options.control == "always" or (options.control == "auto" and setting.objective.self_target):
         targets = setting.select("permute", _selected(setting, make("transfer"), options), seed=setting.seed)
-        control = setting.fit(setting.strong, targets, make("validation"))
+        control = _fit(setting, setting.strong, targets, make("validation"))
         rows.append(setting.row("permuted_control", "control", setting.strong, control))
     return Recipe(tuple(rows), supervisor)
 
@@ -61,7 +66,21 @@ def _labels_of(setting: Setting, fit: Fit) -> Callable[[Split], Targets]:
 
 
 def _student(setting: Setting, model: ModelSpec, make: Callable[[Split], Targets], options: Options) -> Fit:
-    return setting.fit(model, _selected(setting, make("transfer"), options), make("validation"))
+    return _fit(setting, model, _selected(setting, make("transfer"), options), make("validation"))
+
+
+def _fit(setting: Setting, model: ModelSpec, targets: Targets, validation: Targets) -> Fit:
+    """A student of these targets; token by token it learns what preference training changed in their author."""
+    fit = setting.fit(model, targets, validation)
+    if not setting.by_token:
+        return fit
+    if not isinstance(targets, Label) or not isinstance(targets.source, Fit):
+        raise UserError(
+            "objective=wspo follows one supervising model, in all of its answers: leave supervisor.file, "
+            "paradigm.supervisors, selection, control and oracle_random_errors out"
+        )
+    refuse_unequal(targets.source, model.weights, WSPO)
+    return replace(fit, targets=Shift(targets), module=SHIFT_MODULE)
 
 
 def _selected(setting: Setting, targets: Targets, options: Options) -> Targets:

@@ -13,7 +13,7 @@ from w2s_lightning.cost import HERE, Cost, Rate, total
 from w2s_lightning.refs import UNRESOLVED
 from w2s_lightning.report.words import counted
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Label, Reference, Solve
+from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Label, Reference, Shift, Solve
 from w2s_lightning.sweep.grid import Grid
 from w2s_lightning.terminal import in_bytes
 
@@ -99,6 +99,6 @@ def _doubts(stages: Sequence[Stage]) -> list[str]:
 
 
 def _weights(stage: Stage) -> object:
-    if isinstance(stage, Label | Solve | Reference):
+    if isinstance(stage, Label | Solve | Reference | Shift):
         return stage.source.weights
     return stage.weights if isinstance(stage, Fit) else None

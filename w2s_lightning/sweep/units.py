@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import Evaluate, Label, Reference, Select, Solve
+from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.sweep.grid import PlannedJob
 
 SCORE_SECONDS = 0.7
@@ -130,7 +130,7 @@ class _Bundles:
     def __post_init__(self) -> None:
         for digest, (stage, job) in self.missing.items():
             seconds = job.cost(stage).seconds
-            light = isinstance(stage, Label | Solve | Reference | Select | Evaluate) and seconds <= LIGHT_SECONDS
+            light = not isinstance(stage, Fit | Pretrain) and seconds <= LIGHT_SECONDS
             below = {self.owner[parent.digest] for parent in stage.parents() if parent.digest in self.missing}
             host = self.bundles[next(iter(below))] if light and len(below) == 1 else None
             if host is not None and any(digest == other.digest for other in host.job.plan.stages):
@@ -179,9 +179,7 @@ class _Bundles:
 
 def _main(stages: Sequence[Stage]) -> Stage:
     """What a unit is called by: the stage that takes long; in one that is all light, the last."""
-    return next(
-        (stage for stage in stages if not isinstance(stage, Label | Solve | Reference | Select | Evaluate)), stages[-1]
-    )
+    return next((stage for stage in stages if isinstance(stage, Fit | Pretrain)), stages[-1])
 
 
 def _name(stages: Sequence[Stage]) -> str:

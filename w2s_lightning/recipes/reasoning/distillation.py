@@ -7,12 +7,12 @@ teacher thought likely at every position, from stored top-k log-probabilities.
 from dataclasses import replace
 from typing import Literal
 
-from w2s_lightning.content import vocabulary
 from w2s_lightning.errors import UserError
 from w2s_lightning.recipes.reasoning.solving import Solving
 from w2s_lightning.recipes.setting import Recipe, Setting
+from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL, refuse_unequal
 from w2s_lightning.schema import record
-from w2s_lightning.stages import FolderWeights, HubWeights, Pretrain, Solve, Weights
+from w2s_lightning.stages import Solve
 
 
 @record
@@ -44,22 +44,5 @@ def _with_top_tokens(solving: Solving, written: Solve) -> Solve:
     count = solving.setting.generation.top_log_probs
     if count == 0:
         raise UserError("token-level distillation needs the teacher's likeliest tokens: generation.top_log_probs=20")
-    teacher, student = (_vocabulary(model.weights) for model in (solving.setting.strong, solving.setting.weak))
-    if teacher and student and teacher != student:
-        raise UserError(
-            f"token-level distillation compares token by token, and {solving.setting.strong.name} has another "
-            f"vocabulary ({len(teacher)} tokens) than {solving.setting.weak.name} ({len(student)}): use "
-            "paradigm.reasoning.level=sequence"
-        )
+    refuse_unequal(solving.setting.strong.weights, solving.setting.weak.weights, TOKEN_LEVEL)
     return replace(written, generation=replace(written.generation, top_log_probs=count))
-
-
-def _vocabulary(weights: Weights) -> dict[str, int] | None:
-    """Token ids by token, None where only the opened tokenizer knows them (the fit refuses then)."""
-    match weights:
-        case Pretrain(world=world):
-            return {word: place for place, word in enumerate(world.vocabulary())}
-        case FolderWeights(folder=folder):
-            return vocabulary(folder.path)
-        case HubWeights():
-            return None
