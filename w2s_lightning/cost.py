@@ -35,6 +35,7 @@ from w2s_lightning.stages import (
 )
 
 PARAM_BYTES = 4
+NUMBER_BYTES = 4.0
 TRAINING = {"full": 3, "lora": 2, "probe": 0}  # forward passes that a step costs
 ROW_BYTES = 60.0  # of a stored prediction
 TEXT_BYTES = 300.0  # of a stored solution
@@ -116,8 +117,8 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
             return _solve_cost(stage, stated, rate)
         case Shift():  # by the supervisor and by what it was
             shape, rows = shape_of(stage.source.weights, stated), stage.task.sizes()[stage.split]
-            flops = 2 * shape.forward(rows, stage.task.typical_tokens, every_token=True)
-            return _priced(flops, 0, ROW_BYTES * rows, rate)
+            flops = _forward(shape, stage.task, stage.source.readout, 2 * rows)
+            return _priced(flops, 0, stage.task.typical_tokens * rows * NUMBER_BYTES, rate)
         case Reference():
             shape, rows = shape_of(stage.source.weights, stated), stage.task.sizes()[stage.split]
             flops = shape.forward(2 * rows, stage.task.typical_tokens, stage.task.typical_solution_tokens)
@@ -135,6 +136,8 @@ def _fit_cost(stage: Fit, stated: Stated, rate: Rate) -> Cost:
     forward = _forward(shape, stage.task, stage.readout, pairs * steps * optimisation.rows_per_step)
     validation = _forward(shape, stage.task, stage.readout, min(stage.evaluations, steps) * sizes["validation"])
     flops = 0.0 if stage.tuning == "probe" else TRAINING[stage.tuning] * forward + validation
+    if isinstance(stage.targets, Shift):  # what the student says before its first step
+        flops += _forward(shape, stage.task, stage.readout, sizes[stage.targets.split])
     return _priced(flops, steps, PARAM_BYTES * shape.total, rate)
 
 
