@@ -10,10 +10,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments import SLURMEnvironment  # type: ignore[attr-defined]
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from w2s_lightning.data.module import StepData
-from w2s_lightning.errors import UserError
 from w2s_lightning.models.device import device
 from w2s_lightning.modules import ranks
 from w2s_lightning.modules.base import Base
@@ -86,23 +84,19 @@ def _lightning(trainer: Trainer, num_steps: int, callbacks: list[pl.Callback]) -
         [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     )  # the store resumes, not Slurm
     own = device(trainer)
-    try:
-        return pl.Trainer(
-            accelerator=trainer.accelerator,
-            devices=[own.index] if own.type == "cuda" else 1,  # several devices: a process each (`modules.launch`)
-            max_steps=num_steps,
-            max_epochs=-1,
-            callbacks=callbacks,
-            plugins=slurm,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-    except (MisconfigurationException, ValueError) as error:
-        what = f"trainer.accelerator={trainer.accelerator} devices={trainer.devices}"
-        raise UserError(f"{what} does not fit this machine: {error}") from error
+    return pl.Trainer(
+        accelerator=trainer.accelerator,
+        devices=[own.index] if own.type == "cuda" else 1,  # several devices: a process each (`modules.launch`)
+        max_steps=num_steps,
+        max_epochs=-1,
+        callbacks=callbacks,
+        plugins=slurm,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
 
 
 @contextmanager
