@@ -108,7 +108,7 @@ def orpo(policy: Pairs, reference: Pairs, *, fraction: float, weight: NonNegativ
     return -policy.chosen_mean - weight * F.logsigmoid(log_odds)
 
 
-def wspo(moments: Tensor, tokens: Tensor, *, fraction: float, beta: float) -> Tensor:
+def wspo(moments: Tensor, tokens: Tensor, *, fraction: float, beta: Positive) -> Tensor:
     """Mean over tokens of (beta x - d)^2, x = log pi - log pi_ref and d = log pi_weak+ - log pi_weak.
 
     `moments` [..., 3] are a completion's sums of x x, x d and d d, `tokens` [...] its length: losses [...]. The change
