@@ -210,6 +210,8 @@ class Made:
         information |= {"train_tokens": 48_000 if role != "untuned" else 0, "sampled_tokens": 0}
         row = {"name": role, "role": role, "model": model, "information": information}
         judged = {"benchmark": digest(evaluate)} if self.subsets else {}
+        if self.kind == "reasoning":
+            judged |= {"strict": {"value": 0.125 + 0.25 * cell["seed"]}, "truncated_share": 0.03, "unparsed_share": 0.5}
         return {**row, **judged, "evaluate": digest(evaluate), "stages": stages}
 
     def _stage(self, record: Mapping[str, Any], label: str, fill: Callable[[Path, str], None]) -> dict[str, Any]:

@@ -157,6 +157,19 @@ def test_every_figure_has_a_reading_data_and_a_link(page: Page) -> None:
         assert {"href": f"#{place}"}.items() <= page.all("a", class_="anchor", href=f"#{place}")[0].items()
 
 
+def test_rows_that_write_solutions_say_how_their_outputs_ended(tmp_path: Path, page: Page) -> None:
+    reasoning = written(small(tmp_path, kind="reasoning", seeds=(0, 1)))
+    figure = reasoning.sections[0]["figures"]["paradigms/paradigms"]
+    row = next(row for row in figure["views"][0]["rows"] if row[3] == "student")
+    assert dict(zip(figure["columns"], row, strict=True)).items() >= {
+        ("strict", 0.25),
+        ("truncated_share", 0.03),
+        ("unparsed_share", 0.5),
+    }
+    assert "Cut off" in reasoning.text
+    assert "Cut off" not in page.text
+
+
 def test_rewardbench_has_a_page_only_where_there_are_sections(tmp_path: Path, page: Page) -> None:
     assert not page.all("a", data_page="rewardbench")
     made = small(tmp_path, subsets=("chat", "chat_hard", "safety"))

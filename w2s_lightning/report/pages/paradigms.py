@@ -5,17 +5,19 @@ Differences are tested only between rows that saw the same (`tested`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from w2s_lightning.report.figures import Cell, Figure, Variant
 from w2s_lightning.report.pages.tested import LEVEL, Line, Tested, test_all
 from w2s_lightning.report.plots import Plot, bars, categories, layout, marks, plain, shares, titled
 from w2s_lightning.report.pooled import Pool
-from w2s_lightning.report.records import Group, Section
+from w2s_lightning.report.records import Group, Job, Section
 from w2s_lightning.report.theme import ROLES, SYMBOLS
 from w2s_lightning.report.words import counted, interval, listed, saw, signed
 
 SEEN = ("gold_seen_by_student", "pseudo_labels", "gold_upstream", "train_tokens", "sampled_tokens")
-COLUMNS = ("pair", "information", "row", "role", "model", "value", "low", "high", "seeds", *SEEN)
+OUTPUTS = ("strict", "truncated_share", "unparsed_share")  # of reasoning tasks
+COLUMNS = ("pair", "information", "row", "role", "model", "value", "low", "high", "seeds", *SEEN, *OUTPUTS)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Paradigms:
 
     figure: Figure
     blocks: tuple[tuple[Block, ...], ...]
+
+    @property
+    def writes(self) -> bool:
+        """Whether rows answer in texts, which may be cut off."""
+        return any(line.outputs for blocks in self.blocks for block in blocks for line in block.lines)
 
 
 def paradigms(section: Section, pool: Pool) -> Paradigms | None:
@@ -84,8 +91,19 @@ def _lines_of(group: Group, pool: Pool, *, several: bool) -> list[Line]:
         digests = tuple(str(one["evaluate"]) for job in jobs if (one := job.named(row["name"])))
         information = dict(row["information"])
         role = "student" if of_record else str(row["role"])
-        found.append(Line(name, row["name"], role, row["model"], jobs, part, information, digests))
+        found.append(
+            Line(name, row["name"], role, row["model"], jobs, part, information, digests, _outputs(jobs, row["name"]))
+        )
     return found
+
+
+def _outputs(jobs: Sequence[Job], name: str) -> dict[str, float]:
+    """Means over seeds: accuracy on marked answers alone, texts cut off, texts without an answer; empty for labels."""
+    rows = [row for job in jobs if (row := job.named(name)) and "strict" in row]
+    if not rows:
+        return {}
+    plain = [{**row, "strict": row["strict"]["value"]} for row in rows]
+    return {key: fmean(row[key] for row in plain) for key in OUTPUTS}
 
 
 def _title(lines: Sequence[Line]) -> str:
@@ -153,7 +171,17 @@ def _trace(role: str, placed: Sequence[tuple[float, Line]]) -> Plot:
 
 def _rows(pair: str, blocks: Sequence[Block]) -> list[list[Cell]]:
     return [
-        [pair, block.title, line.name, line.role, line.model, *_ends(line), len(line.jobs), *_seen(line)]
+        [
+            pair,
+            block.title,
+            line.name,
+            line.role,
+            line.model,
+            *_ends(line),
+            len(line.jobs),
+            *_seen(line),
+            *map(line.outputs.get, OUTPUTS),
+        ]
         for block in blocks
         for line in block.lines
     ]

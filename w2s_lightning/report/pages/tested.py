@@ -17,7 +17,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One row of a pair: `digests` tell whether two lines are the same model."""
+    """One row of a pair: `digests` tell whether two lines are the same model; `outputs` say how its texts ended."""
 
     name: str
     row: str
@@ -27,6 +27,7 @@ class Line:
     part: dict[str, Any]
     information: dict[str, Any]
     digests: tuple[str, ...]
+    outputs: dict[str, float]
 
     @property
     def saw(self) -> tuple[int, int, bool]:
