@@ -22,7 +22,7 @@ from w2s_lightning.refs import Refs
 from w2s_lightning.result import read_rows, score
 from w2s_lightning.stage import Stage
 from w2s_lightning.store import Store
-from w2s_lightning.terminal import StageLines
+from w2s_lightning.terminal.progress import StageLines
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 SEEDS = range(100, 105)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from w2s_lightning.terminal import print_result, table_of
+from w2s_lightning.terminal.result import print_result
+from w2s_lightning.terminal.words import table_of
 
 NAMES = {
     "untuned_zero_shot": ("untuned", "arithmetic_small_instruct"),

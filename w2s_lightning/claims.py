@@ -105,7 +105,18 @@ def read_claims(path: Path) -> list[Claim]:
     try:
         return TypeAdapter(list[Claim]).validate_python(yaml.safe_load(path.read_text()))
     except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ValidationError():
+            first = error.errors()[0]
+            return f"claim {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        case yaml.MarkedYAMLError(problem_mark=mark) if mark is not None:
+            return f"line {mark.line + 1}: {error.problem}"
+        case _:
+            return str(error).splitlines()[0]
 
 
 def key_of(overrides: Sequence[str]) -> frozenset[str]:
@@ -219,7 +230,7 @@ def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
     for column in ("id", "claim", "verdict", "value [95 %]", "per seed"):
         table.add_column(column)
     for v in verdicts:
-        figure = "-" if v.value is None else f"{v.value:.3f} [{v.low:.3f}, {v.high:.3f}]"
+        figure = "-" if v.value is None else f"{v.value:z.3f} [{v.low:z.3f}, {v.high:z.3f}]"
         seeds = " ".join(f"{value:.2f}" for value in v.per_seed)
         table.add_row(*(escape(cell) for cell in (v.claim.id, v.claim.claim, v.verdict, figure, seeds)))
     console.print(table)

@@ -14,25 +14,28 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from w2s_lightning.benchmarked import check_benchmark, refuse_shared
-from w2s_lightning.best_of import check_best_of
 from w2s_lightning.config import Job, Runtime
 from w2s_lightning.cost import Cost, cost, stated_parameters
 from w2s_lightning.devices import check as check_devices
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
-from w2s_lightning.information import source_of
 from w2s_lightning.metrics.half_width import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.report import examples
 from w2s_lightning.result import make_result
+from w2s_lightning.result.benchmarked import check_benchmark, refuse_shared
+from w2s_lightning.result.best_of import check_best_of
+from w2s_lightning.result.information import source_of
 from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Damaged, Store
 from w2s_lightning.supervisor_check import check_supervisors
-from w2s_lightning.terminal import StageLines, print_plan, print_result, shown
+from w2s_lightning.terminal.plan import print_plan
+from w2s_lightning.terminal.progress import StageLines
+from w2s_lightning.terminal.result import print_result
+from w2s_lightning.terminal.words import shown
 from w2s_lightning.tracking import log_job
 
 Compute = Callable[[Sequence[Stage], Store, Trainer, StageLines], Sequence[Artifact]]

@@ -62,7 +62,7 @@ def pgr(student: float, floor: float, ceiling: float) -> float | None:
 
 def why_undefined(gap: Interval, *, confidence: float) -> str | None:
     """Say why there is no PGR over this ceiling - floor, or None when there is one."""
-    ends = f"ceiling - floor is {gap.value:.3f}, {100 * confidence:g} % interval {gap.low:.3f} to {gap.high:.3f}"
+    ends = f"ceiling - floor is {gap.value:z.3f}, {100 * confidence:g} % interval {gap.low:z.3f} to {gap.high:z.3f}"
     if gap.high < -_ROUNDING:
         return f"the ceiling is below the floor: {ends}"
     return f"the gap reaches 0: {ends}" if gap.low <= _ROUNDING else None

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from w2s_lightning.benchmarked import NO_FLOOR as NO_BENCHMARK_FLOOR
-from w2s_lightning.benchmarked import ONE_PROMPT, sections_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.intervals import Interval
@@ -21,6 +19,8 @@ from w2s_lightning.metrics.scores import auroc_of, mean_score
 from w2s_lightning.metrics.seeds import SeedScores, score_seeds
 from w2s_lightning.report.artifacts import Predictions
 from w2s_lightning.result import NO_FLOOR
+from w2s_lightning.result.benchmarked import NO_FLOOR as NO_BENCHMARK_FLOOR
+from w2s_lightning.result.benchmarked import ONE_PROMPT, sections_of
 
 ARMS = ("untuned", "floor", "student", "ceiling")
 OF_PGR = ("floor", "student", "ceiling")

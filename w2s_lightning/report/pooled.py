@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from w2s_lightning.benchmarked import sections_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.choice import Calibration, DifficultyLevel, accuracy_by_difficulty, calibration
 from w2s_lightning.metrics.differences import permutation_p_value
@@ -22,6 +21,7 @@ from w2s_lightning.metrics.subsets import subset_rates
 from w2s_lightning.report.artifacts import Array, Predictions, Shelf
 from w2s_lightning.report.groups import seed_scores
 from w2s_lightning.report.records import Job
+from w2s_lightning.result.benchmarked import sections_of
 
 DRAWN = Resampling(resamples=500)  # for pictures: their ends move by less than a line's width
 LEVELS = 6

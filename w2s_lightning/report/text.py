@@ -7,7 +7,7 @@ from rich.console import Console
 from w2s_lightning.report.pages.matrix import Square
 from w2s_lightning.report.view import View
 from w2s_lightning.report.words import interval, saw
-from w2s_lightning.terminal import shown, table_of
+from w2s_lightning.terminal.words import shown, table_of
 
 NOTHING = "There is no finished job and no sweep here. Run one of these, then again:"
 COMMANDS = ("python train.py", "python train.py -m sweeps=size_pairs")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from w2s_lightning.terminal import in_bytes
+from w2s_lightning.terminal.words import in_bytes
 
 DASH = "–"
 _SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")

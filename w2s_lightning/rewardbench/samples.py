@@ -18,7 +18,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.best_of import MAJORITY, PASS, by_question
 from w2s_lightning.config import Job, Runtime, reread
 from w2s_lightning.data import tables
 from w2s_lightning.data.solutions import SOLUTIONS, problems_of
@@ -26,6 +25,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.plan import in_order, make_plan
 from w2s_lightning.refs import Refs
+from w2s_lightning.result.best_of import MAJORITY, PASS, by_question
 from w2s_lightning.rewardbench.output import write_lines
 from w2s_lightning.schema import GenerationSettings
 from w2s_lightning.stage import Stage

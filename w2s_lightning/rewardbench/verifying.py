@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from w2s_lightning.best_of import by_question, curve
 from w2s_lightning.content import DataFile
 from w2s_lightning.digest import canonical
+from w2s_lightning.result.best_of import by_question, curve
 from w2s_lightning.rewardbench.output import plain
 from w2s_lightning.rewardbench.running import Asked, run, said_of_shared, shared_with_training
 from w2s_lightning.tasks.conversations import Form

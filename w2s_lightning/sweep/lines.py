@@ -10,7 +10,7 @@ from w2s_lightning.sweep.attempt import Record
 from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.grid import SHOWN_FROM, Refused
 from w2s_lightning.sweep.units import Unit
-from w2s_lightning.terminal import in_bytes, shown
+from w2s_lightning.terminal.words import in_bytes, shown
 
 MOST = 8  # failures that are listed in full
 

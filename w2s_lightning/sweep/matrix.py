@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from w2s_lightning.terminal import table_of
+from w2s_lightning.terminal.words import table_of
 
 WIDE = 4  # columns of figures that fit into a terminal
 _SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")

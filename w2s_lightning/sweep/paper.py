@@ -15,7 +15,7 @@ from w2s_lightning.report.words import counted
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Label, Reference, Shift, Solve
 from w2s_lightning.sweep.grid import Grid
-from w2s_lightning.terminal import in_bytes
+from w2s_lightning.terminal.words import in_bytes
 
 KINDS = ("pretrain", "fit", "label", "select", "evaluate")
 

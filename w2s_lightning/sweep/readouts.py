@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from w2s_lightning.benchmarked import sections_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.scores import Metric, mean_score
 from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.report.groups import Read, Row, group_key
+from w2s_lightning.result.benchmarked import sections_of
 from w2s_lightning.sweep.matrix import Labels
-from w2s_lightning.terminal import table_of
+from w2s_lightning.terminal.words import table_of
 
 AXIS, CLASSIFIER, DPO = "fit.readout", "head", "implicit"
 TEST = "test"

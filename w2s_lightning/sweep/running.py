@@ -39,7 +39,7 @@ from w2s_lightning.sweep.summary import log_sweep
 from w2s_lightning.sweep.units import Unit, Units, make_units
 from w2s_lightning.sweep.watcher import Watcher
 from w2s_lightning.sweep.waves import run_waves
-from w2s_lightning.terminal import in_bytes, shown
+from w2s_lightning.terminal.words import in_bytes, shown
 
 POOL = "hydra_plugins.w2s.PoolLauncher"
 

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from w2s_lightning.sweep.matrix import Labels
-from w2s_lightning.terminal import table_of
+from w2s_lightning.terminal.words import table_of
 
 Row = Mapping[str, Any]
 

@@ -28,7 +28,7 @@ from w2s_lightning.sweep.machine import num_cores
 from w2s_lightning.sweep.paper import on_paper, show_plan
 from w2s_lightning.sweep.pool import start_server
 from w2s_lightning.sweep.running import POOL, Running
-from w2s_lightning.terminal import shown
+from w2s_lightning.terminal.words import shown
 
 __all__ = ["Hydras", "sweep"]
 

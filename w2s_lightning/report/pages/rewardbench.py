@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from w2s_lightning.benchmarked import sections_shown
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.report.figures import Cell, Figure, Variant
 from w2s_lightning.report.plots import Plot, bars, layout, marks, plain, shares, titled
@@ -11,6 +10,7 @@ from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import SYMBOLS
 from w2s_lightning.report.words import interval, number
+from w2s_lightning.result.benchmarked import sections_shown
 
 COLUMNS = ("cell", "row", "section", "value", "low", "high", "seeds", "reason")
 _ROWS = ("floor", "student", "ceiling")

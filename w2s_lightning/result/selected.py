@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from w2s_lightning.information import source_of
 from w2s_lightning.plan import Plan
+from w2s_lightning.result.information import source_of
 from w2s_lightning.solutions import majority
 from w2s_lightning.stages import Fit, Reference, Select, Solve, Supervisor
 from w2s_lightning.store import Store

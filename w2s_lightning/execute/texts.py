@@ -10,25 +10,27 @@ from pathlib import Path
 
 import numpy as np
 
-from w2s_lightning.bench import Bench, keep, train, tuned
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.choices import splits_of, token_rows
 from w2s_lightning.data.completions import CompletionRows
 from w2s_lightning.data.pairs import answered, completion_rows
+from w2s_lightning.execute.bench import Bench, keep, train, tuned
 from w2s_lightning.inference.log_probs import CompletionLogProbs
 from w2s_lightning.models.open import Opened, open_bare, shape_of
 from w2s_lightning.modules.assemble import module_of
 from w2s_lightning.modules.outputs import write_fitted
 from w2s_lightning.modules.solutions import solution_rows
+from w2s_lightning.stage import Stage
 from w2s_lightning.stages import BareModel, Fit, Task
 from w2s_lightning.tasks.examples import Choice
 
 
-def fit(stage: Fit, folder: Path, bench: Bench) -> None:
+def compute(stage: Stage, folder: Path, bench: Bench) -> None:
     """Train on every text of the split; the mean loss per token, prompts included."""
+    assert isinstance(stage, Fit)
     bare = BareModel(stage.weights, stage.readout, stage.numerics)
     opened = open_bare(bare, shape_of(stage.task), bench.store, dropout=stage.dropout)
-    rows = whole_texts(stage.task, splits_of(stage.task, stage.split_seed).of(stage.targets.split), opened)
+    rows = _whole_texts(stage.task, splits_of(stage.task, stage.split_seed).of(stage.targets.split), opened)
     data = solution_rows(rows, np.ones(len(rows.ids), np.float32))
     order = plan(rows.lengths, stage.optimisation.rows_per_step, stage.optimisation.epochs, stage.seed)
     network = CompletionLogProbs(opened.network.model, bf16=opened.network.bf16)
@@ -41,7 +43,7 @@ def fit(stage: Fit, folder: Path, bench: Bench) -> None:
     write_fitted(folder, fitted, {"num_rows": len(rows.ids), "num_steps": len(order), **shares})
 
 
-def whole_texts(task: Task, examples: Sequence[Choice], opened: Opened) -> CompletionRows:
+def _whole_texts(task: Task, examples: Sequence[Choice], opened: Opened) -> CompletionRows:
     """Each text of the examples as a row of its own, learned from its second token on.
 
     Pairs are written as an implicit reward reads them, with an end-of-text token; texts of a choice task go on (with a

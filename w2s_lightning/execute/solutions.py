@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_lightning.bench import Bench, keep, story_of, train, tuned
 from w2s_lightning.data import tables
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.completions import CompletionRows
@@ -24,6 +23,7 @@ from w2s_lightning.data.solutions import (
     write_selected,
 )
 from w2s_lightning.errors import UserError
+from w2s_lightning.execute.bench import Bench, keep, story_of, train, tuned
 from w2s_lightning.inference.engine import LocalEngine
 from w2s_lightning.inference.journal import Journal, resumed
 from w2s_lightning.inference.log_probs import CompletionLogProbs, token_log_probs

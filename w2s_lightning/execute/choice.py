@@ -1,22 +1,12 @@
-"""Stage -> artifact: parents -> data -> network -> Lightning -> files in the folder that the store hands out.
-
-One function a kind of stage. Nothing here decides anything: what a stage is stands in its record, how fast it runs in
-the trainer's settings.
-"""
+"""The stages of choice tasks, and of pairs whose rewards a head gives: labels are learned, given, selected, judged."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_lightning import execute_implicit as implicit
-from w2s_lightning import execute_solutions as solutions
-from w2s_lightning import execute_texts as texts
-from w2s_lightning.bench import Bench, keep, story_of, train, tuned
 from w2s_lightning.data import tables
 from w2s_lightning.data.answers import write_answers, write_features, write_judged
 from w2s_lightning.data.batches import evaluation_steps, plan
@@ -24,25 +14,15 @@ from w2s_lightning.data.choices import feature_rows, splits_of, token_rows
 from w2s_lightning.data.module import FitRows
 from w2s_lightning.data.pairs import answered, reward_rows
 from w2s_lightning.data.rewarded import write_scored, write_wins
-from w2s_lightning.data.rows import RowSource, TokenRows, WindowRows
+from w2s_lightning.data.rows import RowSource, TokenRows
 from w2s_lightning.data.targets import aligned, read_sources, read_targets, with_targets
-from w2s_lightning.devices import num_processes
 from w2s_lightning.errors import UserError
+from w2s_lightning.execute.bench import Bench, keep, story_of, train, tuned
 from w2s_lightning.inference.scoring import score
-from w2s_lightning.models.device import machine, one_each, provenance
-from w2s_lightning.models.ladder import untrained
 from w2s_lightning.models.open import Opened, open_bare, open_fit, shape_of
-from w2s_lightning.models.tokenizer import word_level
 from w2s_lightning.modules.assemble import module_of
-from w2s_lightning.modules.base import FitPlan
-from w2s_lightning.modules.curve import Report
-from w2s_lightning.modules.language_model import LanguageModelling
-from w2s_lightning.modules.launch import together
-from w2s_lightning.modules.loop import Fitted
 from w2s_lightning.modules.outputs import write_fitted, write_validation
 from w2s_lightning.modules.validation import Validation
-from w2s_lightning.objectives import next_token
-from w2s_lightning.schema import Optimisation, Trainer
 from w2s_lightning.selection import apply_rule
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import (
@@ -50,125 +30,28 @@ from w2s_lightning.stages import (
     Evaluate,
     Fit,
     Label,
-    Pretrain,
-    Reference,
     Select,
-    Shift,
-    Solve,
     Targets,
-    Texts,
 )
-from w2s_lightning.store import Artifact, Store
 from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.examples import Choice, ChoiceTask
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
 from w2s_lightning.tasks.sample_set import SampleSet
 
-CLIP_NORM = 1.0  # of pretraining; a fit's own is in its settings
 
-
-class Progress(Protocol):
-    """Who watches a job's stages (see `terminal.StageLines`)."""
-
-    def start(self, stage: Stage) -> None: ...
-    def step(self, stage: Stage, done: int, of: int) -> None: ...
-    def finish(self, stage: Stage, seconds: float, *, cached: bool) -> None: ...
-
-
-def run(stages: Sequence[Stage], store: Store, trainer: Trainer, progress: Progress) -> list[Artifact]:
-    """Obtain stages in the given order (parents first); one artifact each."""
-    made = []
-    for stage in stages:
-        progress.start(stage)
-        own = threaded(stage, trainer)
-        work = partial(compute, stage, store=store, trainer=own, report=partial(progress.step, stage))
-        artifact = store.obtain(stage, work, provenance(own, sharing(stage, own)))
-        progress.finish(stage, artifact.seconds, cached=artifact.cached)
-        made.append(artifact)
-    return made
-
-
-def threaded(stage: Stage, trainer: Trainer) -> Trainer:
-    """Where threads are left open, the ladder's models take one: they are too small to share, and so the same bits come
-    out on machines with any number of cores."""
-    small = any(isinstance(one, Pretrain) for one in (stage, *stage.ancestors()))
-    return replace(trainer, threads=1) if small and trainer.threads == 0 else trainer
-
-
-def sharing(stage: Stage, trainer: Trainer) -> int:
-    """How many processes compute the stage: fits are shared, all else is done by the job's own."""
-    return num_processes(trainer) if isinstance(stage, Fit | Pretrain) else 1
-
-
-def compute(stage: Stage, folder: Path, *, store: Store, trainer: Trainer, report: Report) -> None:
-    """Write the stage's outputs into `folder`; its parents must be in the store.
-
-    A fit on several devices is computed by as many processes, each of which comes here again with one device.
-    """
-    if sharing(stage, trainer) > 1:
-        together([partial(compute, stage, folder, store=store, trainer=one) for one in one_each(trainer)], report)
-        return
-    with machine(trainer) as device:
-        bench = Bench(store, trainer, device, report)
-        match stage:
-            case Pretrain():
-                _pretrain(stage, folder, bench)
-            case Solve() | Reference():
-                solutions.compute(stage, folder, bench)
-            case Fit() | Select() | Evaluate() if stage.task.kind == "reasoning":
-                solutions.compute(stage, folder, bench)
-            case Shift():
-                implicit.shift(stage, folder, bench)
-            case Fit(targets=Texts()):
-                texts.fit(stage, folder, bench)
-            case Fit() if stage.readout.kind == "implicit":
-                implicit.fit(stage, folder, bench)
-            case Label() if stage.source.readout.kind == "implicit":
-                implicit.label(stage, folder, bench)
-            case Fit():
-                _fit(stage, folder, bench)
-            case Label():
-                _label(stage, folder, bench)
-            case Select():
-                _select(stage, folder, bench)
-            case Evaluate():
-                _evaluate(stage, folder, bench)
-            case _:
-                raise AssertionError(stage)
-
-
-# ---------------------------------------------------------------- one function a kind
-
-
-def _pretrain(stage: Pretrain, folder: Path, bench: Bench) -> None:
-    settings = stage.settings
-    tokenizer = word_level(stage.world.vocabulary())
-    network = untrained(stage, tokenizer)
-    fitted = Fitted((), 0, None)
-    if settings.steps > 0:
-        windows = stage.world.windows(settings.steps, settings.rows_per_step, settings.window, settings.seed)
-        rows = windows.reshape(-1, settings.window).astype(np.int64)
-        data = FitRows(WindowRows(rows), targets=rows, weights=np.ones(len(rows), np.float32))
-        order = np.arange(len(rows)).reshape(settings.steps, -1)
-        module = LanguageModelling(network, objective=next_token, plan=_pretrain_plan(stage))
-        fitted = train(stage, module, data, order, None, bench)
-    story = f"A Llama-architecture model pretrained from scratch on the embedded world `{stage.world.name}`."
-    keep(stage, network.model, tokenizer, folder, story)
-    write_fitted(folder, fitted, {"num_steps": settings.steps, "num_params": network.model.num_parameters()})
-
-
-def _pretrain_plan(stage: Pretrain) -> FitPlan:
-    settings = stage.settings
-    optimisation = Optimisation(
-        lr=settings.lr,
-        epochs=1.0,
-        rows_per_step=settings.rows_per_step,
-        warmup_steps=settings.warmup_steps,
-        schedule="linear",
-        weight_decay=settings.weight_decay,
-        clip_norm=CLIP_NORM,
-    )
-    return FitPlan(optimisation, num_steps=settings.steps, seed=settings.seed, over_step=False)
+def compute(stage: Stage, folder: Path, bench: Bench) -> None:
+    """Write a stage's outputs into `folder`; its parents must be in the store."""
+    match stage:
+        case Fit():
+            _fit(stage, folder, bench)
+        case Label():
+            _label(stage, folder, bench)
+        case Select():
+            _select(stage, folder, bench)
+        case Evaluate():
+            _evaluate(stage, folder, bench)
+        case _:
+            raise AssertionError(stage)
 
 
 def _fit(stage: Fit, folder: Path, bench: Bench) -> None:

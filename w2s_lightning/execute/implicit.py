@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from w2s_lightning.bench import Bench, keep, story_of, train, tuned
 from w2s_lightning.data import tables
 from w2s_lightning.data.answers import write_answers
 from w2s_lightning.data.batches import plan
@@ -16,6 +15,7 @@ from w2s_lightning.data.completions import CompletionRows
 from w2s_lightning.data.pairs import answered, completion_rows
 from w2s_lightning.data.targets import aligned, read_targets, with_targets
 from w2s_lightning.errors import UserError
+from w2s_lightning.execute.bench import Bench, keep, story_of, train, tuned
 from w2s_lightning.inference.log_probs import CompletionLogProbs, LogProbs, each_token
 from w2s_lightning.inference.rewards import completion_log_probs
 from w2s_lightning.models.networks import Network
@@ -26,6 +26,7 @@ from w2s_lightning.modules.outputs import write_fitted
 from w2s_lightning.modules.token_distillation import refuse_other_vocabulary
 from w2s_lightning.modules.weak_shift import Ragged, ShiftMoments, shift_rows
 from w2s_lightning.recipes.vocabularies import WSPO
+from w2s_lightning.stage import Stage
 from w2s_lightning.stages import BareModel, Fit, Label, Shift
 from w2s_lightning.store import Store
 
@@ -33,7 +34,20 @@ PLACES = ("first", "second")  # a pair's completions in the order of its options
 SHIFT = "shift.parquet"
 
 
-def label(stage: Label, folder: Path, bench: Bench) -> None:
+def compute(stage: Stage, folder: Path, bench: Bench) -> None:
+    """Write a stage's outputs into `folder`; its parents must be in the store."""
+    match stage:
+        case Label():
+            _label(stage, folder, bench)
+        case Fit():
+            _fit(stage, folder, bench)
+        case Shift():
+            _shift(stage, folder, bench)
+        case _:
+            raise AssertionError(stage)
+
+
+def _label(stage: Label, folder: Path, bench: Bench) -> None:
     """Log-probabilities of both completions (mode `log_probs`), or rewards made from them (mode `probs`).
 
     A fit's rewards are those that its objective trains, against the reference in `stage.features`; an untuned model has
@@ -51,14 +65,14 @@ def label(stage: Label, folder: Path, bench: Bench) -> None:
         columns = {"example_id": list(rows.ids), "log_probs": tables.vectors(found.sums)}
         tables.write(folder / tables.LOG_PROBS, {**columns, "tokens": tables.vectors(found.num_tokens)})
     else:
-        reference = None if stage.features is None else stored(stage.features, rows.ids, bench.store)
+        reference = None if stage.features is None else _stored(stage.features, rows.ids, bench.store)
         trained = source.objective if isinstance(source, Fit) else None
         write_answers(folder, examples, rewards(trained, found, reference))
     counts = {"num_rows": len(rows.ids), "num_tokens": int(rows.rows.text_lengths.sum())}
     tables.write_json(folder / tables.METRICS, {**counts, "truncated_share": _truncated(rows)})
 
 
-def fit(stage: Fit, folder: Path, bench: Bench) -> None:
+def _fit(stage: Fit, folder: Path, bench: Bench) -> None:
     """Train a policy on preferences, hard or soft."""
     assert stage.features is not None, "an implicit reward needs its reference"
     bare = BareModel(stage.weights, stage.readout, stage.numerics)
@@ -75,7 +89,7 @@ def fit(stage: Fit, folder: Path, bench: Bench) -> None:
         data = shift_rows(rows, reference, _shift_of(stage.targets, rows, bench.store), probs, weights)
         network = ShiftMoments(opened.network.model, bf16=opened.network.bf16)
     else:
-        data = preference_rows(rows, probs, stored(stage.features, rows.ids, bench.store), weights)
+        data = preference_rows(rows, probs, _stored(stage.features, rows.ids, bench.store), weights)
     order = plan(rows.lengths, stage.optimisation.rows_per_step, stage.optimisation.epochs, stage.seed)
     merge = tuned(stage, network)
     fitted = train(stage, module_of(stage, network, num_steps=len(order)), data, order, None, bench)
@@ -85,7 +99,7 @@ def fit(stage: Fit, folder: Path, bench: Bench) -> None:
     write_fitted(folder, fitted, counts)
 
 
-def shift(stage: Shift, folder: Path, bench: Bench) -> None:
+def _shift(stage: Shift, folder: Path, bench: Bench) -> None:
     """What preference training changed in the supervisor, token by token: two models, one after the other."""
     task: Any = stage.task
     assert stage.source.features is not None, "an implicit reward needs its reference"
@@ -125,7 +139,7 @@ def _each_token(opened: Opened, rows: CompletionRows, bench: Bench) -> Ragged:
     return each_token(network, rows, tokens_per_batch=bench.trainer.tokens_per_batch, device=bench.device)
 
 
-def stored(stage: Label, ids: Sequence[str], store: Store) -> LogProbs:
+def _stored(stage: Label, ids: Sequence[str], store: Store) -> LogProbs:
     """A reference's log-probabilities from its label stage, in the order of `ids`."""
     table = tables.read(store.open(stage) / tables.LOG_PROBS)
     order = tables.places(ids, table.column("example_id").to_pylist(), stage.label)

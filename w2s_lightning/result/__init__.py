@@ -12,9 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.benchmarked import benchmark_of
-from w2s_lightning.best_of import best_of_n
-from w2s_lightning.information import information
 from w2s_lightning.metrics.agreement import agreement
 from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.intervals import Interval
@@ -22,11 +19,14 @@ from w2s_lightning.metrics.pgr import PGR, pgr_of_job
 from w2s_lightning.metrics.scores import auroc_of, mean_score
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.setting import Row
-from w2s_lightning.selected import selections
+from w2s_lightning.result.benchmarked import benchmark_of
+from w2s_lightning.result.best_of import best_of_n
+from w2s_lightning.result.information import information
+from w2s_lightning.result.selected import selections
+from w2s_lightning.result.votes import votes_of
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Label, Select, Solve
 from w2s_lightning.store import Store
-from w2s_lightning.votes import votes_of
 
 VERSION = 1  # of result.json
 Array = np.ndarray[Any, Any]

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.benchmarked import NO_FLOOR, refuse_shared
 from w2s_lightning.metrics.best_of import best_of, majority_of, pass_of, powers_of_two
 from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.pgr import PGR
 from w2s_lightning.recipes.setting import Row
+from w2s_lightning.result.benchmarked import NO_FLOOR, refuse_shared
 from w2s_lightning.schema import Benchmark
 from w2s_lightning.stages import Evaluate
 from w2s_lightning.store import Store

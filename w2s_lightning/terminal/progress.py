@@ -1,0 +1,42 @@
+"""Stages as they run."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from w2s_lightning.stage import Stage
+from w2s_lightning.terminal.words import shown
+
+
+class StageLines:
+    """Progress of a job's stages: one line a finished stage, a live line for the running one."""
+
+    def __init__(self, console: Console, stages: Sequence[Stage]) -> None:
+        self._console = console
+        self._total = len(stages)
+        self._done = 0
+        self._status = console.status("")
+
+    def __enter__(self) -> "StageLines":
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def start(self, stage: Stage) -> None:
+        """A stage begins."""
+        self._done += 1
+        self._status.update(self._words(stage))
+
+    def step(self, stage: Stage, done: int, of: int) -> None:
+        """A stage has taken `done` of its steps."""
+        self._status.update(f"{self._words(stage)} · {done}/{of}")
+
+    def finish(self, stage: Stage, seconds: float, *, cached: bool) -> None:
+        """A stage is in the store."""
+        how = "from the store" if cached else f"{seconds:.1f} s"
+        self._console.print(f"{self._words(stage)} · {how}", highlight=False, soft_wrap=True)
+
+    def _words(self, stage: Stage) -> str:
+        return shown(f"[{self._done}/{self._total}] {stage.kind:8} {stage.label}")
