@@ -23,7 +23,6 @@ SWEEPS = {
     "paradigms": ("paradigms", "training", "examples", "runs"),
     "reward_models": ("rewardbench",),
 }
-PAIRS = ROOT / "conf" / "task" / "arithmetic_pairs.yaml"  # judged on its own test pairs, by flaw
 WIDTHS = {1280: 1500, 390: 1700}  # and the most that a picture is high
 
 
@@ -48,13 +47,9 @@ def main() -> None:
 
 def run_sweeps() -> Path:
     """All embedded sweeps that the pictures are about, into the usual folders."""
-    outputs = ROOT / "outputs"
-    flaws = outputs / "flaws.jsonl"
-    python("-m", "w2s_lightning.rewardbench.convert", "task", str(PAIRS), "--out", str(flaws))
     for name in SWEEPS:
-        judged = [f"task.benchmark={flaws}"] if name == "reward_models" else []
-        python("train.py", "-m", f"sweeps={name}", *judged)
-    return outputs
+        python("train.py", "-m", f"sweeps={name}")
+    return ROOT / "outputs"
 
 
 def python(*arguments: str) -> None:
