@@ -100,7 +100,7 @@ def test_a_unit_of_several_devices_gets_the_words_of_its_sweep(tmp_path: Path) -
     (log,) = (tmp_path / "outputs" / "sweeps").glob("*/stages/*/log.txt")
     given = ast.literal_eval(log.read_text())
     assert {"sweeps=elsewhere", *cell, *own} <= set(given)
-    assert any(word.startswith("tracking.tags=['elsewhere-") for word in given)
+    assert any(word.startswith("tracking.group='elsewhere-") for word in given)
     (asked,) = (word for word in given if word.startswith("run.only="))
     assert "-m" not in given
     done = run([sys.executable, str(PROGRAM), *(word for word in given if word != asked), "run=plan"])

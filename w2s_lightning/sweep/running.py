@@ -55,7 +55,6 @@ class Running:
         self._hydras, self._asked, self._grid, self._console = hydras, asked, grid, console
         self._runtime = runtime
         self._group = f"{asked.name}-{grid.digest[:SHORT]}"
-        self._tags = (*runtime.tracking.tags, self._group)  # jobs are grouped in wandb by their cell
         self.folder = Path(runtime.paths.outputs) / "sweeps" / self._group
         self._store = Store.at(Path(runtime.paths.store), create=False)
         self._reporter = Reporter(self.folder, store=self._store.root)
@@ -144,7 +143,7 @@ class Running:
 
     def _request(self, unit: Unit) -> Request:
         request = unit.job.request(self._asked.composer)
-        tracking = replace(request.runtime.tracking, tags=self._tags)
+        tracking = replace(request.runtime.tracking, group=request.runtime.tracking.group or self._group)
         grouped = replace(request, runtime=replace(request.runtime, tracking=tracking))
         return only(grouped, unit.only)
 
@@ -162,8 +161,8 @@ class Running:
         return str(log) if log.is_file() else None
 
     def _words(self, unit: Unit) -> list[str]:
-        tags = ",".join(f"'{tag}'" for tag in self._tags)
-        return [*unit.job.overrides, *only_words(unit), f"tracking.tags=[{tags}]"]
+        group = [] if self._runtime.tracking.group else [f"tracking.group='{self._group}'"]
+        return [*unit.job.overrides, *only_words(unit), *group]
 
     def _words_alone(self, unit: Unit) -> list[str]:
         """The command line of a process of its own, to which nobody hands Hydra's own overrides."""

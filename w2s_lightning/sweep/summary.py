@@ -1,4 +1,4 @@
-"""One wandb run for the sweep as a whole, which its jobs' runs name in a tag: the report's figures and tables."""
+"""One wandb run for the sweep as a whole, beside its jobs' runs in one group: the report's figures and tables."""
 
 from collections.abc import Mapping
 from pathlib import Path

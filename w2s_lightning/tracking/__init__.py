@@ -160,25 +160,25 @@ def _options(wandb: ModuleType, mode: str, settings: Tracking, folder: Path) -> 
 
 
 def _naming(result: Mapping[str, Any], settings: Tracking) -> dict[str, Any]:
-    """wandb's pages group by `group` unasked: everything but the seed."""
+    """wandb's pages group by `group`, then `job_type`: the sweep, then everything but the seed."""
     job, cell = result["job"], cell_of(result)
     tags = (*settings.tags, *(("cheat",) if result["cheats"] else ()))
     return {
         "project": settings.project,
         "entity": settings.entity,
-        "job_type": job["paradigm"][:_TAG_LENGTH],
+        "job_type": _short(cell, _TAG_LENGTH),
         "group": _short(settings.group or cell),
         "name": _short(f"{cell} s{job['seed']}"),
         "tags": [tag[:_TAG_LENGTH] for tag in tags],
     }
 
 
-def _short(name: str) -> str:
+def _short(name: str, length: int = _NAME_LENGTH) -> str:
     """A name as long as wandb allows; long ones that differ at their end stay apart."""
-    if len(name) <= _NAME_LENGTH:
+    if len(name) <= length:
         return name
     mark = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: _NAME_LENGTH - 9]} {mark}"
+    return f"{name[: length - 9]} {mark}"
 
 
 def _public(value: Any) -> Any:
