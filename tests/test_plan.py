@@ -150,6 +150,8 @@ def flipped(path: tuple[str, ...], value: Any) -> Any:
         return not value
     if path[:3] == ("task", "world", "mix"):
         return None  # shares add up to 1: flipped together below
+    if path[-1] == "width":
+        return 2 * value  # a multiple of the heads
     if isinstance(value, int):
         return value - 1 if value > 1 and path[0] == "task" else value + 1 if path[-1] != "heads" else 1
     if isinstance(value, float):
