@@ -49,6 +49,24 @@ SMALL_ARITHMETIC = (
     "generation.num_samples=4",
 )
 
+# Pairs of one-step and two-step solutions, one of the two with a single mistake.
+SMALL_PAIRS = (
+    "task=arithmetic_pairs",
+    "task.world.bounds=[5]",
+    "task.world.grading={steps: [0.6, 0.4], bounds: [1.0]}",
+    "task.grading={steps: [0.6, 0.4], bounds: [1.0]}",
+    "task.items={supervise: 48, transfer: 64, validation: 16, test: 80}",
+    "model@weak=nano",
+    "model@strong=micro",
+    *(
+        f"{model}.pretrain.{key}"
+        for model in ("weak", "strong")
+        for key in ("window=64", "rows_per_step=8", "steps=60")
+    ),
+    "fit.lr_scale=20",
+    "fit.evaluations=1",
+)
+
 
 def run_job(
     folder: Path, *overrides: str, world: tuple[str, ...] = SMALL_WORLD, mode: str = "disabled"

@@ -19,6 +19,7 @@ from tests.composing import job, plan
 from tests.models.tiny import make_folder
 from tests.models.tiny_stages import TRAINER
 from tests.report.reading import Page
+from tests.small_jobs import SMALL_PAIRS as SMALL
 from tests.small_jobs import rows, run_job
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import compute
@@ -34,22 +35,6 @@ from w2s_lightning.store import Store
 from w2s_lightning.sweep.readouts import compared
 from w2s_lightning.tasks.preferences import Pair
 
-SMALL = (
-    "task=arithmetic_pairs",
-    "task.world.bounds=[5]",
-    "task.world.grading={steps: [0.6, 0.4], bounds: [1.0]}",
-    "task.grading={steps: [0.6, 0.4], bounds: [1.0]}",
-    "task.items={supervise: 48, transfer: 64, validation: 16, test: 80}",
-    "model@weak=nano",
-    "model@strong=micro",
-    *(
-        f"{model}.pretrain.{key}"
-        for model in ("weak", "strong")
-        for key in ("window=64", "rows_per_step=8", "steps=60")
-    ),
-    "fit.lr_scale=20",
-    "fit.evaluations=1",
-)
 PARADIGMS = {
     "supervised": {"untuned", "floor", "student", "ceiling"},
     "distillation": {"untuned", "floor", "teacher", "student", "weak_on_gold_transfer", "ceiling"},

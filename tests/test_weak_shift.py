@@ -13,25 +13,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.composing import job, plan
 from tests.models.tiny import make_folder
-from tests.small_jobs import rows, run_job
+from tests.small_jobs import SMALL_PAIRS, rows, run_job
 from w2s_lightning.errors import UserError
 from w2s_lightning.preferences import wspo
 from w2s_lightning.stages import Fit, Label, Shift
 from w2s_lightning.store import Store
 
-SMALL = (
-    "task=arithmetic_pairs",
-    "task.world.bounds=[5]",
-    "task.world.grading={steps: [0.6, 0.4], bounds: [1.0]}",
-    "task.grading={steps: [0.6, 0.4], bounds: [1.0]}",
-    "task.items={supervise: 48, transfer: 64, validation: 16, test: 80}",
-    "model@weak=nano",
-    "model@strong=micro",
-    "fit.readout=implicit",
-    "objective=wspo",
-    *(f"{side}.pretrain.{key}" for side in ("weak", "strong") for key in ("window=64", "rows_per_step=8", "steps=60")),
-    "fit.lr_scale=20",
-)
+SMALL = (*SMALL_PAIRS, "fit.readout=implicit", "objective=wspo")
 
 
 @pytest.fixture(scope="module")
