@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from w2s_lightning.terminal.words import table_of
+from w2s_lightning.terminal.words import print_table
 
 WIDE = 4  # columns of figures that fit into a terminal
 _SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")
@@ -105,7 +105,7 @@ def print_matrices(console: Console, groups: Sequence[Group]) -> None:
         console.print(escape(f"PGR [95 %] · {matrix.title}"), highlight=False, soft_wrap=True)
         cells = [[cell_text(matrix.cells.get((row, column))) for column in matrix.columns] for row in matrix.rows]
         rows = ([row, *own] for row, own in zip(matrix.rows, cells, strict=True))
-        console.print(table_of(["", *matrix.columns], rows))
+        print_table(console, ["", *matrix.columns], rows)
     for line in reading(groups):
         console.print(escape(line), highlight=False, soft_wrap=True)
 

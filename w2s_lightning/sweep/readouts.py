@@ -18,7 +18,7 @@ from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.report.groups import Read, Row, group_key
 from w2s_lightning.result.benchmarked import sections_of
 from w2s_lightning.sweep.matrix import Labels
-from w2s_lightning.terminal.words import table_of
+from w2s_lightning.terminal.words import print_table
 
 AXIS, CLASSIFIER, DPO = "fit.readout", "head", "implicit"
 TEST = "test"
@@ -108,11 +108,11 @@ def print_compared(console: Console, records: Sequence[Row]) -> None:
     names = list(dict.fromkeys(name for parts in lines.values() for name in parts))
     console.print(f"accuracy of classifier - DPO ({AXIS}={CLASSIFIER} - {DPO}), paired", highlight=False)
     rows = ([row, *(_cell(parts.get(name)) for name in names)] for row, parts in lines.items())
-    console.print(table_of(["", *names], rows))
+    print_table(console, ["", *names], rows)
     seeds = max(record["n_seeds"] for record in records)
     over = "seeds and examples, crossed" if seeds > 1 else "examples, for these trained models"
     console.print(f"intervals at 95 % over {over}; not corrected for several comparisons", highlight=False)
 
 
 def _cell(part: Row | None) -> str:
-    return "" if part is None else f"{part['value']:+.3f} ({part['low']:+.3f}, {part['high']:+.3f})"
+    return "" if part is None else f"{part['value']:+.3f} [{part['low']:+.3f}, {part['high']:+.3f}]"

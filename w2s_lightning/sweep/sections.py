@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from w2s_lightning.sweep.matrix import Labels
-from w2s_lightning.terminal.words import table_of
+from w2s_lightning.terminal.words import print_table
 
 Row = Mapping[str, Any]
 
@@ -25,11 +25,11 @@ def print_sections(console: Console, groups: Sequence[Row]) -> None:
         found = {part["name"]: part["pgr"] for part in group["sections"]}
         label = labels.arm(group) if alone else labels.full(group)
         rows.append([label, *(_cell(found.get(name)) for name in names)])
-    console.print(table_of(["", *names], rows))
+    print_table(console, ["", *names], rows)
 
 
 def _cell(pgr: Row | None) -> str:
     """PGR with its interval."""
     if pgr is None:
         return ""
-    return f"{pgr['value']:.2f} ({pgr['low']:.2f}, {pgr['high']:.2f})" if pgr["defined"] else "undefined"
+    return f"{pgr['value']:.2f} [{pgr['low']:.2f}, {pgr['high']:.2f}]" if pgr["defined"] else "undefined"

@@ -1,6 +1,6 @@
 """A job's result: the table of all rows, what stands beside it, and what it says."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,29 +10,22 @@ from rich.table import Table
 
 from w2s_lightning.result.benchmarked import sections_shown
 from w2s_lightning.terminal.reading import reading
-from w2s_lightning.terminal.words import broken, pgr_words, shown, title, with_interval
+from w2s_lightning.terminal.words import broken, pgr_words, print_fitting, shown, title, with_interval
 
 
 def print_result(console: Console, result: Mapping[str, Any]) -> None:
     """The table of all rows, and what it says about the student of record."""
-    _print_fitting(console, partial(_rows, result))
+    print_fitting(console, partial(_rows, result))
     if result["by_difficulty"]:
         console.print(_by_difficulty(result))
     if result.get("benchmark"):
         console.print(_benchmark(result))
     if result.get("best_of"):
-        _print_fitting(console, partial(_best_of, result))
+        print_fitting(console, partial(_best_of, result))
     if result.get("votes"):
-        _print_fitting(console, partial(_votes, result))
+        print_fitting(console, partial(_votes, result))
     for line in reading(result):
         console.print(shown(line), soft_wrap=True, highlight=False)
-
-
-def _print_fitting(console: Console, make: Callable[..., Table]) -> None:
-    """A table as `make` makes it for this width; stacked where it has no room."""
-    table = make(stacked=False)
-    wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
-    console.print(table if wanted <= console.width else make(stacked=True))
 
 
 def _rows(result: Mapping[str, Any], *, stacked: bool) -> Table:
