@@ -53,6 +53,7 @@ RECIPES: list[list[str]] = [
     ["task=arithmetic_pairs", "model@weak=micro", "paradigm=distillation"],
     ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong"],
     ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong", "fit.readout=implicit"],
+    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong", "fit.readout=implicit", "objective=wspo"],
 ]
 # Words in the path of a leaf that only some tasks read.
 ONLY_OF = {
