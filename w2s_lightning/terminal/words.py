@@ -76,7 +76,9 @@ def print_table(console: Console, columns: Sequence[str], rows: Iterable[Sequenc
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[str]], heading: str | None = None) -> Table:
     """A plain table of texts, which are folded where the terminal is narrow."""
-    table = Table(title=heading and shown(heading), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(
+        title=heading and shown(heading), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
     for column in columns:
         table.add_column(shown(column), overflow="fold")
     for row in rows:
