@@ -24,7 +24,8 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.mistakes import Origin, misfit, nearest, unknown_key
 
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
-_NO_BENCHMARK = {"benchmark": None, "best_of": None, "benchmark_overlap": False, "test_samples": None}  # by kind
+# Keys that not every kind of task has.
+_NO_BENCHMARK = {"benchmark": None, "best_of": None, "benchmark_overlap": False, "test_samples": None}
 _SEEDS = 2**32
 _OTHER_KINDS = ("reasoning",)  # task kinds for which a paradigm's file may hold a block of its own
 

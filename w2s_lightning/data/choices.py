@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -10,12 +11,12 @@ from w2s_lightning.data.rows import FeatureRows, TokenRows, encode
 from w2s_lightning.data.tables import FEATURES, matrix, places, read
 from w2s_lightning.stages import Label
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.examples import Choice, ChoiceTask, Splits
+from w2s_lightning.tasks.examples import Choice, Splits
 
 
 @lru_cache(maxsize=4)
-def splits_of(task: ChoiceTask, seed: int) -> Splits:
-    """The task's examples, remembered for the next stage of the same job."""
+def splits_of(task: Any, seed: int) -> Splits:
+    """The examples of a task of any kind, remembered for the next stage of the same job."""
     return task.splits(seed)
 
 

@@ -1,13 +1,14 @@
 """Worked solutions as they are stored, read, asked for and trained on."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.data import tables
+from w2s_lightning.data.choices import splits_of
 from w2s_lightning.data.completions import CompletionRows, encode_completions
 from w2s_lightning.errors import UserError
 from w2s_lightning.inference.samples import Prompt, Sample
@@ -25,10 +26,10 @@ PAIRS = "pairs.parquet"
 FINISHED = ("eos", "stop")
 
 
-@lru_cache(maxsize=4)
 def problems_of(task: ReasoningTask, seed: int) -> ProblemSplits:
-    """The task's problems, remembered for the next stage of the same job."""
-    return task.splits(seed)
+    """The task's problems, remembered with the examples of all other tasks."""
+    found: Any = splits_of(task, seed)
+    return found
 
 
 # ---------------------------------------------------------------- reading

@@ -65,11 +65,8 @@ class ShiftRows:
         inputs = self.completions.collate(rows)
         per_row = self.completions.rows.texts_per_row
         texts = (rows[:, None] * per_row + np.arange(per_row)).reshape(-1)
-        laid = {name: _laid(found, texts, inputs["scored"]) for name, found in self._numbers()}
-        return {**inputs, **laid}
-
-    def _numbers(self) -> tuple[tuple[str, Ragged], ...]:
-        return ("reference", self.reference), ("shift", self.shift)
+        reference, shift = (_laid(numbers, texts, inputs["scored"]) for numbers in (self.reference, self.shift))
+        return {**inputs, "reference": reference, "shift": shift}
 
 
 def _laid(numbers: Ragged, texts: Rows, scored: Tensor) -> Tensor:
