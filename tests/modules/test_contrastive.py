@@ -126,6 +126,15 @@ def test_every_objective_of_the_family_trains_through_its_options(tiny, tmp_path
         assert result.final_loss < result.history[0]["loss"], name
 
 
+def test_orpo_raises_the_chosen_completion_itself_and_not_only_its_lead(tiny, tmp_path):
+    result, network = fitted(Contrastive, tiny, pairs(tiny), tmp_path, partial(preferences.orpo, weight=0.1))
+    data = pairs(tiny)
+    after = token_log_probs(network.eval(), data.rows, tokens_per_batch=1000, device=CPU).sums
+    assert result.history[0]["chosen_ratio"] == pytest.approx(0, abs=1e-3)
+    assert result.history[-1]["chosen_ratio"] > 1
+    assert (after[:, 0] - data.targets[:, 0]).mean() > 1
+
+
 def test_the_loss_of_solutions_is_the_mean_over_the_steps_solution_tokens(tiny, tmp_path):
     data = solutions(tiny)
     result, _ = fitted(Solutions, tiny, data, tmp_path, sft)
