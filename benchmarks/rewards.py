@@ -4,7 +4,7 @@
     python -m benchmarks.rewards --model DIR --data llmbar.jsonl --pairs 60  # a real model on real rows
 
 DIR is a reward model or a language model, which gets a random head for both ways; DATA holds RewardBench rows
-(`python -m w2s_lightning.rewardbench.convert llmbar ...`). Both ways write, tokenise and score the same texts on the
+(docs/rewardbench.md shows how they are made). Both ways write, tokenise and score the same texts on the
 CPU with the same number of threads. Ours runs once before and once after the baseline. Beside wall time stands CPU
 time, which a busy machine disturbs less. In fp32 the scores must be equal.
 

@@ -469,7 +469,7 @@ def test_prompts_that_are_trained_on_are_refused_unless_allowed_and_then_counted
 
 
 def test_a_verifier_of_gsm8k_test_questions_is_not_judged_on_them(tmp_path: Path) -> None:
-    """`rewardbench.convert` marks its rows, whose groups are those of the questions, however they are asked."""
+    """Rows may say whose test questions they ask; their groups are those of the questions, however they are asked."""
     rows = [
         {"prompt": f"How many are {n} and {n} ?", "chosen": f"{2 * n} .", "rejected": f"{n} .", "test_of": "gsm8k"}
         for n in range(1, 101)

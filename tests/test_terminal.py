@@ -83,39 +83,6 @@ def test_names_that_do_not_fit_are_wrapped_and_not_cut() -> None:
     assert joined == "".join(name + model for name, (_, model) in NAMES.items())
 
 
-# ---------------------------------------------------------------- best of n
-
-
-def picked(width: int) -> list[str]:
-    """The lines of the table of best of 1, 2, ..., 64."""
-    names = ("untuned", "floor", "stage_2", "ceiling")
-    curve = [
-        {
-            "n": 2**power,
-            **{key: {name: figure(0.123) for name in names} for key in ("accuracy", "over_majority")},
-            **{key: figure(0.456) for key in ("majority", "pass")},
-            "pgr": {"stage_2": pgr(-0.321)},
-        }
-        for power in range(7)
-    ]
-    found = {"place": "a/b.jsonl", "num_questions": 9, "shared_prompts": 0, "curve": curve}
-    console = Console(file=io.StringIO(), width=width)
-    print_result(console, {**RESULT, "best_of": found})
-    lines: list[str] = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    start = next(number for number, line in enumerate(lines) if "b.jsonl (task.best_of)" in line)
-    return lines[start:][: next(number for number, line in enumerate(lines[start:]) if line.startswith("PGR"))]
-
-
-@pytest.mark.parametrize("width", [76, 80, 120])
-def test_figures_of_best_of_n_are_whole_on_any_terminal(width: int) -> None:
-    lines = picked(width)
-    text = "\n".join(lines)
-    assert "…" not in text
-    assert (text.count("0.123"), text.count("0.456")) == (4 * 7, 2 * 7)
-    (interval,) = (line for line in lines if "[-1.321, .679]" in line)
-    assert ("-0.321" in interval) == (width == 120)
-
-
 # ---------------------------------------------------------------- text of data sets
 
 

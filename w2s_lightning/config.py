@@ -17,7 +17,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
-from yaml import YAMLError
 
 from w2s_lightning import schema
 from w2s_lightning.errors import UserError
@@ -25,7 +24,7 @@ from w2s_lightning.mistakes import Origin, misfit, nearest, unknown_key
 
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
 # Keys that not every kind of task has.
-_NO_BENCHMARK = {"benchmark": None, "best_of": None, "benchmark_overlap": False, "test_samples": None}
+_NO_BENCHMARK = {"benchmark": None, "benchmark_overlap": False, "test_samples": None}
 _SEEDS = 2**32
 _OTHER_KINDS = ("reasoning",)  # task kinds for which a paradigm's file may hold a block of its own
 
@@ -69,17 +68,6 @@ def build(cfg: DictConfig, choices: Mapping[str, str | None]) -> tuple[Job, Runt
     values = _plain(cfg)
     _refuse_unknown(values)
     return _job(values, choices), _runtime(values, choices)
-
-
-def reread(file: Path, paradigm: str) -> tuple[Job, Runtime]:
-    """The configuration that a job wrote beside its result (`config.yaml`), bound again."""
-    try:
-        cfg = OmegaConf.load(file)
-    except (OSError, ValueError, YAMLError) as error:
-        raise UserError(f"{file} is no job's configuration: {str(error).splitlines()[0]}") from None
-    if not isinstance(cfg, DictConfig) or "task" not in cfg:
-        raise UserError(f"{file} is no job's configuration: expected the one beside a result.json")
-    return build(cfg, {"paradigm": paradigm})
 
 
 def _refuse_unknown(values: Mapping[str, Any]) -> None:

@@ -25,7 +25,6 @@ from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.report import examples
 from w2s_lightning.result import make_result
 from w2s_lightning.result.benchmarked import check_benchmark, refuse_shared
-from w2s_lightning.result.best_of import check_best_of
 from w2s_lightning.result.information import source_of
 from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
@@ -133,18 +132,16 @@ def check_data(job: Job, plan: Plan) -> tuple[str, ...]:
     splits = task.splits(job.seed)
     check_supervisors(plan.stages, task, splits)
     benchmark = check_benchmark(plan.rows[0].benchmark, splits, job.benchmark)
-    samples = check_best_of(plan.rows[0].best_of, splits, job.benchmark)
     groups = len({example.group for example in splits.test})
     width = predicted_half_width(floor=0.7, ceiling=0.9, num_examples=len(splits.test), num_groups=groups)
     warning = f"PGR's interval will be about +-{width:.2f} wide even at a gap of 0.2: {len(splits.test)} test examples"
-    return (*splits.notices, *benchmark, *samples, *([warning] if width > TOO_WIDE else []))
+    return (*splits.notices, *benchmark, *([warning] if width > TOO_WIDE else []))
 
 
 def _refuse_overlap(result: Mapping[str, Any], job: Job) -> None:
     """What `check_data` refuses, where an earlier job that was allowed it left every stage in the store."""
-    for key in ("benchmark", "best_of"):
-        shared = (result[key] or {}).get("shared_prompts", 0)
-        refuse_shared(shared, job.benchmark, f"task.{key}: {shared} of its prompts stand", "other rows")
+    shared = (result["benchmark"] or {}).get("shared_prompts", 0)
+    refuse_shared(shared, job.benchmark, f"task.benchmark: {shared} of its prompts stand")
 
 
 def finish(

@@ -21,7 +21,6 @@ from w2s_lightning.schema import FitSettings, HubModel, LadderModel, LocalModel,
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import FolderWeights, HubWeights, Pretrain, Shift
 from w2s_lightning.tasks.reward_set_task import RewardSetTask, benchmark_at
-from w2s_lightning.tasks.sample_set import SampleSet
 
 ENCODERS = frozenset(
     ("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta")
@@ -147,7 +146,6 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
         task=task,
         judge=job.judge,
         benchmark=_benchmark(job, task, resolver),
-        best_of=_best_of(job, task),
         test_samples=_test_samples(job, task),
         weak=_model(job.weak, task, resolver),
         strong=_model(job.strong, task, resolver),
@@ -201,16 +199,6 @@ def _benchmark(job: Job, task: Any, resolver: Resolver) -> RewardSetTask | None:
     if task.kind != "preference":
         raise UserError(f"task.benchmark is for preference tasks, and {task.name} is none: leave it out")
     return benchmark_at(data, task, lambda repository, revision: resolver.commit("dataset", repository, revision))
-
-
-def _best_of(job: Job, task: Any) -> SampleSet | None:
-    """The samples that `task.best_of` names, written as the task writes its own pairs."""
-    file = job.benchmark.best_of
-    if file is None:
-        return None
-    if task.kind != "preference":
-        raise UserError(f"task.best_of is for preference tasks, and {task.name} is none: leave it out")
-    return SampleSet(source=DataFile.at(file), form=task.form, words=task.words)
 
 
 def _test_samples(job: Job, task: Any) -> int | None:

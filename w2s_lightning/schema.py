@@ -224,13 +224,11 @@ class Judge:
 class Benchmark:
     """What else a job's models are judged on; of a preference job: a file or hub set in RewardBench's columns.
 
-    `best_of` is a file of samples that they pick from (see `tasks/sample_set.py`). `benchmark_overlap` lets the rows of
-    both have prompts that the job trains on; the result then says how many. Of a reasoning job: `test_samples` samples
-    of every row's model to each test problem, for maj@n and pass@n (None: none).
+    `benchmark_overlap` lets its rows have prompts that the job trains on; the result then says how many. Of a reasoning
+    job: `test_samples` samples of every row's model to each test problem, for maj@n and pass@n (None: none).
     """
 
     benchmark: str | None
-    best_of: str | None
     benchmark_overlap: bool
     test_samples: Count | None
 

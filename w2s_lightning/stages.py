@@ -26,7 +26,6 @@ from w2s_lightning.stage import Part, Stage
 from w2s_lightning.tasks.examples import ChoiceTask, Split
 from w2s_lightning.tasks.problems import ReasoningTask
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
-from w2s_lightning.tasks.sample_set import SampleSet
 
 Task = Any
 """A `ChoiceTask` or a `ReasoningTask`: its `kind` says which, and functions for one kind say so in their signature."""
@@ -144,7 +143,7 @@ class Label(Stage):
     def label(self) -> str:
         kind = "" if self.mode == "probs" else f"-{self.mode}"
         name = self.source.label if isinstance(self.source, Fit) else f"{self.source.name}-{self.source.readout.kind}"
-        where = self.task.name if isinstance(self.task, RewardSetTask | SampleSet) else self.split
+        where = self.task.name if isinstance(self.task, RewardSetTask) else self.split
         return f"{name}-{where}{kind}"
 
 

@@ -18,7 +18,7 @@ def task(name: str, *overrides: str) -> Any:
         cfg = compose("config", overrides=[f"task={name}", *map(_of_task, overrides)])
     values = OmegaConf.to_container(cfg.task, resolve=True)
     assert isinstance(values, dict)
-    for key in ("judge", "benchmark", "best_of", "benchmark_overlap", "test_samples"):
+    for key in ("judge", "benchmark", "benchmark_overlap", "test_samples"):
         values.pop(key, None)
     return bind_target({str(key): value for key, value in values.items()}, Origin("task", name))
 

@@ -1,16 +1,14 @@
-"""Rows beside the rewards that a model gave them: a benchmark's wins, and scores of samples to pick from."""
+"""Rows beside the rewards that a model gave them: a benchmark's wins."""
 
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from w2s_lightning.data import tables
 from w2s_lightning.metrics.rewardbench import overall, section_scores, subset_accuracy, wins
 from w2s_lightning.stages import Label
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
-from w2s_lightning.tasks.sample_set import SampleSet
 
 
 def write_wins(folder: Path, task: RewardSetTask, answers: Label, store: Store) -> None:
@@ -42,27 +40,3 @@ def write_wins(folder: Path, task: RewardSetTask, answers: Label, store: Store) 
     scores = {"num_rows": len(won), "accuracy": float(won.mean()), "subsets": subsets, "sections": sections}
     total = {"overall": overall(sections) if sections else None, "left_out": list(rows.notices)}
     tables.write_json(folder / tables.METRICS, {**scores, **total})
-
-
-def write_scored(folder: Path, task: SampleSet, answers: Label, store: Store) -> None:
-    """predictions.parquet (a row a sample, in the file's order) and metrics.json, from the rewards in `answers`.
-
-    Raises UserError for a reward that is no number, naming its row.
-    """
-    attempts = task.attempts()
-    rows = attempts.rows
-    table = tables.read(store.open(answers) / tables.PREDICTIONS)
-    texts = table.column("example_id").to_pylist()
-    rewards = dict(zip(texts, tables.matrix(table, "logits")[:, 0].tolist(), strict=True))
-    right = [row.right for row in rows]
-    columns: dict[str, object] = {
-        "example_id": [f"{row.id}-{number}" for number, row in enumerate(rows)],
-        "question_id": [row.question for row in rows],
-        "group_id": [row.group for row in rows],
-        "prediction": pa.array([row.answer for row in rows], pa.string()),
-        "correct": right,
-        "reward": np.array(attempts.scores(rewards), dtype=np.float32),
-    }
-    tables.write(folder / tables.PREDICTIONS, columns)
-    counts = {"num_rows": len(rows), "num_texts": len(rewards), "num_questions": len({row.question for row in rows})}
-    tables.write_json(folder / tables.METRICS, {**counts, "accuracy": sum(right) / len(right)})

@@ -13,7 +13,7 @@ from w2s_lightning.data.batches import evaluation_steps, plan
 from w2s_lightning.data.choices import feature_rows, splits_of, token_rows
 from w2s_lightning.data.module import FitRows
 from w2s_lightning.data.pairs import answered, reward_rows
-from w2s_lightning.data.rewarded import write_scored, write_wins
+from w2s_lightning.data.rewarded import write_wins
 from w2s_lightning.data.rows import RowSource, TokenRows
 from w2s_lightning.data.targets import aligned, read_sources, read_targets, with_targets
 from w2s_lightning.errors import UserError
@@ -36,7 +36,6 @@ from w2s_lightning.stages import (
 from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.examples import Choice, ChoiceTask
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
-from w2s_lightning.tasks.sample_set import SampleSet
 
 
 def compute(stage: Stage, folder: Path, bench: Bench) -> None:
@@ -99,12 +98,9 @@ def _select(stage: Select, folder: Path, bench: Bench) -> None:
 
 
 def _evaluate(stage: Evaluate, folder: Path, bench: Bench) -> None:
-    if isinstance(stage.task, RewardSetTask | SampleSet):
-        assert isinstance(stage.answers, Label), "only models are judged on a benchmark or on samples"
-        if isinstance(stage.task, RewardSetTask):
-            write_wins(folder, stage.task, stage.answers, bench.store)
-        else:
-            write_scored(folder, stage.task, stage.answers, bench.store)
+    if isinstance(stage.task, RewardSetTask):
+        assert isinstance(stage.answers, Label), "only models are judged on a benchmark"
+        write_wins(folder, stage.task, stage.answers, bench.store)
         return
     examples = splits_of(stage.task, 0).test
     table = read_targets(stage.answers, examples, stage.task, bench.store)

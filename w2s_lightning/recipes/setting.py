@@ -34,7 +34,6 @@ from w2s_lightning.stages import (
 )
 from w2s_lightning.tasks.examples import ChoiceTask, Split
 from w2s_lightning.tasks.reward_set_task import OwnTest, RewardSetTask
-from w2s_lightning.tasks.sample_set import SampleSet
 
 Role = Literal["floor", "student", "ceiling"]
 RowRole = Literal["untuned", "floor", "student", "ceiling", "teacher", "middle", "control", "reference"]
@@ -57,7 +56,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the result: a model's answers on `test` (on a benchmark, on samples), and what it is there for.
+    """One line of the result: a model's answers on `test` (and on a benchmark), and what it is there for.
 
     `votes` are several samples of its own to each test problem."""
 
@@ -66,13 +65,12 @@ class Row:
     model: str
     evaluate: Evaluate
     benchmark: Evaluate | None = None
-    best_of: Evaluate | None = None
     votes: Evaluate | None = None
 
     @property
     def evaluates(self) -> tuple[Evaluate, ...]:
         """Its evaluate stages."""
-        return tuple(stage for stage in (self.evaluate, self.benchmark, self.best_of, self.votes) if stage is not None)
+        return tuple(stage for stage in (self.evaluate, self.benchmark, self.votes) if stage is not None)
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,6 @@ class Setting:
     task: Any
     judge: Judge
     benchmark: RewardSetTask | None
-    best_of: SampleSet | None
     test_samples: int | None
     weak: ModelSpec
     strong: ModelSpec
@@ -181,16 +178,12 @@ class Setting:
         return Evaluate(answers, self.task, self.judge)
 
     def row(self, name: str, role: RowRole, model: ModelSpec, source: Fit | BareModel) -> Row:
-        """A result row for a model's answers on `test`, and on the benchmark and the samples where there are any."""
-
-        def also(task: RewardSetTask | SampleSet | None) -> Evaluate | None:
-            if task is None:
-                return None
-            answers = own if isinstance(task.source, OwnTest) else self.label(source, "test", task)
-            return Evaluate(answers, task, Judge(metric="accuracy"))
-
-        own = self.label(source, "test")
-        return Row(name, role, model.name, self.evaluate(own), also(self.benchmark), also(self.best_of))
+        """A result row for a model's answers on `test`, and on the benchmark where there is one."""
+        own, task = self.label(source, "test"), self.benchmark
+        if task is None:
+            return Row(name, role, model.name, self.evaluate(own))
+        answers = own if isinstance(task.source, OwnTest) else self.label(source, "test", task)
+        return Row(name, role, model.name, self.evaluate(own), Evaluate(answers, task, Judge(metric="accuracy")))
 
     def _start(self, model: ModelSpec, role: Role) -> Weights | Fit:
         """What a fit starts from: `generative_epochs` of modelling texts without labels come first (2312.09390, 5.2.2).

@@ -10,7 +10,6 @@ from w2s_lightning.report.artifacts import Fault
 from w2s_lightning.report.examples import Examples
 from w2s_lightning.report.figures import Figure, Parts
 from w2s_lightning.report.pages.agreement import agreement
-from w2s_lightning.report.pages.best_of import best_of
 from w2s_lightning.report.pages.overview import Overview, overview
 from w2s_lightning.report.pages.paradigms import Paradigms, paradigms
 from w2s_lightning.report.pages.rewardbench import rewardbench
@@ -81,7 +80,7 @@ class Desk:
             agreement=agreement(section, pool),
             training=training(section, examples),
             inspector=inspector,
-            rewardbench=tuple(figure for figure in (rewardbench(section, pool), best_of(section)) if figure),
+            rewardbench=tuple(figure for figure in (rewardbench(section, pool),) if figure),
             runs=runs(section),
             faults=(),
         )

@@ -20,7 +20,6 @@ from w2s_lightning.metrics.scores import auroc_of, mean_score
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.result.benchmarked import benchmark_of
-from w2s_lightning.result.best_of import best_of_n
 from w2s_lightning.result.information import information
 from w2s_lightning.result.selected import selections
 from w2s_lightning.result.votes import votes_of
@@ -116,7 +115,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "agreement": _agreement(plan, answers),
         "rows": [_row(plan, store, scores, strict, row) for row in plan.rows],
         "by_difficulty": _by_difficulty(plan, answers),
-        **_elsewhere(plan, store),
+        "benchmark": _benchmark(plan, store),
         "votes": votes_of(plan.rows, store, partial(_pgr, plan)),
         "selections": selections(plan, store),
         "cheats": cheats(plan),
@@ -125,16 +124,12 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
     }
 
 
-def _elsewhere(plan: Plan, store: Store) -> dict[str, Any]:
-    """The rows on `task.benchmark`, and as verifiers of the samples in `task.best_of`; None where there is none."""
-    first, pgr = plan.rows[0], partial(_pgr, plan)
-    if first.benchmark is None and first.best_of is None:
-        return {"benchmark": None, "best_of": None}
-    splits = first.evaluate.task.splits(plan.name["seed"])
-    return {
-        "benchmark": benchmark_of(plan.rows, splits, store, pgr),
-        "best_of": best_of_n(plan.rows, splits, store, pgr),
-    }
+def _benchmark(plan: Plan, store: Store) -> dict[str, Any] | None:
+    """The rows on `task.benchmark`, None where there is none."""
+    if plan.rows[0].benchmark is None:
+        return None
+    splits = plan.rows[0].evaluate.task.splits(plan.name["seed"])
+    return benchmark_of(plan.rows, splits, store, partial(_pgr, plan))
 
 
 def _cut(plan: Plan, store: Store) -> list[str]:
@@ -189,7 +184,6 @@ def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, 
         "information": information(store, row),
         "evaluate": row.evaluate.digest,
         **({} if row.benchmark is None else {"benchmark": row.benchmark.digest}),
-        **({} if row.best_of is None else {"best_of": row.best_of.digest}),
         **({} if row.votes is None else {"votes": row.votes.digest}),
     }
 

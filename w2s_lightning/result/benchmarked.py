@@ -39,15 +39,15 @@ def check_benchmark(evaluate: Evaluate | None, splits: Splits, settings: Benchma
     rows = evaluate.task.rows()
     shared = shared_prompts(splits, rows.groups)
     whose = f"task.benchmark={settings.benchmark}: {shared} of its {len(rows.pairs)} rows have a prompt that stands"
-    refuse_shared(shared, settings, whose, "other rows")
+    refuse_shared(shared, settings, whose)
     return tuple(rows.notices)
 
 
-def refuse_shared(shared: int, settings: Benchmark, whose: str, instead: str) -> None:
+def refuse_shared(shared: int, settings: Benchmark, whose: str) -> None:
     """Raise UserError where anything is shared with the training splits, and that is not allowed."""
     if shared and not settings.benchmark_overlap:
         raise UserError(
-            f"{whose} in the training splits: take {instead}, or task.benchmark_overlap=true to have them counted in "
+            f"{whose} in the training splits: take other rows, or task.benchmark_overlap=true to have them counted in "
             "the result"
         )
 

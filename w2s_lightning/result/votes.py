@@ -1,7 +1,7 @@
 """maj@n and pass@n on `test`: how far a vote of a model's samples comes, and an oracle that picks among them.
 
 Every row draws the same number of samples (`task.test_samples`), so floor, student and ceiling are compared as voters
-too. Figures are expected over all subsets of n of a question's samples (`metrics.best_of`).
+too. Figures are expected over all subsets of n of a question's samples (`metrics.vote`).
 """
 
 from collections import defaultdict
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from w2s_lightning.metrics.best_of import majority_of, pass_of, powers_of_two
 from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.pgr import PGR
+from w2s_lightning.metrics.vote import majority_of, pass_of, powers_of_two
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.stages import Evaluate
 from w2s_lightning.store import Store

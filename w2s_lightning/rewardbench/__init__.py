@@ -1,7 +1,6 @@
 """RewardBench: scores of any reward model by subset, section and overall.
 
     python -m w2s_lightning.rewardbench MODEL --data FILE_OR_HUB
-    python -m w2s_lightning.rewardbench.convert llmbar FOLDER --out rows.jsonl
 
 What is exported here is the arithmetic alone (`metrics.rewardbench`, `metrics.reward_intervals`); it loads no torch.
 """

@@ -1,11 +1,9 @@
-"""Evaluate a reward model: `python -m w2s_lightning.rewardbench MODEL --data FILE_OR_HUB [--ref REF]`, or
-`--best-of FILE` in place of --data.
+"""Evaluate a reward model: `python -m w2s_lightning.rewardbench MODEL --data FILE_OR_HUB [--ref REF]`.
 
 MODEL is a folder in Hugging Face layout (a student of ours: its folder under <store>/fit/), or a hub model. One with a
 classification head gives its score; a language model gives log-probabilities of the answers, minus those of --ref, or
 its own (--reference-free). DATA is a JSONL or Parquet file with prompt, chosen, rejected, subset, or
-allenai/reward-bench, or allenai/pref-test-sets (the prior sets). --best-of takes samples of a reasoning task (question,
-solution, answer, right; see w2s_lightning.rewardbench.samples) and tells how often the best-scored of n is right.
+allenai/reward-bench, or allenai/pref-test-sets (the prior sets).
 """
 
 import argparse
@@ -24,7 +22,6 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.reward_intervals import judge, length_bias
 from w2s_lightning.metrics.rewardbench import wins
 from w2s_lightning.refs import Refs
-from w2s_lightning.rewardbench import verifying
 from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, lengths_of, show, write
 from w2s_lightning.rewardbench.running import (
     Asked,
@@ -35,7 +32,6 @@ from w2s_lightning.rewardbench.running import (
     source_of,
     tokens_per_batch,
 )
-from w2s_lightning.rewardbench.verifying import verify
 from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
 
@@ -47,30 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         folder = options.out or Path("outputs", "rewardbench", options.model.strip("/").replace("/", "--"))
         refs = Refs(folder, on_paper=False)
-        files = (
-            _verified(options, refs, folder, console) if options.best_of else _judged(options, refs, folder, console)
-        )
+        evaluation = evaluate(options, refs)
+        write(evaluation, folder)
+        show(evaluation, console)
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    console.print(", ".join(str(folder / name) for name in files), soft_wrap=True, markup=False)
+    console.print(", ".join(str(folder / name) for name in (SUMMARY, SCORES)), soft_wrap=True, markup=False)
     return 0
-
-
-def _judged(options: argparse.Namespace, refs: Refs, folder: Path, console: Console) -> tuple[str, ...]:
-    evaluation = evaluate(options, refs)
-    write(evaluation, folder)
-    show(evaluation, console)
-    return SUMMARY, SCORES
-
-
-def _verified(options: argparse.Namespace, refs: Refs, folder: Path, console: Console) -> tuple[str, ...]:
-    asked = _asked(options, refs)
-    form = form_for(asked.model, options.written)
-    verified = verify(asked, form, Path(options.best_of), allow_overlap=options.allow_overlap)
-    verifying.write(verified, folder)
-    verifying.show(verified, console)
-    return verifying.SUMMARY, verifying.SCORES
 
 
 def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
@@ -82,7 +62,7 @@ def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
     if not isinstance(data, DataFile):
         data = data.resolved(lambda repository, revision: refs.commit("dataset", repository, revision))
     rows = read_reward_set(data, form, tuple(options.split))
-    shared = shared_with_training(asked.model, [[group] for group in rows.groups], allowed=options.allow_overlap)
+    shared = shared_with_training(asked.model, rows.groups, allowed=options.allow_overlap)
     scored = run(asked, rows.pairs, form).chosen_first(rows.pairs)
     won = wins(scored.rewards[:, 0], scored.rewards[:, 1], rows.places)
     about = {
@@ -136,9 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL", help="a folder, or a hub id (id@revision)")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--data", metavar="FILE_OR_HUB")
-    what.add_argument("--best-of", metavar="FILE", help="samples to pick from, in place of --data")
+    parser.add_argument("--data", metavar="FILE_OR_HUB", required=True)
     parser.add_argument("--split", action="append", default=[], help="of a hub repository; may be given several times")
     parser.add_argument("--ref", metavar="MODEL", help="reference of a language model")
     parser.add_argument("--reference-free", choices=("sum", "mean"), help="log-probabilities without a reference")

@@ -4,7 +4,7 @@ Names and texts that a data set or a model wrote are shown as text, never as mar
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -139,12 +139,6 @@ def said(evaluation: Evaluation) -> list[str]:
 def with_interval(part: Interval) -> str:
     """`0.812 [0.790, 0.834]`."""
     return f"{part.value:.3f} [{part.low:.3f}, {part.high:.3f}]"
-
-
-def write_lines(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows as JSON lines; the folder is made."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def plain(text: str, most: int = _SHOWN) -> str:

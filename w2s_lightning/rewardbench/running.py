@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,8 +117,8 @@ def _trained_form(folder: Path) -> Form | None:
     return TypeAdapter(Form).validate_python({name: value for name, value in form.items() if name != "type"})
 
 
-def shared_with_training(model: Source, rows: Sequence[Iterable[str]], allowed: bool) -> int | None:
-    """How many rows (by the groups they belong to) have prompts that our fit of the model was trained on.
+def shared_with_training(model: Source, groups: Sequence[str], allowed: bool) -> int | None:
+    """How many rows (by the group of their prompt) have prompts that our fit of the model was trained on.
 
     None for any other model, of which nobody knows. Raises UserError where there are any and that is not allowed.
     """
@@ -126,10 +126,10 @@ def shared_with_training(model: Source, rows: Sequence[Iterable[str]], allowed: 
     if model.revision is not None or not file.is_file():
         return None
     known = set(tables.read(file).column("group_id").to_pylist())
-    shared = sum(not known.isdisjoint(groups) for groups in rows)
+    shared = sum(group in known for group in groups)
     if shared and not allowed:
         raise UserError(
-            f"{shared} of {len(rows)} prompts are of the data that {model} comes from: take others, or "
+            f"{shared} of {len(groups)} prompts are of the data that {model} comes from: take others, or "
             "--allow-overlap to have them counted in the result"
         )
     return shared
@@ -199,9 +199,8 @@ def _shown(source: Source) -> Iterator[Report]:
 
 
 def _scored(kind: str, rewards: NDArray[np.float32], rows: TokenRows) -> Scored:
-    what = "pairs" if rows.texts_per_row == 2 else "solutions"
     cut = (
-        f"{rows.num_truncated} of {len(rows.ids)} {what} are longer than the model or --max-length allows: "
+        f"{rows.num_truncated} of {len(rows.ids)} pairs are longer than the model or --max-length allows: "
         "prompts lost their start, and answers that alone are too long their end"
     )
     return Scored(kind, rewards.astype(np.float32), rows.text_lengths, (cut,) if rows.num_truncated else ())

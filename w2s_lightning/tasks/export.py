@@ -37,7 +37,7 @@ def write_for_labelling(task: ChoiceTask, splits: Sequence[Split], seed: int, pa
 def task_from_yaml(path: Path, overrides: Sequence[str]) -> Any:
     """The task that a YAML file of `conf/task/` describes; raise UserError for what does not fit."""
     values = _merged(path)
-    for key in ("judge", "benchmark", "best_of", "benchmark_overlap", "test_samples"):  # no part of the task itself
+    for key in ("judge", "benchmark", "benchmark_overlap", "test_samples"):  # no part of the task itself
         values.pop(key, None)
     for override in overrides:
         key, _, value = override.partition("=")

@@ -33,7 +33,7 @@ def reading(result: Mapping[str, Any]) -> list[str]:
         )
     lines += [_selected(one) for one in result["selections"] if one["rule"] == "samples" or one["row"]]
     lines += _outputs(result)
-    lines += _of_benchmark(result) + _of_best_of(result)
+    lines += _of_benchmark(result)
     lines.append(_what_it_saw(result))
     n = result["student"]["n"]
     lines.append(f"intervals: paired bootstrap over {n} test examples by group, for these trained models")
@@ -83,23 +83,6 @@ def _of_benchmark(result: Mapping[str, Any]) -> list[str]:
         lines += [f"not in the benchmark: {'; '.join(lost)}"] if lost else []
     if found["shared_prompts"]:
         lines.append(f"note: {found['shared_prompts']} of {found['num_rows']} benchmark rows have prompts trained on")
-    return lines
-
-
-def _of_best_of(result: Mapping[str, Any]) -> list[str]:
-    """The student as a verifier at the largest n, against the vote; questions that were trained on."""
-    found, student = result.get("best_of"), result["student_of_record"]
-    if not found:
-        return []
-    last = found["curve"][-1]
-    n, pgr = last["n"], last["pgr"][student]
-    own, gain = (with_interval(last[key][student]) for key in ("accuracy", "over_majority"))
-    vote = with_interval(last["majority"])
-    lines = [f"best of {n} on {found['num_questions']} questions: {student} {own}, maj@{n} {vote}, difference {gain}"]
-    if not pgr["defined"]:
-        lines.append(f"best of {n}: PGR is undefined: {pgr['reason']}")
-    if found["shared_prompts"]:
-        lines.append(f"note: {found['shared_prompts']} of {found['num_questions']} sampled questions were trained on")
     return lines
 
 

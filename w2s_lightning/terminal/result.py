@@ -20,8 +20,6 @@ def print_result(console: Console, result: Mapping[str, Any]) -> None:
         console.print(_by_difficulty(result))
     if result.get("benchmark"):
         console.print(_benchmark(result))
-    if result.get("best_of"):
-        print_fitting(console, partial(_best_of, result))
     if result.get("votes"):
         print_fitting(console, partial(_votes, result))
     for line in reading(result):
@@ -83,26 +81,8 @@ def _benchmark(result: Mapping[str, Any]) -> Table:
     return table
 
 
-def _best_of(result: Mapping[str, Any], *, stacked: bool) -> Table:
-    """Rows, their vote and an oracle x n: accuracy of the best-scored of n samples; PGR at the largest n."""
-    set_out = broken if stacked else str
-    found, student = result["best_of"], result["student_of_record"]
-    curve, last = found["curve"], found["curve"][-1]
-    title = f"best of n by reward, {found['place'].rpartition('/')[2]} (task.best_of): accuracy"
-    table = Table(title=shown(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("row", no_wrap=True)
-    for column in (*(f"n={part['n']}" for part in curve), set_out(f"PGR at {last['n']} [95 %]")):
-        table.add_column(shown(column), justify="right", no_wrap=True)
-    lines = {name: [part["accuracy"][name] for part in curve] for name in last["accuracy"]}
-    lines |= {"maj@n": [part["majority"] for part in curve], "pass@n": [part["pass"] for part in curve]}
-    for name, values in lines.items():
-        cells = (name, *(f"{value['value']:.3f}" for value in values), set_out(pgr_words(last["pgr"].get(name))))
-        table.add_row(*(shown(cell) for cell in cells), style="bold" if name == student else None)
-    return table
-
-
 def _votes(result: Mapping[str, Any], *, stacked: bool) -> Table:
-    """Rows x one sample, the vote of n of them and the best of n; PGR of both."""
+    """Rows x one sample, the vote of n of them and an oracle's pick; PGR of both."""
     set_out = broken if stacked else str
     found = result["votes"]
     first, last = found["curve"][0], found["curve"][-1]

@@ -1,15 +1,12 @@
-"""Best of n: how good the sample is that a verifier picks, expected over all subsets of n of a question's samples.
+"""maj@n and pass@n: how good a vote of samples is, and an oracle's pick, expected over all subsets of n samples.
 
-In closed form over subsets, without drawing any, so that the order of the samples decides nothing. Samples that share
-the best score share the credit. n = 1 is the accuracy of the samples themselves, and a verifier that knows what is
-right gives pass@n (arXiv 2107.03374, eq. 1).
+In closed form over subsets, without drawing any, so that the order of the samples decides nothing. n = 1 is the
+accuracy of the samples themselves.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from math import comb, isnan
-from operator import itemgetter
+from math import comb
 
 
 def powers_of_two(most: int) -> tuple[int, ...]:
@@ -17,28 +14,14 @@ def powers_of_two(most: int) -> tuple[int, ...]:
     return (*(2**k for k in range(most.bit_length()) if 2**k < most), most)
 
 
-def best_of(scores: Sequence[float], right: Sequence[bool], n: int) -> float:
-    """Probability that the best-scored of n of a question's K samples is right, for `scores` [K] and `right` [K].
-
-    A score group is best in C(K - above, n) - C(K - above - size, n) of the C(K, n) subsets, and by symmetry the sample
-    that is then picked of it is right as often as its members are.
-    """
-    left = len(scores)
-    assert len(right) == left, (left, len(right))
-    assert 1 <= n <= left, f"best of {n} needs {n} samples, got {left}"
-    assert not any(map(isnan, scores)), "a score is no number"
-    total, value = comb(left, n), 0.0
-    for _, members in groupby(sorted(zip(scores, right, strict=True), reverse=True), key=itemgetter(0)):
-        truth = [bool(good) for _, good in members]
-        best = comb(left, n) - comb(left - len(truth), n)
-        value += best / total * sum(truth) / len(truth)
-        left -= len(truth)
-    return value
-
-
 def pass_of(right: Sequence[bool], n: int) -> float:
-    """Probability that any of n of a question's samples `right` [K] is right: what no verifier can surpass."""
-    return best_of(right, right, n)
+    """Probability that any of n of a question's samples `right` [K] is right (arXiv 2107.03374, eq. 1).
+
+    No way to pick one of them can surpass it.
+    """
+    left, wrong = len(right), len(right) - sum(map(bool, right))
+    assert 1 <= n <= left, f"pass@{n} needs {n} samples, got {left}"
+    return (comb(left, n) - comb(wrong, n)) / comb(left, n)
 
 
 def majority_of(answers: Sequence[str | None], right: Sequence[bool], n: int) -> float:
