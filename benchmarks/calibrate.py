@@ -19,7 +19,7 @@ from w2s_lightning.plan import make_setting, stages_of
 from w2s_lightning.recipes.reasoning.solving import common_rows
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.refs import Refs
-from w2s_lightning.result import read_rows, score
+from w2s_lightning.results.job_result import read_rows, score
 from w2s_lightning.stage import Stage
 from w2s_lightning.store import Store
 from w2s_lightning.terminal.progress import StageLines

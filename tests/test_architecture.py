@@ -22,8 +22,7 @@ LAYERS = [
     {"stages"},
     {"recipes", "store"},
     {"plan", "cost", "devices", "supervisor_check"},
-    {"result"},
-    {"claims"},
+    {"results"},
     {"objectives"},
     {"inference", "models", "data", "modules"},
     {"execute"},
@@ -33,7 +32,17 @@ LAYERS = [
     {"job"},
     {"sweep"},
 ]
-TORCH_FREE = ["plan", "store", "metrics.pgr", "result", "job", "tracking", "config", "selection", "tasks.examples"]
+TORCH_FREE = [
+    "plan",
+    "store",
+    "metrics.pgr",
+    "results.job_result",
+    "job",
+    "tracking",
+    "config",
+    "selection",
+    "tasks.examples",
+]
 HEAVY = {"torch", "pytorch_lightning", "transformers", "wandb", "datasets", "peft"}
 DRAWERS = {"utils", "common", "helpers", "misc"}
 

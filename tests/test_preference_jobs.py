@@ -27,8 +27,8 @@ from w2s_lightning.inference.log_probs import LogProbs
 from w2s_lightning.modules.implicit import rewards
 from w2s_lightning.plan import Plan
 from w2s_lightning.report.__main__ import main as report
-from w2s_lightning.report.artifacts import Shelf
-from w2s_lightning.report.groups import section_pgrs
+from w2s_lightning.results.groups import section_pgrs
+from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.rewardbench.__main__ import main as rewardbench
 from w2s_lightning.stages import Fit, Label, Texts
 from w2s_lightning.store import Store
@@ -546,7 +546,7 @@ def test_a_choice_task_models_its_texts_too(place: Path) -> None:
 def test_classifier_and_dpo_are_compared_row_by_row_and_section_by_section(
     results: Mapping[tuple[str, str], Result], store: Store
 ) -> None:
-    jobs, read = [as_job(key, result) for key, result in results.items()], Shelf(store.root).answers
+    jobs, read = [as_job(key, result) for key, result in results.items()], StoreReader(store.root).required_answers
     found = {record["row"]: record for record in compared(jobs, read) if record}
     tested = [record for record in compared(jobs, read) if record["parts"][0]["name"] == "test"]
     assert [record["row"] for record in tested] == ["floor", "ceiling", *PARADIGMS]

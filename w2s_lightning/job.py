@@ -23,9 +23,9 @@ from w2s_lightning.metrics.half_width import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.report import examples
-from w2s_lightning.result import make_result
-from w2s_lightning.result.benchmarked import check_benchmark, refuse_shared
-from w2s_lightning.result.information import source_of
+from w2s_lightning.results.benchmarked import check_benchmark, refuse_shared
+from w2s_lightning.results.information import source_of
+from w2s_lightning.results.job_result import make_result
 from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import yaml
 
 from w2s_lightning.digest import digest
-from w2s_lightning.metrics.agreement import agreement
 from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.pgr import pgr_of_job
 from w2s_lightning.metrics.resampling import Resampling
-from w2s_lightning.report.artifacts import Predictions
-from w2s_lightning.report.groups import Groups
+from w2s_lightning.metrics.subsets import subset_rates
+from w2s_lightning.results.groups import Groups
+from w2s_lightning.results.stored import Answers
 from w2s_lightning.store.manifest import Manifest
 from w2s_lightning.sweep import ledger
 
@@ -60,7 +60,7 @@ class Made:
         self.store, self.outputs = self.root / "store", self.root / "outputs"
         self.store.mkdir(parents=True, exist_ok=True)
         (self.store / "w2s_store.json").write_text(json.dumps({"format": 1}))
-        self.known: dict[str, Predictions] = {}
+        self.known: dict[str, Answers] = {}
         self.folder = self.root  # until it is written
 
     def write(self) -> Path:
@@ -121,9 +121,9 @@ class Made:
         parts = {name: asdict(scores.interval(name)) for name in tables}
         pgr = asdict(pgr_of_job(scores))
         supervisor = "teacher" if job["paradigm"] == "distillation" else "floor"
-        answers = [tables[name].answer for name in ("student", supervisor)]
-        found = agreement(*answers, about.gold, about.groups, resampling=FEW)
-        agreed = [found.overall, found.supervisor_right, found.supervisor_wrong]
+        right = tables[supervisor].correct > 0
+        agrees = about.agrees(tables[supervisor])
+        agreed = subset_rates(agrees, [right | True, right, ~right], about.groups, resampling=FEW)
         keys = ("with_supervisor", "when_supervisor_right", "when_supervisor_wrong")
         stages = [stage for row in rows for stage in row.pop("stages")]
         result = {
@@ -262,7 +262,7 @@ class Made:
         pq.write_table(pa.table(columns), folder / "predictions.parquet")
         (folder / "metrics.json").write_text(json.dumps({"accuracy": 0.5}))
         correct, difficulty = (answer == gold).astype(float), np.array(columns["difficulty"])
-        self.known[key] = Predictions(ids, groups, gold, answer, correct, difficulty, probs, None, subsets)
+        self.known[key] = Answers(ids, groups, gold, answer, correct, difficulty, probs, subsets=subsets)
 
     def _probs(self, gold: Any, right: Any, rng: Any) -> Any:
         answer = np.where(right, gold, (gold + 1) % self.num_options)

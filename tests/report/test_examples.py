@@ -14,10 +14,10 @@ from tests.report.making import Made, seal
 from tests.report.reading import Page
 from w2s_lightning.report import examples
 from w2s_lightning.report.answers import OUTCOMES, answered, chosen
-from w2s_lightning.report.artifacts import Predictions, Shelf
 from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.records import Job
 from w2s_lightning.report.writing import Reporter
+from w2s_lightning.results.stored import Answers, StoreReader
 from w2s_lightning.tasks.problems import Problem, ProblemSplits
 
 
@@ -79,17 +79,17 @@ GIVEN = [  # (the supervisor's answer, the student's, what the student made of i
 ]
 
 
-class Kept(Shelf):
+class Kept(StoreReader):
     """Answers from memory, in place of a store."""
 
     def __init__(self, **answers: list[str | None]) -> None:
         self._answers = answers
 
-    def predictions(self, digest: str) -> Predictions:
+    def answers(self, digest: str) -> Answers:
         answer = self._answers[digest]
         ids = tuple(f"{place:016x}" for place in range(len(answer)))
         correct, unknown = np.array([one in ("12", "24/2") for one in answer], float), np.full(len(ids), np.nan)
-        return Predictions(ids, ids, np.full(len(ids), "12"), np.array(answer, object), correct, unknown, None, None)
+        return Answers(ids, ids, np.full(len(ids), "12"), np.array(answer, object), correct, unknown)
 
 
 def test_a_wrong_supervisor_is_overruled_by_a_right_answer_alone() -> None:

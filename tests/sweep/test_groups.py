@@ -13,8 +13,8 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.pgr import pgr_over_seeds
 from w2s_lightning.metrics.scores import auroc_of
 from w2s_lightning.metrics.seeds import score_seeds
-from w2s_lightning.report.artifacts import Predictions
-from w2s_lightning.report.groups import ARMS, Groups, section_pgrs
+from w2s_lightning.results.groups import ARMS, Groups, section_pgrs
+from w2s_lightning.results.stored import Answers
 from w2s_lightning.sweep.matrix import Labels, cell_text, matrices, print_matrices, reading
 from w2s_lightning.sweep.readouts import compared, print_compared
 
@@ -25,12 +25,12 @@ GOLD = np.arange(N) % 2
 RATES = {"untuned": 0.5, "floor": 0.7, "student": 0.8, "ceiling": 0.95}
 
 
-def answers(correct: Any, probability: Any, ids: tuple[str, ...] = IDS) -> Predictions:
+def answers(correct: Any, probability: Any, ids: tuple[str, ...] = IDS) -> Answers:
     probs = np.stack([1 - probability, probability], axis=1)
-    return Predictions(ids, GROUPS, GOLD, (probability > 0.5).astype(int), correct, np.full(N, np.nan), probs, None)
+    return Answers(ids, GROUPS, GOLD, (probability > 0.5).astype(int), correct, np.full(N, np.nan), probs)
 
 
-def scored(digest: str) -> Predictions:
+def scored(digest: str) -> Answers:
     """Random answers, right as often as the arm in the digest's name says."""
     arm, seed = digest.split("-")[0], sum(map(ord, digest))
     draw = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ def test_a_group_has_the_pgr_of_the_metrics_package() -> None:
 
 def test_groups_of_another_metric_are_scored_with_it() -> None:
     (group,) = groups(*(job(seed, metric="auroc") for seed in range(3)))
-    columns = {arm: np.stack([scored(f"{arm}-{seed}").second for seed in range(3)]) for arm in ARMS}
+    columns = {arm: np.stack([scored(f"{arm}-{seed}").scores("auroc") for seed in range(3)]) for arm in ARMS}
     expected = pgr_over_seeds(score_seeds(columns, GROUPS, metric=auroc_of(GOLD)))
     assert group["pgr"]["value"] == expected.pgr.value
 
@@ -122,7 +122,7 @@ def test_without_a_floor_pgr_is_undefined() -> None:
 
 
 def test_seeds_scored_on_different_examples_have_no_group() -> None:
-    def read(digest: str) -> Predictions:
+    def read(digest: str) -> Answers:
         return answers(np.zeros(N), np.zeros(N), IDS[::-1]) if digest.endswith("1") else scored(digest)
 
     (group,) = Groups(read).rows([job(0), job(1)])
@@ -130,7 +130,7 @@ def test_seeds_scored_on_different_examples_have_no_group() -> None:
 
 
 def test_a_group_whose_answers_cannot_be_read_is_undefined_with_the_reason() -> None:
-    def read(digest: str) -> Predictions:
+    def read(digest: str) -> Answers:
         raise UserError("evaluate/x cannot be read: it is gone")
 
     (group,) = Groups(read).rows([job(0), job(1)])
@@ -154,7 +154,7 @@ def test_seeds_of_different_axes_are_different_groups() -> None:
 def test_seeds_judged_on_other_benchmark_rows_have_no_sections() -> None:
     """As when a file is changed between two jobs that were run one at a time."""
 
-    def read(digest: str) -> Predictions:
+    def read(digest: str) -> Answers:
         ids = IDS[::-1] if digest.endswith("1") else IDS
         return replace(scored(digest.removesuffix("1")), ids=ids, subsets=("mine",) * N)
 
@@ -200,7 +200,7 @@ def test_floors_that_are_not_there_are_not_compared() -> None:
         one["arms"]["floor"] = None
     asked = list[str]()
 
-    def read(digest: str) -> Predictions:
+    def read(digest: str) -> Answers:
         asked.append(digest)
         return scored(digest)
 

@@ -73,7 +73,9 @@ def test_a_claims_sweep_runs_what_the_claims_need_and_prints_verdicts(claimed: t
 def test_the_claims_command_finds_the_same_verdicts(claimed: tuple[Path, str]) -> None:
     place, _ = claimed
     where = ["--outputs", str(place / "outputs"), "--store", str(place / "store")]
-    printed = run([sys.executable, "-m", "w2s_lightning.claims", "--claims", str(place / "claims.yaml"), *where])
+    printed = run(
+        [sys.executable, "-m", "w2s_lightning.results.claims", "--claims", str(place / "claims.yaml"), *where]
+    )
     rows = [line for line in printed.splitlines() if any(v in line for v in ("held", "refuted", "undecided"))]
     assert len(rows) == 3
 

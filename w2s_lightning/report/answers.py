@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from w2s_lightning.report.artifacts import Predictions
 from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.records import Job
+from w2s_lightning.results.stored import Answers
 
 Array = np.ndarray[Any, Any]
 
@@ -33,11 +33,11 @@ class Answered:
     """Answers by arm: student, and supervisor and ceiling where there are any. `outcome` is an index into OUTCOMES."""
 
     job: Job
-    arms: dict[str, Predictions]
+    arms: dict[str, Answers]
     outcome: Array
 
     @property
-    def about(self) -> Predictions:
+    def about(self) -> Answers:
         """Ids, groups, gold and difficulty."""
         return self.arms["student"]
 
@@ -58,7 +58,7 @@ def answered(job: Job, pool: Pool) -> Answered | None:
     return Answered(job, arms, _outcome(arms["student"], arms.get("supervisor")))
 
 
-def _outcome(student: Predictions, supervisor: Predictions | None) -> Array:
+def _outcome(student: Answers, supervisor: Answers | None) -> Array:
     right = student.correct > 0
     if supervisor is None:
         return np.where(right, OUTCOMES.index("right"), OUTCOMES.index("wrong"))

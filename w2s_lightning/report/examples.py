@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.report.artifacts import Fault
+from w2s_lightning.results.stored import Fault
 from w2s_lightning.tasks.examples import Choice, ChoiceTask, Split, Splits
 from w2s_lightning.tasks.problems import Problem, ProblemSplits, ReasoningTask
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.report.groups import ARMS
+from w2s_lightning.results.groups import ARMS
 
 LEDGER = "sweep.json"
 _SHARED = {"task", "paradigm", "weak", "strong", "axes", "metric", "cheats", "pgr", *ARMS}

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from w2s_lightning.report.artifacts import Shelf
 from w2s_lightning.report.examples import Texts
 from w2s_lightning.report.records import Job
+from w2s_lightning.results.stored import StoreReader
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Passes:
     agreement: tuple[float | None, ...]
 
 
-def fit_of(shelf: Shelf, job: Job, name: str) -> str | None:
+def fit_of(shelf: StoreReader, job: Job, name: str) -> str | None:
     """The digest of the fit whose answers a row is about, None for a bare model or a file."""
     row = job.named(name)
     evaluate = shelf.stage(row["evaluate"]) if row else None
@@ -33,12 +33,12 @@ def fit_of(shelf: Shelf, job: Job, name: str) -> str | None:
     return str(digest) if found and found.get("kind") == "fit" else None
 
 
-def _parent(shelf: Shelf, stage: Mapping[str, Any] | None, field: str) -> Mapping[str, Any] | None:
+def _parent(shelf: StoreReader, stage: Mapping[str, Any] | None, field: str) -> Mapping[str, Any] | None:
     value = (stage or {}).get(field)
     return shelf.stage(value["stage"]) if isinstance(value, dict) and "stage" in value else None
 
 
-def passes_of(shelf: Shelf, digest: str, texts: Texts | None) -> Passes | None:
+def passes_of(shelf: StoreReader, digest: str, texts: Texts | None) -> Passes | None:
     """A fit's validation passes joined with gold; None where either is missing."""
     found, stage = shelf.validation(digest), shelf.stage(digest)
     if found is None or stage is None or texts is None:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from w2s_lightning.claims import key_of
-from w2s_lightning.report.groups import ARMS, Row, job_row
+from w2s_lightning.results.claims import key_of
+from w2s_lightning.results.groups import ARMS, Row, job_row
 
 
 def loose_row(result: Row, folder: str) -> dict[str, Any]:

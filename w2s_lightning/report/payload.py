@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2s_lightning.report.answers import OUTCOMES, Answered, answered, chosen
-from w2s_lightning.report.artifacts import Predictions
 from w2s_lightning.report.examples import Examples, Texts
 from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.records import Section
+from w2s_lightning.results.stored import Answers
 
 MOST = 200
 LONGEST = 4000  # characters of one text in the page
@@ -53,7 +53,7 @@ class Inspector:
 class ExampleSet:
     """Test examples that several jobs share; only those that some job shows get into the page."""
 
-    def __init__(self, about: Predictions, texts: Texts | None, number: int) -> None:
+    def __init__(self, about: Answers, texts: Texts | None, number: int) -> None:
         self.about = about
         self.texts = texts
         self.number = number
@@ -139,15 +139,15 @@ def _cell(found: Answered, shown: ExampleSet, title: str) -> dict[str, Any]:
     }
 
 
-def _arm(answers: Predictions, rows: np.ndarray[Any, Any]) -> dict[str, Any]:
+def _arm(answers: Answers, rows: np.ndarray[Any, Any]) -> dict[str, Any]:
     part: dict[str, Any] = {
-        "answer": answers.answer[rows].tolist(),
+        "answer": answers.prediction[rows].tolist(),
         "right": (answers.correct[rows] > 0).astype(int).tolist(),
     }
     if answers.probs is not None:
         part["probs"] = np.rint(answers.probs[rows] * 1000).astype(int).ravel().tolist()
-    if answers.solution is not None:
-        part["solutions"] = [_cut(answers.solution[row]) for row in rows]
+    if answers.solutions is not None:
+        part["solutions"] = [_cut(answers.solutions[row]) for row in rows]
     return part
 
 
@@ -169,7 +169,7 @@ def _table(found: Answered, shown: ExampleSet) -> pa.Table:
     return pa.table(columns)
 
 
-def _arm_columns(name: str, answers: Predictions | None, count: int) -> dict[str, Any]:
+def _arm_columns(name: str, answers: Answers | None, count: int) -> dict[str, Any]:
     nothing = pa.nulls(count, pa.string())
     probs = pa.nulls(count, pa.list_(pa.float64()))
     if answers is not None and answers.probs is not None:
@@ -177,9 +177,9 @@ def _arm_columns(name: str, answers: Predictions | None, count: int) -> dict[str
         ends = np.arange(0, (count + 1) * width, width, dtype=np.int32)
         probs = pa.ListArray.from_arrays(ends, answers.probs.ravel().astype(float))
     return {
-        f"{name}_answer": nothing if answers is None else _as_text(answers.answer),
+        f"{name}_answer": nothing if answers is None else _as_text(answers.prediction),
         f"{name}_probs": probs,
-        f"{name}_solution": nothing if answers is None or answers.solution is None else pa.array(answers.solution),
+        f"{name}_solution": nothing if answers is None or answers.solutions is None else pa.array(answers.solutions),
     }
 
 

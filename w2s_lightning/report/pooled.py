@@ -18,10 +18,10 @@ from w2s_lightning.metrics.resampling import Resampling
 from w2s_lightning.metrics.reward_intervals import Part, scored
 from w2s_lightning.metrics.seeds import SeedScores, score_seeds
 from w2s_lightning.metrics.subsets import subset_rates
-from w2s_lightning.report.artifacts import Array, Predictions, Shelf
-from w2s_lightning.report.groups import seed_scores
 from w2s_lightning.report.records import Job
-from w2s_lightning.result.benchmarked import sections_of
+from w2s_lightning.results.benchmarked import sections_of
+from w2s_lightning.results.groups import seed_scores
+from w2s_lightning.results.stored import Answers, Array, StoreReader
 
 DRAWN = Resampling(resamples=500)  # for pictures: their ends move by less than a line's width
 LEVELS = 6
@@ -49,7 +49,7 @@ class Following:
 class Pool:
     """Computes from a shelf, once for each set of artifacts."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: StoreReader) -> None:
         self._shelf = shelf
         self._kept: dict[tuple[Any, ...], Any] = {}
 
@@ -59,11 +59,11 @@ class Pool:
         found: T = self._kept[key]
         return found
 
-    def answers(self, jobs: Sequence[Job], name: str, to: str = "evaluate") -> list[Predictions] | None:
+    def answers(self, jobs: Sequence[Job], name: str, to: str = "evaluate") -> list[Answers] | None:
         """A row's answers for every job, `to` the test set or its `benchmark`; None when one of them has no such row or
         answers, or they cannot be read, or are to different examples."""
         rows = [job.named(name) for job in jobs]
-        found = [self._shelf.predictions(row[to]) for row in rows if row is not None and row.get(to)]
+        found = [self._shelf.answers(row[to]) for row in rows if row is not None and row.get(to)]
         known = [one for one in found if one is not None]
         same = all(one.ids == known[0].ids for one in known)
         return known if known and same and len(known) == len(rows) else None
@@ -149,14 +149,14 @@ def _digests(jobs: Sequence[Job], name: str, to: str = "evaluate") -> tuple[str,
     return tuple(str(row.get(to)) if (row := job.named(name)) else "" for job in jobs)
 
 
-def _following(ours: list[Predictions], theirs: list[Predictions]) -> Following:
+def _following(ours: list[Answers], theirs: list[Answers]) -> Following:
     agrees = np.concatenate([a.agrees(b) for a, b in zip(ours, theirs, strict=True)]).astype(float)
     right = np.concatenate([one.correct > 0 for one in theirs])
     groups = ours[0].groups * len(ours)
     return Following(*subset_rates(agrees, np.stack([right, ~right]), groups, resampling=DRAWN))
 
 
-def _sections(found: list[Predictions]) -> dict[str, Interval]:
+def _sections(found: list[Answers]) -> dict[str, Interval]:
     groups, won = np.array(found[0].groups), np.stack([one.correct for one in found])
     return {part.name: _section(part, won, groups) for part in sections_of(found[0].subsets)}
 
@@ -167,7 +167,7 @@ def _section(part: Part, won: Array, groups: Array) -> Interval:
     return score_seeds({"row": won[:, part.rows]}, groups[part.rows], metric=part.metric).interval("row")
 
 
-def _by_difficulty(found: list[Predictions]) -> tuple[DifficultyLevel, ...] | None:
+def _by_difficulty(found: list[Answers]) -> tuple[DifficultyLevel, ...] | None:
     difficulty = found[0].difficulty
     known = np.isfinite(difficulty)
     if not known.any() or len(np.unique(difficulty[known])) < 2:

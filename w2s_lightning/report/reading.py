@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from w2s_lightning.report.artifacts import Fault
-from w2s_lightning.result import VERSION
+from w2s_lightning.results.job_result import VERSION
+from w2s_lightning.results.stored import Fault
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NEEDED = {"job", "rows", "pgr", "digest", "student_of_record", "stages"}

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from w2s_lightning.digest import SHORT
-from w2s_lightning.report.artifacts import Fault, Shelf
 from w2s_lightning.report.words import arm_of, pair_of
+from w2s_lightning.results.stored import Fault, StoreReader
 
 STATES = ("done", "running", "waiting", "failed")
 Row = Mapping[str, Any]
@@ -119,7 +119,7 @@ class Section:
     groups: tuple[Group, ...]
     jobs: tuple[Job, ...]
     verdicts: Sequence[Row]
-    shelf: Shelf
+    shelf: StoreReader
     notes: Sequence[Fault]
 
     @property

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.report.artifacts import Fault, Shelf
-from w2s_lightning.report.groups import Groups, group_key
 from w2s_lightning.report.ledgers import LEDGER, DamagedLedger, read_ledger
 from w2s_lightning.report.loose import loose_row
 from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.questions import question_of, stated_question
 from w2s_lightning.report.reading import Files
 from w2s_lightning.report.records import Job, Section, named
+from w2s_lightning.results.groups import Groups, group_key
+from w2s_lightning.results.stored import Fault, StoreReader
 from w2s_lightning.store.root import is_ours
 
 LOOSE = "single jobs"
@@ -37,7 +37,7 @@ class Library:
 
     def __init__(self) -> None:
         self.files = Files()
-        self._pools: dict[Path, tuple[Shelf, Pool]] = {}
+        self._pools: dict[Path, tuple[StoreReader, Pool]] = {}
 
     def sections(self, wanted: Wanted) -> list[Section]:
         """The sections of a page, anew; raise UserError for a folder that is no sweep or no store."""
@@ -59,13 +59,13 @@ class Library:
         """The computations over the section's store."""
         return self._pools[section.shelf.root][1]
 
-    def shelf(self, store: Path) -> Shelf:
+    def shelf(self, store: Path) -> StoreReader:
         """The reader of a store; raise UserError for a folder that is none."""
         root = store.absolute()
         if root not in self._pools:
             if root.exists():
                 is_ours(root)
-            shelf = Shelf(root)
+            shelf = StoreReader(root)
             self._pools[root] = (shelf, Pool(shelf))
         return self._pools[root][0]
 
@@ -104,7 +104,7 @@ class Library:
             return []
         shelf = self.shelf(store or _store_of(jobs, outputs))
         rows = [job.row for job in sorted(jobs, key=lambda job: job.seed)]
-        content = {"sweep": LOOSE, "jobs": rows, "groups": Groups(shelf.answers).rows(rows)}
+        content = {"sweep": LOOSE, "jobs": rows, "groups": Groups(shelf.required_answers).rows(rows)}
         return _by_task(content, jobs, shelf, notes, start)
 
 
@@ -127,7 +127,7 @@ def _store_of(jobs: Sequence[Job], outputs: Path) -> Path:
 
 
 def _by_task(
-    content: Mapping[str, Any], jobs: Sequence[Job], shelf: Shelf, notes: Sequence[Fault], start: int
+    content: Mapping[str, Any], jobs: Sequence[Job], shelf: StoreReader, notes: Sequence[Fault], start: int
 ) -> list[Section]:
     tasks = list(dict.fromkeys(str(job.row["task"]) for job in jobs))
     return [_section(_key(content, task, start + n), content, task, jobs, shelf, notes) for n, task in enumerate(tasks)]
@@ -141,7 +141,7 @@ def _key(content: Mapping[str, Any], task: str, number: int) -> str:
 
 
 def _section(
-    key: str, content: Mapping[str, Any], task: str, jobs: Sequence[Job], shelf: Shelf, notes: Sequence[Fault]
+    key: str, content: Mapping[str, Any], task: str, jobs: Sequence[Job], shelf: StoreReader, notes: Sequence[Fault]
 ) -> Section:
     own = tuple(job for job in jobs if job.row["task"] == task)
     members: dict[tuple[Any, ...], list[Job]] = {}

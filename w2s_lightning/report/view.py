@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from w2s_lightning.report.artifacts import Fault
 from w2s_lightning.report.examples import Examples
 from w2s_lightning.report.figures import Figure, Parts
 from w2s_lightning.report.pages.agreement import agreement
@@ -19,6 +18,7 @@ from w2s_lightning.report.pages.training import Training, training
 from w2s_lightning.report.payload import Inspector
 from w2s_lightning.report.records import Section
 from w2s_lightning.report.sources import Library, Wanted
+from w2s_lightning.results.stored import Fault
 
 PAGES = ("overview", "paradigms", "scaling", "agreement", "training", "examples", "rewardbench", "runs")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from w2s_lightning.claims import read_claims
 from w2s_lightning.errors import UserError
-from w2s_lightning.report.artifacts import Shelf
 from w2s_lightning.report.html import render
 from w2s_lightning.report.payload import write_rows
 from w2s_lightning.report.sources import Wanted
 from w2s_lightning.report.view import Desk, View
 from w2s_lightning.report.words import counted
+from w2s_lightning.results.claims import read_claims
+from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.store.root import is_ours
 
 CLAIMS = Path("docs/claims.yaml")
@@ -41,7 +41,7 @@ class Reporter:
         self._desk = Desk()
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> StoreReader:
         """The reader of the sweep's store, which must have been given: whoever else needs it reads nothing twice."""
         assert self._wanted.store is not None
         return self._desk.library.shelf(self._wanted.store)
@@ -91,7 +91,7 @@ def _what_is_there(wanted: Wanted) -> str:
     if not root.exists():
         return f"{looked}: --outputs names another folder."
     is_ours(root)
-    stages = counted(len(Shelf(root).digests()), "finished stage")
+    stages = counted(len(StoreReader(root).digests()), "finished stage")
     return f"{looked}. The store {root} holds {stages}, but no result there names them: --outputs names another folder."
 
 

@@ -12,8 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from w2s_lightning.claims import Claim, read_claims
 from w2s_lightning.errors import UserError
+from w2s_lightning.results.claims import Claim, read_claims
 from w2s_lightning.sweep.axes import Declared, Expansion, expand
 from w2s_lightning.sweep.composition import Composer, own_words
 

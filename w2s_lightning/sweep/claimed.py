@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from w2s_lightning.claims import Results, Verdict, decide, key_of
+from w2s_lightning.results.claims import Results, Verdict, decide, key_of
 from w2s_lightning.sweep.asked import Asked
 from w2s_lightning.sweep.finished import Finished
 from w2s_lightning.sweep.grid import Grid

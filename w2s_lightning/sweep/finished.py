@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from w2s_lightning.result import VERSION
+from w2s_lightning.results.job_result import VERSION
 from w2s_lightning.sweep.grid import PlannedJob
 
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.report.artifacts import Shelf
-from w2s_lightning.report.groups import ARMS, Groups, job_row
+from w2s_lightning.results.groups import ARMS, Groups, job_row
+from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.finished import Finished
 from w2s_lightning.sweep.grid import Grid, PlannedJob, Refused
@@ -28,9 +28,9 @@ VERSION = 1
 class Ledger:
     """The rows of one sweep, as the disk and the board have them now."""
 
-    def __init__(self, grid: Grid, shelf: Shelf, head: Mapping[str, Any], finished: Finished) -> None:
+    def __init__(self, grid: Grid, shelf: StoreReader, head: Mapping[str, Any], finished: Finished) -> None:
         self._grid, self._shelf, self._head, self._finished = grid, shelf, head, finished
-        self._groups = Groups(shelf.answers)
+        self._groups = Groups(shelf.required_answers)
 
     def content(self, board: Board, times: Mapping[str, Any]) -> dict[str, Any]:
         """What sweep.json holds."""
@@ -48,7 +48,7 @@ class Ledger:
             "counts": {**counts, **left_out},
             "jobs": jobs,
             "groups": self._groups.rows(jobs),
-            "readouts": compared(jobs, self._shelf.answers),
+            "readouts": compared(jobs, self._shelf.required_answers),
             "times": dict(times),
         }
 

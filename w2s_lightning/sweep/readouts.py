@@ -15,8 +15,8 @@ from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.scores import Metric, mean_score
 from w2s_lightning.metrics.seeds import score_seeds
-from w2s_lightning.report.groups import Read, Row, group_key
-from w2s_lightning.result.benchmarked import sections_of
+from w2s_lightning.results.benchmarked import sections_of
+from w2s_lightning.results.groups import Read, Row, group_key
 from w2s_lightning.sweep.matrix import Labels
 from w2s_lightning.terminal.words import print_table
 

@@ -14,12 +14,12 @@ from omegaconf import OmegaConf, open_dict
 from rich.console import Console
 
 from w2s_lightning import devices
-from w2s_lightning.claims import print_verdicts
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request
 from w2s_lightning.report.words import counted
 from w2s_lightning.report.writing import Reporter
+from w2s_lightning.results.claims import print_verdicts
 from w2s_lightning.store import Store
 from w2s_lightning.sweep import ledger
 from w2s_lightning.sweep.asked import Asked, Hydras

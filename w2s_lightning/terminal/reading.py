@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from w2s_lightning.metrics.rewardbench import SECTIONS
-from w2s_lightning.result.benchmarked import sections_shown
+from w2s_lightning.results.benchmarked import sections_shown
 from w2s_lightning.terminal.words import pgr_words, with_interval
 
 _ENDINGS = {

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from w2s_lightning.result.benchmarked import sections_shown
+from w2s_lightning.results.benchmarked import sections_shown
 from w2s_lightning.terminal.reading import reading
 from w2s_lightning.terminal.words import broken, pgr_words, print_fitting, shown, title, with_interval
 

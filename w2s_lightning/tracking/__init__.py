@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from w2s_lightning.claims import key_of
+from w2s_lightning.results.claims import key_of
 from w2s_lightning.schema import Tracking
 
 FINISH_SECONDS = 60.0

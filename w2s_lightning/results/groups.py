@@ -17,18 +17,17 @@ from w2s_lightning.metrics.pgr import PGR, pgr_of_job, pgr_over_seeds
 from w2s_lightning.metrics.reward_intervals import Part
 from w2s_lightning.metrics.scores import auroc_of, mean_score
 from w2s_lightning.metrics.seeds import SeedScores, score_seeds
-from w2s_lightning.report.artifacts import Predictions
-from w2s_lightning.result import NO_FLOOR
-from w2s_lightning.result.benchmarked import NO_FLOOR as NO_BENCHMARK_FLOOR
-from w2s_lightning.result.benchmarked import ONE_PROMPT, sections_of
+from w2s_lightning.results.benchmarked import NO_FLOOR as NO_BENCHMARK_FLOOR
+from w2s_lightning.results.benchmarked import ONE_PROMPT, sections_of
+from w2s_lightning.results.job_result import NO_FLOOR
+from w2s_lightning.results.stored import Answers, Array
 
 ARMS = ("untuned", "floor", "student", "ceiling")
 OF_PGR = ("floor", "student", "ceiling")
 FROM_RESULT = ("metric", *ARMS, "pgr", "gain_over_untuned", "agreement", "cheats", "notices")
 
 Row = Mapping[str, Any]
-Read = Callable[[str], Predictions]
-Array = np.ndarray[Any, Any]
+Read = Callable[[str], Answers]
 
 
 def job_row(
@@ -86,14 +85,13 @@ class Groups:
         }
 
 
-def seed_scores(columns: Mapping[str, Sequence[Predictions]], metric: str) -> SeedScores:
+def seed_scores(columns: Mapping[str, Sequence[Answers]], metric: str) -> SeedScores:
     """Arms over their seeds; raise UserError where they were scored on different test examples."""
     first = next(iter(columns.values()))[0]
     if any(one.ids != first.ids for column in columns.values() for one in column):
         raise UserError("its seeds were scored on different test examples")
-    by_rank = metric == "auroc"
-    table = {arm: np.stack([one.second if by_rank else one.correct for one in own]) for arm, own in columns.items()}
-    return score_seeds(table, first.groups, metric=auroc_of(first.gold) if by_rank else mean_score)
+    table = {arm: np.stack([one.scores(metric) for one in own]) for arm, own in columns.items()}
+    return score_seeds(table, first.groups, metric=auroc_of(first.gold) if metric == "auroc" else mean_score)
 
 
 def _figures(done: Sequence[Row], read: Read) -> dict[str, Any]:

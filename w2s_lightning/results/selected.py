@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from w2s_lightning.plan import Plan
-from w2s_lightning.result.information import source_of
+from w2s_lightning.results.information import source_of
+from w2s_lightning.results.stored import PAIRS, StoredPair, read_pairs, read_solutions
 from w2s_lightning.solutions import majority
 from w2s_lightning.stages import Fit, Reference, Select, Solve, Supervisor
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.solutions_file import read_solutions
+from w2s_lightning.tasks.solutions_file import read_solutions as read_file
 
 
 def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
@@ -61,12 +60,11 @@ def _learners(plan: Plan) -> dict[str, str]:
 def _of_select(stage: Select, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:
     counts = store.read_json(stage, "metrics.json")
     record = {"stage": stage.digest, "rule": stage.rule, "options": dict(stage.options), **counts}
-    folder = store.open(stage)
-    if (folder / "pairs.parquet").is_file():
-        return record | _pairs(pq.read_table(folder / "pairs.parquet").to_pylist(), golds, task)
-    rows = pq.read_table(folder / "solutions.parquet", columns=["example_id", "answer"]).to_pylist()
-    right = [task.equal(golds[row["example_id"]], row["answer"]) for row in rows]
-    kept_right = {row["example_id"] for row, ok in zip(rows, right, strict=True) if ok}
+    if (store.path(stage) / PAIRS).is_file():
+        return record | _pairs(read_pairs(store, stage), golds, task)
+    rows = read_solutions(store, stage)
+    right = [task.equal(golds[row.id], row.answer) for row in rows]
+    kept_right = {row.id for row, ok in zip(rows, right, strict=True) if ok}
     possible = _ever_right(stage, store, golds, task)
     return record | {
         "precision": sum(right) / len(right),
@@ -81,15 +79,15 @@ def _ever_right(stage: Select, store: Store, golds: Mapping[str, str], task: Any
     return {id for id, answers in found if any(task.equal(golds[id], one) for one in answers)}
 
 
-def _pairs(rows: Sequence[Mapping[str, Any]], golds: Mapping[str, str], task: Any) -> dict[str, Any]:
+def _pairs(rows: Sequence[StoredPair], golds: Mapping[str, str], task: Any) -> dict[str, Any]:
     """`precision`: share of pairs whose better side is right (the other then ends otherwise); `inverted`: whose worse
     side is right. Of the rest both sides are wrong."""
-    right = [task.equal(golds[row["example_id"]], row["chosen_answer"]) for row in rows]
-    worse = [task.equal(golds[row["example_id"]], row["rejected_answer"]) for row in rows]
+    right = [task.equal(golds[row.id], row.chosen_answer) for row in rows]
+    worse = [task.equal(golds[row.id], row.rejected_answer) for row in rows]
     return {
         "precision": sum(right) / len(rows),
         "inverted": sum(worse) / len(rows),
-        "weak_is_chosen": sum(row["weak_is_chosen"] for row in rows) / len(rows),
+        "weak_is_chosen": sum(row.weak_is_chosen for row in rows) / len(rows),
     }
 
 
@@ -124,10 +122,9 @@ def _answers(
     stage: Solve | Supervisor, store: Store, golds: Mapping[str, str], task: Any
 ) -> dict[str, list[str | None]]:
     if isinstance(stage, Supervisor):
-        given = read_solutions(stage.file, list(golds), known=None, parse=task.parse)
+        given = read_file(stage.file, list(golds), known=None, parse=task.parse)
         return {one.id: [one.answer] for one in given}
-    table = pq.read_table(store.open(stage) / "solutions.parquet", columns=["example_id", "answer"])
     grouped: defaultdict[str, list[str | None]] = defaultdict(list)
-    for row in table.to_pylist():
-        grouped[row["example_id"]].append(row["answer"])
+    for row in read_solutions(store, stage):
+        grouped[row.id].append(row.answer)
     return dict(grouped)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.bootstrap import JobScores
@@ -17,13 +15,13 @@ from w2s_lightning.metrics.pgr import PGR
 from w2s_lightning.metrics.reward_intervals import Part, parts_of, scored
 from w2s_lightning.metrics.rewardbench import WEIGHED, missing
 from w2s_lightning.recipes.setting import Row
+from w2s_lightning.results.stored import Array, read_answers
 from w2s_lightning.schema import Benchmark
 from w2s_lightning.stages import Evaluate
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.examples import Splits
 from w2s_lightning.tasks.preferences import trained_on
 
-Array = np.ndarray[Any, Any]
 ORDER = ("section", "subset", "overall")  # in which people read them
 ONE_PROMPT = "all its rows have one prompt, which says nothing about others"
 NO_FLOOR = "there is no floor: a supervisor's file answers the test set alone"
@@ -80,10 +78,11 @@ def benchmark_of(
     judged = {row.name: row.benchmark for row in rows if row.benchmark is not None}
     if not judged:
         return None
-    tables = {name: _table(store, stage) for name, stage in judged.items()}
-    first = next(iter(tables.values()))
-    subsets, groups = first.column("subset").to_pylist(), np.array(first.column("group_id").to_pylist())
-    won = {name: np.array(table.column("correct").to_pylist(), dtype=float) for name, table in tables.items()}
+    answers = {name: read_answers(store, stage) for name, stage in judged.items()}
+    first = next(iter(answers.values()))
+    assert all(one.ids == first.ids for one in answers.values()), "the rows answer other pairs of the benchmark"
+    subsets, groups = first.subsets, np.array(first.groups)
+    won = {name: one.correct for name, one in answers.items()}
     lost = missing(subsets)
     task = next(iter(judged.values())).task
     measured = [row.name for row in rows if row.role not in ("untuned", "floor", "ceiling")]
@@ -99,10 +98,6 @@ def benchmark_of(
         },
         "parts": [_scored(part, won, groups, measured, pgr if has_floor else _no_floor) for part in parts_of(subsets)],
     }
-
-
-def _table(store: Store, stage: Evaluate) -> pa.Table:
-    return pq.read_table(store.open(stage) / "predictions.parquet")  # rows stand in the benchmark's order, all alike
 
 
 def _scored(

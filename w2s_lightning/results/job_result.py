@@ -4,94 +4,46 @@ Every row is scored on the same test examples with the same resamples, so that d
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from w2s_lightning.metrics.agreement import agreement
 from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_of_job
 from w2s_lightning.metrics.scores import auroc_of, mean_score
+from w2s_lightning.metrics.subsets import subset_rates
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.setting import Row
-from w2s_lightning.result.benchmarked import benchmark_of
-from w2s_lightning.result.information import information
-from w2s_lightning.result.selected import selections
-from w2s_lightning.result.votes import votes_of
-from w2s_lightning.stage import Stage
+from w2s_lightning.results.benchmarked import benchmark_of
+from w2s_lightning.results.information import information
+from w2s_lightning.results.selected import selections
+from w2s_lightning.results.stored import Answers, Array, read_answers
+from w2s_lightning.results.votes import votes_of
 from w2s_lightning.stages import Label, Select, Solve
 from w2s_lightning.store import Store
 
 VERSION = 1  # of result.json
-Array = np.ndarray[Any, Any]
 _MOST_GRADES = 12
 NO_FLOOR = "there is no floor: supervisor.test_file was not given"
 
 
-@dataclass(frozen=True)
-class Answers:
-    """All rows' answers on the shared test examples, in one order of example ids.
-
-    By row: `predictions` [n] (classes, or final answers as text), `correct` [n] and, for reasoning, `strict` [n]; of
-    choice tasks also `probs` [n, K].
-    """
-
-    ids: tuple[str, ...]
-    groups: Array
-    gold: Array
-    predictions: Mapping[str, Array]
-    correct: Mapping[str, Array]
-    strict: Mapping[str, Array]
-    difficulty: tuple[float | None, ...]
-    probs: Mapping[str, Array]
+def read_rows(rows: Sequence[Row], store: Store) -> dict[str, Answers]:
+    """Every row's stored answers; rows that do not answer the same test examples are an error."""
+    found = {row.name: read_answers(store, row.evaluate) for row in rows}
+    ids = next(iter(found.values())).ids
+    for name, answers in found.items():
+        assert answers.ids == ids, f"row {name} has other test examples"
+    return found
 
 
-def read_rows(rows: Sequence[Row], store: Store) -> Answers:
-    """Join the rows' stored predictions by example id; rows that do not cover the same test set are an error."""
-    tables = {row.name: _table(store, row.evaluate) for row in rows}
-    first = next(iter(tables.values()))
-    ids = tuple(first.column("example_id").to_pylist())
-    for name, table in tables.items():
-        assert tuple(table.column("example_id").to_pylist()) == ids, f"row {name} has other test examples"
-    return Answers(
-        ids=ids,
-        groups=np.array(first.column("group_id").to_pylist()),
-        gold=np.array(first.column("gold").to_pylist()),
-        predictions={name: _predictions(table) for name, table in tables.items()},
-        correct=_columns(tables, "correct", float),
-        strict=_columns(tables, "strict", float),
-        difficulty=tuple(first.column("difficulty").to_pylist()),
-        probs=_columns(tables, "probs", float),
-    )
-
-
-def _columns(tables: Mapping[str, pa.Table], column: str, dtype: type) -> dict[str, Array]:
-    """A column of every row that has it."""
-    there = {name: table for name, table in tables.items() if column in table.column_names}
-    return {name: np.array(table.column(column).to_pylist(), dtype) for name, table in there.items()}
-
-
-def _predictions(table: pa.Table) -> Array:
-    """Classes, or final answers as text ("" for none)."""
-    found = table.column("prediction").to_pylist()
-    return np.array([("" if one is None else one) for one in found])
-
-
-def _table(store: Store, stage: Stage) -> pa.Table:
-    return pq.read_table(store.open(stage) / "predictions.parquet").sort_by("example_id")
-
-
-def score(answers: Answers, metric: str) -> JobScores:
+def score(answers: Mapping[str, Answers], metric: str) -> JobScores:
     """Every row's metric with the shared resamples."""
-    if metric == "auroc":
-        columns = {name: probs[:, 1] for name, probs in answers.probs.items()}
-        return resample_job(columns, answers.groups, metric=auroc_of(answers.gold))
-    return resample_job(answers.correct, answers.groups, metric=mean_score)
+    first = next(iter(answers.values()))
+    columns = {name: one.scores(metric) for name, one in answers.items()}
+    return resample_job(columns, first.groups, metric=auroc_of(first.gold) if metric == "auroc" else mean_score)
 
 
 def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -100,7 +52,8 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
     scores = score(answers, plan.metric)
     by_role = {role: _first(plan.rows, role) for role in ("untuned", "floor", "ceiling")}
     student = plan.student_of_record
-    strict = resample_job(answers.strict, answers.groups, metric=mean_score) if answers.strict else None
+    marked = {name: one.strict for name, one in answers.items() if one.strict is not None}
+    strict = resample_job(marked, answers[student].groups) if marked else None
     return {
         "version": VERSION,
         "job": dict(plan.name),
@@ -188,21 +141,22 @@ def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, 
     }
 
 
-def _by_difficulty(plan: Plan, answers: Answers) -> list[dict[str, Any]]:
+def _by_difficulty(plan: Plan, answers: Mapping[str, Answers]) -> list[dict[str, Any]]:
     """Accuracy of every row, and the student's PGR, by difficulty, where it has a handful of grades."""
-    grades = sorted({grade for grade in answers.difficulty if grade is not None})
+    about = answers[plan.student_of_record]
+    grades = np.unique(about.difficulty[~np.isnan(about.difficulty)]).tolist()
     if not 1 < len(grades) <= _MOST_GRADES:
         return []
     found = []
     for grade in grades:
-        there = np.array([one == grade for one in answers.difficulty])
-        correct = {row.name: answers.correct[row.name][there] for row in plan.rows}
+        there = about.difficulty == grade
+        correct = {name: one.correct[there] for name, one in answers.items()}
         found.append(
             {
                 "difficulty": grade,
                 "n": int(there.sum()),
                 "accuracy": {name: float(values.mean()) for name, values in correct.items()},
-                "pgr": vars(_pgr_among(plan, correct, answers.groups[there])),
+                "pgr": vars(_pgr_among(plan, correct, np.array(about.groups)[there])),
             }
         )
     return found
@@ -223,16 +177,16 @@ def _endings(store: Store, row: Row) -> dict[str, Any]:
     return {**found, "too_long_share": too_long / metrics["num_rows"]}
 
 
-def _agreement(plan: Plan, answers: Answers) -> dict[str, Any]:
+def _agreement(plan: Plan, answers: Mapping[str, Answers]) -> dict[str, Any]:
+    """How often the student gives its supervisor's answer, and where that is right and where it is wrong.
+
+    A student that generalises follows a right supervisor and overrules a wrong one, one that imitates follows both
+    (Burns et al. 2023, arXiv 2312.09390, section 5.1).
+    """
     keys = ("with_supervisor", "when_supervisor_right", "when_supervisor_wrong")
-    if plan.supervisor is None or plan.supervisor not in answers.predictions:
+    if plan.supervisor is None or plan.supervisor not in answers:
         return dict.fromkeys(keys)
-    student, supervisor = answers.predictions[plan.student_of_record], answers.predictions[plan.supervisor]
-    if student.dtype.kind != "i":
-        student = np.where(student == "", "none", student)  # two outputs without an answer do not agree
-    # Right is what the judge calls right, which for worked solutions is more than equal text.
-    other = supervisor + 1 if supervisor.dtype.kind == "i" else np.char.add(supervisor, "?")
-    right = np.where(answers.correct[plan.supervisor] > 0, supervisor, other)
-    found = agreement(student, supervisor, right, answers.groups)
-    parts = (found.overall, found.supervisor_right, found.supervisor_wrong)
+    student, supervisor = answers[plan.student_of_record], answers[plan.supervisor]
+    right = supervisor.correct > 0  # what the judge calls right: for worked solutions more than equal text
+    parts = subset_rates(student.agrees(supervisor), [right | True, right, ~right], student.groups)
     return {key: None if part is None else _interval(part) for key, part in zip(keys, parts, strict=True)}

@@ -1,7 +1,8 @@
 """Claims: hypotheses written down with their decision rule before the run that decides them (`docs/claims.yaml`).
 
-`python -m w2s_lightning.claims` reads the results under the outputs folder and prints a verdict for each claim: `held`,
-`refuted` or `undecided`. All three are results. No seed is dropped: a claim waits until all of its seeds are there.
+`python -m w2s_lightning.results.claims` reads the results under the outputs folder and prints a verdict for each claim:
+`held`, `refuted` or `undecided`. All three are results. No seed is dropped: a claim waits until all of its seeds are
+there.
 """
 
 import argparse
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pyarrow.parquet as pq
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 from rich.console import Console
@@ -24,10 +24,9 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import pgr_over_seeds
 from w2s_lightning.metrics.seeds import SeedScores, score_seeds
+from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.schema import record
-from w2s_lightning.store.manifest import Damaged, Manifest
 
-PREDICTIONS = "predictions.parquet"
 RUNTIME = ("trainer", "tracking", "paths", "run", "hydra", "sweeps", "seed")
 Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -129,7 +128,7 @@ class Results:
 
     def __init__(self, found: Mapping[tuple[frozenset[str], int], Mapping[str, Any]], store: Path) -> None:
         self._found = found
-        self._store = store
+        self._answers = StoreReader(store).required_answers
 
     @classmethod
     def under(cls, outputs: Path, store: Path) -> "Results":
@@ -151,28 +150,11 @@ class Results:
         results = [self._found.get((key_of(overrides), seed)) for seed in seeds]
         if any(result is None for result in results):
             return None
-        tables = [{row["name"]: self._table(row["evaluate"]) for row in result["rows"]} for result in results if result]
-        first = next(iter(tables[0].values()))
-        ids = first.column("example_id").to_pylist()
-        for table in (t for rows in tables for t in rows.values()):
-            if table.column("example_id").to_pylist() != ids:
-                raise UserError(
-                    f"results for {sorted(overrides)} were scored on different test examples: run them again"
-                )
-        scores = [
-            {n: np.array(t.column("correct").to_pylist(), dtype=float) for n, t in rows.items()} for rows in tables
-        ]
-        return scores, first.column("group_id").to_pylist()
-
-    def _table(self, digest: str) -> Any:
-        folder = next((self._store / "evaluate").glob(f"*-{digest[:16]}"), None)
-        if folder is None:
-            raise UserError(f"{self._store} no longer holds the answers {digest[:16]}: run the job again")
-        try:
-            Manifest.read(folder).files[PREDICTIONS].verify(folder / PREDICTIONS)
-        except (Damaged, KeyError) as damage:
-            raise UserError(f"{folder}: {damage}: run the job again") from None
-        return pq.read_table(folder / PREDICTIONS).sort_by("example_id")
+        rows = [{row["name"]: self._answers(row["evaluate"]) for row in result["rows"]} for result in results if result]
+        first = next(iter(rows[0].values()))
+        if any(answers.ids != first.ids for own in rows for answers in own.values()):
+            raise UserError(f"results for {sorted(overrides)} were scored on different test examples: run them again")
+        return [{name: answers.correct for name, answers in own.items()} for own in rows], first.groups
 
 
 def decide(claim: Claim, results: Results) -> Verdict:
@@ -238,7 +220,7 @@ def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every claim's verdict; exit code 1 while one is waiting for jobs."""
-    parser = argparse.ArgumentParser(prog="python -m w2s_lightning.claims", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m w2s_lightning.results.claims", description=main.__doc__)
     parser.add_argument("--claims", type=Path, default=Path("docs/claims.yaml"))
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--store", type=Path, default=Path("store"))

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.pgr import PGR
 from w2s_lightning.metrics.vote import majority_of, pass_of, powers_of_two
 from w2s_lightning.recipes.setting import Row
+from w2s_lightning.results.stored import read_answers
 from w2s_lightning.stages import Evaluate
 from w2s_lightning.store import Store
 
@@ -57,10 +57,10 @@ def _passed(_: Sequence[str | None], right: Sequence[bool], n: int) -> float:
 
 def _read(store: Store, stage: Evaluate) -> Drawn:
     """Questions in the order of their ids: the same for every row."""
-    table = pq.read_table(store.open(stage) / "predictions.parquet").sort_by([("example_id", "ascending")])
+    samples = read_answers(store, stage)
     found = defaultdict[tuple[str, str], tuple[list[str | None], list[bool]]](lambda: ([], []))
-    columns = (table.column(name).to_pylist() for name in ("example_id", "group_id", "prediction", "correct"))
-    for id, group, answer, right in zip(*columns, strict=True):
-        found[id, group][0].append(answer)
-        found[id, group][1].append(right)
+    questions = zip(samples.ids, samples.groups, strict=True)
+    for question, answer, right in zip(questions, samples.prediction, samples.correct > 0, strict=True):
+        found[question][0].append(answer)
+        found[question][1].append(right)
     return dict(found)
