@@ -20,9 +20,9 @@ from w2s_lightning.recipes.reasoning.solving import common_rows
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.refs import Refs
 from w2s_lightning.results.job_result import read_rows, score
+from w2s_lightning.show.progress import StageLines
 from w2s_lightning.stage import Stage
 from w2s_lightning.store import Store
-from w2s_lightning.terminal.progress import StageLines
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 SEEDS = range(100, 105)

@@ -24,18 +24,18 @@ from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.report import examples
 from w2s_lightning.results.benchmarked import check_benchmark, refuse_shared
+from w2s_lightning.results.claims import cell_of
 from w2s_lightning.results.information import source_of
 from w2s_lightning.results.job_result import make_result
 from w2s_lightning.schema import Trainer
+from w2s_lightning.show.mirror import log_job
+from w2s_lightning.show.progress import StageLines
+from w2s_lightning.show.tables import print_plan, print_result
+from w2s_lightning.show.words import shown
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Damaged, Store
 from w2s_lightning.supervisor_check import check_supervisors
-from w2s_lightning.terminal.plan import print_plan
-from w2s_lightning.terminal.progress import StageLines
-from w2s_lightning.terminal.result import print_result
-from w2s_lightning.terminal.words import shown
-from w2s_lightning.tracking import log_job
 
 Compute = Callable[[Sequence[Stage], Store, Trainer, StageLines], Sequence[Artifact]]
 
@@ -156,6 +156,7 @@ def finish(
     _refuse_overlap(result, request.job)
     result["wandb"] = _logged_before(folder, result, runtime) or log_job(
         result=result,
+        cell=cell_of(result),
         histories=histories(plan, store),
         config=yaml.safe_load(request.config) or {},
         settings=runtime.tracking,

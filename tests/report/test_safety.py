@@ -19,7 +19,7 @@ from w2s_lightning.report.html import as_json
 from w2s_lightning.report.mirrored import mirrored
 from w2s_lightning.report.plots import plain
 from w2s_lightning.report.writing import Reporter
-from w2s_lightning.tracking.figures import media_key
+from w2s_lightning.show.mirror import media_key
 
 
 @pytest.fixture(scope="module")

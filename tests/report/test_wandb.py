@@ -14,10 +14,10 @@ import pytest
 from tests.report.making import Made
 from tests.report.reading import summary_of
 from w2s_lightning.report.mirrored import mirrored
+from w2s_lightning.results.claims import cell_of
 from w2s_lightning.schema import Tracking
-from w2s_lightning.tracking import cell_of, mirror
-from w2s_lightning.tracking.figures import log_report, media_key
-from w2s_lightning.tracking.workspace import workspace
+from w2s_lightning.show.mirror import log_report, media_key, mirror
+from w2s_lightning.show.workspace import workspace
 
 
 def log(sweep: str, folder: str) -> None:
@@ -91,7 +91,7 @@ def test_saving_a_workspace_without_a_login_or_a_server_says_so_in_one_line(
 ) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     kept |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / ".netrc"), **environment}
-    command = [sys.executable, "-m", "w2s_lightning.tracking", "workspace", *words]
+    command = [sys.executable, "-m", "w2s_lightning.show", "workspace", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=kept)
     assert done.returncode == 1
     assert told in done.stderr.splitlines()[-1]

@@ -17,11 +17,11 @@ from w2s_lightning.cost import HERE, cost, folder_parameters, model_parameters, 
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.schema import LadderModel, LocalModel, Trainer
+from w2s_lightning.show.progress import StageLines
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Pretrain
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.paper import in_time, on_paper, show_plan
-from w2s_lightning.terminal.progress import StageLines
 
 TINY = (
     *("task.world.seed=99", "task.world.people=10", "task.world.relations=6", "fit.epochs=1", "fit.evaluations=2"),

@@ -15,8 +15,8 @@ from w2s_lightning.metrics.scores import auroc_of
 from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.results.groups import ARMS, Groups, section_pgrs
 from w2s_lightning.results.stored import Answers
-from w2s_lightning.sweep.matrix import Labels, cell_text, matrices, print_matrices, reading
-from w2s_lightning.sweep.readouts import compared, print_compared
+from w2s_lightning.show.matrix import cell_text, print_compared, stories
+from w2s_lightning.sweep.readouts import compared
 
 N = 300
 IDS = tuple(f"id{n:03}" for n in range(N))
@@ -103,7 +103,6 @@ def test_a_single_seed_keeps_its_jobs_own_interval() -> None:
         "sd": None,
         "per_seed": [0.5],
     }
-    assert "for these trained models" in reading([group])[0]
 
 
 def test_a_gap_that_reaches_zero_is_undefined_with_its_reason() -> None:
@@ -111,7 +110,7 @@ def test_a_gap_that_reaches_zero_is_undefined_with_its_reason() -> None:
     (group,) = groups(job(0, arms=same), job(1, arms=same))
     assert not group["pgr"]["defined"]
     assert cell_text(group) == "undefined"
-    assert any("PGR is undefined: the gap reaches 0" in line for line in reading([group]))
+    assert any("PGR is undefined: the gap reaches 0" in line for line in stories([group]))
 
 
 def test_without_a_floor_pgr_is_undefined() -> None:
@@ -177,7 +176,7 @@ def read_out(side: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("arms", "labels"),
     [
-        (({"weak": "nano"}, {"weak": "micro"}), ("nano -> small · weak_to_strong", "micro -> small · weak_to_strong")),
+        (({"weak": "nano"}, {"weak": "micro"}), ("nano → small", "micro → small")),
         (({"axes": {"fit.epochs": "1"}}, {"axes": {"fit.epochs": "2"}}), ("fit.epochs=1", "fit.epochs=2")),
         (({"task": "one"}, {"task": "two"}), ("one · weak_to_strong", "two · weak_to_strong")),
     ],
@@ -206,61 +205,3 @@ def test_floors_that_are_not_there_are_not_compared() -> None:
 
     assert [record["row"] for record in compared(jobs, read)] == ["ceiling", "weak_to_strong"]
     assert "None" not in asked
-
-
-# ---------------------------------------------------------------- tables
-
-
-def printed(found: list[dict[str, Any]]) -> str:
-    console = Console(file=io.StringIO(), width=200)
-    print_matrices(console, found)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return text
-
-
-def cell(**more: Any) -> dict[str, Any]:
-    """A group without seeds."""
-    return groups(job(0, **more))[0]
-
-
-def test_one_arm_makes_a_matrix_of_weak_by_strong() -> None:
-    found = [cell(weak=weak, strong=strong) for weak in ("nano", "micro") for strong in ("small", "base")]
-    (matrix,) = matrices(found)
-    assert (matrix.rows, matrix.columns) == (("nano", "micro"), ("small", "base"))
-    assert "weak (rows) x strong (columns)" in matrix.title
-
-
-def test_several_paradigms_are_columns() -> None:
-    found = [cell(weak=w, paradigm=p, axes={"paradigm": p}) for w in ("nano", "micro") for p in ("a", "b")]
-    (matrix,) = matrices(found)
-    assert (matrix.rows, matrix.columns) == (("nano -> small", "micro -> small"), ("a", "b"))
-
-
-def test_many_arms_are_rows() -> None:
-    found = [cell(axes={"fit.lr_scale": str(n)}) for n in range(7)]
-    (matrix,) = matrices(found)
-    assert matrix.columns == ("nano -> small",)
-    assert matrix.rows == tuple(f"fit.lr_scale={n}" for n in range(7))
-
-
-def test_what_the_pair_already_tells_is_not_repeated() -> None:
-    found = [cell(weak=w, axes={"model@weak": w, "weak.pretrain.steps": s}) for w, s in (("nano", "1"), ("micro", "2"))]
-    assert Labels.among(found).axes == ()
-    assert matrices(found)[0].columns == ("small",)
-
-
-def test_each_task_has_its_own_matrix() -> None:
-    assert len(matrices([cell(task="facts"), cell(task="facts_null")])) == 2
-
-
-def test_failed_waiting_and_cheating_cells_say_so() -> None:
-    failed, waiting = cell(state="failed", reason="it broke"), cell(state="waiting", weak="micro")
-    cheat = cell(weak="mini", cheats=["oracle_random_errors"])
-    text = printed([failed, waiting, cheat])
-    cells = [line.split() for line in text.splitlines() if "·" not in line and len(line.split()) > 1]
-    assert [(words[0], words[-1]) for words in cells[:3]] == [
-        ("nano", "failed"),
-        ("micro", "waiting"),
-        ("mini", "CHEAT"),
-    ]
-    assert "CHEAT, it used hidden gold (oracle_random_errors)" in text

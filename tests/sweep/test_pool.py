@@ -104,7 +104,7 @@ def test_a_unit_of_several_devices_gets_the_words_of_its_sweep(tmp_path: Path) -
     (asked,) = (word for word in given if word.startswith("run.only="))
     assert "-m" not in given
     done = run([sys.executable, str(PROGRAM), *(word for word in given if word != asked), "run=plan"])
-    assert "facts · weak_to_strong · nano -> nano · seed 0" in done
+    assert "facts · weak_to_strong · nano → nano · seed 0" in done
 
 
 def own(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float | None) -> _OwnProcesses:

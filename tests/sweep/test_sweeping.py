@@ -214,7 +214,7 @@ def test_a_forgotten_m_is_said_and_the_command_of_one_cell_works(tmp_path: Path)
     assert "sweeps=smoke is a grid: run it with -m (`python train.py -m sweeps=smoke`)" in printed
     assert "or fix model@weak, model@strong to run one cell of it" in printed
     cell = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=micro", "run=plan")
-    assert "facts · weak_to_strong · nano -> micro · seed 0" in run(command(tmp_path, *cell, multirun=False))
+    assert "facts · weak_to_strong · nano → micro · seed 0" in run(command(tmp_path, *cell, multirun=False))
     assert "sweeps=claims is a grid" in run(command(tmp_path, "sweeps=claims", multirun=False), expect=1)
     several = run(command(tmp_path, "sweeps=smoke,lr", multirun=False), expect=1)
     assert several == "error: `sweeps=smoke,lr` lists several values: run a grid with -m, or name one of them\n"

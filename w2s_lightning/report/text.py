@@ -7,7 +7,8 @@ from rich.console import Console
 from w2s_lightning.report.pages.matrix import Square
 from w2s_lightning.report.view import View
 from w2s_lightning.report.words import interval, saw
-from w2s_lightning.terminal.words import shown, table_of
+from w2s_lightning.show.tables import print_table
+from w2s_lightning.show.words import shown
 
 NOTHING = "There is no finished job and no sweep here. Run one of these, then again:"
 COMMANDS = ("python train.py", "python train.py -m sweeps=size_pairs")
@@ -34,7 +35,7 @@ def _overview(console: Console, view: View) -> None:
     for remark in over.remarks:
         _say(console, remark)
     rows = ([label, *map(_cell, squares)] for label, squares in over.matrix.rows)
-    console.print(table_of((over.matrix.corner, *over.matrix.columns), rows, "PGR"))
+    print_table(console, (over.matrix.corner, *over.matrix.columns), rows, "PGR")
     _say(console, over.matrix_figure.reading)
     for tip in over.reasons:
         _say(console, f"  {tip}")
@@ -42,7 +43,7 @@ def _overview(console: Console, view: View) -> None:
         _say(console, over.arms.reading)
     if over.claims:
         claims = ((claim.verdict, claim.text or claim.name, claim.value, claim.per_seed) for claim in over.claims)
-        console.print(table_of(("verdict", "claim", "value [95 %]", "per seed"), claims, "claims"))
+        print_table(console, ("verdict", "claim", "value [95 %]", "per seed"), claims, "claims")
 
 
 def _cell(square: Square) -> str:
@@ -54,12 +55,10 @@ def _paradigms(console: Console, view: View) -> None:
     if view.paradigms is None:
         return
     for variant, blocks in zip(view.paradigms.figure.variants, view.paradigms.blocks, strict=True):
-        table = table_of(("row", "model", f"{view.section.metric} [95 %]", "trained on"), (), variant.label)
-        for block in blocks:
-            for line in block.lines:
-                cells = (line.name, line.model, interval(line.part), saw(line.information))
-                table.add_row(*map(shown, cells), end_section=line is block.lines[-1])
-        console.print(table)
+        lines = [line for block in blocks for line in block.lines]
+        rows = [(line.name, line.model, interval(line.part), saw(line.information)) for line in lines]
+        columns = ("row", "model", f"{view.section.metric} [95 %]", "trained on")
+        print_table(console, columns, rows, variant.label, folded=2)
         _say(console, variant.reading)
         for test in (test for block in blocks for test in block.tests):
             _say(console, f"  {test.sentence}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from w2s_lightning.terminal.words import in_bytes
+from w2s_lightning.show import words
 
 DASH = "–"
 _SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")
@@ -55,7 +55,7 @@ def seconds(value: float | None) -> str:
 
 def size(count: float | None) -> str:
     """`512 MB`."""
-    return DASH if count is None else in_bytes(count)
+    return words.size(count)
 
 
 def counted(count: int, word: str, many: str | None = None) -> str:

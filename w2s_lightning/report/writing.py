@@ -14,9 +14,9 @@ from w2s_lightning.report.html import render
 from w2s_lightning.report.payload import write_rows
 from w2s_lightning.report.sources import Wanted
 from w2s_lightning.report.view import Desk, View
-from w2s_lightning.report.words import counted
 from w2s_lightning.results.claims import read_claims
 from w2s_lightning.results.stored import StoreReader
+from w2s_lightning.show.words import counted
 from w2s_lightning.store.root import is_ours
 
 CLAIMS = Path("docs/claims.yaml")

@@ -4,7 +4,7 @@ Every row of the job is judged on the same benchmark rows with the same resample
 each subset, each section of RewardBench, and overall, with PGR wherever floor and ceiling are told apart.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,12 +63,6 @@ def sections_of(subsets: Sequence[str]) -> tuple[Part, ...]:
     """The parts that a table has room for: sections, subsets that are in none, overall last."""
     parts = [part for part in parts_of(subsets) if part.kind != "subset" or part.name not in WEIGHED]
     return tuple(sorted(parts, key=lambda part: ORDER.index(part.kind)))
-
-
-def sections_shown(benchmark: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The same of a result's `benchmark`."""
-    parts = [part for part in benchmark["parts"] if part["kind"] != "subset" or part["name"] not in WEIGHED]
-    return sorted(parts, key=lambda part: ORDER.index(part["kind"]))
 
 
 def benchmark_of(

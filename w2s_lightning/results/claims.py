@@ -123,6 +123,15 @@ def key_of(overrides: Sequence[str]) -> frozenset[str]:
     return frozenset(o for o in overrides if o.lstrip("+").split("=")[0].split(".")[0].split("/")[0] not in RUNTIME)
 
 
+def cell_of(result: Mapping[str, Any]) -> str:
+    """A job's words but for its seed: how wandb's pages call a group of seeds."""
+    job = result["job"]
+    named = ("task", "paradigm", "model@weak", "model@strong")
+    others = sorted(key_of(result.get("overrides") or ()))
+    varied = [text for text in others if text.lstrip("+").split("=")[0] not in named]
+    return " ".join([job["task"], job["paradigm"], f"{job['weak']}-{job['strong']}", *varied])
+
+
 class Results:
     """Results by overrides and seed, with their stored predictions."""
 

@@ -17,8 +17,8 @@ from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request, folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
-from w2s_lightning.report.words import counted
 from w2s_lightning.schema import Paths
+from w2s_lightning.show.words import counted
 from w2s_lightning.stage import Stage
 from w2s_lightning.sweep.axes import bare
 from w2s_lightning.sweep.composition import Composer

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from w2s_lightning.report.words import counted
+from w2s_lightning.show.words import counted, shown, size
 from w2s_lightning.sweep.attempt import Record
 from w2s_lightning.sweep.board import Board
 from w2s_lightning.sweep.grid import SHOWN_FROM, Refused
 from w2s_lightning.sweep.units import Unit
-from w2s_lightning.terminal.words import in_bytes, shown
 
 MOST = 8  # failures that are listed in full
 
@@ -41,7 +40,7 @@ class Lines:
         """A unit has ended."""
         self._ended += 1
         self._running.pop(unit.key, None)
-        memory = f" · {in_bytes(record['peak_memory_bytes'])}" if record["peak_memory_bytes"] else ""
+        memory = f" · {size(record['peak_memory_bytes'])}" if record["peak_memory_bytes"] else ""
         how = f"{record['seconds']:.1f} s{memory}" if record["status"] == "done" else f"FAILED: {record['message']}"
         self._console.print(
             shown(f"[{self._ended}/{self._total}] {unit.name} · {how}"), highlight=False, soft_wrap=True

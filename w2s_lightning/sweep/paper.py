@@ -11,11 +11,10 @@ from rich.table import Table
 
 from w2s_lightning.cost import HERE, Cost, Rate, total
 from w2s_lightning.refs import UNRESOLVED
-from w2s_lightning.report.words import counted
+from w2s_lightning.show.words import counted, size
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Label, Reference, Shift, Solve
 from w2s_lightning.sweep.grid import Grid
-from w2s_lightning.terminal.words import in_bytes
 
 KINDS = ("pretrain", "fit", "label", "select", "evaluate")
 
@@ -68,7 +67,7 @@ def show_plan(console: Console, paper: Paper, rate: Rate, slots: int) -> None:
     for line in (
         f"{counted(paper.num_jobs, 'job')} ({paper.num_done} done) ask for {sum(paper.uses.values())} stages, "
         f"{len(paper.stages)} of them different, {len(paper.missing())} to compute",
-        f"about {price.flops:.1e} FLOPs, {in_time(price.seconds / slots)} {where}, {in_bytes(price.bytes)} of disk",
+        f"about {price.flops:.1e} FLOPs, {in_time(price.seconds / slots)} {where}, {size(price.bytes)} of disk",
         *_doubts(paper.stages),
     ):
         console.print(escape(line), highlight=False, soft_wrap=True)
@@ -79,7 +78,7 @@ def _figures(paper: Paper, own: Sequence[Stage], kind: str) -> list[str]:
     price = total(missing)
     asked = sum(paper.uses[stage.digest] for stage in own)
     counts = [asked, len(own), len(own) - len(missing), len(missing)]
-    return [*map(str, counts), f"{price.flops:.1e}", in_time(price.seconds), in_bytes(price.bytes)]
+    return [*map(str, counts), f"{price.flops:.1e}", in_time(price.seconds), size(price.bytes)]
 
 
 def in_time(seconds: float) -> str:

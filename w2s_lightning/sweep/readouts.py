@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.bootstrap import resample_job
@@ -17,8 +16,7 @@ from w2s_lightning.metrics.scores import Metric, mean_score
 from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.results.benchmarked import sections_of
 from w2s_lightning.results.groups import Read, Row, group_key
-from w2s_lightning.sweep.matrix import Labels
-from w2s_lightning.terminal.words import print_table
+from w2s_lightning.show.matrix import Labels
 
 AXIS, CLASSIFIER, DPO = "fit.readout", "head", "implicit"
 TEST = "test"
@@ -57,11 +55,11 @@ def _both_sides(jobs: Sequence[Row]) -> Iterator[tuple[str, tuple[list[Row], lis
             arms.setdefault(key, {}).setdefault(side, {})[job["seed"]] = job
             alike[key] = {**job, "axes": {name: value for name, value in job["axes"].items() if name != AXIS}}
     labels = Labels.among(list(alike.values()))
-    several_pairs, several_tasks = (len({key[at] for key in arms}) > 1 for at in (slice(2, 4), 0))
+    several_tasks = len({key[0] for key in arms}) > 1
     for key, sides in arms.items():
         seeds = sorted(sides.get(CLASSIFIER, {}).keys() & sides.get(DPO, {}).keys())
         if seeds:
-            words = labels.full(alike[key]) if several_pairs else labels.arm(alike[key])
+            words = labels.arm(alike[key]) if labels.one_pair else labels.title(alike[key])
             words = f"{key[0]} · {words}" if several_tasks else words
             yield words, ([sides[CLASSIFIER][seed] for seed in seeds], [sides[DPO][seed] for seed in seeds])
 
@@ -96,23 +94,3 @@ def _difference(
     except UserError:  # a single prompt says nothing about others
         return
     yield {"name": name, **vars(found)}
-
-
-def print_compared(console: Console, records: Sequence[Row]) -> None:
-    """Rows x (test set and sections): how much better the classifier is."""
-    if not records:
-        return
-    lines: dict[str, dict[str, Row]] = {}
-    for record in records:
-        lines.setdefault(record["row"], {}).update({part["name"]: part for part in record["parts"]})
-    names = list(dict.fromkeys(name for parts in lines.values() for name in parts))
-    console.print(f"accuracy of classifier - DPO ({AXIS}={CLASSIFIER} - {DPO}), paired", highlight=False)
-    rows = ([row, *(_cell(parts.get(name)) for name in names)] for row, parts in lines.items())
-    print_table(console, ["", *names], rows)
-    seeds = max(record["n_seeds"] for record in records)
-    over = "seeds and examples, crossed" if seeds > 1 else "examples, for these trained models"
-    console.print(f"intervals at 95 % over {over}; not corrected for several comparisons", highlight=False)
-
-
-def _cell(part: Row | None) -> str:
-    return "" if part is None else f"{part['value']:+.3f} [{part['low']:+.3f}, {part['high']:+.3f}]"

@@ -17,9 +17,10 @@ from w2s_lightning import devices
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request
-from w2s_lightning.report.words import counted
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.claims import print_verdicts
+from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
+from w2s_lightning.show.words import counted, shown, size
 from w2s_lightning.store import Store
 from w2s_lightning.sweep import ledger
 from w2s_lightning.sweep.asked import Asked, Hydras
@@ -31,15 +32,11 @@ from w2s_lightning.sweep.finished import Finished, json_of
 from w2s_lightning.sweep.grid import Grid
 from w2s_lightning.sweep.lines import Lines, last_words
 from w2s_lightning.sweep.machine import machine_for, seats_of
-from w2s_lightning.sweep.matrix import print_matrices
 from w2s_lightning.sweep.pool import LOG, Pool, only, only_words
-from w2s_lightning.sweep.readouts import print_compared
-from w2s_lightning.sweep.sections import print_sections
 from w2s_lightning.sweep.summary import log_sweep
 from w2s_lightning.sweep.units import Unit, Units, make_units
 from w2s_lightning.sweep.watcher import Watcher
 from w2s_lightning.sweep.waves import run_waves
-from w2s_lightning.terminal.words import in_bytes, shown
 
 POOL = "hydra_plugins.w2s.PoolLauncher"
 
@@ -179,7 +176,7 @@ class Running:
         free = shutil.disk_usage(there).free
         if wanted > free:
             raise UserError(
-                f"this sweep writes about {in_bytes(wanted)}, and {self._store.root} has {in_bytes(free)} left: "
+                f"this sweep writes about {size(wanted)}, and {self._store.root} has {size(free)} left: "
                 f"make room (python -m w2s_lightning.store gc) or name another store with paths.store=FOLDER"
             )
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from w2s_lightning.report.mirrored import mirrored
 from w2s_lightning.schema import Tracking
-from w2s_lightning.tracking import mirror
-from w2s_lightning.tracking.figures import log_report
+from w2s_lightning.show.mirror import log_report, mirror
 
 
 def log_sweep(

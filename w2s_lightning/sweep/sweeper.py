@@ -17,6 +17,7 @@ from rich.console import Console
 from w2s_lightning.config import Runtime
 from w2s_lightning.cost import HERE, rate_of
 from w2s_lightning.refs import Refs
+from w2s_lightning.show.words import shown
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.asked import Asked, Hydras, understand
 from w2s_lightning.sweep.checked import with_checked_data
@@ -28,7 +29,6 @@ from w2s_lightning.sweep.machine import num_cores
 from w2s_lightning.sweep.paper import on_paper, show_plan
 from w2s_lightning.sweep.pool import start_server
 from w2s_lightning.sweep.running import POOL, Running
-from w2s_lightning.terminal.words import shown
 
 __all__ = ["Hydras", "sweep"]
 

@@ -10,7 +10,7 @@ from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import SYMBOLS
 from w2s_lightning.report.words import interval, number
-from w2s_lightning.results.benchmarked import sections_shown
+from w2s_lightning.show.tables import sections_shown
 
 COLUMNS = ("cell", "row", "section", "value", "low", "high", "seeds", "reason")
 _ROWS = ("floor", "student", "ceiling")

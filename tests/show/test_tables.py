@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from w2s_lightning.terminal.result import print_result
-from w2s_lightning.terminal.words import table_of
+from w2s_lightning.show.tables import print_result, print_table
+from w2s_lightning.show.words import interval, listed, number, seconds, size
 
 NAMES = {
     "untuned_zero_shot": ("untuned", "arithmetic_small_instruct"),
@@ -89,8 +89,38 @@ def test_names_that_do_not_fit_are_wrapped_and_not_cut() -> None:
 def test_a_terminal_obeys_no_text_of_a_data_set() -> None:
     hostile = "my [red]own[/red]\x1b[2J"
     console = Console(file=io.StringIO(), width=76, force_terminal=True)
-    console.print(table_of(["section", hostile], [[hostile, "1"]], hostile))
+    print_table(console, ["section", hostile], [[hostile, "1"]], hostile)
     print_result(console, {**RESULT, "notices": [hostile]})
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b[2J" not in text
     assert text.count("[red]own[/red]") == 4
+
+
+# ---------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"value": 0.8124, "low": 0.79, "high": 1.0}, "0.812 [.790, 1.000]"),
+        ({"value": -0.04, "low": -0.5, "high": 0.001}, "-0.040 [-.500, .001]"),
+        ({"value": -0.0001, "low": -10.25, "high": 10.0}, "0.000 [-10.250, 10.000]"),
+        ({"value": 0.5, "low": None, "high": None}, "0.500"),
+        ({"value": None, "low": None, "high": None}, "-"),
+        ({"value": None, "low": None, "high": None, "defined": False}, "undefined"),
+        (None, "-"),
+    ],
+)
+def test_a_figure_is_written_with_its_interval(part: dict[str, Any] | None, words: str) -> None:
+    assert interval(part) == words
+
+
+def test_a_difference_shows_its_sign() -> None:
+    assert interval({"value": 0.05, "low": -0.01, "high": 0.11}, 2, sign="+") == "+0.05 [-.01, +.11]"
+
+
+def test_numbers_sizes_times_and_lists_are_short() -> None:
+    assert [number(0.5), number(None), number(float("nan")), number(-0.0001, 2)] == ["0.500", "-", "-", "0.00"]
+    assert [size(None), size(999), size(1.23e6), size(5e15)] == ["-", "999 B", "1.23 MB", "5e+03 TB"]
+    assert [seconds(one) for one in (0.84, 59.6, 200, 7500)] == ["0.8 s", "60 s", "3 min 20 s", "2 h 5 min"]
+    assert [listed("a"), listed("ab"), listed("abcdefg")] == ["a", "a and b", "a, b, c, d and 3 more"]

@@ -1,15 +1,15 @@
-"""Stages as they run."""
+"""A job's stages as they run: one line a finished stage, a live line for the running one."""
 
 from collections.abc import Sequence
 
 from rich.console import Console
 
+from w2s_lightning.show.words import shown
 from w2s_lightning.stage import Stage
-from w2s_lightning.terminal.words import shown
 
 
 class StageLines:
-    """Progress of a job's stages: one line a finished stage, a live line for the running one."""
+    """Progress of a job's stages; a context, in which the live line is shown."""
 
     def __init__(self, console: Console, stages: Sequence[Stage]) -> None:
         self._console = console
@@ -27,16 +27,16 @@ class StageLines:
     def start(self, stage: Stage) -> None:
         """A stage begins."""
         self._done += 1
-        self._status.update(self._words(stage))
+        self._status.update(self._named(stage))
 
     def step(self, stage: Stage, done: int, of: int) -> None:
         """A stage has taken `done` of its steps."""
-        self._status.update(f"{self._words(stage)} · {done}/{of}")
+        self._status.update(f"{self._named(stage)} · {done}/{of}")
 
     def finish(self, stage: Stage, seconds: float, *, cached: bool) -> None:
         """A stage is in the store."""
         how = "from the store" if cached else f"{seconds:.1f} s"
-        self._console.print(f"{self._words(stage)} · {how}", highlight=False, soft_wrap=True)
+        self._console.print(f"{self._named(stage)} · {how}", highlight=False, soft_wrap=True)
 
-    def _words(self, stage: Stage) -> str:
+    def _named(self, stage: Stage) -> str:
         return shown(f"[{self._done}/{self._total}] {stage.kind:8} {stage.label}")

@@ -1,6 +1,6 @@
 """One wandb run per job, read back with wandb's own tool; no server, no key and no terminal is no problem.
 
-Run as a script, this file is a job: `test_tracking.py FOLDER MODE INIT_TIMEOUT`. Each test gets a fresh process, since
+Run as a script, this file is a job: `test_mirror.py FOLDER MODE INIT_TIMEOUT`. Each test gets a fresh process, since
 wandb reads its environment once.
 """
 
@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from w2s_lightning.results.claims import cell_of
 from w2s_lightning.schema import Tracking
-from w2s_lightning.tracking import log_job
+from w2s_lightning.show.mirror import log_job
 
 KEY = "f" * 20 + "0123456789abcdef" * 2
 
@@ -63,7 +64,14 @@ def main(folder: str, mode: Any, init_timeout: str) -> None:
     settings = Tracking(
         mode=mode, project="p", entity=None, group=None, tags=("mine",), init_timeout=float(init_timeout)
     )
-    done = log_job(result=RESULT, histories=HISTORIES, config=CONFIG, settings=settings, folder=Path(folder))
+    done = log_job(
+        result=RESULT,
+        cell=cell_of(RESULT),
+        histories=HISTORIES,
+        config=CONFIG,
+        settings=settings,
+        folder=Path(folder),
+    )
     imported = sorted({"wandb", "torch"} & set(sys.modules))
     print(json.dumps({**done, "imported": imported}))
 

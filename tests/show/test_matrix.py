@@ -1,0 +1,135 @@
+"""Groups as a grid for people: which grid, what stands in a cell, and why one has no number."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from w2s_lightning.show.matrix import Labels, cell_text, matrix_of, print_matrices, print_sections, stories
+
+
+def cell(**more: Any) -> dict[str, Any]:
+    """A group of two seeds, done where nothing else is said."""
+    pgr = {"value": 0.5, "low": -0.4, "high": 0.6, "defined": True, "reason": None}
+    own = {"task": "facts", "paradigm": "weak_to_strong", "weak": "nano", "strong": "small", "axes": {}}
+    return {**own, "n": 2, "expected": 2, "missing": [], "cheats": [], "pgr": pgr, **more}
+
+
+def lost(state: str, *seeds: int, reason: str | None = None, **more: Any) -> dict[str, Any]:
+    missing = [{"seed": seed, "state": state, "reason": reason} for seed in seeds]
+    return cell(n=2 - len(seeds), missing=missing, **more)
+
+
+def printed(*found: dict[str, Any], width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_matrices(console, found)
+    print_sections(console, found)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+@pytest.mark.parametrize(
+    ("found", "corner", "rows", "columns"),
+    [
+        (
+            [cell(weak=weak, strong=strong) for weak in ("nano", "micro") for strong in ("small", "base")],
+            "weak ↓ strong →",
+            ("nano", "micro"),
+            ("small", "base"),
+        ),
+        (
+            [cell(weak=w, paradigm=p, axes={"paradigm": p}) for w in ("nano", "micro") for p in ("a", "b")],
+            "pair",
+            ("nano → small", "micro → small"),
+            ("a", "b"),
+        ),
+        (
+            [cell(axes={"fit.lr_scale": str(n)}) for n in range(7)],
+            "",
+            tuple(f"fit.lr_scale={n}" for n in range(7)),
+            ("nano → small",),
+        ),
+        (
+            [cell(weak=f"w{n // 5}", axes={"seed": "0", "fit.epochs": str(n % 5)}) for n in range(25)],
+            "",
+            tuple(f"w{n // 5} → small · fit.epochs={n % 5}" for n in range(25)),
+            ("PGR",),
+        ),
+    ],
+    ids=["pairs alone", "paradigms", "many arms", "more than a terminal is wide"],
+)
+def test_the_shorter_list_makes_the_columns(
+    found: list[dict[str, Any]], corner: str, rows: tuple[str, ...], columns: tuple[str, ...]
+) -> None:
+    matrix = matrix_of(found, wide=4)
+    assert (matrix.corner, matrix.rows, matrix.columns) == (corner, rows, columns)
+    assert [matrix.cells[row, column] for row in rows for column in columns] == found
+
+
+def test_what_the_pair_already_tells_is_not_repeated() -> None:
+    found = [cell(weak=w, axes={"model@weak": w, "weak.pretrain.steps": s}) for w, s in (("nano", "1"), ("micro", "2"))]
+    assert Labels.among(found).axes == ()
+    assert matrix_of(found).columns == ("small",)
+
+
+def test_groups_are_called_as_shortly_as_tells_them_apart() -> None:
+    def titles(*found: dict[str, Any]) -> list[str]:
+        labels = Labels.among(found)
+        return [labels.title(group) for group in found]
+
+    assert titles(cell(), cell(weak="micro")) == ["nano → small", "micro → small"]
+    assert titles(cell(), cell(paradigm="supervised")) == ["weak_to_strong", "supervised"]
+    assert titles(cell(), cell(paradigm="supervised", weak="micro"))[1] == "micro → small · supervised"
+
+
+def test_each_task_has_its_own_matrix() -> None:
+    text = printed(cell(task="facts"), cell(task="facts_null"))
+    assert text.count("PGR [95 %]") == 2
+
+
+def test_cells_say_how_much_of_them_there_is() -> None:
+    undefined = {"value": None, "low": None, "high": None, "defined": False, "reason": "the gap reaches 0"}
+    cheat, failed = cell(cheats=["oracle_random_errors"]), lost("failed", 0, 1, reason="it broke")
+    found = [cell(), cell(pgr=undefined), lost("running", 1), failed, lost("waiting", 0, 1), cheat]
+    assert [cell_text(one) for one in (*found, None)] == [
+        "0.50 [-.40, .60]",
+        "undefined",
+        "0.50 [-.40, .60] (1 of 2 seeds)",
+        "failed",
+        "waiting",
+        "0.50 [-.40, .60] CHEAT",
+        "",
+    ]
+
+
+def test_a_cell_that_is_more_than_a_number_tells_its_story() -> None:
+    undefined = {"value": None, "low": None, "high": None, "defined": False, "reason": "the gap reaches 0"}
+    found = [
+        cell(),
+        cell(weak="a", pgr=undefined),
+        lost("failed", 0, 1, reason="it broke", weak="b"),
+        cell(weak="c", cheats=["oracle_random_errors"]),
+    ]
+    assert stories(found) == [
+        "a → small: PGR is undefined: the gap reaches 0",
+        "b → small: failed; seeds 0 and 1 failed: it broke",
+        "c → small: PGR 0.50 [-.40, .60] over 2 seeds; CHEAT, it used hidden gold (oracle_random_errors)",
+    ]
+    text = printed(*found)
+    assert "intervals: over seeds and test examples, crossed; 2 seeds" in text
+    assert all(story in text for story in stories(found))
+
+
+def test_of_one_seed_intervals_speak_for_the_trained_models_alone() -> None:
+    assert "for these trained models" in printed(cell(n=1, expected=1))
+
+
+def test_sections_of_a_benchmark_are_columns() -> None:
+    pgr = cell()["pgr"]
+    text = printed(cell(sections=[{"name": "chat", "pgr": pgr}]), cell(weak="micro"))
+    (line,) = (line for line in text.splitlines() if line.split()[:1] == ["PGR"] and "by section" in line)
+    table = text[text.index(line) :]
+    assert "chat" in table
+    assert "nano → small" in table
+    assert "micro" not in table

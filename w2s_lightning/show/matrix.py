@@ -1,0 +1,188 @@
+"""Groups of seeds as a grid of PGR: weak x strong, or pairs against whatever else varied; with every cell's story.
+
+The terminal prints it and the page draws it. A group is a row as `results.groups` makes it and sweep.json holds it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from w2s_lightning.show.tables import print_table
+from w2s_lightning.show.words import counted, interval, listed, pair, shown
+
+WIDE = 4  # columns of figures that fit into a terminal
+SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")  # axes that have words of their own
+
+Group = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How groups are called beside one another: an arm's name holds what varied and its pair does not already tell."""
+
+    with_paradigm: bool
+    axes: tuple[str, ...]
+    one_pair: bool
+    one_arm: bool
+
+    @classmethod
+    def among(cls, groups: Sequence[Group]) -> "Labels":
+        """Labels for these groups."""
+        keys = dict.fromkeys(key for group in groups for key in group["axes"] if key not in SHOWN)
+        axes = tuple(key for key in keys if not _told_by_pair(groups, key))
+        several = len({group["paradigm"] for group in groups}) > 1
+        labels = cls(several, axes, len(set(map(pair, groups))) == 1, one_arm=False)
+        return cls(several, axes, labels.one_pair, len(set(map(labels.arm, groups))) == 1)
+
+    def arm(self, group: Group) -> str:
+        """`objective=logconf`, `weak_to_strong fit.lr_scale=2`: the paradigm where it varies, and the other axes."""
+        parts = [f"{key}={group['axes'][key]}" for key in self.axes if key in group["axes"]]
+        return " ".join([*([str(group["paradigm"])] if self.with_paradigm or not parts else []), *parts])
+
+    def title(self, group: Group) -> str:
+        """As short as telling the groups apart allows: pair, arm, or both."""
+        if self.one_arm:
+            return pair(group)
+        return self.arm(group) if self.one_pair else f"{pair(group)} · {self.arm(group)}"
+
+
+def _told_by_pair(groups: Sequence[Group], key: str) -> bool:
+    values: dict[str, set[str | None]] = {}
+    for group in groups:
+        values.setdefault(pair(group), set()).add(group["axes"].get(key))
+    return len(values) > 1 and all(len(own) == 1 for own in values.values())
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Groups of one task by row and column label, `corner` says which are which; a group that is not there was not
+    asked for."""
+
+    title: str
+    corner: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Group]
+
+
+def matrix_of(groups: Sequence[Group], wide: int | None = None) -> Matrix:
+    """Weak x strong where only the pair varies, else pairs against arms, the shorter list as columns; one column where
+    even that has more than `wide`."""
+    labels = Labels.among(groups)
+    task = str(groups[0]["task"]) if groups else ""
+    pairs, arms = (list(dict.fromkeys(map(name, groups))) for name in (pair, labels.arm))
+    weak, strong = (list(dict.fromkeys(str(group[side]) for group in groups)) for side in ("weak", "strong"))
+    most = len(groups) if wide is None else wide
+    if len(arms) == 1 and len(strong) <= most:
+        square = {(str(group["weak"]), str(group["strong"])): group for group in groups}
+        return Matrix(f"{task} · {arms[0]}", "weak ↓ strong →", tuple(weak), tuple(strong), square)
+    if min(len(pairs), len(arms)) > most:
+        long = {(labels.title(group), "PGR"): group for group in groups}
+        return Matrix(task, "", tuple(label for label, _ in long), ("PGR",), long)
+    cells = {(pair(group), labels.arm(group)): group for group in groups}
+    if len(arms) <= len(pairs):
+        return Matrix(task, "pair", tuple(pairs), tuple(arms), cells)
+    return Matrix(task, "", tuple(arms), tuple(pairs), {(arm, two): group for (two, arm), group in cells.items()})
+
+
+def state_of(group: Group | None) -> str:
+    """`defined`, or why the cell has no number: undefined, failed, running, waiting, absent."""
+    if group is None:
+        return "absent"
+    if group["n"]:
+        return "defined" if group["pgr"]["defined"] else "undefined"
+    states = [lost["state"] for lost in group["missing"]]
+    return next((state for state in ("failed", "running") if state in states), "waiting")
+
+
+def seeds_of(group: Group) -> str:
+    """`2 of 3 seeds`, empty where none is missing."""
+    return "" if group["n"] in (0, group["expected"]) else f"{group['n']} of {group['expected']} seeds"
+
+
+def cell_text(group: Group | None) -> str:
+    """PGR with its interval, or why there is none, with how many seeds are missing."""
+    if group is None:
+        return ""
+    figure = interval(group["pgr"], 2) if group["n"] else state_of(group)
+    return figure + (f" ({seeds_of(group)})" if seeds_of(group) else "") + (" CHEAT" if group["cheats"] else "")
+
+
+def story(group: Group, title: str) -> str:
+    """All there is to say of a cell: its PGR or why it has none, the seeds that are missing and why, cheats."""
+    pgr, state = group["pgr"], state_of(group)
+    parts = [state]
+    if state == "defined":
+        parts = [f"PGR {interval(pgr, 2)} over {counted(group['n'], 'seed')}"]
+        parts += [pgr["reason"]] if pgr["reason"] else []
+    elif state == "undefined":
+        parts = [f"PGR is undefined: {pgr['reason']}"]
+    lost: dict[tuple[str, str], list[str]] = {}  # told once for equal reasons
+    for one in group["missing"]:
+        lost.setdefault((str(one["state"]), str(one["reason"] or "")), []).append(str(one["seed"]))
+    for (what, reason), seeds in lost.items():
+        word = "seed" if len(seeds) == 1 else "seeds"
+        parts.append(f"{word} {listed(seeds, 8)} {what}" + (f": {reason}" if reason else ""))
+    if group["cheats"]:
+        parts.append(f"CHEAT, it used hidden gold ({', '.join(group['cheats'])})")
+    return f"{title}: {'; '.join(parts)}"
+
+
+def stories(groups: Sequence[Group]) -> list[str]:
+    """Those of cells that are more than a number: undefined, incomplete, failed, by construction, cheats."""
+    labels = Labels.among(groups)
+    more = [
+        group
+        for group in groups
+        if group["missing"] or group["cheats"] or group["pgr"]["reason"] or not group["pgr"]["defined"]
+    ]
+    return [story(group, labels.title(group)) for group in more]
+
+
+def print_sections(console: Console, groups: Sequence[Group]) -> None:
+    """PGR by section of a benchmark, over seeds and benchmark rows, where any group has one."""
+    judged = [group for group in groups if group.get("sections")]
+    if not judged:
+        return
+    labels = Labels.among(groups)
+    names = list(dict.fromkeys(part["name"] for group in judged for part in group["sections"]))
+    rows = []
+    for group in judged:
+        found = {part["name"]: interval(part["pgr"], 2) for part in group["sections"]}
+        rows.append([labels.title(group), *(found.get(name, "") for name in names)])
+    console.print("PGR [95 %] on the benchmark, by section", highlight=False)
+    print_table(console, ["", *names], rows)
+
+
+def print_compared(console: Console, records: Sequence[Mapping[str, Any]]) -> None:
+    """Rows x (test set and sections): how much better a classifier is than DPO."""
+    if not records:
+        return
+    lines: dict[str, dict[str, str]] = {}
+    for record in records:
+        found = {part["name"]: interval(part, sign="+") for part in record["parts"]}
+        lines.setdefault(record["row"], {}).update(found)
+    names = list(dict.fromkeys(name for parts in lines.values() for name in parts))
+    console.print("accuracy of classifier - DPO (fit.readout=head - implicit), paired", highlight=False)
+    rows = ([row, *(parts.get(name, "") for name in names)] for row, parts in lines.items())
+    print_table(console, ["", *names], rows)
+    several = max(record["n_seeds"] for record in records) > 1
+    over = "seeds and examples, crossed" if several else "examples, for these trained models"
+    console.print(f"intervals at 95 % over {over}; not corrected for several comparisons", highlight=False)
+
+
+def print_matrices(console: Console, groups: Sequence[Group]) -> None:
+    """A matrix a task, what the intervals speak about, and the stories of cells that have no plain PGR."""
+    for task in dict.fromkeys(group["task"] for group in groups):
+        matrix = matrix_of([group for group in groups if group["task"] == task], WIDE)
+        cells = [[cell_text(matrix.cells.get((row, column))) for column in matrix.columns] for row in matrix.rows]
+        rows = ([row, *own] for row, own in zip(matrix.rows, cells, strict=True))
+        console.print(shown(f"PGR [95 %] · {matrix.title}"), highlight=False, soft_wrap=True)
+        print_table(console, [matrix.corner, *matrix.columns], rows)
+    seeds = max((group["n"] for group in groups), default=0)
+    crossed = f"seeds and test examples, crossed; {seeds} seeds"
+    over = crossed if seeds > 1 else "test examples, for these trained models"
+    for line in (f"intervals: over {over}", *stories(groups)):
+        console.print(shown(line), highlight=False, soft_wrap=True)

@@ -1,0 +1,202 @@
+"""What a job prints: the plan with its costs, and the result as tables and sentences.
+
+Every table goes through `print_table`, which fits it to the terminal; nothing of a data set is obeyed by it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from w2s_lightning.cost import Cost, total
+from w2s_lightning.metrics.rewardbench import SECTIONS, WEIGHED
+from w2s_lightning.plan import Plan
+from w2s_lightning.show.words import DASH, interval, job_title, number, shown, size
+
+_KEY = re.compile(r" (?=[\w.@]+=)")
+_ENDINGS = {
+    "truncated_share": "outputs cut off (generation.max_new_tokens)",
+    "unparsed_share": "outputs without an answer",
+    "timed_out_share": "answers that took too long to compare",
+    "too_long_share": "prompts longer than the context (fit.max_length), never answered",
+}
+
+Result = Mapping[str, Any]
+
+
+def print_table(
+    console: Console,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    heading: str | None = None,
+    *,
+    bold: str | None = None,
+    folded: int = 1,
+) -> None:
+    """A table of texts; `bold` names the row that stands out.
+
+    Where the terminal has no room, the first `folded` columns stand below one another, intervals below their figures
+    and `key=value` words in lines of their own; what is too long even so is wrapped and never cut.
+    """
+    lines = [[str(cell) for cell in row] for row in rows]
+    table = _table(columns, lines, heading, bold)
+    if console.measure(table, options=console.options.update(max_width=1000)).maximum > console.width:
+        heads, *cells = (["\n".join(line[:folded]), *line[folded:]] for line in ([*columns], *lines))
+        stacked = [[_KEY.sub("\n", cell.replace(" [", "\n[")) for cell in line] for line in cells]
+        table = _table([heads[0], *(head.replace(" [", "\n[") for head in heads[1:])], stacked, heading, bold)
+        table.columns[0].no_wrap = folded == 1  # what a row is called stays whole
+    console.print(table)
+
+
+def _table(columns: Sequence[str], lines: Sequence[Sequence[str]], heading: str | None, bold: str | None) -> Table:
+    title = None if heading is None else shown(heading)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for place, column in enumerate(columns):
+        figures = place > 0 and all(re.fullmatch(r"[-\d]\S*", line[place]) for line in lines)
+        table.add_column(shown(column), justify="right" if figures else "left", overflow="fold")
+    for line in lines:
+        style = "bold" if bold is not None and line[0].split("\n")[0] == bold else None
+        table.add_row(*map(shown, line), style=style)
+    return table
+
+
+def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: Mapping[str, Cost]) -> None:
+    """Stages in order with what is in the store and what the rest would cost; runs nothing."""
+    rows = []
+    for stage in plan.stages:
+        there, price = stored[stage.digest], costs[stage.digest]
+        figures = ("", "", "") if there else (f"{price.flops:.1e}", f"{price.seconds:.1f}", size(price.bytes))
+        rows.append((stage.kind, stage.label, stage.digest[:10], *figures, "there" if there else "missing"))
+    columns = ("kind", "stage", "digest", "FLOPs", "seconds", "disk", "store")
+    print_table(console, columns, rows, job_title(plan.name))
+    missing = [costs[stage.digest] for stage in plan.stages if not stored[stage.digest]]
+    price = total(missing)
+    console.print(
+        f"{len(plan.stages)} stages, {len(plan.stages) - len(missing)} in the store, {len(missing)} to compute: about "
+        f"{price.flops:.1e} FLOPs, {price.seconds:.0f} s on this machine, {size(price.bytes)} of disk",
+        highlight=False,
+    )
+    for notice in plan.notices:
+        console.print(f"note: {shown(notice)}")
+
+
+def print_result(console: Console, result: Result) -> None:
+    """The table of all rows, what stands beside it, and what it says about the student of record."""
+    student, rows = result["student_of_record"], result["rows"]
+    columns = ("row", "model", f"{result['metric']} [95 %]", "PGR [95 %]", "gold", "pseudo")
+    cells = [
+        (row["name"], row["model"], interval(row), interval(row["pgr"]) if row["pgr"] else "", *_labels_seen(row))
+        for row in rows
+    ]
+    print_table(console, columns, cells, job_title(result["job"]), bold=student, folded=2)
+    if parts := result["by_difficulty"]:
+        lines = [(row["name"], *(number(part["accuracy"][row["name"]], 2) for part in parts)) for row in rows]
+        lines.append((f"PGR of {student}", *(interval(part["pgr"], 2) for part in parts)))
+        heads = [f"{part['difficulty']:g} (n={part['n']})" for part in parts]
+        print_table(console, ["row", *heads], lines, "accuracy by difficulty", bold=student)
+    if found := result.get("benchmark"):
+        judged = [row["name"] for row in rows if "benchmark" in row]
+        sections = []
+        for part in sections_shown(found):
+            values = (number(part["accuracy"][row]["value"]) for row in judged)
+            sections.append((part["name"], *values, interval(part["pgr"][student]), part["n"]))
+        title = f"{found['place'].rpartition('/')[2]} (task.benchmark): accuracy, a tie is a loss"
+        print_table(console, ["section", *judged, "PGR [95 %]", "rows"], sections, title)
+    if votes := result.get("votes"):
+        _print_votes(console, votes, student)
+    for line in _sentences(result):
+        console.print(shown(line), soft_wrap=True, highlight=False)
+
+
+def _labels_seen(row: Result) -> tuple[str, str]:
+    seen = row["information"]
+    return str(seen["gold_seen_by_student"] or DASH), str(seen["pseudo_labels"] or DASH)
+
+
+def sections_shown(benchmark: Result) -> list[Result]:
+    """Parts of a benchmark that a table has room for: sections, subsets that are in none, overall last."""
+    order = ("section", "subset", "overall")
+    parts = [part for part in benchmark["parts"] if part["kind"] != "subset" or part["name"] not in WEIGHED]
+    return sorted(parts, key=lambda part: order.index(part["kind"]))
+
+
+def _print_votes(console: Console, votes: Result, student: str) -> None:
+    """Rows x one sample, the vote of n of them and the best of n; PGR of both."""
+    first, last = votes["curve"][0], votes["curve"][-1]
+    rows = []
+    for name, one in first["pass"]["accuracy"].items():
+        cells = [number(one["value"])]
+        for kind in (last["majority"], last["pass"]):
+            pgr = interval(kind["pgr"][name]) if name in kind["pgr"] else ""
+            cells += [number(kind["accuracy"][name]["value"]), pgr]
+        rows.append((name, *cells))
+    title = f"samples to each test problem (task.test_samples={votes['num_samples']}): accuracy"
+    columns = ("row", "one", f"maj@{last['n']}", "PGR", f"pass@{last['n']}", "PGR")
+    print_table(console, columns, rows, title, bold=student)
+
+
+# ---------------------------------------------------------------- in sentences
+
+
+def _sentences(result: Result) -> Iterator[str]:
+    """PGR, gain over untuned, agreement with the supervisor, what was selected and seen, notices."""
+    pgr, agreement, rows = result["pgr"], result["agreement"], result["rows"]
+    reason = f" ({pgr['reason']})" if pgr["reason"] else ""
+    yield f"PGR {interval(pgr)}{reason}" if pgr["defined"] else f"PGR is undefined: {pgr['reason']}"
+    yield f"student - untuned: {interval(result['gain_over_untuned'])}"
+    if agreement["with_supervisor"] is not None:
+        right, wrong = interval(agreement["when_supervisor_right"]), interval(agreement["when_supervisor_wrong"])
+        yield (
+            f"the student agrees with its supervisor on {interval(agreement['with_supervisor'])}: "
+            f"{right} where it is right, {wrong} where it is wrong"
+        )
+    yield from (_selected(one) for one in result["selections"] if one["rule"] == "samples" or one["row"])
+    student = next(row for row in rows if row["name"] == result["student_of_record"])
+    if "strict" in student:
+        strict = student["strict"]
+        yield f"marked answers alone (strict): student {interval(strict)}, PGR {interval(strict['pgr'])}"
+        for share, what in _ENDINGS.items():
+            if there := [f"{row['name']} {row[share]:.1%}" for row in rows if row.get(share)]:
+                yield f"{what}: {', '.join(there)}"
+    if found := result.get("benchmark"):
+        yield from _of_benchmark(found, result["student_of_record"])
+    seen = student["information"]
+    yield (
+        f"the student saw {seen['gold_seen_by_student']} gold labels and {seen['pseudo_labels']} pseudo-labels "
+        f"({seen['gold_upstream']} gold labels upstream), {seen['train_tokens']} tokens"
+    )
+    n = result["student"]["n"]
+    yield f"intervals: paired bootstrap over {n} test examples by group, for these trained models"
+    yield from (f"CHEAT: {cheat} used hidden gold labels" for cheat in result["cheats"])
+    yield from (f"note: {notice}" for notice in result["notices"])
+
+
+def _selected(selection: Result) -> str:
+    """What a selection kept and how much of that is right, as hidden gold tells afterwards."""
+    whose = f"{selection['row']}: " if selection["row"] else ""
+    if selection["rule"] == "samples":
+        n = selection["num_samples"]
+        figures = ", ".join(f"{name} {number(selection[name])}" for name in (f"maj@{n}", f"pass@{n}"))
+        asked = f"{n} samples to each question of {selection['split']}"
+        return f"{whose}{asked}: by hidden gold: accuracy {number(selection['mean_accuracy'])}, {figures}"
+    kept = f"kept {selection['kept']} of {selection['num_questions']} questions ({selection['kept_share']:.0%})"
+    known = [name for name in ("precision", "recall", "inverted") if selection.get(name) is not None]
+    parts = ", ".join(f"{name} {number(selection[name])}" for name in known)
+    return f"{whose}{selection['rule']} {kept}; by hidden gold: {parts}"
+
+
+def _of_benchmark(found: Result, student: str) -> Iterator[str]:
+    """Why a section has no PGR, what is missing, and prompts that were trained on."""
+    for part in sections_shown(found):
+        if not (pgr := part["pgr"][student])["defined"]:
+            yield f"{part['name']}: PGR is undefined: {pgr['reason']}"
+    missing = found["missing"]
+    if len(missing["sections"]) < len(SECTIONS):
+        lost = [*missing["sections"], *(f"{name} without {', '.join(own)}" for name, own in missing["subsets"].items())]
+        if lost:
+            yield f"not in the benchmark: {'; '.join(lost)}"
+    if found["shared_prompts"]:
+        yield f"note: {found['shared_prompts']} of {found['num_rows']} benchmark rows have prompts trained on"
