@@ -40,8 +40,8 @@ from w2s_lightning.rewardbench.running import form_for, tokens_per_batch
 from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.arithmetic_pairs import ArithmeticPairs
 from w2s_lightning.tasks.conversations import Form
+from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.export import task_from_yaml
-from w2s_lightning.tasks.preferences import Pair
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
 
 MAX_LENGTH = 2048
@@ -106,19 +106,19 @@ def small(task: ArithmeticPairs, folder: Path) -> Source:
     return Source(str(folder))
 
 
-def ours(source: Source, form: Form, precision: str, budget: int) -> Callable[[Sequence[Pair]], Timed]:
+def ours(source: Source, form: Form, precision: str, budget: int) -> Callable[[Sequence[Example]], Timed]:
     """Our way, with the model opened beforehand."""
     numerics = Numerics(precision=precision, attention="sdpa", max_length=MAX_LENGTH)  # type: ignore[arg-type]
     opened = open_classifier(source, numerics)
 
-    def work(pairs: Sequence[Pair]) -> NDArray[np.float32]:
+    def work(pairs: Sequence[Example]) -> NDArray[np.float32]:
         rows = reward_rows(pairs, form, opened.tokenizer, opened.max_length)
         return text_scores(opened.network, rows, tokens_per_batch=budget, device=CPU)
 
     return lambda pairs: timed(lambda: work(pairs))
 
 
-def baseline(source: Source, form: Form, pairs: Sequence[Pair]) -> Timed:
+def baseline(source: Source, form: Form, pairs: Sequence[Example]) -> Timed:
     """A pipeline, one text a call."""
     tokenizer = load_tokenizer(source)
     with quiet():
@@ -139,7 +139,9 @@ def baseline(source: Source, form: Form, pairs: Sequence[Pair]) -> Timed:
     return timed(work)
 
 
-def compare(source: Source, form: Form, pairs: Sequence[Pair], some: Sequence[Pair], budget: int, bf16: bool) -> float:
+def compare(
+    source: Source, form: Form, pairs: Sequence[Example], some: Sequence[Example], budget: int, bf16: bool
+) -> float:
     """Print both ways, the baseline on `some` of the pairs, and their ratio; the largest difference of their scores."""
     mine = ours(source, form, "fp32", budget)
     mine(pairs[:2])  # what is only done once
@@ -187,7 +189,7 @@ def main() -> int:
     return int(gap > EQUAL)
 
 
-def _subject(options: argparse.Namespace, folder: Path) -> tuple[Source, Form, Sequence[Pair]]:
+def _subject(options: argparse.Namespace, folder: Path) -> tuple[Source, Form, Sequence[Example]]:
     """A model, and the rows that it is timed on as it reads them."""
     if options.model is None:
         task: ArithmeticPairs = task_from_yaml(TASK, [])
@@ -197,7 +199,7 @@ def _subject(options: argparse.Namespace, folder: Path) -> tuple[Source, Form, S
     return source, form, read_reward_set(located(options.data), form).pairs
 
 
-def _spaced(pairs: Sequence[Pair], most: int) -> list[Pair]:
+def _spaced(pairs: Sequence[Example], most: int) -> list[Example]:
     taken = min(most, len(pairs))
     return [pairs[place * len(pairs) // taken] for place in range(taken)]
 

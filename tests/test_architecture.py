@@ -41,7 +41,7 @@ TORCH_FREE = [
     "show.mirror",
     "config",
     "selection",
-    "tasks.examples",
+    "tasks.example",
 ]
 HEAVY = {"torch", "pytorch_lightning", "transformers", "wandb", "datasets", "peft"}
 DRAWERS = {"utils", "common", "helpers", "misc"}

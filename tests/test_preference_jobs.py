@@ -33,7 +33,7 @@ from w2s_lightning.rewardbench.__main__ import main as rewardbench
 from w2s_lightning.stages import Fit, Label, Texts
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.readouts import compared
-from w2s_lightning.tasks.preferences import Pair
+from w2s_lightning.tasks.example import Example
 
 PARADIGMS = {
     "supervised": {"untuned", "floor", "student", "ceiling"},
@@ -94,11 +94,11 @@ def trained_on() -> set[str]:
     return {prompt(pair) for split in ("supervise", "transfer", "validation") for pair in splits.of(split)}
 
 
-def prompt(pair: Pair) -> str:
+def prompt(pair: Example) -> str:
     return pair.turns[0].text
 
 
-def as_row(pair: Pair, subset: str) -> dict[str, str]:
+def as_row(pair: Example, subset: str) -> dict[str, str]:
     return {"prompt": prompt(pair), "chosen": pair.chosen, "rejected": pair.rejected, "subset": subset}
 
 

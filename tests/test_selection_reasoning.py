@@ -18,7 +18,7 @@ from w2s_lightning.solutions import (
     oracle_gold_filter,
     random_subset,
 )
-from w2s_lightning.tasks.problems import Solution
+from w2s_lightning.tasks.example import Solution
 
 NONE = "-"
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.answers import equations
 from w2s_lightning.tasks.draws import permutation
-from w2s_lightning.tasks.problems import Solution
+from w2s_lightning.tasks.example import Solution
 from w2s_lightning.tasks.suggest import did_you_mean
 
 

@@ -23,9 +23,9 @@ from w2s_lightning.schema import (
     TuningName,
 )
 from w2s_lightning.stage import Part, Stage
-from w2s_lightning.tasks.examples import ChoiceTask, Split
-from w2s_lightning.tasks.problems import ReasoningTask
+from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
+from w2s_lightning.tasks.task import ChoiceTask, ReasoningTask
 
 Task = Any
 """A `ChoiceTask` or a `ReasoningTask`: its `kind` says which, and functions for one kind say so in their signature."""

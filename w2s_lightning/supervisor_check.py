@@ -6,7 +6,7 @@ from typing import Any
 
 from w2s_lightning.stage import Part, Stage
 from w2s_lightning.stages import Supervisor, Task
-from w2s_lightning.tasks.examples import SPLITS
+from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.solutions_file import read_solutions
 from w2s_lightning.tasks.supervisor_file import read_answers
 

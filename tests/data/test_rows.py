@@ -10,7 +10,7 @@ from w2s_lightning.data.targets import aligned, gold, with_targets
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.tokenizer import word_level
 from w2s_lightning.selection import TargetTable
-from w2s_lightning.tasks.examples import choice, group_id
+from w2s_lightning.tasks.example import choice, group_id
 
 TOKENIZER = word_level(["<pad>", "<unk>", "a", "b", "c", "d"])
 TOKENIZER.truncation_side = "left"

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from w2s_lightning.tasks.examples import Choice, Layout, Splits, choice, group_id
+from w2s_lightning.tasks.example import Example, Layout, Splits, choice, group_id
 
 NOUNS = ("tea", "snow", "cats", "dogs", "fish", "sea")
 VERBS = ("sleep", "swim", "bark", "warm")
@@ -40,7 +40,7 @@ class TinyTask:
     def sizes(self) -> dict[str, int]:
         return {"test": 24, "supervise": 24, "validation": 12, "transfer": 36}
 
-    def _example(self, noun: str, verb: str, place: str) -> Choice:
+    def _example(self, noun: str, verb: str, place: str) -> Example:
         label = NOUNS.index(noun) % self.num_classes
         text = f"do {noun} {verb} in the {place} ? answer"
         texts = [text] if self.layout == "text" else [f"{text} {i} is the" for i in range(self.num_classes)]

@@ -18,19 +18,18 @@ from w2s_lightning.recipes.setting import Setting
 from w2s_lightning.stages import Gold, Select
 from w2s_lightning.store import Store
 from w2s_lightning.tasks import export
-from w2s_lightning.tasks.examples import Split
-from w2s_lightning.tasks.problems import Problem
+from w2s_lightning.tasks.example import Example, Split
 
 SHORT = ("paradigm.reasoning.iterations=1", "paradigm.reasoning.control=false")
 Write = Callable[[dict[str, str]], Path]
 
 
-def problems(*splits: Split, seed: int = 0) -> list[Problem]:
+def problems(*splits: Split, seed: int = 0) -> list[Example]:
     made = planned(*SMALL_ARITHMETIC).rows[0].evaluate.task.splits(seed)
     return [one for split in splits for one in made.of(split)]
 
 
-def gold(asked: Iterable[Problem]) -> dict[str, str]:
+def gold(asked: Iterable[Example]) -> dict[str, str]:
     return {one.id: one.solution for one in asked}
 
 

@@ -18,7 +18,7 @@ from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.records import Job
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.stored import Answers, StoreReader
-from w2s_lightning.tasks.problems import Problem, ProblemSplits
+from w2s_lightning.tasks.example import Example, Splits
 
 
 def test_a_choice_tasks_texts_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -48,8 +48,8 @@ def test_a_reasoning_tasks_solutions_are_kept(tmp_path: Path) -> None:
     class Task:
         name, kind = "sums", "reasoning"
 
-    one = Problem("a" * 16, "g", "1 + 1 ?", "1 + 1 = 2\nanswer 2", "2", 1.0, None)
-    examples.write(tmp_path, Task(), ProblemSplits((), (), (), (one,), ()))  # type: ignore[arg-type]
+    one = Example("a" * 16, "g", ("1 + 1 ?",), difficulty=1.0, completions=("1 + 1 = 2\nanswer 2",), answer="2")
+    examples.write(tmp_path, Task(), Splits((), (), (), (one,), ()))  # type: ignore[arg-type]
     found = examples.Examples().of(tmp_path)
     assert found is not None
     assert found.solutions == {"a" * 16: "1 + 1 = 2\nanswer 2"}

@@ -1,7 +1,8 @@
 """Pairs of different lengths for tests of scoring, and a chat template for tiny tokenizers."""
 
-from w2s_lightning.tasks.conversations import Form, Turn
-from w2s_lightning.tasks.preferences import Pair, pair
+from w2s_lightning.tasks.conversations import Form
+from w2s_lightning.tasks.example import Example, Turn
+from w2s_lightning.tasks.preferences import pair
 
 FORM = Form(chat_template=None, user="is {text} ?", joint=" ", separator=" . ")
 CHAT = Form(chat_template="default", user="{text}", joint="", separator="")
@@ -19,7 +20,7 @@ TEMPLATE = (
 )
 
 
-def pairs(form: Form = FORM) -> list[Pair]:
+def pairs(form: Form = FORM) -> list[Example]:
     """Five pairs; answers have from one to nine words."""
     told = [text.split(" ? ") for text in TALK]
     return [

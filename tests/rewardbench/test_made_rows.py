@@ -13,8 +13,7 @@ from w2s_lightning.content import DataFile
 from w2s_lightning.metrics.rewardbench import SECTIONS
 from w2s_lightning.tasks.answers import GSM8K_KEY
 from w2s_lightning.tasks.conversations import Form
-from w2s_lightning.tasks.examples import SPLITS
-from w2s_lightning.tasks.problems import question_group
+from w2s_lightning.tasks.example import SPLITS, question_group
 from w2s_lightning.tasks.reward_sets import read_reward_set
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -19,8 +19,9 @@ from w2s_lightning.models.open import Opened
 from w2s_lightning.models.rewards import open_classifier, open_policy
 from w2s_lightning.models.source import Source
 from w2s_lightning.schema import Numerics
-from w2s_lightning.tasks.conversations import Form, Turn
-from w2s_lightning.tasks.preferences import Pair, pair
+from w2s_lightning.tasks.conversations import Form
+from w2s_lightning.tasks.example import Example, Turn
+from w2s_lightning.tasks.preferences import pair
 
 CPU = torch.device("cpu")
 FAMILIES = ("llama", "gpt2", "gpt_neox", "qwen3", "bert")
@@ -35,7 +36,7 @@ def reward_model(folder: Path) -> Opened:
     return open_classifier(Source(str(folder)), numerics())
 
 
-def scores(opened: Opened, rows: Sequence[Pair], tokens_per_batch: int = 10_000, form: Form = FORM) -> np.ndarray:
+def scores(opened: Opened, rows: Sequence[Example], tokens_per_batch: int = 10_000, form: Form = FORM) -> np.ndarray:
     encoded = reward_rows(rows, form, opened.tokenizer, opened.max_length)
     return text_scores(opened.network, encoded, tokens_per_batch=tokens_per_batch, device=CPU)
 
@@ -78,7 +79,7 @@ def test_a_padding_token_that_ends_texts_changes_no_score(models, tmp_path):
     assert scores(as_end, rows) == pytest.approx(scores(as_other, rows), abs=1e-5)
 
 
-def ended() -> Pair:
+def ended() -> Example:
     """A pair whose better answer ends in a real end-of-text token."""
     return pair([Turn("user", "tea warm")], f"yes{END}", "yes it is warm", FORM, place="rows:9")
 
@@ -153,7 +154,7 @@ def log_probs(folder: Path, rows: CompletionRows, tokens_per_batch: int = 10_000
     return completion_log_probs(opened.network, rows, tokens_per_batch=tokens_per_batch, device=CPU)
 
 
-def encoded(folder: Path, rows: Sequence[Pair], form: Form = FORM, **options: bool) -> CompletionRows:
+def encoded(folder: Path, rows: Sequence[Example], form: Form = FORM, **options: bool) -> CompletionRows:
     opened = open_policy(Source(str(folder)), numerics())
     return completion_rows(rows, form, opened.tokenizer, opened.max_length, **options)
 
@@ -180,9 +181,9 @@ def test_implicit_rewards_equal_plain_passes_with_and_without_a_reference(models
         implicit_rewards(policy, None, "mean"),
     )
     for row, one in enumerate(rows):
-        for option, completion in enumerate(one.completions):
-            own, count = plain_log_prob(folder, one.prompt, completion, end=True)
-            theirs, _ = plain_log_prob(other, one.prompt, completion, end=True)
+        for option, completion in enumerate(map(FORM.completion, one.completions)):
+            own, count = plain_log_prob(folder, FORM.prompt(one.turns), completion, end=True)
+            theirs, _ = plain_log_prob(other, FORM.prompt(one.turns), completion, end=True)
             assert summed[row, option] == pytest.approx(own, abs=1e-4)
             assert mean[row, option] == pytest.approx(own / count, abs=1e-5)
             assert ratios[row, option] == pytest.approx(own - theirs, abs=2e-4)
@@ -218,7 +219,7 @@ def test_whole_texts_and_completions_have_the_same_tokens(models):
     assert all((one == other).all() for one, other in zip(whole.texts, ends.rows.texts, strict=True))
     for place, text in enumerate(whole.texts):
         own = tokenizer.decode(text[ends.starts[place] :].tolist())
-        assert own == rows[place // 2].completions[place % 2]
+        assert own == FORM.completion(rows[place // 2].completions[place % 2])
 
 
 def test_classifiers_and_encoders_have_no_implicit_reward(models):
@@ -240,7 +241,7 @@ def test_a_chat_template_writes_the_whole_conversation(models):
     tokenizer, rows = talking(models), pairs(CHAT)
     done = completion_rows(rows, CHAT, tokenizer, 64)
     for place, text in enumerate(done.rows.texts):
-        one, answer = rows[place // 2], rows[place // 2].answers[place % 2]
+        one, answer = rows[place // 2], rows[place // 2].completions[place % 2]
         start = int(done.starts[place])
         assert tokenizer.decode(text[:start].tolist()) == f"[user]{one.turns[0].text} ;[assistant]"
         assert tokenizer.decode(text[start:].tolist()) == f"{answer} ;"

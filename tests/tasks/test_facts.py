@@ -7,7 +7,7 @@ import pytest
 from tests.tasks.composing_tasks import task
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.examples import SPLITS, Choice, Splits
+from w2s_lightning.tasks.example import SPLITS, Example, Splits
 from w2s_lightning.tasks.facts import Facts
 
 FIRST = "alma drives tram . ann owns pony so"
@@ -33,7 +33,7 @@ def true_claims(facts: Facts) -> set[str]:
     return {world.claim(p, r, int(world.truth.fact[p, r])) for p in people for r in relations}
 
 
-def parts(item: Choice) -> tuple[str, str]:
+def parts(item: Example) -> tuple[str, str]:
     """Distractor and claim of an item."""
     distractor, claim = item.texts[0].removesuffix(" so").split(" . ")
     return distractor, claim

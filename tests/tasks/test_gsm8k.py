@@ -12,7 +12,7 @@ from tests.tasks.gsm8k_right_wrong import SOLUTIONS, needs_gsm8k
 from tests.tasks.test_hub_choice import COMMIT, folder
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.examples import SPLITS
+from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.gsm8k import Gsm8k
 
 SMALL = ("limits.supervise=null", "limits.transfer=null", "limits.validation=null", "limits.test=null")
@@ -108,10 +108,9 @@ def test_a_folder_in_the_hubs_layout_is_read_and_its_gaps_are_counted(tmp_path: 
     broken = {"question": "broken?", "answer": "no answer here"}
     other = {"question": "train: what is 3 + 2?", "answer": "#### 6"}
     splits = task("gsm8k", f"source.path={write([*rows('train', 60), broken, other])}", *SMALL).splits(0)
-    assert splits.notices == (
-        "gsm8k (train): 1 question without a gold answer that parses left out",
-        "gsm8k (train): 1 question with conflicting answers left out",
-    )
+    unparsed, conflicting = splits.notices
+    assert unparsed.startswith("gsm8k (train): 1 question without a gold answer that parses left out (the first is ")
+    assert conflicting == "gsm8k (train): 1 question with conflicting answers left out"
     with pytest.raises(UserError, match=r"\(train\):1: the gold answer does not parse"):
         task("gsm8k", f"source.path={write([broken])}", *SMALL).splits(0)
 

@@ -12,7 +12,7 @@ import pytest
 from tests.tasks.composing_tasks import task
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.examples import SPLITS
+from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.hub_source import HubSource
 
 pytestmark = pytest.mark.usefixtures("offline_datasets")
@@ -159,7 +159,7 @@ def test_questions_with_another_number_of_options_are_counted(tmp_path: Path) ->
 
     place = data(tmp_path / "obqa", train=rows("train", 80), test=rows("test", 40))
     splits = made("openbookqa", place, "source.config=null").splits(0)
-    assert "openbookqa (test): 2 questions without 4 options left out" in splits.notices
+    assert any("(test): 2 examples with another number of options left out" in said for said in splits.notices)
 
 
 def test_boolq_has_boolean_labels_and_goes_by_passage(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_reviews_may_repeat_contradict_and_lack_a_title(tmp_path: Path, name: st
     splits = made(name, data(tmp_path / name, train=train, test=rows("test", 50))).splits(0)
     assert len(splits.test) == 50
     assert splits.notices == (
-        f"{name} (train): 1 text with conflicting labels left out",
+        f"{name} (train): 1 example with conflicting labels left out",
         f"{name} (train): 1 duplicate example left out",
     )
 
@@ -256,7 +256,7 @@ def test_no_network_says_how_to_use_a_folder(tmp_path: Path, monkeypatch: pytest
         (["group='{question.x}'"], "only plain column names"),
         (["answers.columns=[a,b]"], "right='correct_answer' must be one of"),
         (["answers.keys=labels"], "exactly when right_by is key"),
-        (["num_options=5"], "none of the 40 questions has 5 options"),
+        (["num_options=5"], "none of the 40 rows can be used: .* 4 options, not task.num_options=5"),
         (["source.path=/no/such/folder"], "data folder not found"),
         (["words=[wrong]"], "words"),
     ],

@@ -13,7 +13,7 @@ from tests.tasks.conftest import Write
 from tests.tasks.gsm8k_right_wrong import needs_gsm8k, write_right_wrong
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.examples import SPLITS
+from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.local_choice import LocalChoice
 
 PINNED = ["c924b0a05e223691", "1a3fd9a604acd42a", "c62f9e62620a8484", "66adf7b87cf63e3e"]

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.conversations import Form, Turn, Unusable, answered, conversation, messages
-from w2s_lightning.tasks.examples import example_id, group_id
-from w2s_lightning.tasks.files import Row
-from w2s_lightning.tasks.preferences import Pair, SameAnswers, own_pairs, pair, published_pairs
-from w2s_lightning.tasks.problems import question_group
+from w2s_lightning.tasks.conversations import Form, answered, conversation, messages
+from w2s_lightning.tasks.example import Example, Turn, example_id, question_group
+from w2s_lightning.tasks.files import Row, Unusable
+from w2s_lightning.tasks.preferences import pair
+from w2s_lightning.tasks.split import make_pool
 
 FORM = Form(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
 ASKED = (Turn("user", "how?"),)
@@ -21,7 +21,7 @@ TALK = [
 ]
 
 
-def made(chosen: str = "so", rejected: str = "no", turns: tuple[Turn, ...] = ASKED, **more: Any) -> Pair:
+def made(chosen: str = "so", rejected: str = "no", turns: tuple[Turn, ...] = ASKED, **more: Any) -> Example:
     return pair(turns, chosen, rejected, FORM, place="f:1", **more)
 
 
@@ -31,9 +31,7 @@ def test_a_pair_is_a_choice_of_two_whole_texts() -> None:
     assert one.texts[one.label].endswith(" so")
     assert one.id == example_id(one.texts)
     assert (one.chosen, one.rejected) == ("so", "no")
-    assert one.prompt == "Human: how?\n\nAssistant:"
-    assert [one.prompt + end for end in one.completions] == list(one.texts)
-    assert one.completions[one.label] == " so"
+    assert [FORM.prompt(one.turns) + FORM.completion(end) for end in one.completions] == list(one.texts)
 
 
 def test_a_pair_and_its_reverse_differ_in_the_label_alone() -> None:
@@ -51,7 +49,7 @@ def test_turns_are_written_down_in_order() -> None:
     turns = (Turn("system", "Be brief."), *conversation(TALK, "f:1"))
     assert FORM.prompt(turns) == "Be brief.\n\nHuman: hi\n\nAssistant: hello\n\nHuman: how?\n\nAssistant:"
     assert messages(turns)[-1] == {"role": "user", "content": "how?"}
-    assert made(turns=turns).prompt == FORM.prompt(turns)
+    assert all(text.startswith(FORM.prompt(turns)) for text in made(turns=turns).texts)
 
 
 def test_leading_blanks_of_an_answer_stay() -> None:
@@ -61,7 +59,6 @@ def test_leading_blanks_of_an_answer_stay() -> None:
 def test_a_single_question_has_the_group_of_a_problem_with_it() -> None:
     assert made(turns=(Turn("user", "How  many EGGS?"),)).group == question_group("how many eggs?")
     assert made().group == made("a", "b").group != made(turns=conversation(TALK, "f:1")).group
-    assert made().in_group(group_id("x")).group == group_id("x")
 
 
 def test_what_a_file_knows_besides_is_kept() -> None:
@@ -123,36 +120,47 @@ def rows(*pairs: tuple[str, str]) -> list[Row]:
     return [Row(f"f:{n}", {"chosen": one, "rejected": other}) for n, (one, other) in enumerate(pairs, start=1)]
 
 
-def read(row: Row) -> Pair:
+def read(row: Row) -> Example:
     return pair(ASKED, row.values["chosen"], row.values["rejected"], FORM, place=row.place)
 
 
+SAME = "chosen and rejected are the same"
+
+
 def test_equal_answers_are_counted_and_left_out() -> None:
-    pool = own_pairs(rows(("a", "b"), ("c", "c"), ("d", "d "), ("a", "b")), read, "training file")
-    assert len(pool.choices) == 1
+    pool = make_pool(
+        rows(("a", "b"), ("c", "c"), ("d", "d "), ("a", "b")), read, "training file", kind="preference", own=True
+    )
+    assert len(pool.examples) == 1
     assert pool.notices == (
-        "training file: 2 pairs whose two answers are the same left out",
-        "training file: 1 duplicate example left out",
+        f"training file: 2 pairs whose two answers are the same left out (the first is f:2: {SAME})",
+        "training file: 1 duplicate pair left out",
     )
 
 
 def test_a_persons_file_is_refused_for_any_other_fault() -> None:
     with pytest.raises(UserError, match="f:2: the chosen answer is empty"):
-        own_pairs(rows(("a", "b"), ("", "c")), read, "training file")
+        make_pool(rows(("a", "b"), ("", "c")), read, "training file", kind="preference", own=True)
     with pytest.raises(UserError, match="f:1 and f:3: one pair with either answer as the better one"):
-        own_pairs(rows(("a", "b"), ("c", "d"), ("b", "a")), read, "training file")
+        make_pool(rows(("a", "b"), ("c", "d"), ("b", "a")), read, "training file", kind="preference", own=True)
 
 
 def test_published_rows_with_faults_are_counted_and_left_out() -> None:
-    pool = published_pairs(rows(("a", "b"), ("", "c"), ("e", "e"), ("x", "y"), ("y", "x")), read, "hub (train)")
-    assert [item.texts for item in pool.choices] == [made("a", "b").texts]
-    assert pool.notices == (
-        "hub (train): 1 pair whose two answers are the same left out",
-        "hub (train): 1 pair without a comparison left out (the first is f:2: the chosen answer is empty)",
-        "hub (train): 1 text with conflicting labels left out",
+    pool = make_pool(
+        rows(("a", "b"), ("", "c"), ("e", "e"), ("x", "y"), ("y", "x")),
+        read,
+        "hub (train)",
+        kind="preference",
+        own=False,
     )
-    with pytest.raises(SameAnswers, match="f:1: chosen and rejected are the same"):
-        published_pairs(rows(("e", "e")), read, "hub (train)")
+    assert [item.texts for item in pool.examples] == [made("a", "b").texts]
+    assert pool.notices == (
+        "hub (train): 1 pair without a comparison left out (the first is f:2: the chosen answer is empty)",
+        f"hub (train): 1 pair whose two answers are the same left out (the first is f:3: {SAME})",
+        "hub (train): 1 pair with conflicting labels left out",
+    )
+    with pytest.raises(UserError, match="f:1: chosen and rejected are the same"):
+        make_pool(rows(("e", "e")), read, "hub (train)", kind="preference", own=False)
 
 
 def test_a_form_must_have_room_for_the_text() -> None:

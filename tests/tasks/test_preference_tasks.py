@@ -16,18 +16,16 @@ from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.arithmetic import Arithmetic
 from w2s_lightning.tasks.arithmetic_pairs import ArithmeticPairs
-from w2s_lightning.tasks.conversations import Turn
-from w2s_lightning.tasks.examples import SPLITS, Splits
-from w2s_lightning.tasks.preferences import Pair
+from w2s_lightning.tasks.example import SPLITS, Example, Splits, Turn
 from w2s_lightning.tasks.worlds.flaws import FLAWS, Step, flawed, steps_of
 
 Rows = Sequence[Mapping[str, Any]]
 HUB = ("anthropic_hh", "ultrafeedback_binarized", "shp")
 
 
-def pairs_of(splits: Splits) -> list[Pair]:
+def pairs_of(splits: Splits) -> list[Example]:
     found = [item for split in SPLITS for item in splits.of(split)]
-    assert all(isinstance(item, Pair) for item in found)
+    assert all(isinstance(item, Example) for item in found)
     return found  # type: ignore[return-value]
 
 
@@ -97,7 +95,7 @@ def test_answers_may_be_whole_conversations_without_a_prompt(jsonl: Write, files
 
 def test_the_form_is_part_of_the_task_and_of_its_identity(files: tuple[Path, Path]) -> None:
     plain, other = local(*files), local(*files, "form.user='Q: {text} A:'")
-    assert pairs_of(other.splits(0))[0].prompt.startswith("Q: ")
+    assert pairs_of(other.splits(0))[0].texts[0].startswith("Q: ")
     assert digest(plain) != digest(other) != digest(local(*files, "form.chat_template=default"))
 
 
@@ -220,8 +218,8 @@ def test_transcripts_become_turns_and_those_that_part_early_are_counted(tmp_path
     first = pairs_of(splits)[0]
     assert [turn.role for turn in first.turns] == ["user", "assistant", "user"]
     assert first.turns[2] == Turn("user", "this")
-    same, others = splits.notices
-    assert same == "anthropic_hh (train): 1 pair whose two answers are the same left out"
+    others, same = splits.notices
+    assert same.startswith("anthropic_hh (train): 1 pair whose two answers are the same left out")
     assert others.startswith("anthropic_hh (train): 4 pairs without a comparison left out (the first is ")
     assert "the two transcripts part before their last answer" in others
 
@@ -309,7 +307,7 @@ def test_the_chosen_answer_is_right_and_the_rejected_has_one_mistake(splits: Spl
 def test_a_wrong_answer_is_told_by_neither_length_nor_size(pairs: ArithmeticPairs, splits: Splits) -> None:
     for item in pairs_of(splits):
         assert len(item.chosen.split()) == len(item.rejected.split())
-        largest = [max(int(word) for word in text.split() if word.isdigit()) for text in item.answers]
+        largest = [max(int(word) for word in text.split() if word.isdigit()) for text in item.completions]
         bound = next(bound for bound in pairs.world.bounds if bound > largest[item.label])
         assert max(largest) < bound
 

@@ -9,9 +9,9 @@ import pytest
 from tests.tasks.composing_tasks import CONF, task
 from tests.tasks.conftest import Write
 from w2s_lightning.digest import digest
-from w2s_lightning.tasks.examples import SPLITS
+from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.export import task_from_yaml
-from w2s_lightning.tasks.problems import ReasoningTask
+from w2s_lightning.tasks.task import ReasoningTask
 
 NAMES = ("arithmetic", "gsm8k", "local_reasoning", "math")
 

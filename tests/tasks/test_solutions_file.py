@@ -12,7 +12,7 @@ from tests.tasks.conftest import Write
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.answers import GSM8K_KEY
-from w2s_lightning.tasks.problems import Solution
+from w2s_lightning.tasks.example import Solution
 from w2s_lightning.tasks.solutions_file import read_solutions, write_for_solving
 
 KNOWN = ("a", "b", "c", "d")

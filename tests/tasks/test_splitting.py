@@ -5,28 +5,21 @@ from collections.abc import Sequence
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.examples import SPLITS, Choice, choice
-from w2s_lightning.tasks.splitting import (
-    Entry,
-    Limits,
-    Pool,
-    Shares,
-    dropping_conflicts,
-    make_splits,
-    refusing_conflicts,
-)
+from w2s_lightning.tasks.example import SPLITS, Example, choice
+from w2s_lightning.tasks.files import Row
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
 
 SHARES = Shares(supervise=0.4, transfer=0.5, validation=0.1)
 NO_LIMITS = Limits(supervise=None, transfer=None, validation=None, test=None)
 
 
-def grouped(prefix: str, groups: int, members: int = 3) -> list[Choice]:
+def grouped(prefix: str, groups: int, members: int = 3) -> list[Example]:
     return [
         choice([f"{prefix} {g} {m}"], label=m % 2, group=f"{prefix} {g}") for g in range(groups) for m in range(members)
     ]
 
 
-def pool(choices: Sequence[Choice]) -> Pool:
+def pool(choices: Sequence[Example]) -> Pool:
     return Pool(tuple(choices), ())
 
 
@@ -108,24 +101,29 @@ def test_shares_over_one_are_refused() -> None:
         Shares(supervise=0.5, transfer=0.5, validation=0.5)
 
 
-def entry(text: str, label: int, line: int) -> Entry:
-    return Entry(choice([text], label=label, group=text), f"train.csv:{line}")
+def read(row: Row) -> Example:
+    return choice([row.text("text")], label=row.values["label"], group=row.text("text"))
 
 
-def test_duplicates_are_left_out_and_counted() -> None:
-    made = refusing_conflicts([entry("a", 0, 2), entry("b", 1, 3), entry("a", 0, 4)], ("no", "yes"), "training file")
-    assert [item.texts for item in made.choices] == [("a",), ("b",)]
-    assert made.notices == ("training file: 1 duplicate example left out",)
+def pooled(*rows: tuple[str, int], own: bool) -> Pool:
+    found = [Row(f"train.csv:{line}", {"text": text, "label": label}) for line, (text, label) in enumerate(rows, 2)]
+    return make_pool(found, read, "imdb (train)", kind="choice", own=own, class_names=("no", "yes"))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_duplicates_are_left_out_and_counted(own: bool) -> None:
+    made = pooled(("a", 0), ("b", 1), ("a", 0), own=own)
+    assert [item.texts for item in made.examples] == [("a",), ("b",)]
+    assert made.notices == ("imdb (train): 1 duplicate example left out",)
 
 
 def test_one_text_with_two_labels_is_refused_with_both_lines() -> None:
-    entries = [entry("a" * 100, 0, 2), entry("b", 1, 3), entry("a" * 100, 1, 9)]
-    with pytest.raises(UserError, match=r"train\.csv:2 and train\.csv:9.*'no' and 'yes'.*aaa\.\.\.") as caught:
-        refusing_conflicts(entries, ("no", "yes"), "training file")
+    with pytest.raises(UserError, match=r"train\.csv:2 and train\.csv:4.*'no' and 'yes'.*aaa\.\.\.") as caught:
+        pooled(("a" * 100, 0), ("b", 1), ("a" * 100, 1), own=True)
     assert len(str(caught.value)) < 200
 
 
 def test_published_conflicts_are_left_out_and_counted() -> None:
-    made = dropping_conflicts([entry("a", 0, 2), entry("b", 1, 3), entry("a", 1, 4)], "imdb (train)")
-    assert [item.texts for item in made.choices] == [("b",)]
-    assert made.notices == ("imdb (train): 1 text with conflicting labels left out",)
+    made = pooled(("a", 0), ("b", 1), ("a", 1), own=False)
+    assert [item.texts for item in made.examples] == [("b",)]
+    assert made.notices == ("imdb (train): 1 example with conflicting labels left out",)

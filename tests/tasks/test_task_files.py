@@ -7,7 +7,7 @@ import pytest
 
 from tests.tasks.composing_tasks import CONF, task
 from w2s_lightning.digest import digest
-from w2s_lightning.tasks.examples import SPLITS
+from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.export import task_from_yaml
 
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if not path.stem.startswith("_"))

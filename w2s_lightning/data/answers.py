@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from w2s_lightning.data import tables
 from w2s_lightning.inference.scoring import softmax
 from w2s_lightning.metrics import choice as metrics
-from w2s_lightning.tasks.examples import Choice
+from w2s_lightning.tasks.example import Example
 
 
-def write_answers(folder: Path, examples: Sequence[Choice], logits: NDArray[np.float32]) -> None:
+def write_answers(folder: Path, examples: Sequence[Example], logits: NDArray[np.float32]) -> None:
     """predictions.parquet: fp32 logits [n, K] and their float64 probabilities."""
     columns = {
         "example_id": [example.id for example in examples],
@@ -23,13 +23,13 @@ def write_answers(folder: Path, examples: Sequence[Choice], logits: NDArray[np.f
     tables.write(folder / tables.PREDICTIONS, columns)
 
 
-def write_features(folder: Path, examples: Sequence[Choice], features: NDArray[np.float32]) -> None:
+def write_features(folder: Path, examples: Sequence[Example], features: NDArray[np.float32]) -> None:
     """features.parquet: what the head reads, [n, M * width] for M texts an example."""
     ids = [example.id for example in examples]
     tables.write(folder / tables.FEATURES, {"example_id": ids, "features": tables.vectors(features)})
 
 
-def write_judged(folder: Path, examples: Sequence[Choice], probs: NDArray[np.float64]) -> None:
+def write_judged(folder: Path, examples: Sequence[Example], probs: NDArray[np.float64]) -> None:
     """predictions.parquet beside gold, and metrics.json."""
     gold = np.array([example.label for example in examples])
     predicted = probs.argmax(axis=1)

@@ -11,7 +11,7 @@ from w2s_lightning.data.rows import FeatureRows, TokenRows, encode
 from w2s_lightning.data.tables import FEATURES, matrix, places, read
 from w2s_lightning.stages import Label
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.examples import Choice, Splits
+from w2s_lightning.tasks.example import Example, Splits
 
 
 @lru_cache(maxsize=4)
@@ -20,13 +20,13 @@ def splits_of(task: Any, seed: int) -> Splits:
     return task.splits(seed)
 
 
-def token_rows(examples: Sequence[Choice], tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
+def token_rows(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
     """The examples' texts, encoded."""
     ids, texts = [example.id for example in examples], [example.texts for example in examples]
     return encode(ids, texts, tokenizer=tokenizer, max_length=max_length)
 
 
-def feature_rows(examples: Sequence[Choice], features: Label, store: Store) -> FeatureRows:
+def feature_rows(examples: Sequence[Example], features: Label, store: Store) -> FeatureRows:
     """The examples' frozen features from a label stage of mode `features`."""
     table = read(store.open(features) / FEATURES)
     ids = tuple(example.id for example in examples)

@@ -8,25 +8,26 @@ import pyarrow as pa
 
 from w2s_lightning.data import tables
 from w2s_lightning.data.tables import places
-from w2s_lightning.tasks.problems import Problem, ReasoningTask, Solution
+from w2s_lightning.tasks.example import Example, Solution
+from w2s_lightning.tasks.task import ReasoningTask
 
 
 def write_judged_solutions(
     folder: Path,
     task: ReasoningTask,
-    problems: Sequence[Problem],
+    problems: Sequence[Example],
     solutions: Sequence[Solution],
     ends: Sequence[str] | None,
 ) -> None:
     """predictions.parquet (one row a problem, one solution each) and metrics.json; `ends` says how each text ended."""
     order = places([one.id for one in problems], [one.id for one in solutions], "solutions to test")
     texts = [solutions[place].text for place in order]
-    verdicts = task.grade([one.answer for one in problems], texts)
+    verdicts = task.grade([str(one.gold) for one in problems], texts)
     finish = None if ends is None else [ends[place] for place in order]
     columns: dict[str, object] = {
         "example_id": [one.id for one in problems],
         "group_id": [one.group for one in problems],
-        "gold": [one.answer for one in problems],
+        "gold": [str(one.gold) for one in problems],
         "prediction": pa.array([verdict.answer for verdict in verdicts], pa.string()),
         "correct": [verdict.flexible for verdict in verdicts],
         "strict": [verdict.strict for verdict in verdicts],
@@ -49,19 +50,19 @@ def write_judged_solutions(
 
 
 def write_judged_samples(
-    folder: Path, task: ReasoningTask, problems: Sequence[Problem], samples: Sequence[Solution]
+    folder: Path, task: ReasoningTask, problems: Sequence[Example], samples: Sequence[Solution]
 ) -> None:
     """predictions.parquet (one row a sample, several a problem) and metrics.json.
 
     What was cut off has no answer and is wrong here, as in the votes that select solutions.
     """
     by_id = {one.id: one for one in problems}
-    verdicts = task.grade([by_id[one.id].answer for one in samples], [one.text for one in samples])
+    verdicts = task.grade([str(by_id[one.id].gold) for one in samples], [one.text for one in samples])
     right = [verdict.flexible and one.answer is not None for verdict, one in zip(verdicts, samples, strict=True)]
     columns: dict[str, object] = {
         "example_id": [one.id for one in samples],
         "group_id": [by_id[one.id].group for one in samples],
-        "gold": [by_id[one.id].answer for one in samples],
+        "gold": [str(by_id[one.id].gold) for one in samples],
         "prediction": pa.array([one.answer for one in samples], pa.string()),
         "correct": right,
     }

@@ -12,23 +12,13 @@ from transformers import PreTrainedTokenizerBase
 from w2s_lightning.data.completions import CompletionRows, encode_completions
 from w2s_lightning.data.rows import TokenRows
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.conversations import Form, Turn, messages
-from w2s_lightning.tasks.examples import Choice
-from w2s_lightning.tasks.preferences import Answered
+from w2s_lightning.tasks.conversations import Form, messages
+from w2s_lightning.tasks.example import Example, Turn
 
 DEFAULT_TEMPLATE = "default"
 
 
-def answered(examples: Sequence[Choice]) -> list[Answered]:
-    """A preference task's examples: answers to a prompt, two of them but for samples to choose from."""
-    found = [example for example in examples if isinstance(example, Answered)]
-    assert len(found) == len(examples), "a preference task holds nothing but answered prompts"
-    return found
-
-
-def reward_rows(
-    pairs: Sequence[Answered], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> TokenRows:
+def reward_rows(pairs: Sequence[Example], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
     """The whole texts of every pair, for a reward model: [num_rows, 2] (or 1, for single answers).
 
     A text over `max_length` tokens loses the start of its prompt after the first token.
@@ -37,7 +27,7 @@ def reward_rows(
 
 
 def completion_rows(
-    pairs: Sequence[Answered], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int, *, end: bool = True
+    pairs: Sequence[Example], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int, *, end: bool = True
 ) -> CompletionRows:
     """The completions of every pair after its prompt, in the order of its options, [num_rows, 2] (or 1).
 
@@ -57,12 +47,12 @@ def completion_rows(
 
 
 def written(
-    pairs: Sequence[Answered], form: Form, tokenizer: PreTrainedTokenizerBase
+    pairs: Sequence[Example], form: Form, tokenizer: PreTrainedTokenizerBase
 ) -> list[tuple[str, tuple[str, ...]]]:
     """Prompt and completions of every pair as text; a chat template has its special tokens in it already."""
     template = chat_template(form, tokenizer)
     if template is None:
-        return [(pair.prompt, pair.completions) for pair in pairs]
+        return [(form.prompt(pair.turns), tuple(map(form.completion, pair.completions))) for pair in pairs]
     return [_chat(pair, template, tokenizer) for pair in pairs]
 
 
@@ -82,7 +72,7 @@ def chat_template(form: Form, tokenizer: PreTrainedTokenizerBase) -> str | None:
     return str(found)
 
 
-def _chat(pair: Answered, template: str, tokenizer: PreTrainedTokenizerBase) -> tuple[str, tuple[str, ...]]:
+def _chat(pair: Example, template: str, tokenizer: PreTrainedTokenizerBase) -> tuple[str, tuple[str, ...]]:
     """Prompt and completions of a pair as the template writes them."""
 
     def write(turns: Sequence[Turn], *, asking: bool) -> str:
@@ -92,7 +82,7 @@ def _chat(pair: Answered, template: str, tokenizer: PreTrainedTokenizerBase) -> 
         return str(text)
 
     try:
-        whole = [write([*pair.turns, Turn("assistant", answer)], asking=False) for answer in pair.answers]
+        whole = [write([*pair.turns, Turn("assistant", answer)], asking=False) for answer in pair.completions]
         prompts = [write(pair.turns, asking=asking) for asking in (True, False)]
     except TemplateError as error:
         raise UserError(f"the chat template refuses a conversation of {len(pair.turns)} turns: {error}") from None

@@ -16,17 +16,17 @@ from w2s_lightning.solutions import Pair, Pairs
 from w2s_lightning.stages import Gold, Select, Shown, Solve, Supervisor, Targets
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.draws import permutation
-from w2s_lightning.tasks.examples import Split
-from w2s_lightning.tasks.problems import Problem, ProblemSplits, ReasoningTask, Solution
+from w2s_lightning.tasks.example import Example, Solution, Split, Splits
 from w2s_lightning.tasks.prompts import Demonstration
 from w2s_lightning.tasks.solutions_file import read_solutions as read_file
+from w2s_lightning.tasks.task import ReasoningTask
 
 SOLUTIONS = "solutions.parquet"
 PAIRS = "pairs.parquet"
 FINISHED = ("eos", "stop")
 
 
-def problems_of(task: ReasoningTask, seed: int) -> ProblemSplits:
+def problems_of(task: ReasoningTask, seed: int) -> Splits:
     """The task's problems, remembered with the examples of all other tasks."""
     found: Any = splits_of(task, seed)
     return found
@@ -161,7 +161,7 @@ class Writing:
         """What the model is trained to go on with, but for the end-of-text token."""
         return self._task.completion(solution) if self._template is None else solution.strip()
 
-    def prompts(self, problems: Sequence[Problem], shown: Sequence[Demonstration]) -> list[Prompt]:
+    def prompts(self, problems: Sequence[Example], shown: Sequence[Demonstration]) -> list[Prompt]:
         """One prompt a problem."""
         return [Prompt(problem.id, self.prompt(problem.question, shown)) for problem in problems]
 

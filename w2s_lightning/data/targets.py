@@ -12,11 +12,12 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.selection import TargetTable
 from w2s_lightning.stages import Gold, Label, Select, Shift, Supervisor, Targets
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.examples import Choice, ChoiceTask
+from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.supervisor_file import read_answers
+from w2s_lightning.tasks.task import ChoiceTask
 
 
-def read_targets(targets: Targets, examples: Sequence[Choice], task: ChoiceTask, store: Store) -> TargetTable:
+def read_targets(targets: Targets, examples: Sequence[Example], task: ChoiceTask, store: Store) -> TargetTable:
     """The target table of a split whose examples are given; parents must be in the store."""
     match targets:
         case Gold():
@@ -46,14 +47,14 @@ def stored_targets(stage: Label | Select, store: Store) -> TargetTable:
     return TargetTable(ids=ids, probs=matrix(table, "probs").astype(np.float64), weights=weights.astype(np.float64))
 
 
-def gold(examples: Sequence[Choice], num_classes: int) -> TargetTable:
+def gold(examples: Sequence[Example], num_classes: int) -> TargetTable:
     """One-hot gold labels."""
     labels = np.array([example.label for example in examples])
     ids = tuple(example.id for example in examples)
     return TargetTable(ids=ids, probs=np.eye(num_classes)[labels], weights=np.ones(len(ids)))
 
 
-def with_targets(examples: Sequence[Choice], table: TargetTable, what: str) -> list[Choice]:
+def with_targets(examples: Sequence[Example], table: TargetTable, what: str) -> list[Example]:
     """The examples that have a target, in the split's order; raise UserError for a target of no example or for none."""
     wanted = set(table.ids)
     if not wanted:

@@ -23,7 +23,7 @@ from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Gold
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.preferences import trained_on
+from w2s_lightning.tasks.example import trained_on
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from w2s_lightning.data.answers import write_answers, write_features, write_judg
 from w2s_lightning.data.batches import evaluation_steps, plan
 from w2s_lightning.data.choices import feature_rows, splits_of, token_rows
 from w2s_lightning.data.module import FitRows
-from w2s_lightning.data.pairs import answered, reward_rows
+from w2s_lightning.data.pairs import reward_rows
 from w2s_lightning.data.rewarded import write_wins
 from w2s_lightning.data.rows import RowSource, TokenRows
 from w2s_lightning.data.targets import aligned, read_sources, read_targets, with_targets
@@ -34,8 +34,9 @@ from w2s_lightning.stages import (
     Targets,
 )
 from w2s_lightning.tasks.conversations import Form
-from w2s_lightning.tasks.examples import Choice, ChoiceTask
+from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
+from w2s_lightning.tasks.task import ChoiceTask
 
 
 def compute(stage: Stage, folder: Path, bench: Bench) -> None:
@@ -125,13 +126,13 @@ def _opened_for(stage: Fit | Label, bench: Bench) -> Opened:
 
 
 def _rows(
-    task: ChoiceTask, features: Label | None, examples: Sequence[Choice], opened: Opened, bench: Bench
+    task: ChoiceTask, features: Label | None, examples: Sequence[Example], opened: Opened, bench: Bench
 ) -> RowSource:
     if features is not None:
         return feature_rows(examples, features, bench.store)
     if task.kind == "preference":
         form: Form = task.form  # type: ignore[attr-defined]
-        return reward_rows(answered(examples), form, opened.tokenizer, opened.max_length)
+        return reward_rows(examples, form, opened.tokenizer, opened.max_length)
     return token_rows(examples, opened.tokenizer, opened.max_length)
 
 
@@ -145,8 +146,8 @@ def _fit_rows(stage: Fit, targets: Targets, features: Label | None, opened: Open
 
 def _margins(stage: Fit, ids: Sequence[str]) -> NDArray[np.float32]:
     """By how much the better answer of each pair is better, [num_rows, 1]; raise UserError where the data says not."""
-    pairs = {pair.id: pair for pair in answered(splits_of(stage.task, stage.split_seed).of(stage.targets.split))}
-    margins = [getattr(pairs[id], "margin", None) for id in ids]
+    pairs = {pair.id: pair for pair in splits_of(stage.task, stage.split_seed).of(stage.targets.split)}
+    margins = [pairs[id].margin for id in ids]
     if None in margins:
         raise UserError(
             f"margin=data: {margins.count(None)} of {len(ids)} pairs of {stage.task.name} have no margin "

@@ -12,7 +12,7 @@ from w2s_lightning.data.answers import write_answers
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.choices import splits_of
 from w2s_lightning.data.completions import CompletionRows
-from w2s_lightning.data.pairs import answered, completion_rows
+from w2s_lightning.data.pairs import completion_rows
 from w2s_lightning.data.targets import aligned, read_targets, with_targets
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.bench import Bench, keep, story_of, train, tuned
@@ -58,7 +58,7 @@ def _label(stage: Label, folder: Path, bench: Bench) -> None:
     source = stage.source
     shape = shape_of(source.task) if isinstance(source, Fit) else shape_of(stage.task)
     opened = open_fit(source, shape, bench.store) if isinstance(source, Fit) else open_bare(source, shape, bench.store)
-    rows = completion_rows(answered(examples), task.form, opened.tokenizer, opened.max_length)
+    rows = completion_rows(examples, task.form, opened.tokenizer, opened.max_length)
     network = _scoring(opened).to(bench.device).eval()
     found = completion_log_probs(network, rows, tokens_per_batch=bench.trainer.tokens_per_batch, device=bench.device)
     if stage.mode == "log_probs":
@@ -80,7 +80,7 @@ def _fit(stage: Fit, folder: Path, bench: Bench) -> None:
     examples = splits_of(stage.task, stage.split_seed).of(stage.targets.split)
     table = read_targets(stage.targets, examples, stage.task, bench.store)
     chosen = with_targets(examples, table, stage.label)
-    rows = completion_rows(answered(chosen), stage.task.form, opened.tokenizer, opened.max_length)
+    rows = completion_rows(chosen, stage.task.form, opened.tokenizer, opened.max_length)
     probs, weights = (part.astype(np.float32) for part in aligned(rows.ids, table, stage.labels, stage.label))
     network: Network = _scoring(opened)
     if isinstance(stage.targets, Shift):
@@ -105,7 +105,7 @@ def _shift(stage: Shift, folder: Path, bench: Bench) -> None:
     assert stage.source.features is not None, "an implicit reward needs its reference"
     base = stage.source.features.source
     assert isinstance(base, BareModel)
-    examples = answered(splits_of(task, stage.labels.split_seed or 0).of(stage.split))
+    examples = splits_of(task, stage.labels.split_seed or 0).of(stage.split)
 
     def read(opened: Opened) -> tuple[CompletionRows, Ragged]:
         rows = completion_rows(examples, task.form, opened.tokenizer, opened.max_length)

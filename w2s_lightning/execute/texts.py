@@ -13,7 +13,7 @@ import numpy as np
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.choices import splits_of, token_rows
 from w2s_lightning.data.completions import CompletionRows
-from w2s_lightning.data.pairs import answered, completion_rows
+from w2s_lightning.data.pairs import completion_rows
 from w2s_lightning.execute.bench import Bench, keep, train, tuned
 from w2s_lightning.inference.log_probs import CompletionLogProbs
 from w2s_lightning.models.open import Opened, open_bare, shape_of
@@ -22,7 +22,7 @@ from w2s_lightning.modules.outputs import write_fitted
 from w2s_lightning.modules.solutions import solution_rows
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import BareModel, Fit, Task
-from w2s_lightning.tasks.examples import Choice
+from w2s_lightning.tasks.example import Example
 
 
 def compute(stage: Stage, folder: Path, bench: Bench) -> None:
@@ -43,14 +43,14 @@ def compute(stage: Stage, folder: Path, bench: Bench) -> None:
     write_fitted(folder, fitted, {"num_rows": len(rows.ids), "num_steps": len(order), **shares})
 
 
-def _whole_texts(task: Task, examples: Sequence[Choice], opened: Opened) -> CompletionRows:
+def _whole_texts(task: Task, examples: Sequence[Example], opened: Opened) -> CompletionRows:
     """Each text of the examples as a row of its own, learned from its second token on.
 
     Pairs are written as an implicit reward reads them, with an end-of-text token; texts of a choice task go on (with a
     verdict), so they have none.
     """
     if task.kind == "preference":
-        rows = completion_rows(answered(examples), task.form, opened.tokenizer, opened.max_length).rows
+        rows = completion_rows(examples, task.form, opened.tokenizer, opened.max_length).rows
     else:
         rows = token_rows(examples, opened.tokenizer, opened.max_length)
     ids = tuple(f"{id}/{number}" for id in rows.ids for number in range(rows.texts_per_row))

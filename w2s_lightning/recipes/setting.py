@@ -32,8 +32,9 @@ from w2s_lightning.stages import (
     Texts,
     Weights,
 )
-from w2s_lightning.tasks.examples import ChoiceTask, Split
+from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.reward_set_task import OwnTest, RewardSetTask
+from w2s_lightning.tasks.task import ChoiceTask
 
 Role = Literal["floor", "student", "ceiling"]
 RowRole = Literal["untuned", "floor", "student", "ceiling", "teacher", "middle", "control", "reference"]

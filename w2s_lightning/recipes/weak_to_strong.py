@@ -12,7 +12,7 @@ from w2s_lightning.recipes.setting import ModelSpec, Recipe, Row, Setting
 from w2s_lightning.recipes.vocabularies import WSPO, refuse_unequal
 from w2s_lightning.schema import Count, Share, record
 from w2s_lightning.stages import Fit, Gold, Label, Shift, Targets
-from w2s_lightning.tasks.examples import Split
+from w2s_lightning.tasks.example import Split
 
 SHIFT_MODULE = "w2s_lightning.modules.weak_shift.WeakShift"
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2s_lightning.results.stored import Fault
-from w2s_lightning.tasks.examples import Choice, ChoiceTask, Split, Splits
-from w2s_lightning.tasks.problems import Problem, ProblemSplits, ReasoningTask
+from w2s_lightning.tasks.example import Example, Split, Splits
+from w2s_lightning.tasks.task import ChoiceTask, ReasoningTask
 
 NAME = "examples.parquet"
 KEY = b"w2s"
@@ -71,7 +71,7 @@ class Examples:
         return self._by_content[name]
 
 
-def write(folder: Path, task: ChoiceTask | ReasoningTask, splits: Splits | ProblemSplits) -> None:
+def write(folder: Path, task: ChoiceTask | ReasoningTask, splits: Splits) -> None:
     """Write a job's test and validation examples beside its result, atomically; does nothing when they are there."""
     if (folder / NAME).exists():
         return
@@ -85,13 +85,10 @@ def write(folder: Path, task: ChoiceTask | ReasoningTask, splits: Splits | Probl
     scratch.replace(folder / NAME)
 
 
-def _row(split: Split, example: Choice | Problem) -> dict[str, Any]:
+def _row(split: Split, example: Example) -> dict[str, Any]:
     shared = {"split": split, "example_id": example.id, "group_id": example.group, "difficulty": example.difficulty}
-    match example:
-        case Problem():
-            return {**shared, "gold": example.answer, "texts": [example.question], "solution": example.solution}
-        case Choice():
-            return {**shared, "gold": example.label, "texts": list(example.texts), "solution": None}
+    solution = example.solution if example.answer is not None else None
+    return {**shared, "gold": example.gold, "texts": list(example.texts), "solution": solution}
 
 
 def _read(content: bytes) -> Texts:

@@ -19,8 +19,7 @@ from w2s_lightning.results.stored import Array, read_answers
 from w2s_lightning.schema import Benchmark
 from w2s_lightning.stages import Evaluate
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.examples import Splits
-from w2s_lightning.tasks.preferences import trained_on
+from w2s_lightning.tasks.example import Splits, trained_on
 
 ORDER = ("section", "subset", "overall")  # in which people read them
 ONE_PROMPT = "all its rows have one prompt, which says nothing about others"

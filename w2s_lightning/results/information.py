@@ -6,7 +6,7 @@ from w2s_lightning.recipes.setting import Row
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import BareModel, Fit, Gold, Select, Shown, Solve, Supervisor, Targets, Texts, Weights
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.examples import Split
+from w2s_lightning.tasks.example import Split
 
 Place = tuple[Split, int]  # a split and the seed that made it
 

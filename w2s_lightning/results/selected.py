@@ -30,7 +30,7 @@ def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
     splits = task.splits(plan.name["seed"])
 
     def golds(stage: Select | Solve) -> dict[str, str]:
-        return {one.id: one.answer for one in splits.of(stage.split)}
+        return {one.id: str(one.gold) for one in splits.of(stage.split)}
 
     learners = _learners(plan)
     found = [{"row": learners.get(stage.digest), **_of_select(stage, store, golds(stage), task)} for stage in chosen]

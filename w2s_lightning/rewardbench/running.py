@@ -32,7 +32,7 @@ from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench.output import plain
 from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.conversations import Form
-from w2s_lightning.tasks.preferences import Answered, Pair
+from w2s_lightning.tasks.example import Example
 
 PLAIN = Form(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
 CHAT = Form(chat_template=DEFAULT_TEMPLATE, user="{text}", joint="", separator="")
@@ -61,7 +61,7 @@ class Scored:
     tokens: NDArray[np.int64]
     notices: tuple[str, ...]
 
-    def chosen_first(self, pairs: Sequence[Pair]) -> "Scored":
+    def chosen_first(self, pairs: Sequence[Example]) -> "Scored":
         """The same [num_rows, 2] with the better answer first."""
         label = np.array([pair.label for pair in pairs])[:, None]
         order = np.concatenate([label, 1 - label], axis=1)
@@ -140,7 +140,7 @@ def said_of_shared(shared: int | None) -> tuple[str, ...]:
     return (f"{shared} prompts are of the data that the model comes from (--allow-overlap)",) if shared else ()
 
 
-def run(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
+def run(asked: Asked, pairs: Sequence[Example], form: Form) -> Scored:
     """Score all answers; raise UserError for a model that does not fit what is asked of it."""
     if is_classifier(config_of(asked.model)):
         if asked.reference is not None or asked.reference_free is not None:
@@ -154,7 +154,7 @@ def run(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
     return _implied(asked, pairs, form)
 
 
-def _classified(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
+def _classified(asked: Asked, pairs: Sequence[Example], form: Form) -> Scored:
     opened = open_classifier(asked.model, asked.numerics)
     rows = reward_rows(pairs, form, opened.tokenizer, opened.max_length)
     network = opened.network.to(asked.device)
@@ -163,7 +163,7 @@ def _classified(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
     return _scored("of a classifier", scores, rows)
 
 
-def _implied(asked: Asked, pairs: Sequence[Answered], form: Form) -> Scored:
+def _implied(asked: Asked, pairs: Sequence[Example], form: Form) -> Scored:
     policy = open_policy(asked.model, asked.numerics)
     max_length = policy.max_length
     if asked.reference is not None:

@@ -11,12 +11,12 @@ from typing import ClassVar
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
 from w2s_lightning.tasks.answers import NumberKey
-from w2s_lightning.tasks.examples import SPLITS, Split, group_id
+from w2s_lightning.tasks.draws import fingerprint
+from w2s_lightning.tasks.example import SPLITS, Example, Split, Splits, group_id, question_id
 from w2s_lightning.tasks.facts import PerSplit
-from w2s_lightning.tasks.fingerprint import fingerprint
-from w2s_lightning.tasks.problems import Problem, ProblemSplits, Reasoning, problem_id
 from w2s_lightning.tasks.prompts import Prompts
 from w2s_lightning.tasks.suggest import did_you_mean
+from w2s_lightning.tasks.task import Reasoning
 from w2s_lightning.tasks.templates import Template
 from w2s_lightning.tasks.worlds.arithmetic import ArithmeticWorld, Grading
 
@@ -30,7 +30,7 @@ class Arithmetic(Reasoning):
     """Problems of the world, as hard as `grading` says (the world has its own, for the pretraining text).
 
     `parts`: how much of all computations belongs to each split, as weights. `items`: problems per split. Difficulty is
-    the number of steps, the subject what the numbers stay below.
+    the number of steps.
     """
 
     key: ClassVar[NumberKey] = KEY
@@ -69,15 +69,15 @@ class Arithmetic(Reasoning):
         """Problems per split: exact."""
         return self.items.by_split()
 
-    def splits(self, seed: int) -> ProblemSplits:
+    def splits(self, seed: int) -> Splits:
         """The problems of job seed `seed`; raise UserError when there are too few different ones."""
-        found: dict[Split, dict[str, Problem]] = {split: {} for split in SPLITS}
+        found: dict[Split, dict[str, Example]] = {split: {} for split in SPLITS}
         self._fill(found, ("test",), "test", self.seed)
         self._fill(found, ("supervise", "transfer", "validation"), "rest", self.seed, seed)
         made = {split: tuple(found[split].values()) for split in SPLITS}
-        return ProblemSplits(**made, notices=())
+        return Splits(**made, notices=())
 
-    def _fill(self, found: dict[Split, dict[str, Problem]], splits: tuple[Split, ...], *key: str | int) -> None:
+    def _fill(self, found: dict[Split, dict[str, Example]], splits: tuple[Split, ...], *key: str | int) -> None:
         """Draw problems until each of these splits has enough; a problem goes where its computation belongs."""
         wanted = self.sizes()
         for text in self._drawn(*key):
@@ -108,19 +108,16 @@ class Arithmetic(Reasoning):
         place, ends = _place(sum(parts.values()), *key, solution), list(accumulate(parts.values()))
         return next(split for split, end in zip(parts, ends, strict=True) if place < end)
 
-    def _problem(self, question: str, solution: str) -> Problem:
+    def _problem(self, question: str, solution: str) -> Example:
         words = solution.split()
-        largest = max(int(word) for word in words if word.isdigit())
-        below = next(bound for bound in self.world.bounds if bound > largest)
         answer = words[words.index("answer") + 1]
-        return Problem(
-            id=problem_id(question),
+        return Example(
+            id=question_id(question),
             group=group_id(solution),
-            question=question,
-            solution=self.prompts.gold_solution(solution, answer),
+            texts=(question,),
+            completions=(self.prompts.gold_solution(solution, answer),),
             answer=answer,
             difficulty=float(words.count("=")),
-            subject=f"numbers below {below}",
         )
 
 

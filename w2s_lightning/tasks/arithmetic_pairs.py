@@ -5,7 +5,7 @@ the task `arithmetic`, split as there by what is computed.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import ClassVar
@@ -13,13 +13,13 @@ from typing import ClassVar
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
 from w2s_lightning.tasks.arithmetic import Arithmetic
-from w2s_lightning.tasks.conversations import Form, Turn
-from w2s_lightning.tasks.examples import SPLITS, Split, Splits
+from w2s_lightning.tasks.conversations import Form
+from w2s_lightning.tasks.draws import fingerprint
+from w2s_lightning.tasks.example import SPLITS, Example, Split, Splits, Turn
 from w2s_lightning.tasks.facts import PerSplit
-from w2s_lightning.tasks.fingerprint import fingerprint
-from w2s_lightning.tasks.preferences import Pair, Preference, pair
-from w2s_lightning.tasks.problems import Problem
+from w2s_lightning.tasks.preferences import pair
 from w2s_lightning.tasks.prompts import Prompts
+from w2s_lightning.tasks.task import Preference
 from w2s_lightning.tasks.worlds.arithmetic import Grading
 from w2s_lightning.tasks.worlds.flaws import FLAWS, FlawWeights, flawed
 from w2s_lightning.tasks.worlds.judged_arithmetic import RIGHT, WRONG, JudgedArithmetic
@@ -75,7 +75,7 @@ class ArithmeticPairs(Preference):
         made = {split: tuple(self._pair(problem) for problem in problems.of(split)) for split in SPLITS}
         return Splits(**made, notices=problems.notices)
 
-    def _pair(self, problem: Problem) -> Pair:
+    def _pair(self, problem: Example) -> Example:
         """The problem's pair: its flaw, and where the mistake is, are hashes of the question."""
         draw = int(fingerprint("flaw", self.seed, problem.question), 16)
         flaw, wrong = self._wrong(problem, draw)
@@ -88,9 +88,9 @@ class ArithmeticPairs(Preference):
             subset=flaw,
             difficulty=1.0 + FLAWS.index(flaw),
         )
-        return made.in_group(problem.group)
+        return replace(made, group=problem.group)
 
-    def _wrong(self, problem: Problem, draw: int) -> tuple[str, str]:
+    def _wrong(self, problem: Example, draw: int) -> tuple[str, str]:
         """The drawn flaw, or another that the problem has room for (for a wrong last line there always is)."""
         weights = self.flaws.each()
         place, draw = draw % sum(weights), draw // sum(weights)

@@ -8,26 +8,16 @@ form:
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
+from w2s_lightning.tasks.example import Turn
+from w2s_lightning.tasks.files import Unusable
 from w2s_lightning.tasks.prompts import Message
 from w2s_lightning.tasks.templates import Template, TemplateText
 
-Speaker = Literal["system", "user", "assistant"]
-_SPEAKERS: dict[Any, Speaker] = {"system": "system", "user": "user", "assistant": "assistant"}
-
-
-class Turn(NamedTuple):
-    """What one side of a conversation says."""
-
-    role: Speaker
-    text: str
-
-
-class Unusable(UserError):
-    """A row without a comparison in it; the message names file and line."""
+_SPEAKERS = ("system", "user", "assistant")
 
 
 @record
@@ -124,5 +114,5 @@ def _listed(value: Any, place: str) -> list[Turn]:
                 f"{place}: {shown}; expected a text, or turns such as {{role: user, content: ...}} with the roles "
                 f"{', '.join(_SPEAKERS)}"
             )
-        turns.append(Turn(_SPEAKERS[role], text))
+        turns.append(Turn(role, text))
     return turns

@@ -18,8 +18,9 @@ import yaml  # type: ignore[import-untyped, unused-ignore]
 from pydantic import TypeAdapter, ValidationError
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.examples import SPLITS, ChoiceTask, Split
+from w2s_lightning.tasks.example import SPLITS, Split
 from w2s_lightning.tasks.solutions_file import write_for_solving
+from w2s_lightning.tasks.task import ChoiceTask
 
 
 def write_for_labelling(task: ChoiceTask, splits: Sequence[Split], seed: int, path: Path) -> int:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import Count, record
 from w2s_lightning.tasks.draws import permutation, uniforms
-from w2s_lightning.tasks.examples import Choice, Layout, Split, Splits, choice
+from w2s_lightning.tasks.example import Example, Kind, Layout, Split, Splits, choice
 from w2s_lightning.tasks.suggest import did_you_mean
 from w2s_lightning.tasks.templates import Template, TemplateText
 from w2s_lightning.tasks.worlds.facts import FactsWorld
@@ -50,7 +50,7 @@ class Facts:
     Difficulty is -ln(share of the world's documents that are about the person).
     """
 
-    kind: ClassVar[str] = "choice"
+    kind: ClassVar[Kind] = "choice"
     num_classes: ClassVar[int] = 2
     layout: ClassVar[Layout] = "text"
 
@@ -112,11 +112,11 @@ class Facts:
             "test": test,
         }
 
-    def _items(self, split: Split, facts: Sequence[int], *key: int) -> tuple[Choice, ...]:
+    def _items(self, split: Split, facts: Sequence[int], *key: int) -> tuple[Example, ...]:
         """Distinct items, labels alternating 0 and 1, facts drawn by how often their person is mentioned."""
         if len(facts) < 2:
             raise UserError(f"task.facts.{split} must be 2 or more: a claim and its distractor are different facts")
-        wanted, found = self.sizes()[split], dict[str, Choice]()
+        wanted, found = self.sizes()[split], dict[str, Example]()
         frequency = self.world.truth.frequency.tolist()
         weights = list(accumulate(frequency[fact // self.world.relations] for fact in facts))
         for u in self._draws(wanted, split, *key):
@@ -136,7 +136,7 @@ class Facts:
         for number in range(_ROUNDS):
             yield from uniforms(3 * wanted, "items", self.seed, *key, number).reshape(-1, 3).tolist()
 
-    def _add(self, found: dict[str, Choice], fact: int, distractor: int, uniform: float) -> None:
+    def _add(self, found: dict[str, Example], fact: int, distractor: int, uniform: float) -> None:
         """Add one more item by its text, unless it is there; `uniform` picks the value of a false claim."""
         label, truth = len(found) % 2, self.world.truth
         person, relation = divmod(fact, self.world.relations)

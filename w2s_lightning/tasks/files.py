@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, ValidationInfo
 
@@ -14,6 +14,24 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.suggest import did_you_mean
 
 _ENDINGS = (".jsonl", ".csv", ".parquet")
+
+
+class Unusable(UserError):
+    """A row without an example in it; the message names file and line, `reason` is what is said of several."""
+
+    reason: ClassVar[str] = "without a comparison"
+
+
+class SameAnswers(Unusable):
+    """A pair of equal answers, which is left out of a person's own file too: sampled answers are often alike."""
+
+    reason = "whose two answers are the same"
+
+
+class UnparsedAnswer(Unusable):
+    """A gold answer that the task cannot read."""
+
+    reason = "without a gold answer that parses"
 
 
 @dataclass(frozen=True)

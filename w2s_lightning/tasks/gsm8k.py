@@ -10,20 +10,13 @@ from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
 from w2s_lightning.tasks.answers import GSM8K_KEY, NumberKey, equations
-from w2s_lightning.tasks.examples import Split
-from w2s_lightning.tasks.files import GivenFile, Row, read_table
+from w2s_lightning.tasks.example import Example, Split, Splits, question_group, question_id
+from w2s_lightning.tasks.files import GivenFile, Row, UnparsedAnswer, read_table
 from w2s_lightning.tasks.hub_choice import planned_sizes
 from w2s_lightning.tasks.hub_source import HubSource, Reading
-from w2s_lightning.tasks.problem_splitting import (
-    ProblemPool,
-    UnparsedAnswer,
-    own_problems,
-    published_problems,
-    split_problems,
-)
-from w2s_lightning.tasks.problems import Problem, ProblemSplits, Reasoning, problem_id, question_group
 from w2s_lightning.tasks.prompts import Prompts
-from w2s_lightning.tasks.splitting import Limits, Shares
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
+from w2s_lightning.tasks.task import Reasoning
 
 _COLUMNS = ("question", "answer")
 _CALCULATOR = re.compile(r"<<.*?>>")
@@ -76,14 +69,14 @@ class Gsm8k(Reasoning):
         """The limits: an upper bound that needs no download."""
         return planned_sizes(self.limits)
 
-    def splits(self, seed: int) -> ProblemSplits:
+    def splits(self, seed: int) -> Splits:
         """The problems of job seed `seed`; raise UserError when the data cannot be loaded or used."""
         train, test = _pools(self)
-        return split_problems(train, test, shares=self.shares, limits=self.limits, seed=seed)
+        return make_splits(train, test, shares=self.shares, limits=self.limits, seed=seed)
 
 
 @lru_cache(maxsize=4)
-def _pools(task: Gsm8k) -> tuple[ProblemPool, ProblemPool]:
+def _pools(task: Gsm8k) -> tuple[Pool, Pool]:
     if task.train_file is not None and task.test_file is not None:
         return _of_file(task, task.train_file, "training file"), _of_file(task, task.test_file, "test file")
     return (
@@ -92,19 +85,19 @@ def _pools(task: Gsm8k) -> tuple[ProblemPool, ProblemPool]:
     )
 
 
-def _of_file(task: Gsm8k, file: DataFile, what: str) -> ProblemPool:
+def _of_file(task: Gsm8k, file: DataFile, what: str) -> Pool:
     table = read_table(file)
     for column in _COLUMNS:
         table.require(column, "GSM8K's columns are question and answer; for others use task=local_reasoning")
-    return own_problems(table.rows, partial(_problem, task.prompts), what)
+    return make_pool(table.rows, partial(_problem, task.prompts), what, kind="reasoning", own=True)
 
 
-def _of_hub(task: Gsm8k, split: str, most: int | None) -> ProblemPool:
+def _of_hub(task: Gsm8k, split: str, most: int | None) -> Pool:
     rows = task.source.rows(split, _COLUMNS, most)
-    return published_problems(rows, partial(_problem, task.prompts), f"{task.name} ({split})")
+    return make_pool(rows, partial(_problem, task.prompts), f"{task.name} ({split})", kind="reasoning", own=False)
 
 
-def _problem(prompts: Prompts, row: Row) -> Problem:
+def _problem(prompts: Prompts, row: Row) -> Example:
     question, worked = row.text("question"), row.text("answer")
     answer = GSM8K_KEY.parse_strict(worked)
     if answer is None:
@@ -112,12 +105,11 @@ def _problem(prompts: Prompts, row: Row) -> Problem:
         raise UnparsedAnswer(
             f"{row.place}: the gold answer does not parse: expected a last line `#### 18`, got {end!r}"
         )
-    return Problem(
-        id=problem_id(question),
+    return Example(
+        id=question_id(question),
         group=question_group(question),
-        question=question,
-        solution=prompts.gold_solution(_CALCULATOR.sub("", worked), answer),
+        texts=(question,),
+        completions=(prompts.gold_solution(_CALCULATOR.sub("", worked), answer),),
         answer=answer,
         difficulty=float(len(_CALCULATOR.findall(worked)) or len(equations(worked))) or None,
-        subject=None,
     )

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import ClassVar
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
-from w2s_lightning.tasks.examples import Layout, Split, Splits, choice, group_id
+from w2s_lightning.tasks.example import Example, Kind, Layout, Split, Splits, choice, group_id
 from w2s_lightning.tasks.files import Row
 from w2s_lightning.tasks.hub_source import HubSource, Reading
 from w2s_lightning.tasks.labels import class_index
-from w2s_lightning.tasks.splitting import Entry, Limits, Pool, Shares, dropping_conflicts, make_splits
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
 from w2s_lightning.tasks.templates import Template, TemplateText
 
 
@@ -23,7 +23,7 @@ class HubChoice:
     what a plan counts with, since it downloads nothing; fewer come out where the data set is smaller.
     """
 
-    kind: ClassVar[str] = "choice"
+    kind: ClassVar[Kind] = "choice"
     layout: ClassVar[Layout] = "text"
     world: ClassVar[None] = None
     typical_tokens: ClassVar[int] = 200
@@ -80,13 +80,14 @@ def _pools(task: HubChoice) -> tuple[Pool, Pool]:
 
     def pool(split: str, most: int | None) -> Pool:
         rows = task.source.rows(split, columns, most)
-        return dropping_conflicts([_entry(task, row, template, group) for row in rows], f"{task.name} ({split})")
+        read = partial(_example, task, template, group)
+        return make_pool(rows, read, f"{task.name} ({split})", kind=task.kind, own=False)
 
     return pool(task.reading.train, task.reading.max_train_rows), pool(task.reading.test, task.reading.max_test_rows)
 
 
-def _entry(task: HubChoice, row: Row, template: Template, group: Template) -> Entry:
+def _example(task: HubChoice, template: Template, group: Template, row: Row) -> Example:
     text = template.fill({column: row.text_or_blank(column) for column in template.columns})
     name = group.fill({column: row.text_or_blank(column) for column in group.columns})
     label = class_index(row, task.label_column, task.classes)
-    return Entry(choice([text], label=label, group=group_id(name)), row.place)
+    return choice([text], label=label, group=group_id(name))

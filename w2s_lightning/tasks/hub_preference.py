@@ -8,14 +8,15 @@ from math import log
 from typing import ClassVar, Self
 
 from w2s_lightning.schema import record
-from w2s_lightning.tasks.conversations import Form, Turn, Unusable, alternating
-from w2s_lightning.tasks.examples import Split, Splits
-from w2s_lightning.tasks.files import Row
+from w2s_lightning.tasks.conversations import Form, alternating
+from w2s_lightning.tasks.example import Example, Split, Splits, Turn
+from w2s_lightning.tasks.files import Row, Unusable
 from w2s_lightning.tasks.hub_choice import planned_sizes
 from w2s_lightning.tasks.hub_source import HubSource, Reading
 from w2s_lightning.tasks.pair_columns import PairColumns, number, read_pair
-from w2s_lightning.tasks.preferences import Pair, Preference, Words, pair, published_pairs
-from w2s_lightning.tasks.splitting import Limits, Pool, Shares, make_splits
+from w2s_lightning.tasks.preferences import Words, pair
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
+from w2s_lightning.tasks.task import Preference
 
 _SPEAKER = re.compile(r"\n\n(Human|Assistant):")
 _WHOLE_CONVERSATIONS = PairColumns(
@@ -43,7 +44,7 @@ class HubPreference(Preference):
     shares: Shares
     limits: Limits
 
-    def read(self, row: Row) -> Pair:
+    def read(self, row: Row) -> Example:
         """The pair of one row; raise Unusable where there is none."""
         raise NotImplementedError
 
@@ -64,7 +65,8 @@ class HubPreference(Preference):
 @lru_cache(maxsize=4)
 def _pools(task: HubPreference) -> tuple[Pool, Pool]:
     def pool(split: str, most: int | None) -> Pool:
-        return published_pairs(task.source.rows(split, task.columns, most), task.read, f"{task.name} ({split})")
+        rows = task.source.rows(split, task.columns, most)
+        return make_pool(rows, task.read, f"{task.name} ({split})", kind=task.kind, own=False)
 
     return pool(task.reading.train, task.reading.max_train_rows), pool(task.reading.test, task.reading.max_test_rows)
 
@@ -75,7 +77,7 @@ class AnthropicHH(HubPreference):
 
     columns: ClassVar[tuple[str, ...]] = ("chosen", "rejected")
 
-    def read(self, row: Row) -> Pair:
+    def read(self, row: Row) -> Example:
         """Both transcripts without their last turn are the prompt."""
         turns, chosen = _transcript(row, "chosen")
         other, rejected = _transcript(row, "rejected")
@@ -93,7 +95,7 @@ class UltraFeedback(HubPreference):
 
     columns: ClassVar[tuple[str, ...]] = ("chosen", "rejected", "score_chosen", "score_rejected")
 
-    def read(self, row: Row) -> Pair:
+    def read(self, row: Row) -> Example:
         """Rows with equal scores compare nothing."""
         better, worse = number(row, "score_chosen"), number(row, "score_rejected")
         assert better is not None
@@ -113,7 +115,7 @@ class Shp(HubPreference):
 
     columns: ClassVar[tuple[str, ...]] = ("history", "human_ref_A", "human_ref_B", "labels", "score_ratio", "domain")
 
-    def read(self, row: Row) -> Pair:
+    def read(self, row: Row) -> Example:
         """`labels` is 1 where A is the better one."""
         label, ratio = row.text("labels"), number(row, "score_ratio")
         if label not in ("0", "1") or ratio is None or ratio <= 0:

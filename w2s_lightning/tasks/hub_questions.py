@@ -13,13 +13,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import Count, record
-from w2s_lightning.tasks.examples import Choice, Layout, Split, Splits, choice, group_id
-from w2s_lightning.tasks.files import Row
-from w2s_lightning.tasks.fingerprint import fingerprint
+from w2s_lightning.tasks.draws import fingerprint
+from w2s_lightning.tasks.example import Example, Kind, Layout, Split, Splits, choice, group_id
+from w2s_lightning.tasks.files import Row, Unusable
 from w2s_lightning.tasks.hub_choice import planned_sizes
 from w2s_lightning.tasks.hub_source import HubSource, Reading
 from w2s_lightning.tasks.labels import label_text
-from w2s_lightning.tasks.splitting import Entry, Limits, Pool, Shares, dropping_conflicts, make_splits
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
 from w2s_lightning.tasks.templates import Template, TemplateText
 
 
@@ -56,7 +56,7 @@ class HubQuestions:
     `never_right` ("None of the above ..." says nothing on its own). `limits` are what a plan counts with.
     """
 
-    kind: ClassVar[str] = "choice"
+    kind: ClassVar[Kind] = "choice"
     world: ClassVar[None] = None
 
     name: str
@@ -107,6 +107,12 @@ class HubQuestions:
         return make_splits(train, test, shares=self.shares, limits=self.limits, seed=seed)
 
 
+class OddOptions(Unusable):
+    """A question with more or fewer options than the others."""
+
+    reason = "with another number of options"
+
+
 class _Question(NamedTuple):
     texts: tuple[str, ...]
     options: tuple[str, ...]
@@ -122,15 +128,16 @@ def _pools(task: HubQuestions) -> tuple[Pool, Pool]:
 
     def pool(split: str, most: int | None) -> Pool:
         rows, what = task.source.rows(split, columns, most), f"{task.name} ({split})"
-        questions = [(_question(task, row, template, group), row.place) for row in rows]
-        whole = [(question, place) for question, place in questions if len(question.options) == task.num_options]
-        if questions and not whole:
-            raise UserError(f"{what}: none of the {len(questions)} questions has {task.num_options} options")
-        entries = [Entry(_choice(task, question), place) for question, place in whole]
-        made = dropping_conflicts(entries, what)
-        odd = len(questions) - len(whole)
-        notices = (f"{what}: {odd} questions without {task.num_options} options left out",) if odd else ()
-        return replace(made, notices=made.notices + notices)
+
+        def read(row: Row) -> Example:
+            question = _question(task, row, template, group)
+            if len(question.options) != task.num_options:
+                raise OddOptions(
+                    f"{row.place}: {len(question.options)} options, not task.num_options={task.num_options}"
+                )
+            return _choice(task, question)
+
+        return make_pool(rows, read, what, kind=task.kind, own=False)
 
     return pool(task.reading.train, task.reading.max_train_rows), pool(task.reading.test, task.reading.max_test_rows)
 
@@ -179,7 +186,7 @@ def _list_at(row: Row, path: str) -> list[Any]:
     return value
 
 
-def _choice(task: HubQuestions, question: _Question) -> Choice:
+def _choice(task: HubQuestions, question: _Question) -> Example:
     if task.format == "options":
         return choice(question.texts, label=question.right, group=question.group)
     draw = int(fingerprint("statement", *sorted(question.texts)), 16)

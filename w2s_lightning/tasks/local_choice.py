@@ -1,17 +1,17 @@
 """Text classification from a person's own files: `task=local_choice task.train_file=... task.test_file=...`."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import isfinite, nan
 from typing import ClassVar
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
-from w2s_lightning.tasks.examples import SPLITS, Choice, Layout, Split, Splits, choice, group_id
+from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits, choice, group_id
 from w2s_lightning.tasks.files import GivenFile, Row, Table, read_table
 from w2s_lightning.tasks.labels import class_index, in_order, label_text
-from w2s_lightning.tasks.splitting import Entry, Limits, Pool, Shares, make_splits, refusing_conflicts
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
 from w2s_lightning.tasks.templates import Template, TemplateText
 
 _CHARACTERS_PER_TOKEN = 4
@@ -28,7 +28,7 @@ class LocalChoice:
     none, for labels that are no single tokens).
     """
 
-    kind: ClassVar[str] = "choice"
+    kind: ClassVar[Kind] = "choice"
     layout: ClassVar[Layout] = "text"
     world: ClassVar[None] = None
 
@@ -73,7 +73,7 @@ class LocalChoice:
 
     @property
     def typical_tokens(self) -> int:
-        texts = [item.texts[0] for item in _pools(self)[0].choices[:500]]
+        texts = [item.texts[0] for item in _pools(self)[0].examples[:500]]
         return 1 + sum(map(len, texts)) // (len(texts) * _CHARACTERS_PER_TOKEN)
 
     def sizes(self) -> Mapping[Split, int]:
@@ -109,21 +109,23 @@ def _classes(file: DataFile, column: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4)
 def _pools(task: LocalChoice) -> tuple[Pool, Pool]:
     names = task.class_names
-    train = [_entry(task, row, names) for row in _table(task.train_file).rows]
-    test = [_entry(task, row, names) for row in _table(task.test_file).rows]
-    return refusing_conflicts(train, names, "training file"), refusing_conflicts(test, names, "test file")
+
+    def pool(file: DataFile, what: str) -> Pool:
+        read = partial(_example, task, names)
+        return make_pool(_table(file).rows, read, what, kind=task.kind, own=True, class_names=names)
+
+    return pool(task.train_file, "training file"), pool(task.test_file, "test file")
 
 
-def _entry(task: LocalChoice, row: Row, names: tuple[str, ...]) -> Entry:
+def _example(task: LocalChoice, names: tuple[str, ...], row: Row) -> Example:
     text = _text(task, row)
     group = text if task.group_column is None else row.text(task.group_column)
-    item: Choice = choice(
+    return choice(
         [text],
         label=class_index(row, task.label_column, names),
         group=group_id(group),
         difficulty=_difficulty(task, row),
     )
-    return Entry(item, row.place)
 
 
 def _text(task: LocalChoice, row: Row) -> str:

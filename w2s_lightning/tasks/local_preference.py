@@ -9,11 +9,12 @@ from typing import ClassVar
 from w2s_lightning.content import DataFile
 from w2s_lightning.schema import record
 from w2s_lightning.tasks.conversations import Form
-from w2s_lightning.tasks.examples import SPLITS, Split, Splits
+from w2s_lightning.tasks.example import SPLITS, Split, Splits
 from w2s_lightning.tasks.files import GivenFile, Table, read_table
 from w2s_lightning.tasks.pair_columns import PairColumns, read_pair
-from w2s_lightning.tasks.preferences import Preference, Words, mean_tokens, own_pairs
-from w2s_lightning.tasks.splitting import Limits, Pool, Shares, make_splits
+from w2s_lightning.tasks.preferences import Words
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
+from w2s_lightning.tasks.task import Preference, mean_tokens
 
 TEST_OF = "test_of"
 """A column that names the task of which a row's prompt is a test question (`rewardbench.convert` writes it)."""
@@ -40,7 +41,7 @@ class LocalPreference(Preference):
 
     @property
     def typical_tokens(self) -> int:
-        return mean_tokens(_pools(self)[0].choices)
+        return mean_tokens(_pools(self)[0].examples)
 
     def sizes(self) -> Mapping[Split, int]:
         """Examples per split at seed 0; by whole groups, so another seed may differ by a few."""
@@ -65,7 +66,8 @@ def _pools(task: LocalPreference) -> tuple[Pool, Pool]:
 
 def _pool(task: LocalPreference, file: DataFile, what: str) -> Pool:
     table = _table(file)
-    pool = own_pairs(table.rows, partial(read_pair, columns=task.columns, form=task.form), what)
+    read = partial(read_pair, columns=task.columns, form=task.form)
+    pool = make_pool(table.rows, read, what, kind=task.kind, own=True)
     counts = Counter(str(row.values[TEST_OF]) for row in table.rows if row.values.get(TEST_OF))
     warnings = tuple(
         f"{what}: {count} rows are about test questions of {name}: what is trained on them must not be tested there"

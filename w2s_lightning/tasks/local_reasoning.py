@@ -9,13 +9,12 @@ from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
 from w2s_lightning.tasks.answers import GSM8K_KEY, AnswerKey
-from w2s_lightning.tasks.examples import SPLITS, Split, group_id
-from w2s_lightning.tasks.files import GivenFile, Row, Table, read_table
+from w2s_lightning.tasks.example import SPLITS, Example, Split, Splits, group_id, question_group, question_id
+from w2s_lightning.tasks.files import GivenFile, Row, Table, UnparsedAnswer, read_table
 from w2s_lightning.tasks.math_answers import MATH_KEY
-from w2s_lightning.tasks.problem_splitting import ProblemPool, UnparsedAnswer, own_problems, split_problems
-from w2s_lightning.tasks.problems import Problem, ProblemSplits, Reasoning, problem_id, question_group
 from w2s_lightning.tasks.prompts import Prompts
-from w2s_lightning.tasks.splitting import Limits, Shares
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
+from w2s_lightning.tasks.task import Reasoning
 
 _CHARACTERS_PER_TOKEN = 4
 _KEYS: Mapping[str, AnswerKey] = {"number": GSM8K_KEY, "math": MATH_KEY}
@@ -42,7 +41,6 @@ class LocalReasoning(Reasoning):
     answers: Literal["number", "math"]
     group_column: str | None
     difficulty_column: str | None
-    subject_column: str | None
     prompts: Prompts
     shares: Shares
     limits: Limits
@@ -61,12 +59,12 @@ class LocalReasoning(Reasoning):
 
     @property
     def typical_tokens(self) -> int:
-        texts = [item.question + item.solution for item in _pools(self)[0].problems[:500]]
+        texts = [item.question + item.solution for item in _pools(self)[0].examples[:500]]
         return 1 + sum(map(len, texts)) // (len(texts) * _CHARACTERS_PER_TOKEN)
 
     @property
     def typical_solution_tokens(self) -> int:
-        texts = [item.solution for item in _pools(self)[0].problems[:500]]
+        texts = [item.solution for item in _pools(self)[0].examples[:500]]
         return 1 + sum(map(len, texts)) // (len(texts) * _CHARACTERS_PER_TOKEN)
 
     def sizes(self) -> Mapping[Split, int]:
@@ -74,10 +72,10 @@ class LocalReasoning(Reasoning):
         splits = self.splits(0)
         return {split: len(splits.of(split)) for split in SPLITS}
 
-    def splits(self, seed: int) -> ProblemSplits:
+    def splits(self, seed: int) -> Splits:
         """The problems of job seed `seed`; raise UserError for what cannot be used, naming file and line."""
         train, test = _pools(self)
-        return split_problems(train, test, shares=self.shares, limits=self.limits, seed=seed)
+        return make_splits(train, test, shares=self.shares, limits=self.limits, seed=seed)
 
 
 @lru_cache(maxsize=4)
@@ -86,13 +84,13 @@ def _table(file: DataFile) -> Table:
 
 
 @lru_cache(maxsize=4)
-def _pools(task: LocalReasoning) -> tuple[ProblemPool, ProblemPool]:
+def _pools(task: LocalReasoning) -> tuple[Pool, Pool]:
     read = partial(_problem, task)
-    train = own_problems(_table(task.train_file).rows, read, "training file")
-    return train, own_problems(_table(task.test_file).rows, read, "test file")
+    train = make_pool(_table(task.train_file).rows, read, "training file", kind="reasoning", own=True)
+    return train, make_pool(_table(task.test_file).rows, read, "test file", kind="reasoning", own=True)
 
 
-def _problem(task: LocalReasoning, row: Row) -> Problem:
+def _problem(task: LocalReasoning, row: Row) -> Example:
     question, answer = row.text(task.question_column), task.key.parse_bare(row.text(task.answer_column))
     if answer is None:
         given, wanted = row.get(task.answer_column), "one number" if task.answers == "number" else "a LaTeX expression"
@@ -103,14 +101,13 @@ def _problem(task: LocalReasoning, row: Row) -> Problem:
             f"{row.place}: the solution ends in {task.key.parse(solution)!r}, the gold answer is {answer!r}; let "
             f"task.prompts.worked end in {_MARKS[task.answers]!r}"
         )
-    return Problem(
-        id=problem_id(question),
+    return Example(
+        id=question_id(question),
         group=question_group(question) if task.group_column is None else group_id(row.text(task.group_column)),
-        question=question,
-        solution=solution,
+        texts=(question,),
+        completions=(solution,),
         answer=answer,
         difficulty=_difficulty(task, row),
-        subject=None if task.subject_column is None else row.text(task.subject_column),
     )
 
 

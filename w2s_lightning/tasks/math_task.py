@@ -12,15 +12,14 @@ from typing import Annotated, ClassVar
 from annotated_types import Len
 
 from w2s_lightning.schema import record
-from w2s_lightning.tasks.examples import Split
-from w2s_lightning.tasks.files import Row
+from w2s_lightning.tasks.example import Example, Split, Splits, question_group, question_id
+from w2s_lightning.tasks.files import Row, UnparsedAnswer
 from w2s_lightning.tasks.hub_choice import planned_sizes
 from w2s_lightning.tasks.hub_source import HubSource, Reading
 from w2s_lightning.tasks.math_answers import MATH_KEY, MathKey
-from w2s_lightning.tasks.problem_splitting import ProblemPool, UnparsedAnswer, published_problems, split_problems
-from w2s_lightning.tasks.problems import Problem, ProblemSplits, Reasoning, problem_id, question_group
 from w2s_lightning.tasks.prompts import Prompts
-from w2s_lightning.tasks.splitting import Limits, Shares
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
+from w2s_lightning.tasks.task import Reasoning
 
 _COLUMNS = ("problem", "solution", "level", "type")
 _LEVEL = re.compile(r"Level ([1-5])")
@@ -55,34 +54,33 @@ class Math(Reasoning):
         """The limits: an upper bound that needs no download."""
         return planned_sizes(self.limits)
 
-    def splits(self, seed: int) -> ProblemSplits:
+    def splits(self, seed: int) -> Splits:
         """The problems of job seed `seed`; raise UserError when the data set cannot be loaded or used."""
         train, test = _pools(self)
-        return split_problems(train, test, shares=self.shares, limits=self.limits, seed=seed)
+        return make_splits(train, test, shares=self.shares, limits=self.limits, seed=seed)
 
 
 @lru_cache(maxsize=4)
-def _pools(task: Math) -> tuple[ProblemPool, ProblemPool]:
-    def pool(split: str, most: int | None) -> ProblemPool:
+def _pools(task: Math) -> tuple[Pool, Pool]:
+    def pool(split: str, most: int | None) -> Pool:
         sources = [replace(task.source, config=subject) for subject in task.subjects]
         rows = [row for source in sources for row in source.rows(split, _COLUMNS, most)]
-        return published_problems(rows, partial(_problem, task.prompts), f"{task.name} ({split})")
+        return make_pool(rows, partial(_problem, task.prompts), f"{task.name} ({split})", kind="reasoning", own=False)
 
     return pool(task.reading.train, task.reading.max_train_rows), pool(task.reading.test, task.reading.max_test_rows)
 
 
-def _problem(prompts: Prompts, row: Row) -> Problem:
+def _problem(prompts: Prompts, row: Row) -> Example:
     question, solution = row.text("problem"), row.text("solution")
     answer = MATH_KEY.parse(solution) if "boxed" in solution else None
     if answer is None:
         raise UnparsedAnswer(rf"{row.place}: the gold answer does not parse: expected \boxed{{...}} in the solution")
     level = _LEVEL.fullmatch(row.text_or_blank("level"))
-    return Problem(
-        id=problem_id(question),
+    return Example(
+        id=question_id(question),
         group=question_group(question),
-        question=question,
-        solution=prompts.gold_solution(solution, answer),
+        texts=(question,),
+        completions=(prompts.gold_solution(solution, answer),),
         answer=answer,
         difficulty=float(level[1]) if level else None,
-        subject=row.text_or_blank("type") or None,
     )

@@ -1,13 +1,14 @@
 """Pairs from the columns of a table: a prompt as text or as turns, a chosen and a rejected answer."""
 
+from dataclasses import replace
 from math import isfinite, nan
 from typing import Any
 
 from w2s_lightning.schema import record
-from w2s_lightning.tasks.conversations import Form, Turn, Unusable, answered, conversation
-from w2s_lightning.tasks.examples import group_id
-from w2s_lightning.tasks.files import Row, Table
-from w2s_lightning.tasks.preferences import Pair, pair
+from w2s_lightning.tasks.conversations import Form, answered, conversation
+from w2s_lightning.tasks.example import Example, Turn, group_id
+from w2s_lightning.tasks.files import Row, Table, Unusable
+from w2s_lightning.tasks.preferences import pair
 
 
 @record
@@ -38,7 +39,7 @@ class PairColumns:
                 table.require(column, f"{setting}.{name}")
 
 
-def read_pair(row: Row, columns: PairColumns, form: Form) -> Pair:
+def read_pair(row: Row, columns: PairColumns, form: Form) -> Example:
     """The pair of one row; raise Unusable, naming file and line, where there is none, UserError for a bad number."""
     before_chosen, chosen = answered(_filled(row, columns.chosen), row.place)
     before_rejected, rejected = answered(_filled(row, columns.rejected), row.place)
@@ -53,7 +54,7 @@ def read_pair(row: Row, columns: PairColumns, form: Form) -> Pair:
         margin=number(row, columns.margin),
         difficulty=number(row, columns.difficulty),
     )
-    return made if columns.group is None else made.in_group(group_id(row.text(columns.group)))
+    return made if columns.group is None else replace(made, group=group_id(row.text(columns.group)))
 
 
 def number(row: Row, column: str | None) -> float | None:

@@ -10,10 +10,10 @@ from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import record
 from w2s_lightning.tasks.conversations import Form
-from w2s_lightning.tasks.examples import Split, Splits
+from w2s_lightning.tasks.example import Example, Split, Splits
 from w2s_lightning.tasks.hub_source import HubSource
-from w2s_lightning.tasks.preferences import Pair, Preference, mean_tokens
 from w2s_lightning.tasks.reward_sets import PRIOR_SETS, REWARD_BENCH, RewardSet, located, read_reward_set
+from w2s_lightning.tasks.task import Preference, mean_tokens
 
 _PUBLISHED = {REWARD_BENCH: 2985, PRIOR_SETS: 17154}  # rows, for estimates without a download
 _TOKENS = 1000
@@ -112,7 +112,7 @@ def _rows(task: RewardSetTask) -> RewardSet:
     return replace(found, pairs=_told_apart(found.pairs))
 
 
-def _told_apart(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+def _told_apart(pairs: tuple[Example, ...]) -> tuple[Example, ...]:
     """Every row counts, also one that stands twice: later ones get ids of their own."""
     seen: Counter[str] = Counter()
     made = []

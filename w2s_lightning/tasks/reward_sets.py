@@ -12,11 +12,12 @@ from pydantic import TypeAdapter
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.conversations import Form, Unusable
-from w2s_lightning.tasks.files import Row, read_table
+from w2s_lightning.tasks.conversations import Form
+from w2s_lightning.tasks.example import Example
+from w2s_lightning.tasks.files import Row, SameAnswers, Unusable, read_table
 from w2s_lightning.tasks.hub_source import HubSource
 from w2s_lightning.tasks.pair_columns import PairColumns, read_pair
-from w2s_lightning.tasks.preferences import Pair, SameAnswers, left_out
+from w2s_lightning.tasks.split import left_out
 
 REWARD_BENCH = "allenai/reward-bench"
 PRIOR_SETS = "allenai/pref-test-sets"
@@ -32,7 +33,7 @@ _FILES = (".jsonl", ".csv", ".parquet")
 class RewardSet:
     """Pairs to be scored, the place (`file:line`) of each, and what was counted on the way, for people to read."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Example, ...]
     places: tuple[str, ...]
     notices: tuple[str, ...]
 
@@ -83,7 +84,7 @@ def read_reward_set(source: DataFile | HubSource, form: Form, splits: Sequence[s
 
 
 def _read(rows: Sequence[tuple[Row, str | None]], form: Form, what: str, *, own: bool) -> RewardSet:
-    pairs, places, faults = list[Pair](), list[str](), list[Unusable]()
+    pairs, places, faults = list[Example](), list[str](), list[Unusable]()
     for row, subset in rows:
         try:
             pairs.append(_pair(row, form, subset))
@@ -94,10 +95,10 @@ def _read(rows: Sequence[tuple[Row, str | None]], form: Form, what: str, *, own:
             faults.append(fault)
     if not pairs:
         raise UserError(f"{what} holds no pair of different answers")
-    return RewardSet(tuple(pairs), tuple(places), left_out(faults, what))
+    return RewardSet(tuple(pairs), tuple(places), left_out(faults, what, "preference"))
 
 
-def _pair(row: Row, form: Form, subset: str | None) -> Pair:
+def _pair(row: Row, form: Form, subset: str | None) -> Example:
     values = row.values if subset is None else {**row.values, "subset": subset}
     if not isinstance(values.get("subset"), str):
         raise Unusable(f"{row.place}: column 'subset' holds no name")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.examples import Split
+from w2s_lightning.tasks.example import Solution, Split
 from w2s_lightning.tasks.files import read_table
-from w2s_lightning.tasks.problems import ReasoningTask, Solution
+from w2s_lightning.tasks.task import ReasoningTask
 
 
 def read_solutions(

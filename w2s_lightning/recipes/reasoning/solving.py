@@ -26,8 +26,8 @@ from w2s_lightning.stages import (
     Targets,
     Weights,
 )
-from w2s_lightning.tasks.examples import Split
-from w2s_lightning.tasks.problems import ReasoningTask
+from w2s_lightning.tasks.example import Split
+from w2s_lightning.tasks.task import ReasoningTask
 
 TEXT = ReadOut("text", "zeros")
 SOLUTIONS = "w2s_lightning.modules.solutions.Solutions"

@@ -1,72 +1,57 @@
-"""What a task of kind reasoning hands out: problems with worked solutions, in four disjoint splits."""
+"""What a task offers to everything above it: its kind, how it is read out and judged, and its examples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from w2s_lightning.digest import SHORT
 from w2s_lightning.tasks.answers import AnswerKey, Verdict
-from w2s_lightning.tasks.examples import SPLITS, Split, group_id
-from w2s_lightning.tasks.fingerprint import fingerprint
+from w2s_lightning.tasks.conversations import Form
+from w2s_lightning.tasks.example import Example, Kind, Layout, Split, Splits
 from w2s_lightning.tasks.prompts import Demonstration, Message, Prompts
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A question, its gold worked solution and the final answer in canonical form.
+class ChoiceTask(Protocol):
+    """What every task of kind choice offers.
 
-    `id` is a hash of the question alone, `group` names what must stay on one side of a split (questions that differ in
-    case and blanks only). `difficulty` grows with difficulty in the task's own unit (steps, level; None: unknown).
+    `words` holds one verdict word per class in layout `text`, and (not the right one, the right one) in layout
+    `options`, where every text is a statement of its own. `class_names` always has `num_classes` names, the ones that
+    label files use. `typical_tokens` is a rough number of tokens per example, all its texts together, for estimates.
     """
 
-    id: str
-    group: str
-    question: str
-    solution: str
-    answer: str
-    difficulty: float | None
-    subject: str | None
+    kind: ClassVar[Kind]
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def num_classes(self) -> int: ...
+    @property
+    def words(self) -> tuple[str, ...]: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def world(self) -> Any | None: ...
+    @property
+    def typical_tokens(self) -> int: ...
+    def splits(self, seed: int) -> Splits: ...
+    def sizes(self) -> Mapping[Split, int]: ...
+    def __hash__(self) -> int: ...
 
 
-@dataclass(frozen=True)
-class Solution:
-    """A worked solution of problem `id` that a model or a file gave; `answer` is its final answer (None: no answer)."""
+class PreferenceTask(ChoiceTask, Protocol):
+    """What every task of kind preference offers: a `ChoiceTask` of layout `options`, its texts written by `form`."""
 
-    id: str
-    text: str
-    answer: str | None
+    @property
+    def form(self) -> Form: ...
 
 
-def problem_id(question: str) -> str:
-    """16 hex digits of the sha256 of a question: the key that solutions are joined by."""
-    return fingerprint("question", question)[:SHORT]
+class Preference:
+    """The part of `PreferenceTask` that all such tasks have in common."""
 
-
-def question_group(question: str) -> str:
-    """The group id of a question that stands for itself."""
-    return group_id(" ".join(question.split()).casefold())
-
-
-@dataclass(frozen=True)
-class ProblemSplits:
-    """A task's problems for one seed; `notices` says what was counted and done on the way, for people to read."""
-
-    supervise: tuple[Problem, ...]
-    transfer: tuple[Problem, ...]
-    validation: tuple[Problem, ...]
-    test: tuple[Problem, ...]
-    notices: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        ids = [item.id for split in SPLITS for item in self.of(split)]
-        assert len(ids) == len(set(ids)), "a problem stands twice"
-        groups = [{item.group for item in self.of(split)} for split in SPLITS]
-        assert sum(map(len, groups)) == len(set().union(*groups)), "two splits share a group"
-
-    def of(self, split: Split) -> tuple[Problem, ...]:
-        """The problems of one split."""
-        chosen: tuple[Problem, ...] = getattr(self, split)
-        return chosen
+    kind: ClassVar[Kind] = "preference"
+    num_classes: ClassVar[int] = 2
+    layout: ClassVar[Layout] = "options"
+    class_names: ClassVar[tuple[str, ...]] = ("0", "1")
 
 
 class ReasoningTask(Protocol):
@@ -76,7 +61,7 @@ class ReasoningTask(Protocol):
     number of tokens of a question with its solution, `typical_solution_tokens` of the solution alone, for estimates.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[Kind]
 
     @property
     def name(self) -> str: ...
@@ -92,7 +77,7 @@ class ReasoningTask(Protocol):
     def typical_tokens(self) -> int: ...
     @property
     def typical_solution_tokens(self) -> int: ...
-    def splits(self, seed: int) -> ProblemSplits: ...
+    def splits(self, seed: int) -> Splits: ...
     def sizes(self) -> Mapping[Split, int]: ...
     def prompt(self, question: str, demonstrations: Sequence[Demonstration] = ()) -> str: ...
     def messages(self, question: str, demonstrations: Sequence[Demonstration] = ()) -> list[Message]: ...
@@ -107,7 +92,7 @@ class ReasoningTask(Protocol):
 class Reasoning:
     """The part of `ReasoningTask` that follows from a task's prompts and answer key."""
 
-    kind: ClassVar[str] = "reasoning"
+    kind: ClassVar[Kind] = "reasoning"
     prompts: Prompts
 
     @property
@@ -146,3 +131,12 @@ class Reasoning:
     def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[Verdict]:
         """Judge one solution for each gold answer."""
         return self.key.grade(golds, texts)
+
+
+_CHARACTERS_PER_TOKEN = 4
+
+
+def mean_tokens(examples: Sequence[Example]) -> int:
+    """A rough number of tokens of an example's texts together, from the first five hundred."""
+    lengths = [len(text) for example in examples[:500] for text in example.texts]
+    return 1 + 2 * sum(lengths) // (max(1, len(lengths)) * _CHARACTERS_PER_TOKEN)
