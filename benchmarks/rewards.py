@@ -32,11 +32,12 @@ from transformers import (
 )
 
 from w2s_lightning.data.pairs import reward_rows, written
-from w2s_lightning.inference.rewards import text_scores
-from w2s_lightning.models.rewards import config_of, is_classifier, open_classifier
+from w2s_lightning.inference.reward_models import config_of, is_classifier, open_classifier
+from w2s_lightning.inference.scoring import score
 from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer, word_level
-from w2s_lightning.rewardbench.running import form_for, tokens_per_batch
+from w2s_lightning.rewardbench.__main__ import tokens_per_batch
+from w2s_lightning.rewardbench.subject import form_for
 from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.arithmetic_pairs import ArithmeticPairs
 from w2s_lightning.tasks.conversations import Form
@@ -113,7 +114,7 @@ def ours(source: Source, form: Form, precision: str, budget: int) -> Callable[[S
 
     def work(pairs: Sequence[Example]) -> NDArray[np.float32]:
         rows = reward_rows(pairs, form, opened.tokenizer, opened.max_length)
-        return text_scores(opened.network, rows, tokens_per_batch=budget, device=CPU)
+        return score(opened.network, rows, tokens_per_batch=budget, device=CPU)
 
     return lambda pairs: timed(lambda: work(pairs))
 
@@ -122,7 +123,7 @@ def baseline(source: Source, form: Form, pairs: Sequence[Example]) -> Timed:
     """A pipeline, one text a call."""
     tokenizer = load_tokenizer(source)
     with quiet():
-        score = pipeline(
+        classify = pipeline(
             "text-classification",
             source.path,
             tokenizer=tokenizer,
@@ -134,7 +135,7 @@ def baseline(source: Source, form: Form, pairs: Sequence[Example]) -> Timed:
 
     def work() -> NDArray[np.float32]:
         texts = [prompt + end for prompt, ends in written(pairs, form, tokenizer) for end in ends]
-        return np.array([score(text, **options)[0]["score"] for text in texts], dtype=np.float32).reshape(-1, 2)
+        return np.array([classify(text, **options)[0]["score"] for text in texts], dtype=np.float32).reshape(-1, 2)
 
     return timed(work)
 

@@ -6,7 +6,7 @@ import torch
 
 from tests.inference.drawing import PROMPTS, Tiny, draw, next_logits, settings, tokens_of
 from w2s_lightning.data.completions import CompletionRows, encode_completions
-from w2s_lightning.inference.log_probs import CompletionLogProbs, token_log_probs
+from w2s_lightning.inference.log_probs import CompletionLogProbs, completion_log_probs
 
 CPU = torch.device("cpu")
 TEXTS = ("is tea warm ?", "do cats bark in the yard ? cats sleep", "yes", "can a fish swim all day ?")
@@ -26,7 +26,7 @@ def network(tiny: Tiny) -> CompletionLogProbs:
 @pytest.mark.parametrize("family", ["gpt2", "grouped", "qwen3"])
 @pytest.mark.parametrize("end", [True, False])
 def test_they_are_the_sums_of_a_plain_pass_over_completion_tokens(family, end, tiny):
-    found = token_log_probs(network(tiny(family)), encoded(tiny(family), end=end), tokens_per_batch=50, device=CPU)
+    found = completion_log_probs(network(tiny(family)), encoded(tiny(family), end=end), tokens_per_batch=50, device=CPU)
     for row, (text, answers) in enumerate(zip(TEXTS, ANSWERS, strict=True)):
         for m, answer in enumerate(answers):
             prompt, own = tokens_of(tiny(family), text), tokens_of(tiny(family), answer) + [0] * end
@@ -39,8 +39,8 @@ def test_they_are_the_sums_of_a_plain_pass_over_completion_tokens(family, end, t
 
 def test_they_do_not_depend_on_the_token_budget(tiny):
     rows, model = encoded(tiny("llama")), network(tiny("llama"))
-    whole = token_log_probs(model, rows, tokens_per_batch=10_000, device=CPU)
-    single = token_log_probs(model, rows, tokens_per_batch=1, device=CPU)
+    whole = completion_log_probs(model, rows, tokens_per_batch=10_000, device=CPU)
+    single = completion_log_probs(model, rows, tokens_per_batch=1, device=CPU)
     np.testing.assert_allclose(whole.sums, single.sums, atol=1e-4)
 
 
@@ -56,7 +56,7 @@ def test_they_agree_with_what_generation_stored(tiny):
         special_tokens=True,
         end=False,
     )
-    found = token_log_probs(network(tiny("llama")), rows, tokens_per_batch=500, device=CPU)
+    found = completion_log_probs(network(tiny("llama")), rows, tokens_per_batch=500, device=CPU)
     checked = 0
     for sample, text, total in zip(samples, rows.rows.texts, found.sums[:, 0], strict=True):
         if tuple(text[-len(sample.tokens) :]) == sample.tokens:  # half characters do not come back from text
@@ -86,7 +86,7 @@ def test_a_batch_of_empty_completions_has_no_log_probs(tiny):
     rows = encode_completions(
         ["a"], ["yes"], [("",)], tokenizer=tiny("llama").tokenizer, max_length=9, special_tokens=True, end=False
     )
-    found = token_log_probs(network(tiny("llama")), rows, tokens_per_batch=50, device=CPU)
+    found = completion_log_probs(network(tiny("llama")), rows, tokens_per_batch=50, device=CPU)
     assert found.sums.tolist() == [[0.0]]
     assert found.num_tokens.tolist() == [[0]]
     assert found.means.tolist() == [[0.0]]

@@ -11,7 +11,7 @@ import torch
 from tests.modules.fitting import OPTIMISATION, module_of, run, step_data
 from w2s_lightning import preferences
 from w2s_lightning.data.completions import encode_completions
-from w2s_lightning.inference.log_probs import CompletionLogProbs, token_log_probs
+from w2s_lightning.inference.log_probs import CompletionLogProbs, completion_log_probs
 from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.modules.assemble import objective_of
@@ -50,7 +50,7 @@ def pairs(tiny, shift=0.0):
     network, tokenizer = tiny
     texts = [(RIGHT, WRONG) if i % 6 else (WRONG, RIGHT) for i in range(len(PROMPTS))]
     rows = encoded(tokenizer, texts)
-    reference = token_log_probs(network, rows, tokens_per_batch=1000, device=CPU).sums + np.float32(shift)
+    reference = completion_log_probs(network, rows, tokens_per_batch=1000, device=CPU).sums + np.float32(shift)
     return pair_rows(rows, reference, np.linspace(0.5, 1.5, len(PROMPTS)).astype(np.float32))
 
 
@@ -73,7 +73,7 @@ def test_the_first_loss_is_log_2_and_pairs_are_told_apart_after_training(tiny, t
     assert result.final_loss < 0.69
     assert {"preferred", "margin", "chosen_ratio"} <= set(result.history[-1])
     data = pairs(tiny)
-    after = token_log_probs(network.eval(), data.rows, tokens_per_batch=1000, device=CPU).sums
+    after = completion_log_probs(network.eval(), data.rows, tokens_per_batch=1000, device=CPU).sums
     gained = (after - data.targets[:, :2]) @ [1, -1]
     assert (gained > 0).mean() > 0.7
     assert gained.mean() > 1
@@ -129,7 +129,7 @@ def test_every_objective_of_the_family_trains_through_its_options(tiny, tmp_path
 def test_orpo_raises_the_chosen_completion_itself_and_not_only_its_lead(tiny, tmp_path):
     result, network = fitted(Contrastive, tiny, pairs(tiny), tmp_path, partial(preferences.orpo, weight=0.1))
     data = pairs(tiny)
-    after = token_log_probs(network.eval(), data.rows, tokens_per_batch=1000, device=CPU).sums
+    after = completion_log_probs(network.eval(), data.rows, tokens_per_batch=1000, device=CPU).sums
     assert result.history[0]["chosen_ratio"] == pytest.approx(0, abs=1e-3)
     assert result.history[-1]["chosen_ratio"] > 1
     assert (after[:, 0] - data.targets[:, 0]).mean() > 1
@@ -140,7 +140,7 @@ def test_the_loss_of_solutions_is_the_mean_over_the_steps_solution_tokens(tiny, 
     result, _ = fitted(Solutions, tiny, data, tmp_path, sft)
     first = step_data(data).loader.step(0)
     rows = step_data(data).loader.plan[0]
-    found = token_log_probs(tiny[0], data.rows, tokens_per_batch=1000, device=CPU)
+    found = completion_log_probs(tiny[0], data.rows, tokens_per_batch=1000, device=CPU)
     expected = -found.sums[rows].sum() / found.num_tokens[rows].sum()
     assert result.history[0]["loss"] == pytest.approx(expected, rel=1e-4)
     assert result.history[0]["solution_tokens"] == pytest.approx(float(first.targets.mean()))

@@ -18,7 +18,7 @@ from tests.rewardbench.rows import CHAT, END, TALK, TEMPLATE
 from tests.tasks.composing_tasks import task
 from w2s_lightning.digest import canonical
 from w2s_lightning.rewardbench.__main__ import main
-from w2s_lightning.rewardbench.running import PLAIN
+from w2s_lightning.rewardbench.subject import PLAIN
 from w2s_lightning.tasks.conversations import Form
 
 Row = dict[str, Any]

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from tests.rewardbench.rows import CHAT, END, FORM, TEMPLATE, pairs
 from w2s_lightning.data.completions import CompletionRows
 from w2s_lightning.data.pairs import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
-from w2s_lightning.inference.rewards import completion_log_probs, implicit_rewards, text_scores
+from w2s_lightning.inference.log_probs import completion_log_probs
+from w2s_lightning.inference.reward_models import Machine, RewardModel, open_classifier, open_policy, rewards_of
+from w2s_lightning.inference.scoring import score
 from w2s_lightning.models.open import Opened
-from w2s_lightning.models.rewards import open_classifier, open_policy
 from w2s_lightning.models.source import Source
 from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.conversations import Form
@@ -38,7 +40,7 @@ def reward_model(folder: Path) -> Opened:
 
 def scores(opened: Opened, rows: Sequence[Example], tokens_per_batch: int = 10_000, form: Form = FORM) -> np.ndarray:
     encoded = reward_rows(rows, form, opened.tokenizer, opened.max_length)
-    return text_scores(opened.network, encoded, tokens_per_batch=tokens_per_batch, device=CPU)
+    return score(opened.network, encoded, tokens_per_batch=tokens_per_batch, device=CPU)
 
 
 # ---------------------------------------------------------------- reward models with a head
@@ -142,7 +144,7 @@ def test_a_head_is_never_made_up(models, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     config |= {"architectures": ["LlamaForSequenceClassification"], "id2label": {"0": "reward"}}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"1 weights of config\.json are missing \(score\.weight"):
+    with pytest.raises(UserError, match=r"the weights do not fit config.json, 1 are missing \(score.weight"):
         reward_model(folder)
 
 
@@ -157,6 +159,12 @@ def log_probs(folder: Path, rows: CompletionRows, tokens_per_batch: int = 10_000
 def encoded(folder: Path, rows: Sequence[Example], form: Form = FORM, **options: bool) -> CompletionRows:
     opened = open_policy(Source(str(folder)), numerics())
     return completion_rows(rows, form, opened.tokenizer, opened.max_length, **options)
+
+
+def rewards(folder: Path, *, reference: Path | None = None, free: Any = None):
+    """Of the pairs, as the command line scores them."""
+    model = RewardModel(Source(str(folder)), reference and Source(str(reference)), free, numerics())
+    return rewards_of(model, pairs(), FORM, Machine(CPU, 90, lambda *_: None)).values
 
 
 def plain_log_prob(folder: Path, prompt: str, completion: str, *, end: bool) -> tuple[float, int]:
@@ -174,12 +182,8 @@ def plain_log_prob(folder: Path, prompt: str, completion: str, *, end: bool) -> 
 def test_implicit_rewards_equal_plain_passes_with_and_without_a_reference(models, family):
     folder, other, rows = models(family), models(family, seed=1), pairs()
     done = encoded(folder, rows)
-    policy, reference = log_probs(folder, done), log_probs(other, done)
-    ratios, summed, mean = (
-        implicit_rewards(policy, reference, "sum"),
-        implicit_rewards(policy, None, "sum"),
-        implicit_rewards(policy, None, "mean"),
-    )
+    policy = log_probs(folder, done)
+    ratios, summed, mean = rewards(folder, reference=other), rewards(folder, free="sum"), rewards(folder, free="mean")
     for row, one in enumerate(rows):
         for option, completion in enumerate(map(FORM.completion, one.completions)):
             own, count = plain_log_prob(folder, FORM.prompt(one.turns), completion, end=True)
@@ -200,8 +204,7 @@ def test_log_probabilities_do_not_depend_on_batch_size_or_order(models):
 
 
 def test_a_model_is_its_own_reference_at_zero(models):
-    policy = log_probs(models("llama"), encoded(models("llama"), pairs()))
-    assert (implicit_rewards(policy, policy, "sum") == 0).all()
+    assert (rewards(models("llama"), reference=models("llama")) == 0).all()
 
 
 def test_the_end_token_is_scored_only_where_it_is_asked_for(models):

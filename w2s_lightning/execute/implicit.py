@@ -16,8 +16,7 @@ from w2s_lightning.data.pairs import completion_rows
 from w2s_lightning.data.targets import aligned, read_targets, with_targets
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.bench import Bench, keep, story_of, train, tuned
-from w2s_lightning.inference.log_probs import CompletionLogProbs, LogProbs, each_token
-from w2s_lightning.inference.rewards import completion_log_probs
+from w2s_lightning.inference.log_probs import CompletionLogProbs, LogProbs, completion_log_probs, each_token
 from w2s_lightning.models.networks import Network
 from w2s_lightning.models.open import Opened, open_bare, open_fit, shape_of
 from w2s_lightning.modules.assemble import module_of

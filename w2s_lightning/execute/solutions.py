@@ -26,7 +26,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.execute.bench import Bench, keep, story_of, train, tuned
 from w2s_lightning.inference.engine import LocalEngine
 from w2s_lightning.inference.journal import Journal, resumed
-from w2s_lightning.inference.log_probs import CompletionLogProbs, token_log_probs
+from w2s_lightning.inference.log_probs import CompletionLogProbs, completion_log_probs
 from w2s_lightning.inference.samples import Generation, Sample, Tally, refusing_long
 from w2s_lightning.models.networks import Network
 from w2s_lightning.models.open import Opened, open_bare, open_fit, shape_of
@@ -110,7 +110,7 @@ def _reference(stage: Reference, folder: Path, bench: Bench) -> None:
     opened = _opened(stage.source, stage, bench)
     network = _scoring(opened).to(bench.device).eval()
     rows = _pair_rows(stage, opened, bench)
-    found = token_log_probs(network, rows, tokens_per_batch=bench.trainer.tokens_per_batch, device=bench.device)
+    found = completion_log_probs(network, rows, tokens_per_batch=bench.trainer.tokens_per_batch, device=bench.device)
     columns = {"example_id": list(rows.ids), "log_probs": tables.vectors(found.sums)}
     tables.write(folder / tables.LOG_PROBS, columns)
     tables.write_json(folder / tables.METRICS, {"num_rows": len(rows.ids), "num_tokens": int(rows.lengths.sum())})

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from w2s_lightning.data.batches import split
 from w2s_lightning.data.completions import CompletionRows
-from w2s_lightning.inference.scoring import score
+from w2s_lightning.inference.scoring import Report, score
 from w2s_lightning.models.networks import Network
 
 
@@ -52,11 +52,16 @@ class LogProbs:
         return np.divide(self.sums, np.maximum(self.num_tokens, 1), dtype=np.float32)
 
 
-def token_log_probs(
-    network: nn.Module, rows: CompletionRows, *, tokens_per_batch: int, device: torch.device
+def completion_log_probs(
+    network: nn.Module,
+    rows: CompletionRows,
+    *,
+    tokens_per_batch: int,
+    device: torch.device,
+    report: Report | None = None,
 ) -> LogProbs:
     """Log-probabilities of all rows' completions by `network` (a `CompletionLogProbs` in eval mode), in input order."""
-    sums = score(network, rows, tokens_per_batch=tokens_per_batch, device=device)
+    sums = score(network, rows, tokens_per_batch=tokens_per_batch, device=device, report=report)
     return LogProbs(sums, rows.completion_tokens)
 
 

@@ -1,6 +1,7 @@
 """Logits and features of many rows: in length-sorted batches under a token budget, returned in input order."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from w2s_lightning.data.batches import split
-from w2s_lightning.data.rows import RowSource
+from w2s_lightning.data.completions import CompletionRows
+from w2s_lightning.data.rows import RowSource, TokenRows
 
-Report = Callable[[int, int], None]  # rows done, of how many
+Report = Callable[[int, int], None]  # done, of how many
 
 
 def score(
@@ -21,7 +23,12 @@ def score(
     device: torch.device,
     report: Report | None = None,
 ) -> NDArray[np.float32]:
-    """`network(**inputs)` for all rows: [num_rows, M * outputs], for M texts a row. `network` must be in eval mode."""
+    """`network(**inputs)` for all rows: [num_rows, M * outputs], for M texts a row. `network` must be in eval mode.
+
+    Each text is scored as a row of its own, sorted by length over all of them, so that a short answer is not padded to
+    its rival. Nothing depends on padding: pooling and sums go by the attention mask. `report` hears of texts.
+    """
+    num_rows, rows = len(rows.ids), _single(rows)
     parts: list[NDArray[np.float32]] = []
     batches = split(rows.lengths, tokens_per_batch)
     with torch.no_grad():
@@ -32,7 +39,17 @@ def score(
             if report is not None:
                 report(sum(map(len, parts)), len(rows.ids))
     order = np.argsort(np.concatenate(batches))
-    return np.concatenate(parts)[order]
+    return np.concatenate(parts)[order].reshape(num_rows, -1)
+
+
+def _single(rows: RowSource) -> RowSource:
+    """The same texts, one a row."""
+    if isinstance(rows, CompletionRows):
+        return CompletionRows(_single(rows.rows), rows.starts)  # type: ignore[arg-type]
+    if isinstance(rows, TokenRows) and rows.texts_per_row > 1:
+        ids = tuple(f"{id}/{number}" for id in rows.ids for number in range(rows.texts_per_row))
+        return replace(rows, ids=ids, texts_per_row=1)
+    return rows
 
 
 def evaluating(

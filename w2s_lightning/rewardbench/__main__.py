@@ -13,26 +13,24 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.digest import canonical
 from w2s_lightning.errors import UserError
+from w2s_lightning.inference.reward_models import Machine, RewardModel, Rewards, rewards_of
 from w2s_lightning.metrics.reward_intervals import judge, length_bias
 from w2s_lightning.metrics.rewardbench import wins
 from w2s_lightning.refs import Refs
-from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, lengths_of, show, write
-from w2s_lightning.rewardbench.running import (
-    Asked,
-    form_for,
-    run,
-    said_of_shared,
-    shared_with_training,
-    source_of,
-    tokens_per_batch,
-)
+from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, plain, show, write
+from w2s_lightning.rewardbench.subject import form_for, shared_with_training, source_of
 from w2s_lightning.schema import Numerics
+from w2s_lightning.tasks.conversations import Form
+from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
 
 
@@ -42,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     try:
         folder = options.out or Path("outputs", "rewardbench", options.model.strip("/").replace("/", "--"))
-        refs = Refs(folder, on_paper=False)
-        evaluation = evaluate(options, refs)
+        evaluation = evaluate(options, Refs(folder, on_paper=False))
         write(evaluation, folder)
         show(evaluation, console)
     except (UserError, OSError) as error:
@@ -56,50 +53,72 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
     """Score what the options ask for; raise UserError for what cannot be scored."""
     started = time.perf_counter()
-    asked = _asked(options, refs)
-    form = form_for(asked.model, options.written)
+    if options.ref is not None and options.reference_free is not None:
+        raise UserError("--ref and --reference-free exclude each other: give one of them")
+    model = RewardModel(
+        source=source_of(options.model, refs),
+        reference=None if options.ref is None else source_of(options.ref, refs),
+        reference_free=options.reference_free,
+        numerics=Numerics(precision=options.precision, attention=options.attention, max_length=options.max_length),
+    )
+    form = form_for(model.source, options.written)
     data = located(options.data)
     if not isinstance(data, DataFile):
         data = data.resolved(lambda repository, revision: refs.commit("dataset", repository, revision))
     rows = read_reward_set(data, form, tuple(options.split))
-    shared = shared_with_training(asked.model, rows.groups, allowed=options.allow_overlap)
-    scored = run(asked, rows.pairs, form).chosen_first(rows.pairs)
-    won = wins(scored.rewards[:, 0], scored.rewards[:, 1], rows.places)
-    about = {
-        "model": str(asked.model),
-        "reference": None if asked.reference is None else str(asked.reference),
-        "rewards": scored.kind,
-        "data": {"place": options.data, **canonical(data)},
-        "form": canonical(form),
-        "numerics": canonical(asked.numerics),
-        "shared_prompts": shared,
-        "seconds": round(time.perf_counter() - started, 1),
-        "versions": {name: version(name) for name in ("torch", "transformers", "w2s-lightning")},
-    }
+    shared = shared_with_training(model.source, rows.groups, allowed=options.allow_overlap)
+    found = _scored(model, rows.pairs, form, options)
+    better = np.array([pair.label for pair in rows.pairs])[:, None]
+    order = np.concatenate([better, 1 - better], axis=1)
+    rewards, tokens = np.take_along_axis(found.values, order, 1), np.take_along_axis(found.tokens, order, 1)
+    won = wins(rewards[:, 0], rewards[:, 1], rows.places)
+    chosen, rejected = [len(pair.chosen) for pair in rows.pairs], [len(pair.rejected) for pair in rows.pairs]
+    notices = list(rows.notices)
+    if found.num_truncated:
+        notices.append(
+            f"{found.num_truncated} of {len(won)} pairs are longer than the model or --max-length allows: "
+            "prompts lost their start, and answers that alone are too long their end"
+        )
+    if shared:
+        notices.append(f"{shared} prompts are of the data that the model comes from (--allow-overlap)")
     return Evaluation(
-        about=about,
+        about={
+            "model": str(model.source),
+            "reference": None if model.reference is None else str(model.reference),
+            "rewards": found.kind,
+            "data": {"place": options.data, **canonical(data)},
+            "form": canonical(form),
+            "numerics": canonical(model.numerics),
+            "shared_prompts": shared,
+            "seconds": round(time.perf_counter() - started, 1),
+            "versions": {name: version(name) for name in ("torch", "transformers", "w2s-lightning")},
+        },
         rows=rows,
-        rewards=scored.rewards,
-        tokens=scored.tokens,
+        rewards=rewards,
+        tokens=tokens,
         wins=won,
         judgement=judge(won, rows.subsets, rows.groups),
-        lengths=length_bias(won, *lengths_of(rows.pairs), rows.groups),
-        notices=(*rows.notices, *scored.notices, *said_of_shared(shared)),
+        lengths=length_bias(won, chosen, rejected, rows.groups),
+        notices=tuple(notices),
     )
 
 
-def _asked(options: argparse.Namespace, refs: Refs) -> Asked:
+def _scored(model: RewardModel, pairs: Sequence[Example], form: Form, options: argparse.Namespace) -> Rewards:
+    """The rewards, with a line in the terminal that tells how many answers a model has scored."""
     device = _device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if options.ref is not None and options.reference_free is not None:
-        raise UserError("--ref and --reference-free exclude each other: give one of them")
-    return Asked(
-        model=source_of(options.model, refs),
-        reference=None if options.ref is None else source_of(options.ref, refs),
-        reference_free=options.reference_free,
-        numerics=Numerics(precision=options.precision, attention=options.attention, max_length=options.max_length),
-        tokens_per_batch=options.tokens_per_batch or tokens_per_batch(device),
-        device=device,
-    )
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as line:
+        task = line.add_task("")
+
+        def report(path: str, done: int, of: int) -> None:
+            line.update(task, description=escape(plain(path)), completed=done, total=of)
+
+        machine = Machine(device, options.tokens_per_batch or tokens_per_batch(device), report)
+        return rewards_of(model, pairs, form, machine)
+
+
+def tokens_per_batch(device: torch.device) -> int:
+    """A token budget: a CPU is busy with few tokens, and larger batches of mixed lengths are more padding."""
+    return 1024 if device.type == "cpu" else 8192
 
 
 def _device(name: str) -> torch.device:

@@ -4,7 +4,7 @@ Names and texts that a data set or a model wrote are shown as text, never as mar
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -145,8 +145,3 @@ def plain(text: str, most: int = _SHOWN) -> str:
     """Text without control characters, cut where it is long."""
     shown = printable(text)
     return shown if len(shown) <= most else shown[:most] + "..."
-
-
-def lengths_of(pairs: Sequence[Any]) -> tuple[list[int], list[int]]:
-    """Characters of chosen and rejected answers."""
-    return [len(pair.chosen) for pair in pairs], [len(pair.rejected) for pair in pairs]
