@@ -1,12 +1,10 @@
 """Train and score one weak-to-strong job, or plan it: `python train.py --help`, `python train.py run=plan`.
 
-With -m many jobs: `python train.py -m sweeps=size_pairs`. This file knows Hydra and what a mistake looks like in the
-terminal; `w2s_lightning/job.py` knows what a job is.
+With -m many jobs: `python train.py -m sweeps=size_pairs`. This file knows Hydra; `w2s_lightning/job.py` knows a job.
 """
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +12,31 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.mistakes import refusal
+from w2s_lightning.mistakes import refusal, refuse_a_grid
 
 CONF = Path(__file__).resolve().parent / "conf"
 FAILED: list[Any] = []
 
 
-def compute(*arguments: Any) -> Sequence[Any]:
-    """Compute missing stages; torch is imported here, once something is missing."""
-    from w2s_lightning.execute import run
-
-    return run(*arguments)
-
-
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def train(cfg: DictConfig) -> Any:
     """One job, from the composed configuration to a plain record of what became of it."""
-    from w2s_lightning.sweep import attempt, one
+    from w2s_lightning import config, job
 
-    record = attempt.attempt(lambda: one.run(cfg, HydraConfig.get(), compute))
-    attempt.show(record)
-    if record["status"] == "failed" and HydraConfig.get().mode == RunMode.RUN:
+    own = HydraConfig.get()
+
+    def work() -> None:
+        if own.mode == RunMode.RUN:
+            refuse_a_grid(own)
+        settings, runtime = config.build(cfg, own.runtime.choices)
+        text = OmegaConf.to_yaml(cfg, resolve=True)
+        job.run(job.Request(settings, runtime, text, tuple(own.overrides.task)))
+
+    record = job.attempt(work)
+    if record["status"] == "failed" and own.mode == RunMode.RUN:
         FAILED.append(record)
     return record
 

@@ -1,15 +1,20 @@
 """One job from its configuration to its result: plan, compute what the store lacks, score, mirror, print.
 
-Loads no torch: what computes stages is handed in, and is not called when the store has everything.
+Loads no torch unless the store lacks something.
 """
 
+import importlib
 import json
 import os
+import resource
+import sys
+import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import yaml
 from rich.console import Console
@@ -50,9 +55,49 @@ class Request:
     overrides: tuple[str, ...]
 
 
-def run(request: Request, compute: Compute, console: Console) -> dict[str, Any] | None:
+class Record(TypedDict):
+    """What became of a job or stage, plain enough to cross processes: exceptions with constructors of their own do not.
+
+    `type` and `traceback` name the exception, `message` is for people; all three are empty when it is done.
+    """
+
+    status: Literal["done", "failed"]
+    type: str
+    message: str
+    traceback: str
+    seconds: float
+    peak_memory_bytes: int
+
+
+def attempt(work: Callable[[], Any]) -> Record:
+    """Do it, tell how it went, and print a failure to stderr. A user's mistake has no traceback; Ctrl-C passes."""
+    started = time.monotonic()
+    record = Record(status="done", type="", message="", traceback="", seconds=0.0, peak_memory_bytes=0)
+    try:
+        work()
+    except Exception as error:
+        mistake = isinstance(error, UserError)
+        said = str(error) if mistake else f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        trace = "" if mistake else traceback.format_exc()
+        record |= {"status": "failed", "type": type(error).__name__, "message": said, "traceback": trace}
+        print(f"{trace}error: {said}", file=sys.stderr)
+    return record | {"seconds": round(time.monotonic() - started, 3), "peak_memory_bytes": peak_memory()}
+
+
+def peak_memory() -> int:
+    """Of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def compute_stages(*arguments: Any) -> Sequence[Artifact]:
+    """Compute missing stages: only now is torch imported."""
+    found: Sequence[Artifact] = importlib.import_module("w2s_lightning.execute").run(*arguments)
+    return found
+
+
+def run(request: Request, compute: Compute = compute_stages, console: Console | None = None) -> dict[str, Any] | None:
     """Run or plan one job; the content of its `result.json`, or None for a plan or a single stage."""
-    job, runtime = request.job, request.runtime
+    job, runtime, console = request.job, request.runtime, console or Console()
     on_paper = runtime.run.mode == "plan"
     plan = make_plan(job, Refs(Path(runtime.paths.store), on_paper=on_paper))
     if on_paper:

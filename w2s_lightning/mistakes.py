@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from pydantic import ValidationError
@@ -80,6 +81,29 @@ def _keys_at(cls: Any, path: Sequence[str]) -> tuple[str, ...]:
         cls = getattr(cls, "__dataclass_fields__", {}).get(part)
         cls = getattr(cls, "type", None)
     return tuple(getattr(cls, "__dataclass_fields__", ()))
+
+
+def refuse_a_grid(hydra: Any) -> None:
+    """Raise UserError for a forgotten -m: without it a sweep file is only good for one cell, every axis of which is
+    fixed on the command line (one case fixed whole is enough). `hydra` is Hydra's own node."""
+    name, sweeper = hydra.runtime.choices.get("sweeps"), hydra.sweeper
+    if name is None:
+        return
+    words: list[str] = list(hydra.overrides.task)
+    parsed = OverridesParser.create().parse_overrides(words)
+    fixed = {o.get_key_element().lstrip("+~") for o in parsed if not o.is_sweep_override()}
+    cases = sweeper.get("cases") or ()
+    if len(cases) < 2 or any(all(key.lstrip("+~") in fixed for key in case) for case in cases):
+        cases = ()
+    keys = [*(sweeper.get("params") or ()), *dict.fromkeys(key for case in cases for key in case)]
+    left = [key for key in keys if key.lstrip("+~") not in fixed]
+    if sweeper.get("claims") and not any(word.startswith("seed=") for word in words):
+        left.append("seed")
+    if left:
+        raise UserError(
+            f"sweeps={name} is a grid: run it with -m (`python train.py -m sweeps={name}`), "
+            f"or fix {', '.join(left)} to run one cell of it"
+        )
 
 
 # ---------------------------------------------------------------- Hydra's own refusals

@@ -26,59 +26,44 @@ class W2SSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the sweep of these task overrides."""
-        from w2s_lightning.sweep.sweeper import Hydras, sweep
+        from w2s_lightning.sweep.run import sweep
 
-        return sweep(Hydras(self._context, self._task, self._config), self._settings, arguments)
+        return sweep(self._context, self._task, self._config, self._settings, arguments)
 
 
 class PoolLauncher(Launcher):
-    """Processes on this machine, one a job. Our sweeper schedules them itself; this is for other sweepers."""
+    """Processes on this machine, one a unit. Our sweeper runs the pool itself: to Hydra this is only its name."""
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Remember what Hydra hands over."""
-        self._context, self._task, self._config = hydra_context, task_function, config
+        self._config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a batch of jobs."""
-        from w2s_lightning.sweep.batch import launch
+        """Refuse other sweepers."""
+        from w2s_lightning.errors import UserError
 
-        return launch(self._context, self._config, self._settings, job_overrides)
+        raise UserError("hydra/launcher=pool launches for hydra/sweeper=w2s alone: choose hydra/launcher=basic, or w2s")
 
 
 class SlurmLauncher(PoolLauncher):
     """Jobs of a Slurm cluster, through submitit."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Remember what Hydra hands over; refuse where no Slurm answers."""
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        from w2s_lightning.sweep import errands, slurm
-
-        errands.check_extra(errands.SLURM)
-        slurm.check()
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a batch of jobs."""
-        from w2s_lightning.sweep import slurm
-
-        return slurm.launch(self._config, job_overrides, initial_job_idx)
-
-
-class RayLauncher(PoolLauncher):
-    """Tasks of a Ray cluster."""
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Remember what Hydra hands over; refuse where no cluster answers."""
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        from w2s_lightning.sweep import errands, ray_cluster
+        from w2s_lightning.sweep import cluster
 
-        errands.check_extra(errands.RAY)
-        ray_cluster.connect(config)
+        self._config = config
+        cluster.connect(config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a batch of jobs."""
-        from w2s_lightning.sweep import ray_cluster
+        from w2s_lightning.sweep import cluster
 
-        return ray_cluster.launch(self._config, job_overrides, initial_job_idx)
+        return cluster.launch(self._config, job_overrides, initial_job_idx)
+
+
+class RayLauncher(SlurmLauncher):
+    """Tasks of a Ray cluster: `w2s_lightning.sweep.cluster` tells the two apart by their names."""

@@ -22,7 +22,7 @@ from w2s_lightning.metrics.subsets import subset_rates
 from w2s_lightning.results.groups import Groups
 from w2s_lightning.results.stored import Answers
 from w2s_lightning.store.manifest import Manifest
-from w2s_lightning.sweep import ledger
+from w2s_lightning.sweep.board import write
 
 FEW = Resampling(resamples=200)
 SKILL = {"untuned": 0.5, "floor": 0.62, "student": 0.76, "ceiling": 0.92, "teacher": 0.9}
@@ -89,7 +89,7 @@ class Made:
         }
         folder = self.outputs / "sweeps" / f"{self.name.replace('/', '_')}-{content['digest'][:16]}"
         folder.mkdir(parents=True, exist_ok=True)
-        ledger.write(folder, content)
+        write(folder, content)
         self.folder = folder
         return folder
 

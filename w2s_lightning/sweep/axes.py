@@ -1,77 +1,93 @@
-"""From a sweep file's axes and the command line to the overrides of each job. Knows Hydra's grammar, not our groups.
+"""From a sweep file and a `-m` command line to the overrides of each job. Knows Hydra's grammar, not our groups.
 
-A sweep file declares `params` (axes whose product is taken) and `cases` (keys that move together). What the command
-line sets wins over both: a fixed value there takes the axis away.
+A sweep file declares `params` (axes whose product is taken) and `cases` (keys that move together), or names a file of
+claims, whose jobs are its cases. What the command line sets wins over all: a fixed value there takes the axis away.
 """
 
+import shlex
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
 
 from w2s_lightning.errors import UserError
+from w2s_lightning.results.claims import Claim, read_claims
+
+Overrides = tuple[str, ...]
+Axis = tuple[Overrides, ...]  # choices of which each job takes one; a choice may set several keys
 
 
 @dataclass(frozen=True)
-class Declared:
-    """Axes as a sweep file writes them."""
-
-    params: Mapping[str, Any]
-    cases: Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Expansion:
-    """The overrides of each job, in the order of the axes, and what was dropped on the way."""
-
-    jobs: tuple[tuple[str, ...], ...]
-    notices: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Choices of which each job takes one; a choice may set several keys."""
+class Command:
+    """What a `-m` command asks for, before any of its jobs is planned: `name` is the sweep file's, `again` types it
+    anew, `claims` are what it is to decide, if anything, `notices` what is to be said of its axes."""
 
     name: str
-    choices: tuple[tuple[str, ...], ...]
+    again: str
+    arguments: Overrides
+    jobs: tuple[Overrides, ...]
+    notices: tuple[str, ...]
+    claims: tuple[Claim, ...]
 
 
-def expand(declared: Declared, arguments: Sequence[str], parser: OverridesParser) -> Expansion:
-    """Every combination of cases and axes under what the command line sets; raise UserError for an empty axis."""
-    given = {plain(o): o for o in parser.parse_overrides(list(arguments))}
-    axes = [_axis(override) for override in given.values()]
-    _check_sweep_file(axes)
-    own = {key: value for key, value in declared.params.items() if bare(key) not in given}
-    axes = [*_cases(declared, set(given)), *(_declared(key, value, parser) for key, value in own.items()), *axes]
-    once = [_once(axis) for axis in axes]
-    jobs = tuple(
-        tuple(text for choice in combined for text in choice) for combined in product(*(a.choices for a in once))
-    )
-    return Expansion(jobs, tuple(_repeats(axes)))
+def read_command(config: DictConfig, settings: Mapping[str, Any], arguments: Sequence[str]) -> Command:
+    """Read the sweeper's settings and the command line; raise UserError where they make no grid."""
+    cases = list(settings.get("cases") or ())
+    claims: list[Claim] = []
+    if settings.get("claims") is not None:
+        if cases:
+            raise UserError("a sweep has either claims or cases: keep one")
+        given = Path(str(settings["claims"]))
+        claims = read_claims(given if given.exists() else Path(sys.argv[0]).resolve().parent / given)
+        cases = cases_of(claims)
+    jobs, notices = expand(settings.get("params") or {}, cases, arguments, OverridesParser.create())
+    name = str(config.hydra.runtime.choices.get("sweeps") or "grid")
+    again = shlex.join(["python", "train.py", "-m", *arguments, *own_words(config)])
+    return Command(name, again, tuple(arguments), jobs, tuple(notices), tuple(claims))
 
 
-def plain(override: Override) -> str:
-    """The key of an override without `+` and `~`."""
-    return bare(override.get_key_element())
+def own_words(config: DictConfig) -> list[str]:
+    """Hydra's own overrides of a `-m` command, such as `hydra.searchpath`: a process for one job needs them too."""
+    return [str(text) for text in config.hydra.overrides.hydra if not str(text).startswith("hydra.mode=")]
 
 
-def bare(key: str) -> str:
-    """A key without the signs for adding and deleting."""
-    return key.lstrip("+~")
+def cases_of(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """The jobs that claims are decided by, each once."""
+    cases: dict[Overrides, dict[str, Any]] = {}
+    for claim in claims:
+        for overrides in (claim.jobs, getattr(claim.quantity, "against", None)):
+            for seed in claim.seeds if overrides is not None else ():
+                texts = (*(overrides or ()), f"seed={seed}")
+                cases[tuple(sorted(texts))] = dict(text.split("=", 1) for text in texts)
+    return list(cases.values())
 
 
-def open_axes(declared: Declared, arguments: Sequence[str], parser: OverridesParser) -> list[str]:
-    """The keys of declared axes that the arguments do not fix to one value; one case fixed whole is enough."""
-    fixed = {plain(o) for o in parser.parse_overrides(list(arguments)) if not o.is_sweep_override()}
-    several = declared.cases if len(declared.cases) > 1 else ()
-    if any(all(bare(key) in fixed for key in case) for case in several):
-        several = ()
-    keys = [*declared.params, *dict.fromkeys(key for case in several for key in case)]
-    return [key for key in keys if bare(key) not in fixed]
+def expand(
+    params: Mapping[str, Any], cases: Sequence[Mapping[str, Any]], arguments: Sequence[str], parser: OverridesParser
+) -> tuple[tuple[Overrides, ...], list[str]]:
+    """Every combination of cases and axes under what the command line sets, in the order of the axes.
+
+    Returns the overrides of each job and what is to be said of values given twice. Raises UserError for an empty axis,
+    and where the axes make no grid.
+    """
+    given = {o.get_key_element().lstrip("+~"): o for o in parser.parse_overrides(list(arguments))}
+    axes = [_cases(params, cases, set(given))] if cases else []
+    for key, value in params.items():
+        if key.lstrip("+~") not in given:
+            if value is None or text_of(value) == "":
+                raise _empty(key)
+            axes.append(_axis(parser.parse_override(f"{key}={text_of(value)}")))
+    axes += [_axis(override) for override in given.values()]
+    counts = [(choice, count) for axis in axes for choice, count in Counter(axis).items() if count > 1]
+    jobs = tuple(tuple(chain(*choices)) for choices in product(*(dict.fromkeys(axis) for axis in axes)))
+    return jobs, [f"{' '.join(choice)} is given {count} times: run once" for choice, count in counts]
 
 
 def text_of(value: Any) -> str:
@@ -83,53 +99,31 @@ def text_of(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _cases(declared: Declared, given: set[str]) -> list[_Axis]:
-    if not declared.cases:
-        return []
-    both = {bare(k) for k in declared.params} & {bare(k) for case in declared.cases for k in case}
+def _cases(params: Mapping[str, Any], cases: Sequence[Mapping[str, Any]], given: set[str]) -> Axis:
+    both = {key.lstrip("+~") for key in params} & {key.lstrip("+~") for case in cases for key in case}
     if both:
         raise UserError(f"{sorted(both)[0]} stands in both params and cases of the sweep: keep one")
-    left = [{k: v for k, v in case.items() if bare(k) not in given} for case in declared.cases]
-    choices = [tuple(f"{key}={text_of(value)}" for key, value in case.items()) for case in left]
-    return [_Axis("cases", tuple(dict.fromkeys(choices)))]
+    left = [{key: value for key, value in case.items() if key.lstrip("+~") not in given} for case in cases]
+    # Cases that differ only in what the command line fixes are one case, without a word about it.
+    return tuple(dict.fromkeys(tuple(f"{key}={text_of(value)}" for key, value in case.items()) for case in left))
 
 
-def _declared(key: str, value: Any, parser: OverridesParser) -> _Axis:
-    if value is None or text_of(value) == "":
-        raise _empty(key)
-    return _axis(parser.parse_override(f"{key}={text_of(value)}"))
-
-
-def _axis(override: Override) -> _Axis:
-    key = override.get_key_element()
+def _axis(override: Override) -> Axis:
+    key, text = override.get_key_element(), override.input_line
+    assert text is not None
     if not override.is_sweep_override():
-        if override.input_line is not None and override.input_line.endswith("=") and not override.is_delete():
+        if text.endswith("=") and not override.is_delete():
             raise _empty(key)
-        assert override.input_line is not None
-        return _Axis(key, ((override.input_line,),))
+        return ((text,),)
     if not override.is_discrete_sweep():
         raise UserError(f"{key}: an axis of a grid lists its values: `{key}=a,b` or `{key}=range(5)`")
-    choices = tuple((f"{key}={value}",) for value in override.sweep_string_iterator())
-    if not choices or any(choice[0].endswith("=") for choice in choices):
+    axis = tuple((f"{key}={value}",) for value in override.sweep_string_iterator())
+    if not axis or any(choice[0].endswith("=") for choice in axis):
         raise _empty(key)
-    return _Axis(key, choices)
+    if key == "sweeps" and len(axis) > 1:
+        raise UserError(f"one sweep file at a time: run `{axis[0][0]}` and then `{axis[1][0]}`")
+    return axis
 
 
 def _empty(key: str) -> UserError:
     return UserError(f"{key} has an empty axis: give it a value (`{key}=...`) or leave it out")
-
-
-def _check_sweep_file(axes: Iterable[_Axis]) -> None:
-    for axis in axes:
-        if axis.name == "sweeps" and len(axis.choices) > 1:
-            names = [choice[0] for choice in axis.choices]
-            raise UserError(f"one sweep file at a time: run `{names[0]}` and then `{names[1]}`")
-
-
-def _once(axis: _Axis) -> _Axis:
-    return _Axis(axis.name, tuple(dict.fromkeys(axis.choices)))
-
-
-def _repeats(axes: Iterable[_Axis]) -> list[str]:
-    counts = [(choice, count) for axis in axes for choice, count in Counter(axis.choices).items() if count > 1]
-    return [f"{' '.join(choice)} is given {count} times: run once" for choice, count in counts]

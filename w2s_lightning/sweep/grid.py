@@ -4,35 +4,75 @@ What is wrong with the configuration refuses the whole sweep. What is wrong with
 folder, a repository that cannot be found) only refuses that cell.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.console import Console
 
 from w2s_lightning.config import Job, Runtime, build
 from w2s_lightning.cost import HERE, Cost, Rate, cost, model_parameters, stated_parameters
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.job import Request, folder_of
+from w2s_lightning.job import Request, check_data, folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
 from w2s_lightning.schema import Paths
 from w2s_lightning.show.words import counted
 from w2s_lightning.stage import Stage
-from w2s_lightning.sweep.axes import bare
-from w2s_lightning.sweep.composition import Composer
+from w2s_lightning.sweep.axes import Overrides
 
 SHOWN_FROM = 50  # jobs, above which planning shows its progress
 
-Progress = Callable[[int, int], None]
+
+class Composer:
+    """Overrides -> configuration, quickly; `master` is what Hydra composed for the sweep as a whole.
+
+    Hydra composes once per distinct choice of groups (90 ms each); values are applied to a copy by Hydra's own
+    function, in its own order. A test compares the two on every job of every sweep file.
+    """
+
+    def __init__(self, loader: ConfigLoaderImpl, master: DictConfig) -> None:
+        self._loader = loader
+        self._master = master
+        overrides = [str(override) for override in master.hydra.overrides.hydra]
+        _, self._groups = loader._parse_overrides_and_create_caching_repo(master.hydra.job.config_name, overrides)
+        self._parser = OverridesParser.create()
+        self._bases: dict[Overrides, tuple[DictConfig, dict[str, Any]]] = {}
+
+    def compose(self, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str | None]]:
+        """The job's configuration without Hydra's node, and the choice made in each group.
+
+        Raises Hydra's exceptions where Hydra would.
+        """
+        parsed = self._parser.parse_overrides(list(overrides))
+        values = [override for override in parsed if not self._is_group(override)]
+        chosen = tuple(str(override.input_line) for override in parsed if self._is_group(override))
+        if chosen not in self._bases:
+            cfg = self._loader.load_sweep_config(self._master, list(chosen))
+            choices = dict(cfg.hydra.runtime.choices)
+            with open_dict(cfg):
+                del cfg["hydra"]
+            self._bases[chosen] = cfg, choices
+        base, choices = self._bases[chosen]
+        cfg = copy.deepcopy(base)
+        ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+        return cfg, choices
+
+    def _is_group(self, override: Override) -> bool:
+        return self._groups.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
 
 
 @dataclass(frozen=True)
 class PlannedJob:
     """One cell of the grid, ready to run; `axes` holds what distinguishes it from the sweep's other jobs."""
 
-    overrides: tuple[str, ...]
+    overrides: Overrides
     axes: Mapping[str, str]
     job: Job
     runtime: Runtime
@@ -57,7 +97,7 @@ class PlannedJob:
 class Refused:
     """A cell that cannot be planned, and why; `name` holds the words of a plan's name."""
 
-    overrides: tuple[str, ...]
+    overrides: Overrides
     axes: Mapping[str, str]
     name: Mapping[str, Any]
     metric: str
@@ -74,7 +114,7 @@ class Grid:
     jobs: tuple[PlannedJob, ...]
     refused: tuple[Refused, ...]
     inverted: int
-    also: Mapping[str, tuple[tuple[str, ...], ...]]
+    also: Mapping[str, tuple[Overrides, ...]]
 
     @property
     def repeated(self) -> int:
@@ -100,22 +140,13 @@ class Grid:
         return [*notices, *(f"not planned: {' '.join(r.overrides)}: {r.reason}" for r in self.refused)]
 
 
-@dataclass
-class _Collected:
-    jobs: dict[str, PlannedJob] = field(default_factory=dict)
-    refused: list[Refused] = field(default_factory=list)
-    inverted: int = 0
-    paths: set[Paths] = field(default_factory=set)
-    also: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-
-
 def plan_grid(
-    jobs: Sequence[tuple[str, ...]],
+    jobs: Sequence[Overrides],
     composer: Composer,
     resolver: Callable[[Runtime], Resolver],
+    console: Console,
     *,
     allow_inverted: bool,
-    progress: Progress,
     planned: Callable[[PlannedJob], None] = lambda _: None,
 ) -> Grid:
     """Compose, bind and plan every job, telling `planned` of each; raise UserError for the first wrong configuration.
@@ -123,45 +154,48 @@ def plan_grid(
     A pair of equal sizes is kept: it is a control.
     """
     axes = axes_of(jobs)
-    found = _Collected()
-    for number, overrides in enumerate(jobs):
-        progress(number, len(jobs))
-        job, runtime = _bound(overrides, composer)
-        found.paths.add(runtime.paths)
-        if not allow_inverted and _inverted(job):
-            found.inverted += 1
-            continue
-        new = _add(found, overrides, axes[number], job, runtime, resolver(runtime))
-        if new is not None:
-            planned(new)
-    if len(found.paths) > 1:
+    found: dict[str, PlannedJob] = {}
+    also: dict[str, tuple[Overrides, ...]] = {}
+    refused: list[Refused] = []
+    places: set[Paths] = set()
+    inverted = 0
+    with console.status("") as status:
+        for number, overrides in enumerate(jobs):
+            if len(jobs) >= SHOWN_FROM and number % 10 == 0:
+                status.update(f"planning {number}/{len(jobs)} jobs")
+            try:
+                job, runtime = build(*composer.compose(overrides))
+            except UserError as error:
+                raise UserError(f"{error}\nin the job {' '.join(overrides)}") from None
+            places.add(runtime.paths)
+            if not allow_inverted and _inverted(job):
+                inverted += 1
+                continue
+            try:
+                new = PlannedJob(overrides, axes[number], job, runtime, make_plan(job, resolver(runtime)))
+            except (UserError, OSError) as error:
+                refused.append(Refused(overrides, axes[number], _words_of(job), job.judge.metric, str(error)))
+                continue
+            if new.plan.digest in found:
+                also[new.plan.digest] = (*also.get(new.plan.digest, ()), overrides)
+            else:
+                found[new.plan.digest] = new
+                planned(new)
+    if len(places) > 1:
         raise UserError("all jobs of a sweep share one store and one outputs folder: paths.* cannot be an axis")
-    grid = Grid(tuple(found.jobs.values()), tuple(found.refused), found.inverted, found.also)
-    if not grid.jobs and grid.refused:
-        raise UserError(grid.refused[0].reason)
-    if not grid.jobs:
+    if not found and refused:
+        raise UserError(refused[0].reason)
+    if not found:
         raise UserError("every pair of this sweep has a weak model larger than its strong one: nothing to run")
-    return grid
+    return Grid(tuple(found.values()), tuple(refused), inverted, also)
 
 
-def axes_of(jobs: Sequence[tuple[str, ...]]) -> list[dict[str, str]]:
+def axes_of(jobs: Sequence[Overrides]) -> list[dict[str, str]]:
     """Of each job, the keys that do not have one value throughout the sweep."""
-    values = [dict(_split(override) for override in overrides) for overrides in jobs]
-    keys = list(dict.fromkeys(key for cell in values for key in cell))
+    values = [{key.lstrip("+~"): value for key, _, value in (text.partition("=") for text in job)} for job in jobs]
+    keys = dict.fromkeys(key for cell in values for key in cell)
     varying = [key for key in keys if len({cell.get(key) for cell in values}) > 1]
     return [{key: cell[key] for key in varying if key in cell} for cell in values]
-
-
-def _split(override: str) -> tuple[str, str]:
-    key, _, value = override.partition("=")
-    return bare(key), value
-
-
-def _bound(overrides: tuple[str, ...], composer: Composer) -> tuple[Job, Runtime]:
-    try:
-        return build(*composer.compose(overrides))
-    except UserError as error:
-        raise UserError(f"{error}\nin the job {' '.join(overrides)}") from None
 
 
 def _inverted(job: Job) -> bool:
@@ -169,27 +203,36 @@ def _inverted(job: Job) -> bool:
     return job.supervisor.file is None and weak is not None and strong is not None and weak > strong
 
 
-def words_of(job: Job) -> dict[str, Any]:
+def _words_of(job: Job) -> dict[str, Any]:
     """What a reader knows a cell by, as in a plan's name."""
     names = {"task": job.task.name, "paradigm": job.paradigm_name, "weak": job.weak.name, "strong": job.strong.name}
     return {**names, "seed": job.seed}
 
 
-def _add(
-    found: _Collected,
-    overrides: tuple[str, ...],
-    axes: Mapping[str, str],
-    job: Job,
-    runtime: Runtime,
-    resolver: Resolver,
-) -> PlannedJob | None:
-    try:
-        planned = PlannedJob(overrides, axes, job, runtime, make_plan(job, resolver))
-    except (UserError, OSError) as error:
-        found.refused.append(Refused(overrides, axes, words_of(job), job.judge.metric, str(error)))
-        return None
-    if planned.plan.digest in found.jobs:
-        found.also[planned.plan.digest] = (*found.also.get(planned.plan.digest, ()), overrides)
-        return None
-    found.jobs[planned.plan.digest] = planned
-    return planned
+def with_checked_data(grid: Grid, needed: Callable[[PlannedJob], bool], say: Callable[[str], None]) -> Grid:
+    """The grid without cells whose data cannot be used: each data set is read once before anything runs.
+
+    `needed` tells which jobs are to be run; what is to be said of their data is said once. Raises UserError when no
+    cell is left.
+    """
+    reasons: dict[tuple[str, ...], str | None] = {}
+    said: set[str] = set()
+    refused: dict[str, Refused] = {}
+    for job in filter(needed, grid.jobs):
+        files = job.job.supervisor
+        splits = (job.job.paradigm_name, str(files)) if files.file or files.test_file else ()  # that are asked of files
+        key = (digest(job.plan.rows[0].evaluate.task), str(job.job.seed), str(job.job.benchmark), *splits)
+        if key not in reasons:
+            try:
+                notices, reasons[key] = set(check_data(job.job, job.plan)), None
+            except UserError as error:
+                notices, reasons[key] = set(), str(error)
+            for notice in notices - said:
+                say(notice)
+            said |= notices
+        if (reason := reasons[key]) is not None:
+            refused[job.plan.digest] = Refused(job.overrides, job.axes, _words_of(job.job), job.plan.metric, reason)
+    if len(refused) == len(grid.jobs):
+        raise UserError(next(iter(refused.values())).reason)
+    left = tuple(job for job in grid.jobs if job.plan.digest not in refused)
+    return replace(grid, jobs=left, refused=(*grid.refused, *refused.values()))

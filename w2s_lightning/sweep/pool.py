@@ -14,23 +14,77 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, TimeoutError, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
+import psutil
 from pebble import ProcessExpired, concurrent
 
-from w2s_lightning.job import Request
+from w2s_lightning.devices import ALL, num_processes, visible_gpus
+from w2s_lightning.errors import UserError
+from w2s_lightning.job import Record, Request
 from w2s_lightning.schema import Trainer
-from w2s_lightning.sweep import child
-from w2s_lightning.sweep.attempt import Record, failure, last_error
-from w2s_lightning.sweep.board import Board
-from w2s_lightning.sweep.machine import Machine, seats_of
+from w2s_lightning.sweep import process
+from w2s_lightning.sweep.board import Board, failure
 from w2s_lightning.sweep.units import Unit
 
 PRELOADED = ["w2s_lightning.sweep.warm"]
-LOG = "log.txt"
+SLOT_BYTES = 1.5e9  # of memory that a slot is expected to need, where slots are chosen for the user
 PATIENCE = 10.0  # seconds that a stopped process may take to end
+
+
+# ---------------------------------------------------------------- what this machine can run at a time
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`seats` holds one entry a slot, the GPU that it owns or None; a job takes `width` of them, one a device."""
+
+    seats: tuple[str | None, ...]
+    threads: int
+    width: int
+
+    def environment(self, seats: Sequence[int]) -> dict[str, str]:
+        """What a job in these seats sees of the machine."""
+        own = [gpu for gpu in (self.seats[seat] for seat in seats) if gpu is not None]
+        visible = {"CUDA_VISIBLE_DEVICES": ",".join(dict.fromkeys(own))} if own else {}
+        return {"OMP_NUM_THREADS": str(self.threads), **visible}
+
+
+def machine_for(settings: Mapping[str, Any], trainer: Trainer) -> Machine:
+    """Slots and threads as `hydra.launcher` asks for them, or as many as fit.
+
+    Raises UserError for more than there is; devices `auto` are as many as there are slots.
+    """
+    asked: dict[str, int | None] = {}
+    for name in ("threads", "slots"):
+        value = settings.get(name)
+        if value not in (None, "auto") and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise UserError(f"hydra.launcher.{name}={value}: expected auto or a number from 1 on")
+        asked[name] = None if value == "auto" else value
+    cores, gpus = num_cores(), visible_gpus(trainer)
+    threads = asked["threads"] or trainer.threads or max(1, cores // len(gpus) if gpus else 1)
+    by_memory = int(psutil.virtual_memory().available / SLOT_BYTES)
+    slots = asked["slots"] or len(gpus) or max(1, min(cores // threads, by_memory))
+    if slots * threads > cores:
+        raise UserError(
+            f"{slots} slots x {threads} threads are more than the {cores} cores here, which makes all of them slower: "
+            f"lower hydra.launcher.slots or hydra.launcher.threads (trainer.threads)"
+        )
+    width = num_processes(trainer)
+    if width > slots and str(trainer.devices) not in ALL:
+        raise UserError(f"trainer.devices={trainer.devices} needs {width} slots, the pool has {slots}")
+    return Machine(tuple(gpus[n % len(gpus)] if gpus else None for n in range(slots)), threads, min(width, slots))
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# ---------------------------------------------------------------- the pool
 
 
 def start_server() -> None:
@@ -39,105 +93,84 @@ def start_server() -> None:
     forkserver.ensure_running()
 
 
-@dataclass
 class Pool:
     """Runs a board's units in the seats of a machine.
 
     `request_of` gives what a unit's process is sent, `words_of` the command line of one that is started by itself.
     """
 
-    machine: Machine
-    trainer: Trainer
-    folder: Path
-    request_of: Callable[[Unit], Request]
-    words_of: Callable[[Unit], Sequence[str]]
-    time_limit: float | None
-    _free: list[int] = field(init=False)
-    _running: dict[Future[Record], tuple[Unit, list[int]]] = field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._free = list(range(len(self.machine.seats)))
-        self._width = seats_of(self.trainer, self.machine)
+    def __init__(
+        self,
+        machine: Machine,
+        request_of: Callable[[Unit], Request],
+        words_of: Callable[[Unit], Sequence[str]],
+        time_limit: float | None,
+    ) -> None:
+        self._machine, self._request_of, self._words_of, self._limit = machine, request_of, words_of, time_limit
+        self._free = list(range(len(machine.seats)))
+        self._running: dict[Future[Record], tuple[Unit, list[int]]] = {}
         self._context = multiprocessing.get_context("forkserver")
-        self._own = _OwnProcesses(self.time_limit) if self._width > 1 else None
+        self._own = OwnProcesses(time_limit) if machine.width > 1 else None
 
-    def run(self, board: Board, started: Callable[[Unit], None], ended: Callable[[Unit, Record], None]) -> None:
+    def run(self, board: Board) -> None:
         """Work until nothing is left that can start; on Ctrl-C stop all processes first."""
         if self._own is None:
             start_server()
         try:
-            while self._fill(board, started) or self._running:
+            while self._fill(board) or self._running:
                 done, _ = wait(self._running, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in done:
                     unit, seats = self._running.pop(future)
                     self._free += seats
-                    record = _record_of(future, self.time_limit)
-                    board.end(unit, record, str(self.log(unit)))
-                    ended(unit, record)
+                    board.end(unit, self._record_of(future))
         finally:
             self._stop()
 
-    def log(self, unit: Unit) -> Path:
-        """Where a unit's output goes."""
-        return self.folder / unit.folder / LOG
-
-    def _fill(self, board: Board, started: Callable[[Unit], None]) -> bool:
+    def _fill(self, board: Board) -> bool:
         """Start units in free seats; whether any unit changed its state."""
-        changed = False
+        changed, width = False, self._machine.width
         for unit in board.ready():
-            if len(self._free) < self._width:
+            if len(self._free) < width:
                 return changed
             changed = True
             if board.start(unit):
-                seats, self._free = self._free[: self._width], self._free[self._width :]
-                self._running[self._submit(unit, seats)] = (unit, seats)
-                started(unit)
+                seats, self._free = self._free[:width], self._free[width:]
+                self._running[self._submit(unit, seats, board.log(unit))] = (unit, seats)
         return changed
 
-    def _submit(self, unit: Unit, seats: list[int]) -> "Future[Record]":
-        environment = self.machine.environment(seats)
+    def _submit(self, unit: Unit, seats: list[int], log: Path) -> "Future[Record]":
+        environment = self._machine.environment(seats)
         if self._own is not None:
-            return self._own.submit(self.words_of(unit), environment, self.log(unit))
+            return self._own.submit(self._words_of(unit), environment, log)
         # Pebble 5.2 reads `context`, its signature says `mp_context`; with neither it forks this threaded process.
         how = {"context": self._context, "mp_context": self._context}
-        launch = concurrent.process(daemon=False, timeout=self.time_limit, **how)(child.work)
-        future: Future[Record] = launch(self.request_of(unit), environment, self.machine.threads, self.log(unit))
+        launch = concurrent.process(daemon=False, timeout=self._limit, **how)(process.work)
+        future: Future[Record] = launch(self._request_of(unit), environment, self._machine.threads, log)
         return future
+
+    def _record_of(self, future: "Future[Record]") -> Record:
+        try:
+            return future.result()
+        except ProcessExpired as error:
+            return failure(_killed(error.exitcode), "Killed")
+        except TimeoutError:
+            seconds = self._limit or 0.0
+            return failure(f"stopped after {seconds:g} s (hydra.launcher.time_limit)", "TimeLimit", seconds)
+        except Exception as error:
+            return failure(f"{type(error).__name__}: {error}", type(error).__name__)
 
     def _stop(self) -> None:
         """End what is still running: nothing unless the sweep was stopped."""
         if self._own is not None:
             self._own.stop()
         left = multiprocessing.active_children() if self._running else []
-        for process in left:  # not future.cancel(), after which Pebble's own thread fails on the future's state
-            process.terminate()
+        for one in left:  # not future.cancel(), after which Pebble's own thread fails on the future's state
+            one.terminate()
         until = time.monotonic() + PATIENCE
-        for process in left:
-            process.join(max(0.0, until - time.monotonic()))
-            process.kill()
+        for one in left:
+            one.join(max(0.0, until - time.monotonic()))
+            one.kill()
         self._running.clear()
-
-
-def only(request: Request, stages: tuple[str, ...] | None) -> Request:
-    """The request for some stages of a job."""
-    run = replace(request.runtime.run, only=stages)
-    return replace(request, runtime=replace(request.runtime, run=run))
-
-
-def only_words(unit: Unit) -> list[str]:
-    """The override that asks for a unit's stages."""
-    return [f"run.only=[{','.join(unit.only)}]"] if unit.only else []
-
-
-def _record_of(future: "Future[Record]", time_limit: float | None) -> Record:
-    try:
-        return future.result()
-    except ProcessExpired as error:
-        return failure(_killed(error.exitcode), "Killed")
-    except TimeoutError:
-        return failure(f"stopped after {time_limit:g} s (hydra.launcher.time_limit)", "TimeLimit", time_limit or 0.0)
-    except Exception as error:
-        return failure(f"{type(error).__name__}: {error}", type(error).__name__)
 
 
 def _killed(exitcode: int | None) -> str:
@@ -148,7 +181,7 @@ def _killed(exitcode: int | None) -> str:
     return f"its process was killed ({name}{hint})"
 
 
-class _OwnProcesses:
+class OwnProcesses:
     """`python train.py` processes, each watched by a thread."""
 
     def __init__(self, time_limit: float | None) -> None:
@@ -159,37 +192,36 @@ class _OwnProcesses:
     def submit(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> "Future[Record]":
         """Start `python train.py WORDS`; the future ends with it."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, sys.argv[0], *words]
         with log.open("ab") as stream:
             before = stream.tell()
-            process = subprocess.Popen(
-                command,
+            own = subprocess.Popen(
+                [sys.executable, sys.argv[0], *words],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
                 env={**os.environ, **environment},
                 process_group=0,  # else a terminal's Ctrl-C and ours are two, and the second forbids a last checkpoint
             )
-        self._alive.append(process)
-        return self._threads.submit(self._watch, process, log, before)
+        self._alive.append(own)
+        return self._threads.submit(self._watch, own, log, before)
 
     def stop(self) -> None:
         """Ask every process to stop as Ctrl-C would."""
-        for process in self._alive:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+        for own in self._alive:
+            if own.poll() is None:
+                own.send_signal(signal.SIGINT)
         self._threads.shutdown(wait=True)
 
-    def _watch(self, process: "subprocess.Popen[bytes]", log: Path, before: int) -> Record:
+    def _watch(self, own: "subprocess.Popen[bytes]", log: Path, before: int) -> Record:
         started = time.monotonic()
         try:
-            code = process.wait(self._time_limit)
+            code = own.wait(self._time_limit)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            own.kill()
+            own.wait()
             raise TimeoutError from None
         seconds = round(time.monotonic() - started, 3)
         if code == 0:
             return {**failure("", "", seconds), "status": "done"}
-        said = last_error(log.read_bytes()[before:].decode(errors="replace"), f"it failed: see {log}")
-        return failure(_killed(code) if code < 0 else said, "Failed", seconds)
+        said = _killed(code) if code < 0 else process.last_error(log, before, f"it failed: see {log}")
+        return failure(said, "Failed", seconds)

@@ -5,8 +5,8 @@ a fit, their evaluation) goes with the stage that it stands on, and what only on
 pretrained models and long labels are launched on their own.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from w2s_lightning.stage import Stage
@@ -15,8 +15,6 @@ from w2s_lightning.sweep.grid import PlannedJob
 
 SCORE_SECONDS = 0.7
 LIGHT_SECONDS = 10.0  # by estimate, up to which a label, selection or evaluation goes along with another stage
-
-Missing = Mapping[str, tuple[Stage, PlannedJob]]
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,9 @@ class Unit:
 
     @cached_property
     def goals(self) -> tuple[Stage, ...]:
-        """The stages that no other stage of the unit stands on: asking for these computes all."""
+        """The stages that no other stage of the unit stands on: asking for these (`run.only`) computes all."""
         below = {parent.digest for stage in self.stages for parent in stage.parents()}
         return tuple(stage for stage in self.stages if stage.digest not in below)
-
-    @property
-    def only(self) -> tuple[str, ...] | None:
-        """What `run.only` is set to."""
-        return tuple(stage.digest for stage in self.goals) or None
 
     @property
     def folder(self) -> str:
@@ -89,24 +82,34 @@ class Units:
         return [[unit for unit in self.all if height[unit.key] == level] for level in range(top, -1, -1)]
 
 
-def missing_stages(jobs: Iterable[PlannedJob], has: Callable[[Stage], bool]) -> Missing:
-    """Every stage that the store lacks, once, with the first job that needs it, parents first."""
+def make_units(unfinished: Sequence[PlannedJob], has: Callable[[Stage], bool]) -> Units:
+    """The launches that bring every unfinished job to its result."""
+    missing: dict[str, tuple[Stage, PlannedJob]] = {}  # with the first job that needs it, parents first
     seen: set[str] = set()
-    missing = {}
-    for job in jobs:
+    for job in unfinished:
         for stage in job.plan.stages:
             if stage.digest not in seen and not has(stage):
                 missing[stage.digest] = (stage, job)
             seen.add(stage.digest)
-    return missing
-
-
-def make_units(unfinished: Sequence[PlannedJob], has: Callable[[Stage], bool]) -> Units:
-    """The launches that bring every unfinished job to its result."""
-    bundles = _Bundles(missing_stages(unfinished, has))
+    bundles = _Bundles(missing)
     bundles.join_readers()
-    units = [*bundles.units(), *(_scoring(job, bundles.owner) for job in unfinished)]
+    units = [
+        Unit(key, _name(one.stages), one.job, tuple(one.stages), frozenset(bundles.needs(key)), one.seconds)
+        for key, one in bundles.all.items()
+    ]
+    for job in unfinished:
+        needs = frozenset(bundles.owner[stage.digest] for stage in job.plan.stages if stage.digest in bundles.owner)
+        units.append(Unit(job.plan.digest, f"score {job.folder.name}", job, (), needs, SCORE_SECONDS))
     return Units(tuple(units))
+
+
+def _main(stages: Sequence[Stage]) -> Stage:
+    """What a unit is called by: the stage that takes long; in one that is all light, the last."""
+    return next((stage for stage in stages if isinstance(stage, Fit | Pretrain)), stages[-1])
+
+
+def _name(stages: Sequence[Stage]) -> str:
+    return f"{_main(stages).kind} {_main(stages).label}"
 
 
 @dataclass
@@ -119,73 +122,48 @@ class _Bundle:
     light: bool
 
 
-@dataclass
 class _Bundles:
-    """Which unit computes which missing stage: `owner` maps a stage's digest to its unit's key."""
+    """Which unit computes which missing stage: `owner` maps a stage's digest to its unit's key in `all`."""
 
-    missing: Missing
-    owner: dict[str, str] = field(default_factory=dict)
-    bundles: dict[str, _Bundle] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for digest, (stage, job) in self.missing.items():
+    def __init__(self, missing: Mapping[str, tuple[Stage, PlannedJob]]) -> None:
+        self.owner: dict[str, str] = {}
+        self.all: dict[str, _Bundle] = {}
+        for digest, (stage, job) in missing.items():
             seconds = job.cost(stage).seconds
             light = not isinstance(stage, Fit | Pretrain) and seconds <= LIGHT_SECONDS
-            below = {self.owner[parent.digest] for parent in stage.parents() if parent.digest in self.missing}
-            host = self.bundles[next(iter(below))] if light and len(below) == 1 else None
+            below = {self.owner[parent.digest] for parent in stage.parents() if parent.digest in self.owner}
+            host = self.all[next(iter(below))] if light and len(below) == 1 else None
+            # A unit is launched on behalf of one job, whose plan must know all of the unit's stages.
             if host is not None and any(digest == other.digest for other in host.job.plan.stages):
                 host.stages.append(stage)
                 host.seconds += seconds
                 self.owner[digest] = next(iter(below))
             else:
-                self.bundles[digest] = _Bundle(job, [stage], seconds, light)
+                self.all[digest] = _Bundle(job, [stage], seconds, light)
                 self.owner[digest] = digest
 
     def needs(self, key: str) -> set[str]:
         """The units that a unit's stages stand on."""
-        parents = {p.digest for stage in self.bundles[key].stages for p in stage.parents() if p.digest in self.missing}
-        return {self.owner[parent] for parent in parents} - {key}
+        parents = {parent.digest for stage in self.all[key].stages for parent in stage.parents()}
+        return {self.owner[parent] for parent in parents & self.owner.keys()} - {key}
 
     def join_readers(self) -> None:
         """Put light units that a single other unit reads into that one."""
-        readers: dict[str, set[str]] = {key: set() for key in self.bundles}
-        for key in self.bundles:
+        readers: dict[str, set[str]] = {key: set() for key in self.all}
+        for key in self.all:
             for needed in self.needs(key):
                 readers[needed].add(key)
-        for key in reversed(list(self.bundles)):
-            if not self.bundles[key].light or len(readers[key]) != 1:
+        for key in reversed(list(self.all)):  # readers first, so that a chain of light units ends in one
+            bundle = self.all[key]
+            if not bundle.light or len(readers[key]) != 1:
                 continue
-            reader = self.bundles[next(iter(readers[key]))]
-            known = {stage.digest for stage in reader.job.plan.stages}
-            if all(stage.digest in known for stage in self.bundles[key].stages):
-                self._join(key, next(iter(readers[key])), readers)
-
-    def _join(self, key: str, into: str, readers: dict[str, set[str]]) -> None:
-        for needed in self.needs(key):
-            readers[needed] = (readers[needed] - {key}) | {into}
-        joined, host = self.bundles.pop(key), self.bundles[into]
-        host.stages[:0] = joined.stages
-        host.seconds += joined.seconds
-        for stage in joined.stages:
-            self.owner[stage.digest] = into
-
-    def units(self) -> list[Unit]:
-        """The units, each after those that it needs."""
-        return [
-            Unit(key, _name(b.stages), b.job, tuple(b.stages), frozenset(self.needs(key)), b.seconds)
-            for key, b in self.bundles.items()
-        ]
-
-
-def _main(stages: Sequence[Stage]) -> Stage:
-    """What a unit is called by: the stage that takes long; in one that is all light, the last."""
-    return next((stage for stage in stages if isinstance(stage, Fit | Pretrain)), stages[-1])
-
-
-def _name(stages: Sequence[Stage]) -> str:
-    return f"{_main(stages).kind} {_main(stages).label}"
-
-
-def _scoring(job: PlannedJob, owner: Mapping[str, str]) -> Unit:
-    needs = frozenset(owner[stage.digest] for stage in job.plan.stages if stage.digest in owner)
-    return Unit(job.plan.digest, f"score {job.folder.name}", job, (), needs, SCORE_SECONDS)
+            (into,) = readers[key]
+            host = self.all[into]
+            if not {stage.digest for stage in bundle.stages} <= {stage.digest for stage in host.job.plan.stages}:
+                continue
+            for needed in self.needs(key):
+                readers[needed] = (readers[needed] - {key}) | {into}
+            del self.all[key]
+            host.stages[:0] = bundle.stages
+            host.seconds += bundle.seconds
+            self.owner |= dict.fromkeys((stage.digest for stage in bundle.stages), into)

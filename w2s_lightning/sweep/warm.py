@@ -13,7 +13,7 @@ LOADED = (
     "transformers",
     "pytorch_lightning",
     "w2s_lightning.execute",
-    "w2s_lightning.sweep.child",
+    "w2s_lightning.sweep.process",
     "hydra",  # by train.py, which every process of the pool runs again as its main module
     "pandas",  # by pyarrow, in the middle of a job
     "pyarrow.acero",

@@ -1,0 +1,350 @@
+"""A sweep from Hydra's call to its end: plan the grid, launch what is missing, re-read the store, finish, tell.
+
+Whatever happens, finished stages and results stay, and the same command goes on from them.
+"""
+
+import logging
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.console import Console
+
+from w2s_lightning import devices
+from w2s_lightning.cost import HERE, rate_of
+from w2s_lightning.digest import SHORT
+from w2s_lightning.errors import UserError
+from w2s_lightning.job import Record, Request
+from w2s_lightning.refs import Refs
+from w2s_lightning.report.mirrored import mirrored
+from w2s_lightning.report.writing import Reporter
+from w2s_lightning.results.claims import Results, Verdict, decide, key_of, print_verdicts
+from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
+from w2s_lightning.show.mirror import log_report, mirror
+from w2s_lightning.show.words import counted, shown, size
+from w2s_lightning.store import Store
+from w2s_lightning.sweep.axes import Command, own_words, read_command
+from w2s_lightning.sweep.board import Board, Finished, Ledger, Watcher, read_json, rows_digest, write
+from w2s_lightning.sweep.cluster import check_extra, run_waves
+from w2s_lightning.sweep.grid import Composer, Grid, PlannedJob, Refused, plan_grid, with_checked_data
+from w2s_lightning.sweep.paper import on_paper, show_plan
+from w2s_lightning.sweep.pool import Pool, machine_for, num_cores, start_server
+from w2s_lightning.sweep.units import Unit, Units, make_units
+
+POOL = "hydra_plugins.w2s.PoolLauncher"
+MOST = 8  # failures that are listed in full
+
+logger = logging.getLogger(__name__)
+
+
+def sweep(
+    context: HydraContext, task: TaskFunction, config: DictConfig, settings: Mapping[str, Any], arguments: Sequence[str]
+) -> None:
+    """Run or plan the sweep that Hydra was asked for; raise UserError for a mistake, and when something failed."""
+    loader, console, finished = context.config_loader, Console(), Finished()
+    assert isinstance(loader, ConfigLoaderImpl)
+    launcher = str(config.hydra.launcher._target_)
+    refs = cache(lambda store, on_paper: Refs(Path(store), on_paper=on_paper))
+
+    def note(text: str) -> None:
+        console.print(shown(f"note: {text}"), highlight=False, soft_wrap=True)
+
+    def unfinished(job: PlannedJob) -> bool:
+        return finished.result(job) is None
+
+    def foresee(job: PlannedJob) -> None:
+        # As soon as one job is seen to need it: start the pool's server, which takes seconds, or look for the extra.
+        if job.runtime.run.mode == "job" and unfinished(job):
+            start_server() if launcher == POOL else check_extra(launcher)
+
+    with _stopping_cleanly():
+        plain = {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in settings.items()}
+        command, composer = read_command(config, plain, arguments), Composer(loader, config)
+        grid = plan_grid(
+            command.jobs,
+            composer,
+            lambda runtime: refs(runtime.paths.store, runtime.run.mode == "plan"),
+            console,
+            allow_inverted=bool(plain.get("allow_inverted")),
+            planned=foresee,
+        )
+        for notice in (*command.notices, *grid.notices()):
+            note(notice)
+        runtime = grid.jobs[0].runtime
+        if runtime.run.mode == "plan":
+            rate, store = rate_of(runtime.run.accelerator), Store.at(Path(runtime.paths.store), create=False)
+            num_done = len(grid.jobs) - sum(map(unfinished, grid.jobs))
+            show_plan(console, on_paper(grid, store.has, num_done, rate), rate, num_cores() if rate is HERE else 1)
+            return
+        grid = with_checked_data(grid, unfinished, note)
+        Running(command, composer, grid, finished, config, console).run(
+            lambda: Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
+        )
+
+
+@contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """Let SIGTERM stop a sweep as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Running:
+    """A planned grid on its way to results."""
+
+    def __init__(
+        self,
+        command: Command,
+        composer: Composer,
+        grid: Grid,
+        finished: Finished,
+        config: DictConfig,
+        console: Console,
+    ) -> None:
+        self._command, self._composer, self._grid, self._finished = command, composer, grid, finished
+        self._config, self._console, self._runtime = config, console, grid.jobs[0].runtime
+        launcher = OmegaConf.to_container(config.hydra.launcher)
+        assert isinstance(launcher, dict)
+        self._settings = {str(key): value for key, value in launcher.items()}
+        self._group = f"{command.name}-{grid.digest[:SHORT]}"
+        self.folder = Path(self._runtime.paths.outputs) / "sweeps" / self._group
+        self._store = Store.at(Path(self._runtime.paths.store), create=False)
+        self._reporter = Reporter(self.folder, store=self._store.root)
+        head = {"sweep": command.name, "digest": grid.digest, "command": command.again}
+        self._ledger = Ledger(grid, self._reporter.shelf, head, finished)
+        earlier = read_json(self.folder / "sweep.json")  # of a former run of the same sweep
+        mine = isinstance(earlier, dict) and earlier.get("digest") == grid.digest
+        self._last: dict[str, Any] = earlier if mine else {}
+        self._times: dict[str, Any] = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "launched": dict((self._last.get("times") or {}).get("launched") or {}),
+        }
+        self._over = False
+        self._changed = threading.Event()
+        self._status = console.status("")
+        self._now: dict[str, str] = {}  # names of running units
+        self._num_ended = 0
+
+    def run(self, launcher: Callable[[], Launcher]) -> None:
+        """Bring the sweep to its end; raise UserError with the last words when something failed.
+
+        `launcher` makes Hydra's launcher for what the pool does not run; ours ask then whether their cluster answers.
+        """
+        units = make_units([job for job in self._grid.jobs if self._finished.result(job) is None], self._store.has)
+        self._check_disk(units)
+        board = Board(units, self.folder, self._arrived, self._started, self._ended)
+        launch = self._launch_of(board, launcher) if units.all else lambda: None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.folder} ({error.strerror}): choose another place with paths.outputs=DIR"
+            ) from None
+        self._store.create()
+        self._announce(units)
+        started = time.monotonic()
+        with Watcher(lambda: self._write(board), self._changed):
+            try:
+                with self._status:
+                    launch()
+            finally:
+                self._times["seconds"] = round(time.monotonic() - started, 3)
+                self._over = True
+        self._end(board)
+
+    def _arrived(self, unit: Unit) -> bool:
+        return self._finished.result(unit.job) is not None if unit.scores else all(map(self._store.has, unit.goals))
+
+    # ------------------------------------------------------------ launching
+
+    def _check_disk(self, units: Units) -> None:
+        wanted = sum(unit.job.cost(stage).bytes for unit in units.all for stage in unit.stages)
+        there = next(place for place in (self._store.root, *self._store.root.parents) if place.exists())
+        free = shutil.disk_usage(there).free
+        if wanted > free:
+            raise UserError(
+                f"this sweep writes about {size(wanted)}, and {self._store.root} has {size(free)} left: "
+                f"make room (python -m w2s_lightning.store gc) or name another store with paths.store=FOLDER"
+            )
+
+    def _launch_of(self, board: Board, launcher: Callable[[], Launcher]) -> Callable[[], None]:
+        """What runs the board's units; raise UserError for what these devices or this launcher cannot run."""
+        trainer = self._runtime.trainer
+        devices.check([stage for unit in board.units.all for stage in unit.stages], trainer)
+        if self._settings["_target_"] != POOL:
+            with open_dict(self._config):
+                self._config.hydra.sweep.dir = str(self.folder)
+            own = launcher()
+            return lambda: run_waves(board, own, self._overrides)
+        hardware = {(job.runtime.trainer.accelerator, str(job.runtime.trainer.devices)) for job in self._grid.jobs}
+        if len(hardware) > 1:
+            raise UserError(
+                "the pool gives every job of a sweep the same devices: run those with other trainer.devices or "
+                "trainer.accelerator as a sweep of their own"
+            )
+        limit = self._settings.get("time_limit")
+        machine = machine_for(self._settings, trainer)
+        # A process of its own is handed nothing by Hydra, so its words hold Hydra's own overrides too.
+        words = lambda unit: [*own_words(self._config), *self._words(unit)]  # noqa: E731
+        pool = Pool(machine, self._request, words, limit and float(limit))
+        return lambda: pool.run(board)
+
+    def _request(self, unit: Unit) -> Request:
+        """What a process of the pool is sent."""
+        request = unit.job.request(self._composer)
+        runtime = request.runtime
+        tracking = replace(runtime.tracking, group=runtime.tracking.group or self._group)
+        only = tuple(stage.digest for stage in unit.goals) or None
+        return replace(request, runtime=replace(runtime, tracking=tracking, run=replace(runtime.run, only=only)))
+
+    def _words(self, unit: Unit) -> list[str]:
+        """The same as words of a command line."""
+        group = [] if self._runtime.tracking.group else [f"tracking.group='{self._group}'"]
+        only = [f"run.only=[{','.join(stage.digest for stage in unit.goals)}]"] if unit.goals else []
+        return [*unit.job.overrides, *only, *group]
+
+    def _overrides(self, unit: Unit) -> list[str]:
+        """What a launcher is given for a unit."""
+        place = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweep.subdir='{unit.folder}'"]
+        return [*self._words(unit), *place, f"hydra.job.name={unit.kind}"]
+
+    # ------------------------------------------------------------ telling
+
+    def _announce(self, units: Units) -> None:
+        scorings = sum(unit.scores for unit in units.all)
+        stages = len(units.all) - scorings
+        fits = sum(stage.kind == "fit" for unit in units.all for stage in unit.stages)
+        self._num_units = len(units.all)
+        self._console.print(
+            f"{counted(len(self._grid.jobs), 'job')}, {len(self._grid.jobs) - scorings} of them done; to launch: "
+            f"{counted(stages, 'stage')} ({counted(fits, 'fit')}), {counted(scorings, 'scoring')}",
+            highlight=False,
+        )
+
+    def _started(self, unit: Unit) -> None:
+        self._now[unit.key] = unit.name
+        self._show_running()
+
+    def _ended(self, unit: Unit, record: Record) -> None:
+        told = {"seconds": record["seconds"], "peak_memory_bytes": record["peak_memory_bytes"]}
+        self._times["launched"][unit.name] = told
+        self._changed.set()
+        self._num_ended += 1
+        del self._now[unit.key]
+        memory = f" · {size(record['peak_memory_bytes'])}" if record["peak_memory_bytes"] else ""
+        how = f"{record['seconds']:.1f} s{memory}" if record["status"] == "done" else f"FAILED: {record['message']}"
+        line = f"[{self._num_ended}/{self._num_units}] {unit.name} · {how}"
+        self._console.print(shown(line), highlight=False, soft_wrap=True)
+        self._show_running()
+
+    def _show_running(self) -> None:
+        names = list(self._now.values())
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        self._status.update(shown(f"running: {', '.join(names[:3])}{more}"))
+
+    def _write(self, board: Board) -> None:
+        content = self._ledger.content(board, self._times)
+        content |= {key: self._last[key] for key in ("verdicts", "wandb") if key in self._last}
+        self._last = content
+        write(self.folder, content)
+        if not self._over:
+            self._report()
+
+    def _report(self) -> None:
+        """The dashboard as things are now: a sweep goes on without one."""
+        try:
+            self._reporter.write()
+        except Exception as error:
+            logger.warning("the report could not be written: %s: %s", type(error).__name__, error)
+
+    def _end(self, board: Board) -> None:
+        content = dict(self._last)
+        verdicts = self._verdicts()
+        if verdicts:
+            content["verdicts"] = [{**asdict(v), "claim": v.claim.id, "text": v.claim.claim} for v in verdicts]
+        write(self.folder, content)  # with the verdicts, for wandb's tables
+        rows = rows_digest(content)
+        if (content.get("wandb") or {}).get("rows") != rows:  # a rerun that changes nothing makes no second run
+            content["wandb"] = {**self._log_to_wandb(content), "rows": rows}
+        write(self.folder, content)
+        print_matrices(self._console, content["groups"])
+        print_sections(self._console, content["groups"])
+        print_compared(self._console, content.get("readouts") or ())
+        if verdicts:
+            print_verdicts(self._console, verdicts)
+        report = self.folder / "report.html"
+        if board.units.all or not report.is_file():
+            self._report()
+        for name, file in (("sweep", self.folder / "sweep.json"), ("report", report)):
+            if file.is_file():
+                self._console.print(f"{name}: {shown(str(file))}", soft_wrap=True, highlight=False)
+        words = last_words(board, self._grid.refused, self._command.again)
+        if words is not None:
+            raise UserError(words)
+
+    def _verdicts(self) -> list[Verdict]:
+        """Decide every claim from the grid's results; those whose jobs are not all there are `waiting`."""
+        given = key_of(self._command.arguments)
+        found: dict[tuple[frozenset[str], int], Any] = {}
+        for job in self._grid.jobs:
+            result = self._finished.result(job)
+            for overrides in (job.overrides, *self._grid.also.get(job.plan.digest, ())) if result else ():
+                found[key_of(overrides) - given, job.job.seed] = result
+        results = Results(found, self._store.root)
+        return [decide(claim, results) for claim in self._command.claims]
+
+    def _log_to_wandb(self, content: Mapping[str, Any]) -> dict[str, str | None]:
+        """One run for the sweep as a whole, in one group with its jobs' runs: the report's figures and tables."""
+        tracking = self._runtime.tracking
+        naming = {
+            "project": tracking.project,
+            "entity": tracking.entity,
+            "job_type": "sweep",
+            "group": self._group,
+            "name": f"summary-{self._group}",
+            "tags": list(tracking.tags),
+        }
+
+        def fill(wandb: ModuleType, run: Any) -> None:
+            log_report(wandb, run, *mirrored(self.folder, self._store.root))
+            run.summary.update({f"jobs_{state}": count for state, count in content["counts"].items()})
+
+        about = {"sweep": content["sweep"], "digest": content["digest"], "command": content["command"]}
+        return mirror(naming, about, fill, settings=tracking, folder=self.folder)
+
+
+def last_words(board: Board, refused: Sequence[Refused], command: str) -> str | None:
+    """What failed, where its log is, and the command that finishes the rest; None when all went well."""
+    failures = board.failed()
+    if not failures and not refused:
+        return None
+    lines = [f"{counted(board.jobs_lost() + len(refused), 'job')} failed; all others are done"]
+    for failure in failures[:MOST]:
+        waiting = board.jobs_lost(failure)
+        needed = f" (needed by {counted(waiting, 'job')})" if waiting and not failure.unit.scores else ""
+        log = f"\n  log: {failure.log}" if failure.log else ""
+        lines.append(f"  {failure.unit.name}: {failure.message}{needed}{log}")
+    if len(failures) > MOST:
+        lines.append(f"  and {len(failures) - MOST} more: see sweep.json")
+    lines += [f"  not planned: {' '.join(cell.overrides)}: {cell.reason}" for cell in refused[:MOST]]
+    return "\n".join([*lines, f"once that is mended, this finishes the rest: {command}"])
