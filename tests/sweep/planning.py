@@ -3,62 +3,48 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.types import HydraContext, RunMode
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from tests.composing import ROOT, FixedCommits
-from w2s_lightning.sweep.asked import Asked, Hydras, understand
-from w2s_lightning.sweep.grid import Grid, plan_grid
+from w2s_lightning.sweep.axes import Command, read_command
+from w2s_lightning.sweep.grid import Composer, Grid, plan_grid
 
 SWEEPS = sorted(file.stem for file in (ROOT / "sweeps").glob("*.yaml"))
 
 
 @dataclass(frozen=True)
-class Command:
-    """A `-m` command line in Hydra's hands."""
+class Read:
+    """A `-m` command line as Hydra composed it for the sweep as a whole, and what was read from it."""
 
-    hydras: Hydras
-    arguments: tuple[str, ...]
-
-    @cached_property
-    def asked(self) -> Asked:
-        settings = OmegaConf.to_container(self.hydras.config.hydra.sweeper)
-        assert isinstance(settings, dict)
-        return understand(self.hydras, {str(k): v for k, v in settings.items()}, self.arguments)
-
-    def grid(self, *, allow_inverted: bool = False) -> Grid:
-        return plan_grid(
-            self.asked.expansion.jobs,
-            self.asked.composer,
-            lambda _: FixedCommits(),
-            allow_inverted=allow_inverted,
-            progress=lambda *_: None,
-        )
+    master: DictConfig
+    command: Command
+    composer: Composer
 
 
 @contextmanager
-def hydra_command(*arguments: str) -> Iterator[Command]:
+def hydra_command(*arguments: str) -> Iterator[Read]:
     """Compose the sweep as a whole, as Hydra does before it calls the sweeper."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", list(arguments), RunMode.MULTIRUN)
-        context = HydraContext(config_loader=loader, callbacks=None)  # type: ignore[arg-type]
-        yield Command(Hydras(context, lambda _: None, master), tuple(master.hydra.overrides.task))
+        settings = OmegaConf.to_container(master.hydra.sweeper)
+        assert isinstance(settings, dict)
+        command = read_command(master, {str(k): v for k, v in settings.items()}, tuple(master.hydra.overrides.task))
+        yield Read(master, command, Composer(loader, master))
 
 
 def grid_of(*arguments: str, allow_inverted: bool = False) -> Grid:
     """The planned grid of a `-m` command line."""
-    with hydra_command(*arguments) as command:
-        return command.grid(allow_inverted=allow_inverted)
-
-
-def parser() -> OverridesParser:
-    return OverridesParser.create()
+    with hydra_command(*arguments) as read:
+        quiet = Console(quiet=True)
+        return plan_grid(
+            read.command.jobs, read.composer, lambda _: FixedCommits(), quiet, allow_inverted=allow_inverted
+        )
 
 
 def composed_by_hydra(master: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str | None]]:

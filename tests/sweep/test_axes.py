@@ -1,18 +1,25 @@
 """From a sweep file and a command line to the overrides of each job."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
-from tests.sweep.planning import parser
 from w2s_lightning.errors import UserError
-from w2s_lightning.sweep.axes import Declared, Expansion, expand, open_axes
+from w2s_lightning.mistakes import refuse_a_grid
+from w2s_lightning.sweep.axes import expand
+
+
+class Expanded(NamedTuple):
+    jobs: tuple[tuple[str, ...], ...]
+    notices: list[str]
 
 
 def expanded(
     *arguments: str, params: dict[str, Any] | None = None, cases: list[dict[str, Any]] | None = None
-) -> Expansion:
-    return expand(Declared(params or {}, cases or []), arguments, parser())
+) -> Expanded:
+    return Expanded(*expand(params or {}, cases or [], arguments, OverridesParser.create()))
 
 
 def test_the_product_of_all_axes_is_taken() -> None:
@@ -55,7 +62,7 @@ def test_the_last_of_two_values_on_the_command_line_wins() -> None:
 def test_the_same_value_twice_runs_once_and_is_said() -> None:
     found = expanded("model@weak=nano,nano,micro")
     assert found.jobs == (("model@weak=nano",), ("model@weak=micro",))
-    assert found.notices == ("model@weak=nano is given 2 times: run once",)
+    assert found.notices == ["model@weak=nano is given 2 times: run once"]
 
 
 @pytest.mark.parametrize("value", ["", "range(0)"])
@@ -90,8 +97,23 @@ def test_deletions_and_dictionaries_pass_as_they_are() -> None:
     assert expanded("~supervisor", "+fit.student={epochs: 1}").jobs == (("~supervisor", "+fit.student={epochs: 1}"),)
 
 
-def test_open_axes_are_those_that_the_command_line_does_not_fix() -> None:
-    declared = Declared({"seed": "0,1", "+fit.student.lr_scale": "0,1"}, [{"a": 1}, {"a": 2, "b": 3}])
-    assert open_axes(declared, ["seed=1"], parser()) == ["+fit.student.lr_scale", "a", "b"]
-    assert open_axes(declared, ["seed=1", "fit.student.lr_scale=1", "a=1", "b=3"], parser()) == []
-    assert open_axes(declared, ["seed=0,1", "a=1", "b=3"], parser()) == ["seed", "+fit.student.lr_scale"]
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["seed=1"], "+fit.student.lr_scale, a, b"),
+        (["seed=1", "fit.student.lr_scale=1", "a=1", "b=3"], None),
+        (["seed=1", "fit.student.lr_scale=1", "a=1"], None),
+        (["seed=0,1", "a=2", "b=3"], "seed, +fit.student.lr_scale"),
+    ],
+)
+def test_one_cell_of_a_grid_has_every_axis_fixed_on_the_command_line(words: list[str], left: str | None) -> None:
+    sweeper = {"params": {"seed": "0,1", "+fit.student.lr_scale": "0,1"}, "cases": [{"a": 1}, {"a": 2, "b": 3}]}
+    hydra = OmegaConf.create(
+        {"runtime": {"choices": {"sweeps": "own"}}, "sweeper": sweeper, "overrides": {"task": words}}
+    )
+    if left is None:
+        refuse_a_grid(hydra)
+    else:
+        with pytest.raises(UserError) as refusal:
+            refuse_a_grid(hydra)
+        assert f"or fix {left} to run one cell of it" in str(refusal.value)

@@ -15,11 +15,11 @@ def test_there_are_sweep_files() -> None:
 
 
 def compare(arguments: list[str], every: bool) -> None:
-    with hydra_command(*arguments) as command:
-        jobs = command.asked.expansion.jobs
+    with hydra_command(*arguments) as read:
+        jobs = read.command.jobs
         for overrides in jobs if every else jobs[:: max(1, len(jobs) // FEW)]:
-            quick, choices = command.asked.composer.compose(overrides)
-            slow, expected = composed_by_hydra(command.hydras.config, overrides)
+            quick, choices = read.composer.compose(overrides)
+            slow, expected = composed_by_hydra(read.master, overrides)
             assert OmegaConf.to_yaml(quick, resolve=True) == OmegaConf.to_yaml(slow, resolve=True), overrides
             assert dict(choices) == expected, overrides
 
@@ -40,14 +40,14 @@ def test_quick_composition_equals_hydras_for_unusual_overrides() -> None:
 
 
 def test_groups_are_composed_once_for_all_values() -> None:
-    with hydra_command("model@weak=nano,micro", "seed=range(10)", "fit.lr_scale=1,2") as command:
-        for overrides in command.asked.expansion.jobs:
-            command.asked.composer.compose(overrides)
-        assert len(command.asked.composer._bases) == 2
+    with hydra_command("model@weak=nano,micro", "seed=range(10)", "fit.lr_scale=1,2") as read:
+        for overrides in read.command.jobs:
+            read.composer.compose(overrides)
+        assert len(read.composer._bases) == 2
 
 
 def test_a_composed_job_does_not_share_its_values_with_the_next() -> None:
-    with hydra_command("seed=0,1") as command:
-        first, _ = command.asked.composer.compose(["seed=0"])
-        command.asked.composer.compose(["seed=1"])
+    with hydra_command("seed=0,1") as read:
+        first, _ = read.composer.compose(["seed=0"])
+        read.composer.compose(["seed=1"])
         assert first.seed == 0

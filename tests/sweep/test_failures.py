@@ -25,7 +25,7 @@ from tests.sweep.programs import (
     wait_for,
 )
 from w2s_lightning.errors import UserError
-from w2s_lightning.sweep.ledger import write
+from w2s_lightning.sweep.board import write
 
 # ---------------------------------------------------------------- one cell is broken
 

@@ -5,13 +5,18 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.composing import ROOT
+from tests.composing import ROOT, job
 from tests.sweep.programs import SLOTS, command, environment, run
-from w2s_lightning.sweep.pool import _OwnProcesses
+from w2s_lightning.errors import UserError
+from w2s_lightning.schema import Trainer
+from w2s_lightning.sweep import pool
+from w2s_lightning.sweep.pool import OwnProcesses, machine_for
 
 LOOK = """
 import json, multiprocessing, sys, time
@@ -42,11 +47,10 @@ def test_a_process_of_the_pool_starts_with_torch_in_memory(tmp_path: Path) -> No
     assert min(told["seconds"][1:]) < told["seconds"][0] / 3, "only the first waits for the imports"
 
 
-def test_other_sweepers_can_use_the_pool(tmp_path: Path) -> None:
-    words = ("sweeps=smoke", "hydra/sweeper=basic", "model@weak=nano", "seed=0")
-    printed = run(command(tmp_path, *words, *SLOTS))
-    assert "[2/2] facts-weak_to_strong-nano-" in printed
-    assert len(list((tmp_path / "outputs").glob("*/result.json"))) == 2
+def test_other_sweepers_cannot_use_the_pool(tmp_path: Path) -> None:
+    printed = run(command(tmp_path, "hydra/sweeper=basic", "seed=0,1", "hydra/launcher=pool"), expect=1)
+    assert "error: hydra/launcher=pool launches for hydra/sweeper=w2s alone" in printed
+    assert "Traceback" not in printed
 
 
 def test_configuration_and_plans_load_nothing_heavy(tmp_path: Path) -> None:
@@ -72,6 +76,62 @@ def test_composing_one_job_imports_no_sweep_code() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# ---------------------------------------------------------------- slots, threads, GPUs
+
+
+def trainer(**changed: Any) -> Trainer:
+    return replace(job()[1].trainer, **changed)
+
+
+@pytest.fixture
+def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "num_cores", lambda: 8)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted", "slots", "threads"),
+    [
+        ({"slots": "auto", "threads": "auto"}, 0, 8, 1),
+        ({"slots": "auto", "threads": 2}, 0, 4, 2),
+        ({"slots": "auto", "threads": "auto"}, 3, 2, 3),
+        ({"slots": 2, "threads": "auto"}, 0, 2, 1),
+    ],
+)
+def test_slots_times_threads_fill_the_cores_and_no_more(
+    eight_cores: None, settings: dict[str, Any], wanted: int, slots: int, threads: int
+) -> None:
+    found = machine_for(settings, trainer(accelerator="cpu", threads=wanted))
+    assert len(found.seats) <= slots  # fewer where memory is short
+    assert found.threads == threads
+    assert found.environment([0]) == {"OMP_NUM_THREADS": str(threads)}
+
+
+def test_more_slots_and_threads_than_cores_are_refused(eight_cores: None) -> None:
+    with pytest.raises(UserError, match="4 slots x 3 threads are more than the 8 cores here"):
+        machine_for({"slots": 4, "threads": 3}, trainer(accelerator="cpu"))
+    with pytest.raises(UserError, match="expected auto or a number from 1 on"):
+        machine_for({"slots": 0}, trainer(accelerator="cpu"))
+
+
+def test_each_slot_owns_a_gpu(eight_cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    found = machine_for({"slots": "auto", "threads": "auto"}, trainer(accelerator="auto"))
+    assert found.seats == ("2", "5")
+    assert found.threads == 4
+    assert found.environment([1]) == {"OMP_NUM_THREADS": "4", "CUDA_VISIBLE_DEVICES": "5"}
+    assert found.environment([0, 1])["CUDA_VISIBLE_DEVICES"] == "2,5"
+    assert machine_for({}, trainer(accelerator="cpu")).seats[0] is None
+
+
+def test_a_job_of_several_devices_takes_as_many_slots(eight_cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    for devices, width in ((1, 1), (2, 2), ("auto", 4), ("-1", 4), ("0,2", 2)):
+        assert machine_for({}, trainer(accelerator="gpu", devices=devices)).width == width
+    with pytest.raises(UserError, match="needs 5 slots, the pool has 4"):
+        machine_for({}, trainer(accelerator="gpu", devices=5))
 
 
 # ---------------------------------------------------------------- processes of their own
@@ -107,10 +167,10 @@ def test_a_unit_of_several_devices_gets_the_words_of_its_sweep(tmp_path: Path) -
     assert "facts · weak_to_strong · nano → nano · seed 0" in done
 
 
-def own(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float | None) -> _OwnProcesses:
+def own(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float | None) -> OwnProcesses:
     (tmp_path / "train.py").write_text(program)
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "train.py")])
-    return _OwnProcesses(limit)
+    return OwnProcesses(limit)
 
 
 def test_a_process_of_its_own_sees_its_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

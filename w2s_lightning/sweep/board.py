@@ -69,7 +69,7 @@ class Board:
         self.units, self.folder, self.arrived = units, folder, arrived
         self._started, self._ended = started, ended
         self._lock = threading.RLock()
-        self._states: dict[str, Literal["waiting", "running", "done", "failed", "blocked"]] = dict.fromkeys(
+        self.states: dict[str, Literal["waiting", "running", "done", "failed", "blocked"]] = dict.fromkeys(
             (unit.key for unit in units.all), "waiting"
         )
         self._failures: dict[str, Failure] = {}  # of units that failed, and of those that they block
@@ -81,7 +81,7 @@ class Board:
         return sorted(free, key=lambda unit: -self.units.urgency[unit.key])
 
     def _is_ready(self, unit: Unit) -> bool:
-        return self._states[unit.key] == "waiting" and all(self._states[key] == "done" for key in unit.needs)
+        return self.states[unit.key] == "waiting" and all(self.states[key] == "done" for key in unit.needs)
 
     def start(self, unit: Unit) -> bool:
         """Mark a unit as running; False when there is nothing to launch: it is not ready, or its outputs have come."""
@@ -89,7 +89,7 @@ class Board:
             if not self._is_ready(unit):
                 return False
             running = not self.arrived(unit)
-            self._states[unit.key] = "running" if running else "done"
+            self.states[unit.key] = "running" if running else "done"
         if running:
             self._started(unit)
         return running
@@ -102,20 +102,20 @@ class Board:
         """A unit has ended: well when its outputs are there, whatever the launcher says."""
         with self._lock:
             if self.arrived(unit):
-                self._states[unit.key] = "done"
+                self.states[unit.key] = "done"
             else:
                 log = self.log(unit)  # which some launchers do not keep
                 message = record["message"] or "it ended without its outputs"
                 why = Failure(unit, message, str(log) if log.is_file() else None)
-                self._states[unit.key] = "failed"
+                self.states[unit.key] = "failed"
                 self._failures[unit.key] = why
                 self._block(unit, why)
         self._ended(unit, record)
 
     def _block(self, unit: Unit, why: Failure) -> None:
         for other in self.units.dependants[unit.key]:
-            if self._states[other.key] == "waiting":
-                self._states[other.key] = "blocked"
+            if self.states[other.key] == "waiting":
+                self.states[other.key] = "blocked"
                 self._failures[other.key] = why
                 self._block(other, why)
 
@@ -123,7 +123,7 @@ class Board:
         """State, reason and log of a job without a result: it is running while anything runs on its behalf."""
         with self._lock:
             failed = self._failures.get(job.plan.digest)
-            running = [unit for unit in self.units.all if self._states[unit.key] == "running"]
+            running = [unit for unit in self.units.all if self.states[unit.key] == "running"]
         if failed is not None:
             own = failed.unit.key == job.plan.digest
             return "failed", failed.message if own else f"{failed.unit.name}: {failed.message}", failed.log
@@ -133,7 +133,7 @@ class Board:
     def failed(self) -> list[Failure]:
         """The units that failed by themselves, in order."""
         with self._lock:
-            return [self._failures[u.key] for u in self.units.all if self._states[u.key] == "failed"]
+            return [self._failures[u.key] for u in self.units.all if self.states[u.key] == "failed"]
 
     def jobs_lost(self, failure: Failure | None = None) -> int:
         """How many jobs will have no result, because of this failure or of any."""

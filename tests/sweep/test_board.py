@@ -1,0 +1,125 @@
+"""Who may start when, what a failure takes with it, and what a job says of itself."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.sweep.planning import grid_of
+from w2s_lightning.errors import UserError
+from w2s_lightning.job import Record, attempt
+from w2s_lightning.sweep.board import Board, failure
+from w2s_lightning.sweep.run import last_words
+from w2s_lightning.sweep.units import Units, make_units
+
+DONE = Record(status="done", type="", message="", traceback="", seconds=1.0, peak_memory_bytes=1)
+
+
+@pytest.fixture(scope="module")
+def units() -> Units:
+    return make_units(grid_of("sweeps=smoke", "model@strong=micro", "seed=0").jobs, lambda _: False)
+
+
+def play(units: Units, folder: Path, breaks: str | None = None) -> tuple[Board, list[str]]:
+    """Launch everything in the board's order; units whose name starts with `breaks` fail, and leave a log."""
+    there: set[str] = set()
+    board = Board(units, folder, lambda unit: unit.key in there)
+    order: list[str] = []
+    while ready := board.ready():
+        for unit in filter(board.start, ready):
+            order.append(unit.name)
+            if breaks is not None and unit.name.startswith(breaks):
+                board.log(unit).parent.mkdir(parents=True)
+                board.log(unit).touch()
+                board.end(unit, failure("it broke", "Broken"))
+            else:
+                there.add(unit.key)
+                board.end(unit, DONE)
+    return board, order
+
+
+def test_every_unit_runs_once_after_what_it_needs(units: Units, tmp_path: Path) -> None:
+    board, order = play(units, tmp_path)
+    assert sorted(order) == sorted(unit.name for unit in units.all)
+    assert board.failed() == []
+    assert last_words(board, (), "the command") is None
+
+
+def test_a_failure_blocks_what_depends_on_it_and_nothing_else(units: Units, tmp_path: Path) -> None:
+    board, order = play(units, tmp_path, breaks="fit micro-facts-nano")
+    scores = {unit.name: board.states[unit.key] for unit in units.all if unit.scores}
+    assert [state for name, state in scores.items() if "-nano-micro-" in name] == ["blocked"]
+    assert [state for name, state in scores.items() if "-micro-micro-" in name] == ["done"]
+    assert "fit micro-facts-gold_transfer-xent-s0" in order
+    assert board.jobs_lost() == 1
+    words = last_words(board, (), "the command")
+    assert words is not None
+    assert words.splitlines()[0] == "1 job failed; all others are done"
+    assert "fit micro-facts-nano_transfer-xent-s0: it broke (needed by 1 job)" in words
+    assert f"log: {tmp_path}/stages/fit" in words.replace("stages/micro", "stages/fit")
+    assert words.endswith("this finishes the rest: the command")
+
+
+@pytest.mark.parametrize("record", [DONE, failure("the launcher broke", "Broken")])
+def test_outputs_decide_whether_a_unit_is_done_whatever_the_launcher_says(units: Units, record: Record) -> None:
+    there: set[str] = set()
+    board = Board(units, Path("nowhere"), lambda unit: unit.key in there)
+    first, second, *_ = board.ready()
+    assert board.start(first)
+    assert board.start(second)
+    there.add(second.key)
+    for unit in (first, second):
+        board.end(unit, record)
+    assert [one.unit for one in board.failed()] == [first]
+    assert board.failed()[0].message == (record["message"] or "it ended without its outputs")
+    assert board.failed()[0].log is None
+    assert board.states[second.key] == "done"
+
+
+def test_a_unit_that_somebody_else_has_finished_is_not_launched(units: Units) -> None:
+    board = Board(units, Path(), lambda unit: not unit.scores)
+    first = board.ready()[0]
+    assert not board.start(first)
+    assert board.states[first.key] == "done"
+
+
+def test_a_unit_is_not_started_before_what_it_needs(units: Units) -> None:
+    board = Board(units, Path(), lambda _: False)
+    assert not board.start(units.all[-1])
+    assert board.states[units.all[-1].key] == "waiting"
+
+
+def test_a_job_is_running_while_a_stage_runs_that_was_launched_for_it(units: Units) -> None:
+    board = Board(units, Path(), lambda _: False)
+    jobs = [unit.job for unit in units.all if unit.scores]
+    first = board.ready()[0]
+    assert {board.state(job) for job in jobs} == {("waiting", None, None)}
+    assert board.start(first)
+    running = [job for job in jobs if board.state(job)[0] == "running"]
+    assert running == [job for job in jobs if job.plan.digest == first.job.plan.digest]
+    assert len(running) == 1
+
+
+# ---------------------------------------------------------------- records
+
+
+def test_an_attempt_tells_a_users_mistake_from_an_exception(capsys: pytest.CaptureFixture[str]) -> None:
+    def mistake() -> None:
+        raise UserError("two\nlines")
+
+    record = attempt(mistake)
+    assert (record["status"], record["message"], record["traceback"]) == ("failed", "two\nlines", "")
+    assert capsys.readouterr().err == "error: two\nlines\n"
+    record = attempt(lambda: 1 // 0)
+    assert record["message"].startswith("ZeroDivisionError: ")
+    assert "Traceback" in record["traceback"]
+    assert "Traceback" in capsys.readouterr().err
+    assert attempt(lambda: None)["status"] == "done"
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_passes_through_an_attempt() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(stop)
