@@ -110,7 +110,7 @@ def _cells() -> Iterator[Cell]:
         "supervisors",
         "choice",
         two=("paradigm.supervisors=2",),
-        filtered=("paradigm.selection=filter", "paradigm.threshold=0.55"),
+        filtered=("paradigm.selection=filter", "paradigm.threshold=0.501"),
         weighted=("paradigm.selection=weight",),
         permuted=("paradigm.control=always",),
         random_errors=("paradigm.oracle_random_errors=true",),

@@ -1,0 +1,255 @@
+"""What may never move, whatever is rebuilt: which example has which id, who trains on what, and in what order.
+
+Labels in people's files join by example id, and every stored result stands on these splits, plans and draws. The
+committed `frozen.json` was written before the rebuild of 2026-11-30; a difference is a bug, never a reason to write it
+anew. Example ids, groups, gold answers and their order within each split come from real configurations read without a
+network.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.composing import job
+from tests.small_jobs import SMALL_ARITHMETIC, SMALL_PAIRS, SMALL_WORLD
+from w2s_lightning.data import batches
+from w2s_lightning.digest import canonical_json
+from w2s_lightning.inference import draws as samples
+from w2s_lightning.tasks import draws
+
+FROZEN = json.loads(Path(__file__).with_name("frozen.json").read_text())
+SPLITS = ("supervise", "transfer", "validation", "test")
+SEEDS = (0, 7)
+Rows = Sequence[Mapping[str, Any]]
+
+
+# ---------------------------------------------------------------- rows in each data set's own columns
+
+
+def sciq(split: str, n: int) -> dict[str, Any]:
+    wrong = {f"distractor{k}": f"wrong {n} {k}" for k in (1, 2, 3)}
+    return {"question": f"{split} question {n}?", **wrong, "correct_answer": f"right {n}", "support": "because"}
+
+
+def openbookqa(split: str, n: int) -> dict[str, Any]:
+    choices = {"text": [f"{n} {letter}" for letter in "wxyz"], "label": list("ABCD")}
+    return {"id": f"{split}{n}", "question_stem": f"{split} {n}", "choices": choices, "answerKey": "ABCD"[n * 7 % 4]}
+
+
+def cosmos_qa(split: str, n: int) -> dict[str, Any]:
+    answers = {f"answer{k}": f"answer {n} {k}" if k < 3 else "None of the above choices ." for k in range(4)}
+    return {"id": f"{split}{n}", "context": f"{split} {n // 2} .", "question": f"why {n} ?", **answers, "label": n % 4}
+
+
+def boolq(split: str, n: int) -> dict[str, Any]:
+    return {"question": f"is it {n}", "answer": n % 3 > 0, "passage": f"{split} passage {n // 2}"}
+
+
+def imdb(split: str, n: int) -> dict[str, Any]:
+    return {"text": f"{split} film {n % 70}", "label": n % 2}
+
+
+def amazon_polarity(split: str, n: int) -> dict[str, Any]:
+    return {"title": f"{split} {n % 9}", "content": f"thing {n}", "label": n * 5 % 2}
+
+
+def anthropic_hh(split: str, n: int) -> dict[str, Any]:
+    asked = f"\n\nHuman: {split} {n // 2}?\n\nAssistant: well\n\nHuman: so\n\nAssistant: "
+    return {"chosen": f"{asked}good {n}", "rejected": f"{asked}bad {n}"}
+
+
+def shp(split: str, n: int) -> dict[str, Any]:
+    first = n % 2
+    texts = {"human_ref_A": f"good {n}" if first else f"bad {n}", "human_ref_B": f"bad {n}" if first else f"good {n}"}
+    votes = {"score_A": 9 if first else 3, "score_B": 3 if first else 9, "score_ratio": 3.0, "labels": first}
+    place = {"post_id": f"{split}{n // 2}", "domain": "askbaking_train", "history": f"{split} {n // 2}?"}
+    return {**place, **texts, **votes}
+
+
+def ultrafeedback_binarized(split: str, n: int) -> dict[str, Any]:
+    prompt = f"{split} {n // 2}?"
+    answered = {
+        side: [{"role": "user", "content": prompt}, {"role": "assistant", "content": f"{side} {n}"}]
+        for side in ("chosen", "rejected")
+    }
+    return {"prompt": prompt, **answered, "score_chosen": 5.0 + n % 4, "score_rejected": 5.0}
+
+
+def gsm8k(split: str, n: int) -> dict[str, Any]:
+    answer = f"It is {n}+2=<<{n}+2={n + 2}>>{n + 2}.\n#### {n + 2}"
+    return {"question": f"{split}: what is {n} + 2?", "answer": answer}
+
+
+def math(split: str, n: int) -> dict[str, Any]:
+    solution = rf"Half of it is $\boxed{{\dfrac{{{n}}}{{2}}}}$."
+    return {"problem": f"{split} {n}: halve {n}.", "level": f"Level {n % 5 + 1}", "type": "x", "solution": solution}
+
+
+HUB = {
+    "sciq": (sciq, "train", "test"),
+    "openbookqa": (openbookqa, "train", "test"),
+    "cosmos_qa": (cosmos_qa, "train", "validation"),
+    "boolq": (boolq, "train", "validation"),
+    "imdb": (imdb, "train", "test"),
+    "amazon_polarity": (amazon_polarity, "train", "test"),
+    "anthropic_hh": (anthropic_hh, "train", "test"),
+    "shp": (shp, "train", "test"),
+    "ultrafeedback_binarized": (ultrafeedback_binarized, "train_prefs", "test_prefs"),
+    "gsm8k": (gsm8k, "train", "test"),
+    "math": (math, "train", "test"),
+}
+CONFIGS = {"gsm8k": ("main",), "openbookqa": ("main",), "math": ("algebra", "geometry")}
+MORE = {"math": ("task.subjects=[algebra,geometry]",)}
+LOCAL_MODELS = ("model@weak=pythia_70m", "model@strong=pythia_70m")
+
+
+def local_choice(split: str, n: int) -> dict[str, Any]:
+    return {"text": f"is {split} {n} good ?", "label": ("no", "yes")[n * 7 // 3 % 2]}
+
+
+def local_preference(split: str, n: int) -> dict[str, Any]:
+    return {"prompt": f"{split} {n // 2}?", "chosen": f"good {n}", "rejected": f"bad {n}"}
+
+
+def local_reasoning(split: str, n: int) -> dict[str, Any]:
+    return {"question": f"{split} {n} and 3 ?", "solution": f"{n} + 3 = {n + 3}", "answer": str(n + 3)}
+
+
+LOCAL = {"local_choice": local_choice, "local_preference": local_preference, "local_reasoning": local_reasoning}
+WORLDS = {
+    "facts": (),
+    "facts_null": (),
+    "arithmetic": (),
+    "arithmetic_pairs": (),
+    "facts small": SMALL_WORLD,
+    "arithmetic small": SMALL_ARITHMETIC,
+    "arithmetic_pairs small": SMALL_PAIRS,
+}
+
+
+def repository(place: Path, name: str) -> Path:
+    """A folder in the hub's layout: Parquet files a split, and the card that names them."""
+    row, *splits = HUB[name]
+    card = "---\nconfigs:\n"
+    for config in CONFIGS.get(name, ("default",)):
+        card += f"- config_name: {config}\n  data_files:\n"
+        for split, count in zip(splits, (160, 40), strict=True):
+            (place / config).mkdir(parents=True, exist_ok=True)
+            made = [row(f"{config} {split}", n) for n in range(count)]
+            pq.write_table(pa.Table.from_pylist(made), place / config / f"{split}-0.parquet")
+            card += f"  - split: {split}\n    path: {config}/{split}-*\n"
+    (place / "README.md").write_text(f"{card}---\n")
+    return place
+
+
+def examples(*overrides: str) -> dict[str, list[str]]:
+    """sha256 of ids, groups and gold answers by split, in their order; one a seed."""
+    task = job(*overrides)[0].task
+    found = {split: list[str]() for split in SPLITS}
+    for seed in SEEDS:
+        splits = task.splits(seed)
+        for split in SPLITS:
+            told = [[one.id, one.group, one.answer if one.label is None else one.label] for one in splits.of(split)]
+            found[split].append(f"{len(told)} {sha256(json.dumps(told).encode()).hexdigest()[:24]}")
+    return found
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets_cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_examples_of_embedded_worlds(name: str) -> None:
+    assert examples(f"task={name.split()[0]}", *WORLDS[name]) == FROZEN["examples"][name]
+
+
+@pytest.mark.parametrize("name", HUB)
+@pytest.mark.usefixtures("offline")
+def test_examples_of_hub_data_sets(name: str, tmp_path: Path) -> None:
+    place = repository(tmp_path / name, name)
+    more = (*MORE.get(name, ()), *LOCAL_MODELS)
+    assert examples(f"task={name}", f"task.source.path={place}", *more) == FROZEN["examples"][name]
+
+
+@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_examples_of_peoples_own_files(name: str, ending: str, tmp_path: Path) -> None:
+    files = []
+    for part, count in (("train", 120), ("test", 30)):
+        rows, path = [LOCAL[name](part, n) for n in range(count)], tmp_path / f"{part}.{ending}"
+        if ending == "jsonl":
+            path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        else:
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        files.append(f"task.{part}_file={path}")
+    assert examples(f"task={name}", *files, *LOCAL_MODELS) == FROZEN["examples"][name]
+
+
+# ---------------------------------------------------------------- plans, draws, canonical JSON
+
+
+def rounded(values: Any) -> str:
+    """sha256 of an array's numbers."""
+    array = np.asarray(values)
+    return sha256(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()).hexdigest()[:24]
+
+
+def batch_plans() -> dict[str, Any]:
+    """Plans of whole fits and their micro-batches, for lengths that a formula gives."""
+    found = {}
+    for rows, step, epochs, seed in ((2000, 32, 2, 0), (100, 32, 1.5, 3), (7, 8, 4, 1), (5000, 32, 1, 2**40)):
+        lengths = np.arange(rows, dtype=np.int64) * 7919 % 57 + 3
+        plan = batches.plan(lengths, step, epochs, seed)
+        parts = batches.split(lengths[plan[0]], 200)
+        name = f"{rows} rows, {step} a step, {epochs} epochs, seed {seed}"
+        found[name] = [*plan.shape, rounded(plan.astype(np.int64)), rounded(np.concatenate(parts)), len(parts)]
+    return found
+
+
+def all_draws() -> dict[str, Any]:
+    """Uniform numbers and orders by key, and those of samples by seed, example, number and position."""
+    keys: tuple[tuple[Any, ...], ...] = (
+        ("a",),
+        ("a", 0),
+        ("facts", 7, "test"),
+        (1.5, None, True, ["é", {"b": 1, "a": 2}]),
+    )
+    streams = [samples.stream(seed, id, n) for seed in (0, 2**33) for id in ("4e07a027b3b12895", "x") for n in (0, 5)]
+    return {
+        "uniforms": [rounded(draws.uniforms(50, *key)) for key in keys],
+        "orders": [rounded(draws.permutation(50, *key)) for key in keys],
+        "streams": streams,
+        "samples": rounded(samples.uniforms(streams * 3, [*range(8), *range(100, 108), *range(2**20, 2**20 + 8)])),
+    }
+
+
+VALUES: tuple[Any, ...] = (
+    {"b": [1, 2.5, None, True], "a": {"é": "\n", "z": 1e-7}},
+    [0.1, 1e22, -0.0, 10**18, "", []],
+    ("tuple", ("of", {"tuples": ()})),
+)
+
+
+def test_batch_plans() -> None:
+    assert batch_plans() == FROZEN["batches"]
+
+
+def test_draws() -> None:
+    assert all_draws() == FROZEN["draws"]
+
+
+def test_canonical_json_of_plain_values() -> None:
+    assert [canonical_json(value) for value in VALUES] == FROZEN["canonical"]
