@@ -27,13 +27,12 @@ from transformers import (
 from transformers import Trainer as HuggingFaceTrainer
 
 from w2s_lightning.data.batches import plan
-from w2s_lightning.data.module import FitRows, StepData
-from w2s_lightning.data.rows import TokenRows
+from w2s_lightning.data.module import StepData
+from w2s_lightning.data.rows import Rows
+from w2s_lightning.fit.loop import fit
+from w2s_lightning.fit.paradigms import FitPlan, Supervised
 from w2s_lightning.models.networks import DecoderHead
 from w2s_lightning.models.tokenizer import word_level
-from w2s_lightning.modules.base import FitPlan
-from w2s_lightning.modules.loop import fit
-from w2s_lightning.modules.supervised import Supervised
 from w2s_lightning.objectives import xent
 from w2s_lightning.schema import Optimisation, Trainer
 
@@ -64,13 +63,13 @@ def lengths(num_rows: int) -> list[int]:
     return [int(n) for n in np.random.default_rng(0).lognormal(4.5, 0.45, num_rows).clip(8, 400)]
 
 
-def data(num_rows: int) -> FitRows:
+def data(num_rows: int) -> Rows:
     """Random token ids of real lengths with random binary labels."""
     generator = np.random.default_rng(0)
     texts = [generator.integers(4, VOCABULARY, n) for n in lengths(num_rows)]
     targets = np.eye(2, dtype=np.float32)[generator.integers(2, size=len(texts))]
     ids = tuple(str(number) for number in range(len(texts)))
-    return FitRows(TokenRows(ids, texts, 1, 0, 0), targets, np.ones(len(texts), np.float32))
+    return Rows(ids, texts, 1, 0).trained_on(np.ones(len(texts)), probs=targets)
 
 
 def network(width: int, layers: int) -> DecoderHead:
@@ -90,9 +89,9 @@ def network(width: int, layers: int) -> DecoderHead:
     return DecoderHead(LlamaForSequenceClassification(config), bf16=False)
 
 
-def ours(rows: FitRows, model: DecoderHead) -> float:
+def ours(rows: Rows, model: DecoderHead) -> float:
     """Seconds of our fit."""
-    order = plan(rows.rows.lengths, ROWS, SETTINGS.epochs, 0)
+    order = plan(rows.lengths, ROWS, SETTINGS.epochs, 0)
     module = Supervised(model, objective=xent, plan=FitPlan(SETTINGS, num_steps=len(order), seed=0, over_step=False))
     steps = StepData(rows, plan=order, tokens_per_batch=MACHINE.tokens_per_batch)
     with tempfile.TemporaryDirectory() as folder:
@@ -109,15 +108,15 @@ def ours(rows: FitRows, model: DecoderHead) -> float:
         return time.perf_counter() - start
 
 
-def bare(rows: FitRows, model: DecoderHead) -> float:
+def bare(rows: Rows, model: DecoderHead) -> float:
     """Seconds of a plain loop over the same steps with the same optimiser and clipping."""
-    order = plan(rows.rows.lengths, ROWS, SETTINGS.epochs, 0)
+    order = plan(rows.lengths, ROWS, SETTINGS.epochs, 0)
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=SETTINGS.lr, weight_decay=0.0, fused=True)
     start = time.perf_counter()
     for chosen in order:
-        inputs = rows.rows.collate(chosen)
-        loss = torch.nn.functional.cross_entropy(model(**inputs), torch.from_numpy(rows.targets[chosen]))
+        inputs = rows.collate(chosen)
+        loss = torch.nn.functional.cross_entropy(model(**inputs), torch.from_numpy(rows.targets["probs"][chosen]))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), SETTINGS.clip_norm)
@@ -125,11 +124,10 @@ def bare(rows: FitRows, model: DecoderHead) -> float:
     return time.perf_counter() - start
 
 
-def hugging_face(rows: FitRows, model: DecoderHead) -> float:
+def hugging_face(rows: Rows, model: DecoderHead) -> float:
     """Seconds of transformers' Trainer: random batches padded to their longest row."""
-    assert isinstance(rows.rows, TokenRows)
-    labels = rows.targets.argmax(axis=1)
-    records = [{"input_ids": t.tolist(), "labels": int(y)} for t, y in zip(rows.rows.texts, labels, strict=True)]
+    labels = rows.targets["probs"].argmax(axis=1)
+    records = [{"input_ids": t.tolist(), "labels": int(y)} for t, y in zip(rows.texts, labels, strict=True)]
     tokenizer: PreTrainedTokenizerFast = word_level(["<pad>", "<unk>", "<bos>", "<eos>"])
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -161,8 +159,8 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=2)
     given = parser.parse_args()
     rows = data(given.rows)
-    tokens = rows.rows.num_tokens(np.arange(len(rows.targets)))
-    contestants: dict[str, Callable[[FitRows, DecoderHead], float]] = {
+    tokens = rows.num_tokens(np.arange(len(rows.ids)))
+    contestants: dict[str, Callable[[Rows, DecoderHead], float]] = {
         "ours": ours,
         "bare PyTorch loop": bare,
         "Hugging Face Trainer": hugging_face,

@@ -40,7 +40,7 @@ from w2s_lightning.store import Store
 
 LORA = Lora(rank=4, alpha=8, dropout=0.0, targets="all-linear")
 LONG = replace(OPTIMISATION, epochs=20.0)
-WEAK = "w2s_lightning.modules.weak_to_strong.WeakToStrong"
+WEAK = "w2s_lightning.fit.paradigms.WeakToStrong"
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +329,7 @@ def test_gold_and_files_can_be_selected_from(store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"module": "w2s_lightning.modules.nothing.Nothing"}, "paradigm.module=.*cannot be imported"),
+        ({"module": "w2s_lightning.fit.nothing.Nothing"}, "paradigm.module=.*cannot be imported"),
         ({"module": "w2s_lightning.objectives.xent"}, "is no child of"),
         (
             {"objective": Objective(target="nowhere.loss", self_target=False, options={})},

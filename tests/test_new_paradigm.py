@@ -26,13 +26,16 @@ def build(setting: Setting, options: Options) -> Recipe:
 """
 MODULE = """
 from typing import final
-from w2s_lightning.modules.base import Base
+from w2s_lightning.fit.paradigms import Base
 
 
 @final
 class Doubting(Base):
     def loss(self, batch):
-        return 0.5 * self.weighted(batch)
+        return 0.5 * super().loss(batch)
+
+    def diagnostics(self, batch):
+        return {}
 """
 YAML = """
 defaults:

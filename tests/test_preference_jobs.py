@@ -23,8 +23,6 @@ from tests.small_jobs import SMALL_PAIRS as SMALL
 from tests.small_jobs import rows, run_job
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import compute
-from w2s_lightning.inference.log_probs import LogProbs
-from w2s_lightning.modules.implicit import rewards
 from w2s_lightning.plan import Plan
 from w2s_lightning.report.__main__ import main as report
 from w2s_lightning.results.groups import section_pgrs
@@ -632,12 +630,3 @@ def test_a_hub_benchmark_enters_by_its_commit_and_needs_no_download_to_be_planne
     assert task.name == "reward-bench"
     assert task.sizes()["test"] == 2985
     assert task.source.commit == "0" * 40
-
-
-def test_rewards_stand_for_what_each_objective_trains() -> None:
-    made = planned("fit.readout=implicit", "objective=orpo")
-    objective = fit_of(made, "student").objective
-    found = LogProbs(np.array([[-2.0, -6.0]], np.float32), np.array([[2, 3]]))
-    odds = [math.exp(-1) / (1 - math.exp(-1)), math.exp(-2) / (1 - math.exp(-2))]
-    assert rewards(objective, found, found)[0] == pytest.approx(np.log(odds), rel=1e-5)
-    assert rewards(None, found, None)[0].tolist() == [-2.0, -6.0]

@@ -1,17 +1,52 @@
-"""Preference objectives against closed forms, identities and TRL."""
+"""Objectives of pairs against closed forms, identities and TRL."""
 
 import math
 from collections import defaultdict
 from types import SimpleNamespace
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
-from w2s_lightning import objectives, preferences
+from w2s_lightning import objectives
 from w2s_lightning.errors import UserError
-from w2s_lightning.preferences import Pairs
+from w2s_lightning.fit.paradigms import reads
+from w2s_lightning.objectives import implied_rewards
 
 NOW = {"fraction": 0.3}
+
+
+class Pairs(NamedTuple):
+    """Summed log-probabilities of chosen and rejected completions, and their tokens, all [B]."""
+
+    chosen: torch.Tensor
+    rejected: torch.Tensor
+    chosen_tokens: torch.Tensor
+    rejected_tokens: torch.Tensor
+
+    @property
+    def chosen_mean(self) -> torch.Tensor:
+        return self.chosen / self.chosen_tokens
+
+    @property
+    def rejected_mean(self) -> torch.Tensor:
+        return self.rejected / self.rejected_tokens
+
+
+def loss(name: str, policy: Pairs, reference: Pairs | None = None, prefer: float = 1.0, **options) -> torch.Tensor:
+    """A loss of `objectives.py`, given the columns that it reads; the first completion is better with `prefer`."""
+    columns = {
+        "log_probs": torch.stack([policy.chosen, policy.rejected], dim=-1),
+        "tokens": torch.stack([policy.chosen_tokens, policy.rejected_tokens], dim=-1),
+        "logits": torch.zeros(len(policy.chosen), 2),
+        "margins": None,
+        "probs": torch.tensor([[prefer, 1 - prefer]]).expand(len(policy.chosen), 2),
+    }
+    if reference is not None:
+        columns["reference"] = torch.stack([reference.chosen, reference.rejected], dim=-1)
+    function = getattr(objectives, name)
+    return function(*(columns[column] for column in reads(function)), **NOW, **options)
 
 
 def pairs(rows: int = 8, seed: int = 0) -> Pairs:
@@ -38,9 +73,9 @@ def sigmoid(value: float) -> float:
 def test_dpo_and_cdpo_by_hand():
     policy, reference = one(-4.0, -7.0), one(-5.0, -6.5)
     delta = (-4 + 5) - (-7 + 6.5)
-    dpo = preferences.dpo(policy, reference, **NOW, beta=0.3)
+    dpo = loss("dpo", policy, reference, beta=0.3)
     assert dpo.item() == pytest.approx(-math.log(sigmoid(0.3 * delta)), rel=1e-6)
-    cdpo = preferences.cdpo(policy, reference, **NOW, beta=0.3, flipped=0.2)
+    cdpo = loss("cdpo", policy, reference, beta=0.3, flipped=0.2)
     by_hand = -0.8 * math.log(sigmoid(0.3 * delta)) - 0.2 * math.log(sigmoid(-0.3 * delta))
     assert cdpo.item() == pytest.approx(by_hand, rel=1e-6)
 
@@ -48,9 +83,9 @@ def test_dpo_and_cdpo_by_hand():
 def test_dpo_is_log_2_where_the_policy_is_the_reference():
     policy = pairs()
     for flipped in (0.0, 0.3):
-        losses = preferences.cdpo(policy, policy, **NOW, beta=0.1, flipped=flipped)
+        losses = loss("cdpo", policy, policy, beta=0.1, flipped=flipped)
         torch.testing.assert_close(losses, torch.full((8,), math.log(2)))
-    torch.testing.assert_close(preferences.dpo(policy, policy, **NOW, beta=5.0), torch.full((8,), math.log(2)))
+    torch.testing.assert_close(loss("dpo", policy, policy, beta=5.0), torch.full((8,), math.log(2)))
 
 
 def test_dpo_learns_until_every_pair_is_told_apart_and_cdpo_stops_before():
@@ -58,7 +93,7 @@ def test_dpo_learns_until_every_pair_is_told_apart_and_cdpo_stops_before():
         delta = torch.linspace(-60, 60, 2001)
         zero = torch.zeros(2001)
         policy = Pairs(delta, zero, zero + 1, zero + 1)
-        losses = preferences.cdpo(policy, Pairs(zero, zero, zero, zero), **NOW, beta=0.3, flipped=flipped)
+        losses = loss("cdpo", policy, Pairs(zero, zero, zero, zero), beta=0.3, flipped=flipped)
         assert torch.sigmoid(0.3 * delta[losses.argmin()]).item() == pytest.approx(share, abs=0.01)
 
 
@@ -66,13 +101,13 @@ def test_ipo_is_zero_at_its_target_and_grows_as_a_square():
     tau = 0.25
     reference = one(-8.0, -3.0, (4.0, 2.0))
     at_target = one(-8.0 + 4 * 1.5, -3.0 - 2 * 0.5, (4.0, 2.0))  # per token 1.5 + 0.5 = 1 / (2 tau)
-    assert preferences.ipo(at_target, reference, **NOW, tau=tau).item() == pytest.approx(0, abs=1e-12)
+    assert loss("ipo", at_target, reference, tau=tau).item() == pytest.approx(0, abs=1e-12)
     off = one(-8.0, -3.0, (4.0, 2.0))
-    assert preferences.ipo(off, reference, **NOW, tau=tau).item() == pytest.approx(4.0)
+    assert loss("ipo", off, reference, tau=tau).item() == pytest.approx(4.0)
 
 
 def test_simpo_by_hand():
-    losses = preferences.simpo(one(-4.0, -9.0, (2.0, 3.0)), one(0.0, 0.0), **NOW, beta=2.0, gamma=0.5)
+    losses = loss("simpo", one(-4.0, -9.0, (2.0, 3.0)), one(0.0, 0.0), beta=2.0, gamma=0.5)
     assert losses.item() == pytest.approx(-math.log(sigmoid(2 * (-2 + 3) - 0.5)), rel=1e-6)
 
 
@@ -80,15 +115,15 @@ def test_orpo_by_hand_and_without_its_odds():
     policy = one(-1.0, -6.0, (2.0, 3.0))
     p, q = math.exp(-0.5), math.exp(-2.0)
     log_odds = math.log(p / (1 - p)) - math.log(q / (1 - q))
-    losses = preferences.orpo(policy, policy, **NOW, weight=0.2)
+    losses = loss("orpo", policy, policy, weight=0.2)
     assert losses.item() == pytest.approx(0.5 - 0.2 * math.log(sigmoid(log_odds)), rel=1e-6)
-    assert preferences.orpo(policy, policy, **NOW, weight=0.0).item() == pytest.approx(0.5)
+    assert loss("orpo", policy, policy, weight=0.0).item() == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("mean", [-1e-7, -1e-4, -0.5, -0.6931, -0.6932, -5.0, -80.0])
 def test_log1mexp_is_exact_from_certain_to_impossible(mean):
     value = torch.tensor(mean, requires_grad=True)
-    found = preferences.log1mexp(value)
+    found = objectives.log1mexp(value)
     exact = torch.log(-torch.expm1(value.detach().double()))
     assert found.item() == pytest.approx(exact.item(), rel=2e-6)
     found.backward()
@@ -99,7 +134,7 @@ def test_orpo_stays_finite_where_a_completion_is_certain():
     policy = Pairs(
         *(torch.tensor([x, y], requires_grad=True) for x, y in ((0.0, -1e-9), (-900.0, 0.0))), *torch.ones(2, 2)
     )
-    losses = preferences.orpo(policy, policy, **NOW, weight=1.0)
+    losses = loss("orpo", policy, policy, weight=1.0)
     losses.sum().backward()
     assert losses.isfinite().all()
     assert policy.chosen.grad.isfinite().all()
@@ -108,17 +143,17 @@ def test_orpo_stays_finite_where_a_completion_is_certain():
 
 def test_bt_by_hand_with_margin_and_centring():
     rewards, first = torch.tensor([[2.0, 0.5], [0.5, 2.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    losses = preferences.bt(rewards, first, **NOW, margin=0.3, centring=0.01)
+    losses = objectives.bt(rewards, first, **NOW, margin=0.3, centring=0.01)
     for loss, gap in zip(losses, (1.5, -1.5), strict=True):
         assert loss.item() == pytest.approx(-math.log(sigmoid(gap - 0.3)) + 0.01 * 2.5**2, rel=1e-5)
-    turned = preferences.bt(rewards.flip(1), first.flip(1), **NOW, margin=0.3, centring=0.01)
+    turned = objectives.bt(rewards.flip(1), first.flip(1), **NOW, margin=0.3, centring=0.01)
     torch.testing.assert_close(turned, losses)
 
 
 def test_bt_takes_each_rows_own_margin_from_the_data():
     rewards = torch.tensor([[2.0, 0.5], [0.5, 2.0]])
-    targets = torch.tensor([[1.0, 0.0, 0.3], [0.0, 1.0, 1.2]])
-    losses = preferences.bt(rewards, targets, **NOW, margin="data", centring=0.0)
+    probs, margins = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.3, 1.2])
+    losses = objectives.bt(rewards, probs, margins, **NOW, margin="data", centring=0.0)
     assert losses.tolist() == pytest.approx([-math.log(sigmoid(1.5 - 0.3)), -math.log(sigmoid(1.5 - 1.2))], rel=1e-5)
 
 
@@ -126,9 +161,9 @@ def test_soft_bt_is_the_choice_loss_and_bt_without_margin_equals_it():
     generator = torch.Generator().manual_seed(0)
     rewards, preference = torch.randn(9, 2, generator=generator), torch.rand(9, generator=generator)
     targets = torch.stack([preference, 1 - preference], dim=-1)
-    soft = preferences.soft_bt(rewards, targets, **NOW)
+    soft = objectives.soft_bt(rewards, targets, **NOW)
     torch.testing.assert_close(soft, objectives.xent(rewards, targets, **NOW))
-    torch.testing.assert_close(soft, preferences.bt(rewards, targets, **NOW, margin=0.0, centring=0.0))
+    torch.testing.assert_close(soft, objectives.bt(rewards, targets, **NOW, margin=0.0, centring=0.0))
 
 
 @pytest.mark.parametrize("name", ["dpo", "ipo"])
@@ -136,7 +171,7 @@ def test_dpo_and_ipo_agree_with_trl(name):
     policy = pairs()
     reference = like(policy)
     options = {"dpo": {"beta": 0.2}, "ipo": {"tau": 0.2}}[name]
-    ours = getattr(preferences, name)(policy, reference, **NOW, **options).mean()
+    ours = loss(name, policy, reference, **options).mean()
     torch.testing.assert_close(ours, trl_dpo("sigmoid" if name == "dpo" else name, policy, reference, beta=0.2))
 
 
@@ -147,12 +182,12 @@ def test_orpo_and_simpo_agree_with_trl():
     here = SimpleNamespace(device=torch.device("cpu"))
     trl = SimpleNamespace(beta=0.2, accelerator=here)
     ratio = orpo.odds_ratio_loss(trl, policy.chosen_mean, policy.rejected_mean)[0]  # TRL: loss = nll - this
-    torch.testing.assert_close(preferences.orpo(policy, policy, **NOW, weight=0.2), -policy.chosen_mean - ratio)
+    torch.testing.assert_close(loss("orpo", policy, policy, weight=0.2), -policy.chosen_mean - ratio)
     trl = SimpleNamespace(
         beta=2.0, simpo_gamma=0.5, alpha=0.0, label_smoothing=0.0, loss_type="simpo", accelerator=here
     )
     theirs = cpo.cpo_loss(trl, policy.chosen_mean, policy.rejected_mean)[0]
-    torch.testing.assert_close(preferences.simpo(policy, policy, **NOW, beta=2.0, gamma=0.5), theirs)
+    torch.testing.assert_close(loss("simpo", policy, policy, beta=2.0, gamma=0.5), theirs)
 
 
 def trl_dpo(loss_type: str, policy: Pairs, reference: Pairs, *, beta: float) -> torch.Tensor:
@@ -191,14 +226,51 @@ def trl_dpo(loss_type: str, policy: Pairs, reference: Pairs, *, beta: float) -> 
 
 def test_losses_of_a_row_do_not_depend_on_the_others():
     policy, half = pairs(), Pairs(*(value[:4] for value in pairs()))
-    for name, options in OPTIONS.items():
-        if name not in ("bt", "soft_bt"):
-            loss = getattr(preferences, name)
-            both = loss(policy, like(policy), **NOW, **options)[:4]
-            rows = Pairs(*(value[:4] for value in like(policy)))
-            torch.testing.assert_close(both, loss(half, rows, **NOW, **options), msg=name)
+    for name in FAMILY:
+        both = loss(name, policy, like(policy), **OPTIONS[name])[:4]
+        rows = Pairs(*(value[:4] for value in like(policy)))
+        torch.testing.assert_close(both, loss(name, half, rows, **OPTIONS[name]), msg=name)
 
 
+def test_a_soft_preference_is_both_ways_round_each_by_its_share():
+    policy, reference = pairs(), like(pairs())
+    turned = [Pairs(b, a, d, c) for a, b, c, d in (policy, reference)]
+    for name in FAMILY:
+        one, other = loss(name, policy, reference, **OPTIONS[name]), loss(name, *turned, **OPTIONS[name])
+        soft = loss(name, policy, reference, prefer=0.8, **OPTIONS[name])
+        torch.testing.assert_close(soft, 0.8 * one + 0.2 * other, msg=name)
+
+
+@pytest.mark.parametrize("name", ["dpo", "ipo", "simpo", "orpo"])
+def test_the_implied_reward_is_what_the_loss_makes_larger(name):
+    policy, reference = pairs(2), like(pairs(2))
+    better = policy._replace(chosen=policy.chosen + 0.1)
+    assert (loss(name, better, reference, **OPTIONS[name]) < loss(name, policy, reference, **OPTIONS[name])).all()
+    sums = {
+        "tokens": np.stack([policy.chosen_tokens, policy.rejected_tokens], axis=1).astype(np.int64),
+        "reference": np.stack([reference.chosen, reference.rejected], axis=1),
+    }
+    before, after = (
+        implied_rewards(name, OPTIONS[name], log_probs=np.stack([p.chosen, p.rejected], axis=1), **sums)
+        for p in (policy, better)
+    )
+    assert (after[:, 0] > before[:, 0]).all()
+    assert (after[:, 1] == before[:, 1]).all()
+
+
+def test_the_difference_of_dpo_rewards_is_the_log_odds_and_orpo_rewards_are_log_odds():
+    policy, reference, options = pairs(4), like(pairs(4)), OPTIONS["dpo"]
+    sums = [np.stack([p.chosen, p.rejected], axis=1) for p in (policy, reference)]
+    tokens = np.stack([policy.chosen_tokens, policy.rejected_tokens], axis=1).astype(np.int64)
+    made = implied_rewards("any.dpo", options, log_probs=sums[0], reference=sums[1], tokens=tokens)
+    losses = loss("dpo", policy, reference, **options)
+    assert np.log1p(np.exp(made[:, 1] - made[:, 0])) == pytest.approx(losses.numpy(), rel=1e-5)
+    odds = implied_rewards("orpo", {}, log_probs=sums[0], reference=sums[1], tokens=tokens)
+    p = np.exp(sums[0] / tokens)
+    assert odds == pytest.approx(np.log(p / (1 - p)), rel=1e-4)
+
+
+FAMILY = ("dpo", "cdpo", "ipo", "simpo", "orpo")
 OPTIONS = {
     "bt": {"margin": 0.0, "centring": 0.01},
     "dpo": {"beta": 0.1},
@@ -225,6 +297,5 @@ OPTIONS = {
     ],
 )
 def test_options_out_of_range_are_refused(name, wrong):
-    given = (torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])) if name == "bt" else (pairs(1), pairs(1))
     with pytest.raises(UserError, match=next(iter(wrong))):
-        getattr(preferences, name)(*given, **NOW, **{**OPTIONS[name], **wrong})
+        loss(name, pairs(1), pairs(1), **{**OPTIONS[name], **wrong})

@@ -28,7 +28,7 @@ import os, pickle, signal, sys
 from pathlib import Path
 import pytorch_lightning as pl
 from tests.models.tiny_stages import obtain
-from w2s_lightning.modules import loop
+from w2s_lightning.fit import loop
 from w2s_lightning.store import Store
 
 class Kill(pl.Callback):
@@ -55,7 +55,7 @@ def student(path: Path) -> list[Stage]:
         validation_targets=weak["validation"],
         labels="soft",
         objective=Objective(target="w2s_lightning.objectives.logconf", self_target=True, options=logconf),
-        module="w2s_lightning.modules.weak_to_strong.WeakToStrong",
+        module="w2s_lightning.fit.paradigms.WeakToStrong",
         evaluations=3,
         optimisation=replace(floor.optimisation, epochs=3.0),
     )

@@ -15,7 +15,7 @@ from tests.composing import job, plan
 from tests.models.tiny import make_folder
 from tests.small_jobs import SMALL_PAIRS, rows, run_job
 from w2s_lightning.errors import UserError
-from w2s_lightning.preferences import wspo
+from w2s_lightning.objectives import wspo
 from w2s_lightning.stages import Fit, Label, Shift
 from w2s_lightning.store import Store
 
@@ -44,11 +44,12 @@ def completions_token_by_token(model: Path, weights: Path) -> dict[str, list[lis
     tokenizer = AutoTokenizer.from_pretrained(model)
     network = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32).eval()
     found = {}
-    for pair in job(*SMALL)[0].task.splits(0).transfer:
-        per_text = []
-        for answer in pair.completions:
-            start = len(tokenizer(pair.prompt)["input_ids"])
-            ids = torch.tensor([[*tokenizer(pair.prompt + answer)["input_ids"], tokenizer.eos_token_id]])
+    task = job(*SMALL)[0].task
+    for pair in task.splits(0).transfer:
+        per_text, prompt = [], task.form.prompt(pair.turns)
+        for answer in map(task.form.completion, pair.completions):
+            start = len(tokenizer(prompt)["input_ids"])
+            ids = torch.tensor([[*tokenizer(prompt + answer)["input_ids"], tokenizer.eos_token_id]])
             with torch.no_grad():
                 log_probs = F.log_softmax(network(ids).logits[0, :-1], dim=-1)
             per_text.append(log_probs.gather(1, ids[0, 1:, None])[start - 1 :, 0].tolist())
@@ -59,10 +60,11 @@ def completions_token_by_token(model: Path, weights: Path) -> dict[str, list[lis
 def test_the_loss_is_the_mean_square_over_tokens_of_what_is_left_to_change() -> None:
     ratios, wanted = torch.tensor([[0.5, 0.0], [1.0, 2.0]]), torch.tensor([[1.0, -0.5], [2.0, 4.0]])
     moments = torch.stack([ratios.square(), ratios * wanted, wanted.square()], dim=-1).sum(dim=1)
-    losses = wspo(moments, torch.tensor([2.0, 2.0]), fraction=0.0, beta=2.0)
-    assert losses.tolist() == pytest.approx([((2 * 0.5 - 1) ** 2 + 0.5**2) / 2, 0.0])
+    tokens, probs = torch.tensor([[2.0, 2.0]]), torch.tensor([[0.75, 0.25]])
+    (loss,) = wspo(moments.view(1, 6), tokens, probs, fraction=0.0, beta=2.0).tolist()
+    assert loss == pytest.approx(0.75 * ((2 * 0.5 - 1) ** 2 + 0.5**2) / 2 + 0.25 * 0.0)
     with pytest.raises(UserError, match="beta"):
-        wspo(moments, torch.ones(2), fraction=0.0, beta=0.0)
+        wspo(moments, tokens, probs, fraction=0.0, beta=0.0)
 
 
 def test_the_shift_is_the_supervisors_log_ratio_to_what_it_was(place: Path, result: dict[str, Any]) -> None:

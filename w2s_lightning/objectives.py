@@ -1,29 +1,48 @@
-"""Choice objectives: pure functions from logits and target probabilities to one loss per row.
+"""Every loss, pure: from what a network says of rows and their named targets to one loss per row, [B] in nats.
 
-Every function takes `logits` [B, K] (fp32), `targets` [B, K] (probabilities, rows sum to 1), the keyword `fraction`
-(share of training done, 0 to 1) and its own options by keyword, and returns losses [B] in nats. B is the whole step:
-`logconf` takes a quantile over it. Options have no defaults here: YAML holds them. Out-of-range options raise
-UserError. `next_token` is that of language modelling, `sft` that of worked solutions.
+The first parameter names what the network has to say, and so how it is read (`models.networks.read_as`); the other
+positional ones name the columns of a fit's targets that the loss is given, and nothing else is. Options come by keyword
+and have no defaults here: YAML holds them; one out of range raises UserError. All take `fraction`, the share of
+training done. B is the whole step: `logconf` takes a quantile over it.
+
+The network says of a row: `logits` [B, K], a score for each class (of a pair its two rewards); `log_probs` [B, M], the
+summed log-probabilities of its completions; `moments` [B, 6], log-ratios x beside wanted ones d, as sums over each
+completion's tokens: x x, x d, d d; `divergences` [B, 1] from a teacher, summed over tokens; `token_logits` [B, T, V], a
+score for every token of the vocabulary at every position.
+
+Columns: `probs` [B, K], how likely each class is (or each of two completions the better one); `margins` [B]; `ids`
+[B, T]; `tokens` [B, M] of the completions; `reference` [B, M], their log-probabilities before the fit.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import NonNegative, OpenShare, Positive, Share, Threshold, WarmUp
+from w2s_lightning.schema import Margin, Minority, NonNegative, OpenShare, Positive, Share, Threshold, WarmUp
+
+Targets = Mapping[str, Tensor]
 
 _NO_TOKEN = -100
+_SURE = -1e-6  # log of the mass of the top tokens, where nothing is left for the others
 
 
-def xent(logits: Tensor, targets: Tensor, *, fraction: float) -> Tensor:
+# ---------------------------------------------------------------- classes, and pairs scored by a reward model
+
+
+def xent(logits: Tensor, probs: Tensor, *, fraction: float) -> Tensor:
     """Cross-entropy to soft targets: -sum_k y_k log p_k."""
-    return -(targets * F.log_softmax(logits, dim=-1)).sum(dim=-1)
+    return -(probs * F.log_softmax(logits, dim=-1)).sum(dim=-1)
 
 
 def logconf(
     logits: Tensor,
-    targets: Tensor,
+    probs: Tensor,
     *,
     fraction: float,
     c_max: Share,
@@ -38,12 +57,12 @@ def logconf(
     (arXiv 2312.09390, eq. 1 and appendix A.4) and openai/weak-to-strong `loss.py`.
     """
     weight = _confidence_weight(fraction, c_max, warmup_share, warmup)
-    hardened = _hardened(logits.detach(), targets, threshold)
-    return xent(logits, (1 - weight) * targets + weight * hardened, fraction=fraction)
+    hardened = _hardened(logits.detach(), probs, threshold)
+    return xent(logits, (1 - weight) * probs + weight * hardened, fraction=fraction)
 
 
 def entropy(
-    logits: Tensor, targets: Tensor, *, fraction: float, c_max: Share, warmup_share: Share, warmup: WarmUp
+    logits: Tensor, probs: Tensor, *, fraction: float, c_max: Share, warmup_share: Share, warmup: WarmUp
 ) -> Tensor:
     """Cross-entropy to (1 - c) y + c p, with the student's own soft answer p in place of `logconf`'s h.
 
@@ -51,60 +70,256 @@ def entropy(
     """
     weight = _confidence_weight(fraction, c_max, warmup_share, warmup)
     own = torch.softmax(logits.detach(), dim=-1)
-    return xent(logits, (1 - weight) * targets + weight * own, fraction=fraction)
+    return xent(logits, (1 - weight) * probs + weight * own, fraction=fraction)
 
 
-def product(logits: Tensor, targets: Tensor, *, fraction: float, alpha: NonNegative, beta: NonNegative) -> Tensor:
+def product(logits: Tensor, probs: Tensor, *, fraction: float, alpha: NonNegative, beta: NonNegative) -> Tensor:
     """Cross-entropy to the target proportional to y^alpha p^beta, detached (openai/weak-to-strong `loss.py`)."""
     _require(alpha >= 0 and beta >= 0, f"product needs alpha >= 0 and beta >= 0, got {alpha} and {beta}")
-    log_target = torch.xlogy(alpha, targets) + beta * F.log_softmax(logits.detach(), dim=-1)
+    log_target = torch.xlogy(alpha, probs) + beta * F.log_softmax(logits.detach(), dim=-1)
     return xent(logits, torch.softmax(log_target, dim=-1), fraction=fraction)
 
 
-def kd(logits: Tensor, targets: Tensor, *, fraction: float, temperature: Positive) -> Tensor:
+def kd(logits: Tensor, probs: Tensor, *, fraction: float, temperature: Positive) -> Tensor:
     """T^2 KL(softmax(z_t / T) || softmax(z_s / T)), Hinton et al. 2015 (arXiv 1503.02531).
 
     The teacher's logits are known up to a constant from its probabilities: softmax(z_t / T) = softmax(log y / T).
     """
     _require(temperature > 0, f"kd needs temperature > 0, got {temperature}")
-    teacher = torch.softmax(targets.log() / temperature, dim=-1)
+    teacher = torch.softmax(probs.log() / temperature, dim=-1)
     student = F.log_softmax(logits / temperature, dim=-1)
     return temperature**2 * (torch.xlogy(teacher, teacher) - teacher * student).sum(dim=-1)
 
 
-def reverse_kl(logits: Tensor, targets: Tensor, *, fraction: float, floor: OpenShare) -> Tensor:
+def reverse_kl(logits: Tensor, probs: Tensor, *, fraction: float, floor: OpenShare) -> Tensor:
     """KL(p || y) = sum_k p_k (log p_k - log y_k), mode-seeking (arXiv 2505.24313, 2506.03109).
 
     It is infinite where a target is 0, so targets are mixed with the uniform distribution: (1 - floor) y + floor / K.
     """
     log_probs = F.log_softmax(logits, dim=-1)
-    return (log_probs.exp() * (log_probs - _lifted(targets, floor).log())).sum(dim=-1)
+    return (log_probs.exp() * (log_probs - _lifted(probs, floor).log())).sum(dim=-1)
 
 
-def reverse_ce(logits: Tensor, targets: Tensor, *, fraction: float, floor: OpenShare) -> Tensor:
+def reverse_ce(logits: Tensor, probs: Tensor, *, fraction: float, floor: OpenShare) -> Tensor:
     """-sum_k p_k log y_k, `reverse_kl` without the student's entropy (arXiv 2505.24313); `floor` as there."""
-    return -(torch.softmax(logits, dim=-1) * _lifted(targets, floor).log()).sum(dim=-1)
+    return -(torch.softmax(logits, dim=-1) * _lifted(probs, floor).log()).sum(dim=-1)
 
 
-def next_token(logits: Tensor, targets: Tensor, *, fraction: float) -> Tensor:
-    """Language modelling: mean over positions of -log p(next token), per row [B].
+def bt(
+    logits: Tensor,
+    probs: Tensor,
+    margins: Tensor | None = None,
+    *,
+    fraction: float,
+    margin: Margin,
+    centring: NonNegative,
+) -> Tensor:
+    """-log sigma(r_w - r_l - margin) + centring (r_w + r_l)^2 for rewards r = logits [B, 2], averaged over `probs`.
 
-    `logits` [B, T, V]; `targets` [B, T] are the token ids themselves, shifted here.
+    `margin` is one number for all rows, or `data`: then each row's own stands in `margins`. Ouyang et al. 2022 (arXiv
+    2203.02155), the margin of Llama 2 (2307.09288), the centring of Eisenstein et al. 2023 (2312.09244, 0.01 there).
     """
-    rows, length, _ = logits.shape
-    shifted = F.pad(targets[:, 1:], (0, 1), value=_NO_TOKEN)  # the last position predicts nothing that is known
-    losses = F.cross_entropy(logits.flatten(0, 1), shifted.flatten(), ignore_index=_NO_TOKEN, reduction="none")
+    known = margin == "data" or (not isinstance(margin, str) and margin >= 0)
+    _require(known, f"margin={margin} should be 0 (none) or more, or data (each pair's own)")
+    _require(centring >= 0, f"centring={centring} should be 0 (none) or more")
+    wanted: Any = margins if margin == "data" else margin
+    gap = logits[:, 0] - logits[:, 1]
+    losses = -torch.stack([F.logsigmoid(gap - wanted), F.logsigmoid(-gap - wanted)], dim=-1)
+    return (probs * losses).sum(dim=-1) + centring * logits.sum(dim=-1).square()
+
+
+def soft_bt(logits: Tensor, probs: Tensor, *, fraction: float) -> Tensor:
+    """Cross-entropy of sigma(r_a - r_b) to a soft preference: `xent` with K = 2."""
+    return xent(logits, probs, fraction=fraction)
+
+
+# ---------------------------------------------------------------- pairs by their log-probabilities
+
+
+def dpo(log_probs: Tensor, reference: Tensor, probs: Tensor, *, fraction: float, beta: Positive) -> Tensor:
+    """-log sigma(beta delta), delta the chosen minus the rejected summed log-ratio (Rafailov et al. 2023, 2305.18290).
+    Equals log 2 where the policy is the reference."""
+    return cdpo(log_probs, reference, probs, fraction=fraction, beta=beta, flipped=0.0)
+
+
+def cdpo(
+    log_probs: Tensor, reference: Tensor, probs: Tensor, *, fraction: float, beta: Positive, flipped: Minority
+) -> Tensor:
+    """-(1 - e) log sigma(beta delta) - e log sigma(-beta delta), e = `flipped` the share of labels that are wrong.
+
+    Mitchell's note on conservative DPO (https://ericmitchell.ai/cdpo.pdf); e = 0 is `dpo`.
+    """
+    _positive("beta", beta)
+    _require(0 <= flipped < 0.5, f"flipped={flipped} should lie in 0 to 0.5: the share of pairs that are the wrong way")
+
+    def loss(own: Tensor, before: Tensor) -> Tensor:
+        scaled = beta * _gap(own - before)
+        return -(1 - flipped) * F.logsigmoid(scaled) - flipped * F.logsigmoid(-scaled)
+
+    return _preferred(probs, loss, log_probs, reference)
+
+
+def ipo(
+    log_probs: Tensor, reference: Tensor, tokens: Tensor, probs: Tensor, *, fraction: float, tau: Positive
+) -> Tensor:
+    """(h - 1 / (2 tau))^2, h the chosen minus the rejected log-ratio *per token* (Azar et al. 2023, arXiv 2310.12036).
+
+    The paper's h is of whole texts; the mean over each completion's own tokens is the authors' later advice and what
+    TRL does, since a summed h grows with length while the target does not.
+    """
+    _positive("tau", tau)
+
+    def loss(own: Tensor, before: Tensor, count: Tensor) -> Tensor:
+        return (_gap(own / count - before / count) - 1 / (2 * tau)).square()
+
+    return _preferred(probs, loss, log_probs, reference, tokens)
+
+
+def simpo(
+    log_probs: Tensor, tokens: Tensor, probs: Tensor, *, fraction: float, beta: Positive, gamma: NonNegative
+) -> Tensor:
+    """-log sigma(beta (mean log p_w - mean log p_l) - gamma), without a reference (Meng et al. 2024, arXiv 2405.14734);
+    `gamma` is the paper's target margin, not its ratio to beta."""
+    _positive("beta", beta)
+    _require(gamma >= 0, f"gamma={gamma} should be 0 (no margin) or more")
+    return _preferred(probs, lambda own, count: -F.logsigmoid(beta * _gap(own / count) - gamma), log_probs, tokens)
+
+
+def orpo(log_probs: Tensor, tokens: Tensor, probs: Tensor, *, fraction: float, weight: NonNegative) -> Tensor:
+    """NLL(y_w) - weight log sigma(log odds_w - log odds_l), odds = p / (1 - p), p = exp(mean log p).
+
+    Hong et al. 2024 (arXiv 2403.07691), without a reference. The NLL is per token of the row's chosen completion.
+    """
+    _require(weight >= 0, f"weight={weight} should be 0 (plain likelihood) or more")
+
+    def loss(own: Tensor, count: Tensor) -> Tensor:
+        sure = (
+            (own / count).float().clamp_max(-torch.finfo(torch.float32).eps)
+        )  # odds of a probability of one are infinite
+        return -own[:, 0] / count[:, 0] - weight * F.logsigmoid(_gap(sure - log1mexp(sure)))
+
+    return _preferred(probs, loss, log_probs, tokens)
+
+
+def wspo(moments: Tensor, tokens: Tensor, probs: Tensor, *, fraction: float, beta: Positive) -> Tensor:
+    """Mean over tokens of (beta x - d)^2, x = log pi - log pi_ref and d = log pi_weak+ - log pi_weak.
+
+    Each completion is weighted by how much it is preferred; d is what alignment changed in the weak model (Zhu et al.
+    2024, arXiv 2410.18640).
+    """
+    _positive("beta", beta)
+    squares, products, wanted = moments.view(*tokens.shape, 3).unbind(dim=-1)
+    losses = (beta**2 * squares - 2 * beta * products + wanted) / tokens
+    return (probs * losses).sum(dim=-1)
+
+
+# ---------------------------------------------------------------- texts
+
+
+def sft(log_probs: Tensor, tokens: Tensor, *, fraction: float) -> Tensor:
+    """-log p(completion | prompt) per token: supervised fine-tuning on rows of one completion."""
+    return -(log_probs / tokens)[:, 0]
+
+
+def kd_tokens(divergences: Tensor, tokens: Tensor, *, fraction: float) -> Tensor:
+    """`divergence` from the teacher per token of its own solution: distillation at temperature 1 (arXiv 1503.02531)."""
+    return (divergences / tokens)[:, 0]
+
+
+def next_token(token_logits: Tensor, ids: Tensor, *, fraction: float) -> Tensor:
+    """Mean over positions of -log p(next token); `ids` are the texts themselves, shifted here."""
+    rows, length, _ = token_logits.shape
+    shifted = F.pad(ids[:, 1:], (0, 1), value=_NO_TOKEN)  # the last position predicts nothing that is known
+    losses = F.cross_entropy(token_logits.flatten(0, 1), shifted.flatten(), ignore_index=_NO_TOKEN, reduction="none")
     return losses.view(rows, length).sum(dim=-1) / (length - 1)
 
 
-def _confidence_weight(fraction: float, c_max: float, warmup_share: float, warmup: WarmUp) -> float:
-    """Weight c of the student's own answer.
+def divergence(teacher: Tensor, student: Tensor) -> Tensor:
+    """KL(teacher || student), [...], of log-probabilities [..., k] of the same k tokens, all others as one outcome: a
+    lower bound of the full divergence, equal to it at k = vocabulary."""
+    rest_t, rest_s = (log1mexp(known.logsumexp(dim=-1).clamp_max(_SURE)) for known in (teacher, student))
+    listed = (teacher.exp() * (teacher - student)).sum(dim=-1)
+    return listed + rest_t.exp() * (rest_t - rest_s)
 
-    `linear`: 0 to c_max over the first `warmup_share`. `openai_2023`: c_max * fraction until `warmup_share`, then
-    a jump to c_max, as the code of 2023 does (openai/weak-to-strong PR 33).
+
+# ---------------------------------------------------------------- what is shown of a step, and what is learned by it
+
+
+def diagnostics(says: str, answers: Tensor, targets: Targets) -> dict[str, Tensor]:
+    """Scalars of a step for the training curve, where the network `says` something else than `logits`.
+
+    Pairs, of summed log-ratios to the reference: `agreement`, the share whose preferred one is larger (a tie is none),
+    the mean `margin` in its favour, and its `chosen_ratio` (whether preferred texts themselves become likelier). wspo:
+    `drift` and `shift`, root mean square log-ratio per token of the student and its supervisor. Texts:
+    `solution_tokens` of a row on average, and `worst`, the largest loss per token of a row.
     """
-    _require(0 <= c_max <= 1, f"c_max must lie in 0 to 1, got {c_max}")
-    _require(0 <= warmup_share <= 1, f"warmup_share must lie in 0 to 1, got {warmup_share}")
+    match says:
+        case "log_probs" if "probs" in targets:
+            ratios = answers - targets["reference"]
+            preferred = targets["probs"].argmax(dim=-1, keepdim=True)
+            chosen = ratios.gather(1, preferred)
+            margin = chosen - ratios.gather(1, 1 - preferred)
+            agreement = (margin > 0).float().mean()
+            return {"agreement": agreement, "margin": margin.mean(), "chosen_ratio": chosen.mean()}
+        case "log_probs":
+            tokens = targets["tokens"]
+            return {"solution_tokens": tokens.mean(), "worst": -(answers / tokens).min()}
+        case "moments":
+            mean = answers.view(-1, 2, 3).sum(dim=(0, 1)) / targets["tokens"].sum()
+            return {"drift": mean[0].sqrt(), "shift": mean[2].sqrt()}
+        case "divergences":
+            return {"worst": (answers / targets["tokens"]).max()}
+    return {}
+
+
+def implied_rewards(
+    objective: str,
+    options: Mapping[str, Any],
+    *,
+    log_probs: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    tokens: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """What an objective of pairs trains to be larger for the better completion, [n, M], from summed log-probabilities.
+
+    Of `dpo` and `cdpo` beta times the summed log-ratio, whose difference is the log-odds of the preference; of `ipo`
+    the log-ratio per token; of `simpo` beta times the log-probability per token, of `orpo` its log-odds.
+    """
+    own, before = (np.divide(sums, np.maximum(tokens, 1), dtype=np.float32) for sums in (log_probs, reference))
+    match objective.rpartition(".")[2]:
+        case "simpo":
+            return np.float32(options["beta"]) * own
+        case "orpo":
+            return own - np.log(-np.expm1(np.minimum(own, -np.finfo(np.float32).eps)))
+        case "ipo":
+            return own - before
+        case _:
+            return np.float32(options["beta"]) * (log_probs - reference)
+
+
+def log1mexp(values: Tensor) -> Tensor:
+    """log(1 - exp(x)) for x < 0, exact at both ends (Maechler 2012, eq. 7)."""
+    near_zero = values > -0.6931472
+    left = torch.log1p(-torch.exp(torch.where(near_zero, -1.0, values)))  # `where` twice keeps gradients finite
+    right = torch.log(-torch.expm1(torch.where(near_zero, values, -1.0)))
+    return torch.where(near_zero, right, left)
+
+
+def _preferred(probs: Tensor, loss: Callable[..., Tensor], *columns: Tensor) -> Tensor:
+    """A loss of columns [B, 2], the chosen one first, averaged over which of the two is the chosen one."""
+    turned = [column.flip(1) for column in columns]
+    return probs[:, 0] * loss(*columns) + probs[:, 1] * loss(*turned)
+
+
+def _gap(columns: Tensor) -> Tensor:
+    return columns[:, 0] - columns[:, 1]
+
+
+def _confidence_weight(fraction: float, c_max: float, warmup_share: float, warmup: WarmUp) -> float:
+    """Weight of the student's own answer, `linear`: 0 to c_max over the first `warmup_share`; `openai_2023`: c_max *
+    fraction until then, and a jump to c_max, as the code of 2023 does (openai/weak-to-strong PR 33)."""
+    for name, value in (("c_max", c_max), ("warmup_share", warmup_share)):
+        _require(0 <= value <= 1, f"{name} must lie in 0 to 1, got {value}")
     if warmup == "linear":
         return c_max if fraction >= warmup_share else c_max * fraction / warmup_share
     if warmup == "openai_2023":
@@ -112,25 +327,24 @@ def _confidence_weight(fraction: float, c_max: float, warmup_share: float, warmu
     raise UserError(f"unknown warmup {warmup!r}: use linear or openai_2023")
 
 
-def _hardened(logits: Tensor, targets: Tensor, threshold: Threshold) -> Tensor:
+def _hardened(logits: Tensor, probs: Tensor, threshold: Threshold) -> Tensor:
     _require(threshold in ("batch_mean", "half"), f"unknown threshold {threshold!r}: use batch_mean or half")
-    if targets.shape[-1] > 2:
-        return F.one_hot(logits.argmax(dim=-1), targets.shape[-1]).to(targets.dtype)
+    if probs.shape[-1] > 2:
+        return F.one_hot(logits.argmax(dim=-1), probs.shape[-1]).to(probs.dtype)
     first = torch.softmax(logits, dim=-1)[:, 0]
-    cut = torch.quantile(first, targets[:, 1].mean().clamp(0, 1)) if threshold == "batch_mean" else 0.5
-    return torch.stack([first >= cut, first < cut], dim=-1).to(targets.dtype)
+    cut = torch.quantile(first, probs[:, 1].mean().clamp(0, 1)) if threshold == "batch_mean" else 0.5
+    return torch.stack([first >= cut, first < cut], dim=-1).to(probs.dtype)
 
 
-def _lifted(targets: Tensor, floor: float) -> Tensor:
+def _lifted(probs: Tensor, floor: float) -> Tensor:
     _require(0 < floor < 1, f"floor must lie between 0 and 1, got {floor}")
-    return (1 - floor) * targets + floor / targets.shape[-1]
+    return (1 - floor) * probs + floor / probs.shape[-1]
+
+
+def _positive(name: str, value: float) -> None:
+    _require(value > 0, f"{name}={value} should be above 0")
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UserError(message)
-
-
-def sft(log_probs: Tensor, num_tokens: Tensor, *, fraction: float) -> Tensor:
-    """-log p(solution | question) per token, [B], of summed log-probabilities and token counts, both [B, 1]."""
-    return -(log_probs / num_tokens)[:, 0]

@@ -27,7 +27,6 @@ ENCODERS = frozenset(
 )
 
 
-BY_TOKEN = ("moments", "tokens")  # what objectives read that follow a supervisor's change, not its answers
 ROLES: tuple[Role, ...] = ("floor", "student", "ceiling")
 
 
@@ -134,7 +133,7 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
     objective = job.objective or own
     if objective is None or kind not in job.gold:
         raise UserError(f"paradigm {job.paradigm_name} has no objective for tasks of kind {kind}")
-    by_token = implicit and _reads(objective) == BY_TOKEN
+    by_token = implicit and _reads(objective)[0] == "moments"  # follows a supervisor's change, not its answers
     if own is not None and not by_token:
         _refuse_unlike(objective, own, f"paradigm {job.paradigm_name} on tasks of kind {kind}")
     files = job.supervisor
@@ -165,7 +164,7 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
 def _refuse_unlike(chosen: Objective, own: Objective, where: str) -> None:
     """Raise UserError for an objective that reads other things than the paradigm's own one (pairs, not labels)."""
     reads, wanted = _reads(chosen), _reads(own)
-    if reads != wanted:
+    if (reads[0], "probs" in reads) != (wanted[0], "probs" in wanted):
         names = [one.target.rpartition(".")[2] for one in (chosen, own)]
         raise UserError(
             f"objective={names[0]} reads {' and '.join(reads)}; {where} has {' and '.join(wanted)}: "

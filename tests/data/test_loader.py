@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.modules.fitting import rows, step_data
+from tests.fit.fitting import rows, step_data
 
 
 def test_a_loader_goes_on_where_its_state_says():
@@ -15,7 +15,7 @@ def test_a_loader_goes_on_where_its_state_says():
     rest = list(second)
     assert [step.number for step in (*handed_out, *rest)] == list(range(len(whole))) == list(range(10))
     for ours, theirs in zip((*handed_out, *rest), whole, strict=True):
-        assert torch.equal(ours.targets, theirs.targets)
+        assert torch.equal(ours.targets["probs"], theirs.targets["probs"])
         assert torch.equal(ours.micros[0].inputs["ids"], theirs.micros[0].inputs["ids"])
 
 
@@ -32,7 +32,7 @@ def test_its_state_counts_the_steps_that_were_handed_out():
 @pytest.mark.parametrize("budget", [1, 60, 100])
 def test_a_token_budget_splits_steps_and_never_changes_them(budget):
     for whole, parts in zip(step_data(rows()).loader, step_data(rows(), tokens_per_batch=budget).loader, strict=True):
-        assert torch.equal(whole.targets, parts.targets)
+        assert torch.equal(whole.targets["probs"], parts.targets["probs"])
         assert torch.equal(whole.weights, parts.weights)
         assert whole.num_tokens == parts.num_tokens
         assert sorted(torch.cat([micro.positions for micro in parts.micros]).tolist()) == list(range(8))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from w2s_lightning.data.rows import FeatureRows, WindowRows, encode
+from w2s_lightning.data.rows import Rows, encode
 from w2s_lightning.data.tables import matrix, places, read, vectors, write
 from w2s_lightning.data.targets import aligned, gold, with_targets
 from w2s_lightning.errors import UserError
@@ -48,10 +48,10 @@ def test_an_empty_text_is_one_attended_token():
 
 
 def test_features_and_windows_collate_too():
-    features = FeatureRows(("x", "y"), np.arange(12, dtype=np.float32).reshape(2, 2, 3))
+    features = Rows(("x", "y"), (), 2, 0, features=np.arange(12, dtype=np.float32).reshape(2, 2, 3))
     assert features.collate(np.array([1]))["features"].tolist() == [[6, 7, 8], [9, 10, 11]]
     assert features.num_tokens(np.array([0])) == 0
-    windows = WindowRows(np.arange(8).reshape(2, 4))
+    windows = Rows(("x", "y"), list(np.arange(8).reshape(2, 4)), 1, 0)
     assert torch.equal(windows.collate(np.array([1]))["ids"], torch.tensor([[4, 5, 6, 7]]))
     assert windows.num_tokens(np.array([0, 1])) == 8
 

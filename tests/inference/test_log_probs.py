@@ -5,15 +5,16 @@ import pytest
 import torch
 
 from tests.inference.drawing import PROMPTS, Tiny, draw, next_logits, settings, tokens_of
-from w2s_lightning.data.completions import CompletionRows, encode_completions
-from w2s_lightning.inference.log_probs import CompletionLogProbs, completion_log_probs
+from w2s_lightning.data.rows import Rows, encode_completions
+from w2s_lightning.inference.scoring import completion_log_probs, token_log_probs
+from w2s_lightning.models.networks import CompletionLogProbs
 
 CPU = torch.device("cpu")
 TEXTS = ("is tea warm ?", "do cats bark in the yard ? cats sleep", "yes", "can a fish swim all day ?")
 ANSWERS = ((" yes", " no the tea is long"), (" dogs bark", " snow"), (" no", " the sea and the day"), ("", " warm"))
 
 
-def encoded(tiny: Tiny, *, max_length: int = 64, end: bool = True) -> CompletionRows:
+def encoded(tiny: Tiny, *, max_length: int = 64, end: bool = True) -> Rows:
     ids = [f"e{i}" for i in range(len(TEXTS))]
     options = {"max_length": max_length, "special_tokens": True, "end": end}
     return encode_completions(ids, TEXTS, ANSWERS, tokenizer=tiny.tokenizer, **options)
@@ -37,11 +38,14 @@ def test_they_are_the_sums_of_a_plain_pass_over_completion_tokens(family, end, t
             assert found.means[row, m] == pytest.approx(float(wanted) / max(1, len(own)), abs=2e-4)
 
 
-def test_they_do_not_depend_on_the_token_budget(tiny):
+def test_they_do_not_depend_on_the_token_budget_and_are_sums_over_tokens(tiny):
     rows, model = encoded(tiny("llama")), network(tiny("llama"))
+    every = token_log_probs(model, rows, tokens_per_batch=60, device=CPU)
+    assert [len(one) for one in every] == rows.completion_tokens.reshape(-1).tolist()
     whole = completion_log_probs(model, rows, tokens_per_batch=10_000, device=CPU)
     single = completion_log_probs(model, rows, tokens_per_batch=1, device=CPU)
     np.testing.assert_allclose(whole.sums, single.sums, atol=1e-4)
+    np.testing.assert_allclose(whole.sums.reshape(-1), [one.sum() for one in every], atol=1e-4)
 
 
 def test_they_agree_with_what_generation_stored(tiny):
@@ -58,7 +62,7 @@ def test_they_agree_with_what_generation_stored(tiny):
     )
     found = completion_log_probs(network(tiny("llama")), rows, tokens_per_batch=500, device=CPU)
     checked = 0
-    for sample, text, total in zip(samples, rows.rows.texts, found.sums[:, 0], strict=True):
+    for sample, text, total in zip(samples, rows.texts, found.sums[:, 0], strict=True):
         if tuple(text[-len(sample.tokens) :]) == sample.tokens:  # half characters do not come back from text
             assert total == pytest.approx(sum(sample.log_probs), abs=2e-4)
             checked += 1
@@ -67,13 +71,13 @@ def test_they_agree_with_what_generation_stored(tiny):
 
 def test_long_texts_lose_the_start_of_the_prompt_then_the_end_of_the_completion(tiny):
     whole = encoded(tiny("llama"))
-    tokens = [len(text) for text in whole.rows.texts]
+    tokens = [len(text) for text in whole.texts]
     own = whole.completion_tokens.reshape(-1)
     limit = 8
     short = encoded(tiny("llama"), max_length=limit)
-    assert short.rows.num_truncated == sum(max(pair) > limit for pair in zip(tokens[::2], tokens[1::2], strict=True))
+    assert short.num_truncated == sum(max(pair) > limit for pair in zip(tokens[::2], tokens[1::2], strict=True))
     for before, after, length, kept in zip(
-        whole.rows.texts, short.rows.texts, own, short.completion_tokens.reshape(-1), strict=True
+        whole.texts, short.texts, own, short.completion_tokens.reshape(-1), strict=True
     ):
         assert len(after) == min(len(before), limit)
         assert kept == min(length, limit - 1)

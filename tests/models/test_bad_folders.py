@@ -7,11 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.models.tiny import WORDS
+from tests.models.tiny_task import TinyTask
 from w2s_lightning.content import Folder
 from w2s_lightning.errors import UserError
-from w2s_lightning.models.build import Shape
-from w2s_lightning.models.open import open_bare
+from w2s_lightning.models.open import open_model
 from w2s_lightning.schema import Numerics
 from w2s_lightning.stages import BareModel, FolderWeights, HubWeights, ReadOut
 from w2s_lightning.store import Store
@@ -27,7 +26,7 @@ def copy(folder, tmp_path):
 
 def open_folder(path, tmp_path):
     weights = FolderWeights(Folder.of_model(path))
-    return open_bare(BareModel(weights, HEAD, NUMERICS), Shape(2, WORDS), Store(tmp_path / "store"))
+    return open_model(BareModel(weights, HEAD, NUMERICS), TinyTask(), Store(tmp_path / "store"))
 
 
 def rewrite_config(path, **changes):
@@ -69,7 +68,7 @@ def test_an_attention_that_is_not_installed_is_refused(copy, tmp_path):
     weights = FolderWeights(Folder.of_model(copy))
     numerics = Numerics(precision="fp32", attention="flash_attention_2", max_length=64)
     with pytest.raises(UserError, match=r"fit\.attention"):
-        open_bare(BareModel(weights, HEAD, numerics), Shape(2, WORDS), Store(tmp_path / "store"))
+        open_model(BareModel(weights, HEAD, numerics), TinyTask(), Store(tmp_path / "store"))
 
 
 def test_broken_json_is_refused(copy, tmp_path):
@@ -89,7 +88,7 @@ def test_a_folder_that_changed_after_planning_is_refused(copy, tmp_path):
     weights = FolderWeights(Folder.of_model(copy))
     rewrite_config(copy, initializer_range=0.5)
     with pytest.raises(UserError, match="changed after the plan"):
-        open_bare(BareModel(weights, HEAD, NUMERICS), Shape(2, WORDS), Store(tmp_path / "store"))
+        open_model(BareModel(weights, HEAD, NUMERICS), TinyTask(), Store(tmp_path / "store"))
 
 
 def test_a_hub_model_without_a_network_says_how_to_use_a_folder(tmp_path, monkeypatch):
@@ -97,4 +96,4 @@ def test_a_hub_model_without_a_network_says_how_to_use_a_folder(tmp_path, monkey
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     weights = HubWeights("nobody/nothing", "0" * 40)
     with pytest.raises(UserError, match=r"(?s)nobody/nothing@000000000000.*weak.path=DIR"):
-        open_bare(BareModel(weights, HEAD, NUMERICS), Shape(2, WORDS), Store(tmp_path / "store"))
+        open_model(BareModel(weights, HEAD, NUMERICS), TinyTask(), Store(tmp_path / "store"))

@@ -83,7 +83,7 @@ def fit(source: Any, **changes: Any) -> Fit:
         optimisation=OPTIMISATION,
         dropout=0.0,
         objective=XENT,
-        module="w2s_lightning.modules.supervised.Supervised",
+        module="w2s_lightning.fit.paradigms.Supervised",
         labels="hard",
         evaluations=0,
         seed=0,

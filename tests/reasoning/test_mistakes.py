@@ -13,7 +13,7 @@ from tests.small_jobs import SMALL_ARITHMETIC, run_job
 from tests.test_config import train
 from w2s_lightning.data.solutions import Writing
 from w2s_lightning.errors import UserError
-from w2s_lightning.execute import solutions
+from w2s_lightning.execute import label
 from w2s_lightning.models.source import Source
 from w2s_lightning.models.tokenizer import load_tokenizer
 
@@ -153,7 +153,7 @@ def test_prompts_that_were_too_long_are_told_by_row(
     place: Path, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Below the share at which a job is refused (here: any) they count as wrong, and the result says how many."""
-    monkeypatch.setattr(solutions, "MAX_TOO_LONG", 1.0)
+    monkeypatch.setattr(label, "MAX_TOO_LONG", 1.0)
     result = run_job(place, "paradigm=supervised", "fit.max_length=135", world=SMALL_ARITHMETIC)
     shares = {row["name"]: row["too_long_share"] for row in result["rows"]}
     assert 0 < shares.pop("untuned") < 1

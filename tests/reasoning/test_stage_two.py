@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.composing import plan as planned
 from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
-from w2s_lightning.execute import solutions
+from w2s_lightning.execute import fit, label
 from w2s_lightning.plan import Plan
 from w2s_lightning.stages import BareModel, Fit, Reference
 from w2s_lightning.store import Store
@@ -110,8 +110,8 @@ def test_the_students_fit_never_opens_the_reference(
 
         return opening
 
-    for name in ("open_fit", "open_bare"):
-        monkeypatch.setattr(solutions, name, watched(getattr(solutions, name)))
+    for stage in (fit, label):
+        monkeypatch.setattr(stage, "open_model", watched(stage.open_model))
     result = run_job(place, "objective=ipo", world=SMALL_ARITHMETIC)
     student = fit_of(planned(*SMALL_ARITHMETIC, "objective=ipo"), "stage_2")
     start, answering = opened

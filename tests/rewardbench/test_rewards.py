@@ -12,12 +12,11 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.rewardbench.rows import CHAT, END, FORM, TEMPLATE, pairs
-from w2s_lightning.data.completions import CompletionRows
 from w2s_lightning.data.pairs import completion_rows, reward_rows
+from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
-from w2s_lightning.inference.log_probs import completion_log_probs
 from w2s_lightning.inference.reward_models import Machine, RewardModel, open_classifier, open_policy, rewards_of
-from w2s_lightning.inference.scoring import score
+from w2s_lightning.inference.scoring import completion_log_probs, score
 from w2s_lightning.models.open import Opened
 from w2s_lightning.models.source import Source
 from w2s_lightning.schema import Numerics
@@ -151,12 +150,12 @@ def test_a_head_is_never_made_up(models, tmp_path):
 # ---------------------------------------------------------------- implicit rewards
 
 
-def log_probs(folder: Path, rows: CompletionRows, tokens_per_batch: int = 10_000):
+def log_probs(folder: Path, rows: Rows, tokens_per_batch: int = 10_000):
     opened = open_policy(Source(str(folder)), numerics())
     return completion_log_probs(opened.network, rows, tokens_per_batch=tokens_per_batch, device=CPU)
 
 
-def encoded(folder: Path, rows: Sequence[Example], form: Form = FORM, **options: bool) -> CompletionRows:
+def encoded(folder: Path, rows: Sequence[Example], form: Form = FORM, **options: bool) -> Rows:
     opened = open_policy(Source(str(folder)), numerics())
     return completion_rows(rows, form, opened.tokenizer, opened.max_length, **options)
 
@@ -211,7 +210,7 @@ def test_the_end_token_is_scored_only_where_it_is_asked_for(models):
     folder, rows = models("llama"), pairs()
     with_end, without = encoded(folder, rows), encoded(folder, rows, end=False)
     assert (with_end.completion_tokens == without.completion_tokens + 1).all()
-    assert with_end.rows.texts[0][-1] == 0
+    assert with_end.texts[0][-1] == 0
     assert (log_probs(folder, with_end).sums < log_probs(folder, without).sums).all()
 
 
@@ -219,7 +218,7 @@ def test_whole_texts_and_completions_have_the_same_tokens(models):
     folder, rows = models("llama"), pairs()
     tokenizer = AutoTokenizer.from_pretrained(folder, pad_token=END)
     whole, ends = reward_rows(rows, FORM, tokenizer, 64), completion_rows(rows, FORM, tokenizer, 64, end=False)
-    assert all((one == other).all() for one, other in zip(whole.texts, ends.rows.texts, strict=True))
+    assert all((one == other).all() for one, other in zip(whole.texts, ends.texts, strict=True))
     for place, text in enumerate(whole.texts):
         own = tokenizer.decode(text[ends.starts[place] :].tolist())
         assert own == FORM.completion(rows[place // 2].completions[place % 2])
@@ -243,7 +242,7 @@ def talking(models, family: str = "llama", template: object = TEMPLATE):
 def test_a_chat_template_writes_the_whole_conversation(models):
     tokenizer, rows = talking(models), pairs(CHAT)
     done = completion_rows(rows, CHAT, tokenizer, 64)
-    for place, text in enumerate(done.rows.texts):
+    for place, text in enumerate(done.texts):
         one, answer = rows[place // 2], rows[place // 2].completions[place % 2]
         start = int(done.starts[place])
         assert tokenizer.decode(text[:start].tolist()) == f"[user]{one.turns[0].text} ;[assistant]"
@@ -253,7 +252,7 @@ def test_a_chat_template_writes_the_whole_conversation(models):
 def test_a_template_that_opens_answers_otherwise_starts_them_after_the_question(models):
     template = TEMPLATE.replace("[assistant]", "[assistant]<think>")
     done = completion_rows(pairs(CHAT), CHAT, talking(models, template=template), 64)
-    text, start = done.rows.texts[0], int(done.starts[0])
+    text, start = done.texts[0], int(done.starts[0])
     assert talking(models).decode(text[start:].tolist()).startswith("[assistant]")
 
 

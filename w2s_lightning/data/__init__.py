@@ -1,1 +1,1 @@
-"""Examples to batches: encoding, the batch plan of a whole fit, and the one LightningDataModule."""
+"""Examples to batches: encoded rows with named columns, the batch plan of a whole fit, the one LightningDataModule."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 WINDOW = 50
 
-Rows = NDArray[np.int64]
+Numbers = NDArray[np.int64]
 
 
 def num_steps(num_rows: int, rows_per_step: int, epochs: float) -> int:
@@ -21,7 +21,7 @@ def num_steps(num_rows: int, rows_per_step: int, epochs: float) -> int:
     return max(1, math.ceil(epochs * num_rows / rows_per_step - 1e-9))
 
 
-def plan(lengths: Rows, rows_per_step: int, epochs: float, seed: int) -> Rows:
+def plan(lengths: Numbers, rows_per_step: int, epochs: float, seed: int) -> Numbers:
     """Row numbers of every step, [steps, rows_per_step].
 
     One permutation of all rows per epoch, concatenated (so every row is seen equally often up to the last, cut
@@ -40,26 +40,26 @@ def plan(lengths: Rows, rows_per_step: int, epochs: float, seed: int) -> Rows:
     return np.concatenate(windows)
 
 
-def _permutations(num_rows: int, wanted: int, generator: np.random.Generator) -> Rows:
+def _permutations(num_rows: int, wanted: int, generator: np.random.Generator) -> Numbers:
     epochs = [generator.permutation(num_rows) for _ in range(math.ceil(wanted / num_rows))]
     return np.concatenate(epochs)[:wanted].astype(np.int64)
 
 
-def _bucketed(rows: Rows, lengths: Rows, rows_per_step: int, generator: np.random.Generator) -> Rows:
+def _bucketed(rows: Numbers, lengths: Numbers, rows_per_step: int, generator: np.random.Generator) -> Numbers:
     """One window: rows sorted by length with random ties, cut into steps, the steps shuffled."""
     by_length = np.lexsort((generator.random(len(rows)), lengths[rows]))
     steps = rows[by_length].reshape(-1, rows_per_step)
     return steps[generator.permutation(len(steps))]
 
 
-def split(lengths: Rows, tokens_per_batch: int) -> list[Rows]:
+def split(lengths: Numbers, tokens_per_batch: int) -> list[Numbers]:
     """Positions 0..n-1 in micro-batches whose padded size (rows x longest) stays under the token budget.
 
     Sorted by length, so that little is padding; a row longer than the budget stands alone.
     """
     if len(lengths) * lengths.max() <= tokens_per_batch:
         return [np.arange(len(lengths))]
-    batches: list[Rows] = []
+    batches: list[Numbers] = []
     current: list[int] = []
     for position in np.argsort(lengths, kind="stable"):
         if current and (len(current) + 1) * lengths[position] > tokens_per_batch:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from w2s_lightning.data.rows import FeatureRows, TokenRows, encode
+from w2s_lightning.data.rows import Rows, encode
 from w2s_lightning.data.tables import FEATURES, matrix, places, read
 from w2s_lightning.stages import Label
 from w2s_lightning.store import Store
@@ -20,16 +20,17 @@ def splits_of(task: Any, seed: int) -> Splits:
     return task.splits(seed)
 
 
-def token_rows(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
+def token_rows(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Rows:
     """The examples' texts, encoded."""
     ids, texts = [example.id for example in examples], [example.texts for example in examples]
     return encode(ids, texts, tokenizer=tokenizer, max_length=max_length)
 
 
-def feature_rows(examples: Sequence[Example], features: Label, store: Store) -> FeatureRows:
+def feature_rows(examples: Sequence[Example], features: Label, store: Store) -> Rows:
     """The examples' frozen features from a label stage of mode `features`."""
     table = read(store.open(features) / FEATURES)
     ids = tuple(example.id for example in examples)
     order = places(ids, table.column("example_id").to_pylist(), features.label)
     flat = matrix(table, "features").astype(np.float32)[order]
-    return FeatureRows(ids, flat.reshape(len(ids), len(examples[0].texts), -1))
+    per_row = len(examples[0].texts)
+    return Rows(ids, (), per_row, pad_id=0, features=flat.reshape(len(ids), per_row, -1))

@@ -7,18 +7,16 @@ its own rows of a step.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from w2s_lightning.data.batches import Rows, split
-from w2s_lightning.data.rows import Inputs, RowSource
-from w2s_lightning.modules import ranks
+from w2s_lightning.data import ranks
+from w2s_lightning.data.batches import Numbers, split
+from w2s_lightning.data.rows import Inputs, Rows
 
 
 class Micro(NamedTuple):
@@ -29,47 +27,35 @@ class Micro(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One optimiser step (`number` from 0) of B rows: this process's micro-batches, targets [B, ...] and weights [B] of
-    all rows, and the attended tokens of all rows."""
+    """One optimiser step (`number` from 0) of B rows: this process's micro-batches, named targets [B, ...] and weights
+    [B] of all rows, and the attended tokens of all rows."""
 
     number: int
     micros: tuple[Micro, ...]
-    targets: Tensor
+    targets: dict[str, Tensor]
     weights: Tensor
     num_tokens: int
 
     def to(self, device: torch.device) -> "Step":
         """The same step with its tensors on `device`."""
-        if self.targets.device == device:
+        if self.weights.device == device:
             return self
-        micros = tuple(
-            Micro({name: tensor.to(device) for name, tensor in micro.inputs.items()}, micro.positions.to(device))
-            for micro in self.micros
-        )
-        return self._replace(micros=micros, targets=self.targets.to(device), weights=self.weights.to(device))
+        micros = tuple(Micro(_moved(micro.inputs, device), micro.positions.to(device)) for micro in self.micros)
+        return self._replace(micros=micros, targets=_moved(self.targets, device), weights=self.weights.to(device))
 
 
-@dataclass(frozen=True)
-class FitRows:
-    """Rows with a target and a weight each, in the same order: [num_rows], [num_rows, ...], [num_rows]."""
-
-    rows: RowSource
-    targets: NDArray[np.generic]
-    weights: NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        assert len(self.targets) == len(self.weights) == len(self.rows.lengths)
+def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 class StepLoader:
     """Iterates over the steps of a plan; `state_dict` holds how many were handed out."""
 
-    def __init__(self, data: FitRows, *, plan: Rows, tokens_per_batch: int) -> None:
-        self.data = data
-        self.plan = plan
-        self.tokens_per_batch = tokens_per_batch
+    def __init__(self, rows: Rows, *, plan: Numbers, tokens_per_batch: int) -> None:
+        assert rows.weights is not None, "rows to score, not to train on"
+        self.rows, self.plan, self.tokens_per_batch = rows, plan, tokens_per_batch
         self.position = 0
-        self._lengths = data.rows.lengths
+        self._lengths, self._weights = rows.lengths, rows.weights
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -84,12 +70,12 @@ class StepLoader:
         chosen = self.plan[index]
         own = np.arange(ranks.rank(), len(chosen), ranks.size())
         micros = tuple(
-            Micro(self.data.rows.collate(chosen[positions]), torch.from_numpy(positions))
+            Micro(self.rows.collate(chosen[positions]), torch.from_numpy(positions))
             for positions in (own[part] for part in split(self._lengths[chosen[own]], self.tokens_per_batch))
         )
-        targets = torch.from_numpy(self.data.targets[chosen])
-        weights = torch.from_numpy(self.data.weights[chosen])
-        return Step(index, micros, targets, weights, self.data.rows.num_tokens(chosen))
+        targets = {name: torch.from_numpy(column[chosen]) for name, column in self.rows.targets.items()}
+        weights = torch.from_numpy(self._weights[chosen])
+        return Step(index, micros, targets, weights, self.rows.num_tokens(chosen))
 
     def state_dict(self) -> dict[str, int]:
         return {"position": self.position}
@@ -99,11 +85,11 @@ class StepLoader:
 
 
 class StepData(pl.LightningDataModule):
-    """Hands Lightning the steps of one fit: `plan` [steps, rows] into `data`."""
+    """Hands Lightning the steps of one fit: `plan` [steps, rows a step] into `rows`."""
 
-    def __init__(self, data: FitRows, *, plan: Rows, tokens_per_batch: int) -> None:
+    def __init__(self, rows: Rows, *, plan: Numbers, tokens_per_batch: int) -> None:
         super().__init__()
-        self.loader = StepLoader(data, plan=plan, tokens_per_batch=tokens_per_batch)
+        self.loader = StepLoader(rows, plan=plan, tokens_per_batch=tokens_per_batch)
 
     def train_dataloader(self) -> StepLoader:
         return self.loader

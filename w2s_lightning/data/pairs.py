@@ -5,12 +5,12 @@ model's tokenizer for the whole conversation, answer and closing marks included.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from w2s_lightning.data.completions import CompletionRows, encode_completions
-from w2s_lightning.data.rows import TokenRows
+from w2s_lightning.data.rows import Rows, encode_completions
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.conversations import Form, messages
 from w2s_lightning.tasks.example import Example, Turn
@@ -18,17 +18,17 @@ from w2s_lightning.tasks.example import Example, Turn
 DEFAULT_TEMPLATE = "default"
 
 
-def reward_rows(pairs: Sequence[Example], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenRows:
+def reward_rows(pairs: Sequence[Example], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Rows:
     """The whole texts of every pair, for a reward model: [num_rows, 2] (or 1, for single answers).
 
     A text over `max_length` tokens loses the start of its prompt after the first token.
     """
-    return completion_rows(pairs, form, tokenizer, max_length, end=False).rows
+    return replace(completion_rows(pairs, form, tokenizer, max_length, end=False), starts=None)
 
 
 def completion_rows(
     pairs: Sequence[Example], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int, *, end: bool = True
-) -> CompletionRows:
+) -> Rows:
     """The completions of every pair after its prompt, in the order of its options, [num_rows, 2] (or 1).
 
     In plain text an end-of-text token belongs to a completion unless `end` is False: a policy has to stop, too. A chat

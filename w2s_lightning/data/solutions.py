@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.data import tables
 from w2s_lightning.data.choices import splits_of
-from w2s_lightning.data.completions import CompletionRows, encode_completions
+from w2s_lightning.data.rows import Rows, encode_completions
 from w2s_lightning.errors import UserError
 from w2s_lightning.inference.samples import Prompt, Sample
 from w2s_lightning.solutions import Pair, Pairs
@@ -165,9 +165,7 @@ class Writing:
         """One prompt a problem."""
         return [Prompt(problem.id, self.prompt(problem.question, shown)) for problem in problems]
 
-    def rows(
-        self, written: Sequence[tuple[str, Sequence[str]]], questions: Mapping[str, str], max_length: int
-    ) -> CompletionRows:
+    def rows(self, written: Sequence[tuple[str, Sequence[str]]], questions: Mapping[str, str], max_length: int) -> Rows:
         """(problem id, M solutions) as rows; the end-of-text token belongs to every solution."""
         return encode_completions(
             [id for id, _ in written],

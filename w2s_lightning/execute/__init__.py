@@ -1,22 +1,21 @@
-"""Stage -> artifact: parents -> data -> network -> Lightning -> files in the folder that the store hands out.
+"""Stage -> artifact: parents -> rows -> network -> Lightning -> files in the folder that the store hands out.
 
-One file a kind of answer: `choice` (labels), `implicit` (rewards of a policy), `solutions`; `texts` and `pretrain` for
-what comes before. Nothing here decides anything: what a stage is stands in its record, how fast it runs in the
+One file a kind of stage. Nothing here decides anything: what a stage is stands in its record, how fast it runs in the
 trainer's settings.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from w2s_lightning.devices import num_processes
-from w2s_lightning.execute import choice, implicit, pretrain, solutions, texts
-from w2s_lightning.execute.bench import Bench
+from w2s_lightning.execute import fit, judge, label, pretrain, select
+from w2s_lightning.execute.resources import Resources
+from w2s_lightning.fit.launch import together
+from w2s_lightning.fit.loop import Report
 from w2s_lightning.models.device import machine, one_each, provenance
-from w2s_lightning.modules.curve import Report
-from w2s_lightning.modules.launch import together
 from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import (
@@ -24,16 +23,12 @@ from w2s_lightning.stages import (
     Fit,
     Label,
     Pretrain,
-    ReadOut,
     Reference,
     Select,
     Shift,
     Solve,
-    Texts,
 )
 from w2s_lightning.store import Artifact, Store
-
-Maker = Callable[[Stage, Path, Bench], None]
 
 
 class Progress(Protocol):
@@ -78,23 +73,17 @@ def compute(stage: Stage, folder: Path, *, store: Store, trainer: Trainer, repor
         together([partial(compute, stage, folder, store=store, trainer=one) for one in one_each(trainer)], report)
         return
     with machine(trainer) as device:
-        maker_of(stage)(stage, folder, Bench(store, trainer, device, report))
-
-
-def maker_of(stage: Stage) -> Maker:
-    """Who computes the stage: what a model reads and writes decides, not which paradigm asked."""
-    match stage:
-        case Pretrain():
-            return pretrain.compute
-        case Fit(targets=Texts()):
-            return texts.compute
-        case Solve() | Reference():
-            return solutions.compute
-        case Shift() | Fit(readout=ReadOut(kind="implicit")):
-            return implicit.compute
-        case Label() if stage.source.readout.kind == "implicit":
-            return implicit.compute
-        case Fit() | Select() | Evaluate() if stage.task.kind == "reasoning":
-            return solutions.compute
-        case _:
-            return choice.compute
+        where = Resources(store, trainer, device, report)
+        match stage:
+            case Pretrain():
+                pretrain.compute(stage, folder, where)
+            case Fit():
+                fit.compute(stage, folder, where)
+            case Label() | Shift() | Solve() | Reference():
+                label.compute(stage, folder, where)
+            case Select():
+                select.compute(stage, folder, where)
+            case Evaluate():
+                judge.compute(stage, folder, where)
+            case _:
+                raise AssertionError(stage)

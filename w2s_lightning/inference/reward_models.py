@@ -18,11 +18,11 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto import modeling_auto
 
 from w2s_lightning.data.pairs import completion_rows, reward_rows
-from w2s_lightning.data.rows import TokenRows
+from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
-from w2s_lightning.inference.log_probs import CompletionLogProbs, completion_log_probs
-from w2s_lightning.inference.scoring import score
+from w2s_lightning.inference.scoring import completion_log_probs, score
 from w2s_lightning.models.build import Shape, is_encoder, max_positions, reload
+from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.models.open import Opened
 from w2s_lightning.models.source import Source, reading
 from w2s_lightning.models.tokenizer import load_tokenizer
@@ -101,14 +101,14 @@ def _of_policy(model: RewardModel, answers: Sequence[Example], form: Form, machi
     own = read(policy.network.to(machine.device), report=partial(machine.report, model.source.path))
     if model.reference is None:
         kind = f"log-probabilities without a reference ({model.reference_free})"
-        return _rewards(kind, own.sums if model.reference_free == "sum" else own.means, rows.rows)
+        return _rewards(kind, own.sums if model.reference_free == "sum" else own.means, rows)
     del policy  # one model in memory at a time
     reference = open_policy(model.reference, model.numerics)
     other = read(reference.network.to(machine.device), report=partial(machine.report, model.reference.path))
-    return _rewards("log-ratios to a reference", own.sums - other.sums, rows.rows)
+    return _rewards("log-ratios to a reference", own.sums - other.sums, rows)
 
 
-def _rewards(kind: str, values: NDArray[np.float32], rows: TokenRows) -> Rewards:
+def _rewards(kind: str, values: NDArray[np.float32], rows: Rows) -> Rewards:
     return Rewards(kind, values.astype(np.float32), rows.text_lengths, rows.num_truncated)
 
 

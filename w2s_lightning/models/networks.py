@@ -1,7 +1,9 @@
-"""Networks as the Lightning modules see them: token ids and mask in, fp32 logits out.
+"""Networks as fits and scoring see them: a transformers model with a read-out, which says something of every text.
 
-Pooling goes by the attention mask, never by the padding id, so logits do not depend on padding or batch size.
-Precision `bf16` means autocast over fp32 weights, with the head in fp32.
+`logits` come from a head or from verdict words; `log_probs`, `moments` and `divergences` are those of a completion's
+tokens under a causal model; `token_logits` are the model's own. Pooling and sums go by the masks, never by the padding
+id, so nothing depends on padding or batch size. Rows are padded on the right. Precision `bf16` means autocast over fp32
+weights, with all that comes after the model in fp32.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +12,10 @@ from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedModel
+
+from w2s_lightning.objectives import divergence
 
 
 class Network(nn.Module, ABC):
@@ -101,11 +106,77 @@ class WordLogits(Network):
 
 
 class LanguageModel(Network):
-    """A causal model on packed windows: ids [B, T] -> logits [B, T, V]."""
+    """A causal model on texts of one length, without padding: ids [B, T] -> logits [B, T, V]."""
 
-    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         with self.autocast(ids.device):
-            return self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
+            return self.model(input_ids=ids, use_cache=False).logits.float()
+
+
+class CompletionLogProbs(Network):
+    """A causal model's summed log-probability of every completion: ids, mask, scored [N, T] -> [N, 1]."""
+
+    def forward(self, ids: Tensor, mask: Tensor, scored: Tensor) -> Tensor:  # type: ignore[override]
+        return self.per_token(ids, mask, scored).sum(dim=-1, keepdim=True)
+
+    def per_token(self, ids: Tensor, mask: Tensor, scored: Tensor) -> Tensor:
+        """Log-probabilities [N, T'] of the last T' columns' tokens, 0 where `scored` is 0.
+
+        Logits are computed from the first scored column on only: the vocabulary is large.
+        """
+        columns = scored[:, 1:].any(dim=0).nonzero()
+        first = 1 + int(columns[0]) if len(columns) else max(1, ids.shape[1] - 1)
+        kept = ids.shape[1] - first + 1
+        with self.autocast(ids.device):
+            output = self.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=kept)
+        logits, wanted = output.logits[:, :-1].float(), ids[:, first:]
+        losses = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+        return -losses.view(wanted.shape) * scored[:, first:]
+
+
+class ShiftMoments(CompletionLogProbs):
+    """Log-ratios x to a reference beside wanted ones d, as sums over each completion's tokens: x x, x d, d d, [N, 3].
+
+    `reference` and `shift` [N, T] hold the reference's log-probability and d of every scored token.
+    """
+
+    def forward(  # type: ignore[override]
+        self, ids: Tensor, mask: Tensor, scored: Tensor, reference: Tensor, shift: Tensor
+    ) -> Tensor:
+        policy = self.per_token(ids, mask, scored)
+        width = policy.shape[1]
+        ratios, wanted = policy - reference[:, -width:], shift[:, -width:]
+        return torch.stack([ratios.square(), ratios * wanted, wanted.square()], dim=-1).sum(dim=1)
+
+
+class TopTokens(Network):
+    """A causal model's `divergence` from a teacher, summed over each completion's tokens: [N, 1] in nats.
+
+    `top_ids`, `top_log_probs` [N, T, k] hold the teacher's k most probable tokens in place of every scored one.
+    """
+
+    def forward(  # type: ignore[override]
+        self, ids: Tensor, mask: Tensor, scored: Tensor, top_ids: Tensor, top_log_probs: Tensor
+    ) -> Tensor:
+        with self.autocast(ids.device):
+            logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        lengths, starts = scored.sum(dim=1, keepdim=True), scored.argmax(dim=1, keepdim=True)
+        steps = torch.arange(int(lengths.max()), device=ids.device)
+        places = (starts + steps).clamp_max(ids.shape[1] - 1)  # of the scored tokens, the vocabulary at no others
+        rows = torch.arange(len(ids), device=ids.device)[:, None]
+        predicted = logits[rows, places - 1].float().log_softmax(dim=-1)
+        losses = divergence(top_log_probs[rows, places], predicted.gather(-1, top_ids[rows, places]))
+        return torch.where(steps < lengths, losses, 0.0).sum(dim=-1, keepdim=True)
+
+
+def read_as(network: Network, says: str) -> Network:
+    """The same weights, read as an objective wants them (the first parameter of its signature)."""
+    others: dict[str, type[Network]] = {
+        "log_probs": CompletionLogProbs,
+        "moments": ShiftMoments,
+        "divergences": TopTokens,
+    }
+    return others[says](network.model, bf16=network.bf16) if says in others else network
 
 
 class Probe(nn.Module):

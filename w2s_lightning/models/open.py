@@ -37,32 +37,28 @@ class Opened:
         return Probe(self.classifier.head)
 
 
-def shape_of(task: Task) -> Shape:
+def _shape_of(task: Task) -> Shape:
     """K outputs for one text, or one output where K options are scored as texts of their own; none for solutions."""
     if task.kind == "reasoning":
         return Shape(0, ())
     return Shape(1 if task.layout == "options" else task.num_classes, tuple(task.words))
 
 
-def open_bare(model: BareModel, shape: Shape, store: Store, *, dropout: float = 0.0, seed: int = 0) -> Opened:
-    """Pretrained weights with an untouched read-out; `seed` draws weights that the source lacks."""
-    source = _source(model.weights, store)
-    tokenizer = load_tokenizer(source)
+def open_model(source: Fit | BareModel, task: Task, store: Store, *, dropout: float = 0.0, seed: int = 0) -> Opened:
+    """The network that a finished fit left, or pretrained weights with an untouched read-out for `task`.
+
+    Of the latter `seed` draws weights that the source lacks.
+    """
+    weights = _source(source if isinstance(source, Fit) else source.weights, store)
+    tokenizer = load_tokenizer(weights)
     torch.manual_seed(seed)
-    network = build(source, tokenizer, model.readout, shape, numerics=model.numerics, dropout=dropout)
-    return _opened(network, tokenizer, model.numerics.max_length)
-
-
-def open_fit(fit: Fit, shape: Shape, store: Store) -> Opened:
-    """The network that a finished fit left in the store."""
-    source = Source(str(store.open(fit) / "model"))
-    tokenizer = load_tokenizer(source)
-    network = reload(source, tokenizer, fit.readout, shape, numerics=fit.numerics)
-    return _opened(network, tokenizer, fit.numerics.max_length)
-
-
-def _opened(network: Network, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Opened:
-    return Opened(network, tokenizer, min(max_length, max_positions(network.model.config, tokenizer)))
+    if isinstance(source, Fit):
+        network = reload(weights, tokenizer, source.readout, _shape_of(source.task), numerics=source.numerics)
+    else:
+        shape = _shape_of(task)
+        network = build(weights, tokenizer, source.readout, shape, numerics=source.numerics, dropout=dropout)
+    limit = min(source.numerics.max_length, max_positions(network.model.config, tokenizer))
+    return Opened(network, tokenizer, limit)
 
 
 def _source(weights: Weights | Fit, store: Store) -> Source:

@@ -38,9 +38,7 @@ from w2s_lightning.tasks.task import ChoiceTask
 
 Role = Literal["floor", "student", "ceiling"]
 RowRole = Literal["untuned", "floor", "student", "ceiling", "teacher", "middle", "control", "reference"]
-SUPERVISED = "w2s_lightning.modules.supervised.Supervised"
-IMPLICIT = "w2s_lightning.modules.implicit.Implicit"
-TEXT_MODULE = "w2s_lightning.modules.solutions.Solutions"  # log-probabilities of texts, whatever they are
+SUPERVISED = "w2s_lightning.fit.paradigms.Supervised"
 TEXT_OBJECTIVE = Objective(target="w2s_lightning.objectives.sft", self_target=False, options={})
 
 
@@ -138,7 +136,7 @@ class Setting:
             optimisation=optimisation_of(chosen, model.lr[chosen.tuning]),
             dropout=chosen.dropout,
             objective=objective,
-            module=IMPLICIT if implicit else self.module if student else SUPERVISED,
+            module=self.module if student and not isinstance(targets, Gold) else SUPERVISED,
             labels="hard" if isinstance(targets, Gold) else chosen.labels,
             evaluations=0 if implicit else chosen.evaluations,
             seed=self.seed if seed is None else seed,
@@ -208,7 +206,7 @@ class Setting:
             optimisation=replace(optimisation, epochs=chosen.generative_epochs),
             dropout=chosen.dropout,
             objective=TEXT_OBJECTIVE,
-            module=TEXT_MODULE,
+            module=SUPERVISED,
             labels="hard",
             evaluations=0,
             seed=self.seed,

@@ -14,8 +14,6 @@ from w2s_lightning.schema import Count, Share, record
 from w2s_lightning.stages import Fit, Gold, Label, Shift, Targets
 from w2s_lightning.tasks.example import Split
 
-SHIFT_MODULE = "w2s_lightning.modules.weak_shift.WeakShift"
-
 
 @record
 class Options:
@@ -80,7 +78,7 @@ def _fit(setting: Setting, model: ModelSpec, targets: Targets, validation: Targe
             "paradigm.supervisors, selection, control and oracle_random_errors out"
         )
     refuse_unequal(targets.source, model.weights, WSPO)
-    return replace(fit, targets=Shift(targets), module=SHIFT_MODULE)
+    return replace(fit, targets=Shift(targets))
 
 
 def _selected(setting: Setting, targets: Targets, options: Options) -> Targets:

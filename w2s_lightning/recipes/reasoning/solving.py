@@ -8,7 +8,16 @@ from typing import Any
 
 from w2s_lightning.content import has_chat_template
 from w2s_lightning.errors import UserError
-from w2s_lightning.recipes.setting import ModelSpec, Role, Row, RowRole, Setting, numerics_of, optimisation_of
+from w2s_lightning.recipes.setting import (
+    SUPERVISED,
+    ModelSpec,
+    Role,
+    Row,
+    RowRole,
+    Setting,
+    numerics_of,
+    optimisation_of,
+)
 from w2s_lightning.schema import GenerationSettings, Objective
 from w2s_lightning.stages import (
     BareModel,
@@ -30,7 +39,6 @@ from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.task import ReasoningTask
 
 TEXT = ReadOut("text", "zeros")
-SOLUTIONS = "w2s_lightning.modules.solutions.Solutions"
 UNTUNED_SHOWN = 4  # gold solutions of `supervise` before every question of the untuned model
 
 
@@ -64,7 +72,9 @@ class Solving:
 
     def fit(self, model: ModelSpec, targets: Targets, *, role: Role = "student") -> Fit:
         """Fine-tune `model` on the solutions in `targets`, question by question, without examples before them."""
-        return self._fit(model, model.weights, targets, self.setting.gold_objective, SOLUTIONS, role)
+        gold = role != "student" or isinstance(targets, Gold)
+        module = SUPERVISED if gold else self.setting.module
+        return self._fit(model, model.weights, targets, self.setting.gold_objective, module, role)
 
     def fit_gold(self, model: ModelSpec, split: Split, *, role: Role) -> Fit:
         """Fine-tune `model` on the gold solutions of `split`."""

@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from w2s_lightning.data.batches import plan
-from w2s_lightning.data.module import FitRows, StepData
-from w2s_lightning.data.rows import TokenRows
-from w2s_lightning.modules.base import Base, FitPlan
-from w2s_lightning.modules.loop import Fitted, fit
-from w2s_lightning.modules.validation import Validation
+from w2s_lightning.data.module import StepData
+from w2s_lightning.data.rows import Rows
+from w2s_lightning.fit.loop import Fitted, Validation, fit
+from w2s_lightning.fit.paradigms import Base, FitPlan
 from w2s_lightning.objectives import xent
 from w2s_lightning.schema import Optimisation, Trainer
 
@@ -51,7 +50,7 @@ def bag(num_classes: int = 2, dropout: float = 0.0, seed: int = 0) -> Bag:
     return Bag(num_classes, dropout)
 
 
-def rows(num_rows: int = 40, num_classes: int = 2, seed: int = 0, soft: bool = True) -> FitRows:
+def rows(num_rows: int = 40, num_classes: int = 2, seed: int = 0, soft: bool = True) -> Rows:
     """Random texts of 3 to 20 tokens with random targets and weights."""
     generator = np.random.default_rng(seed)
     texts = [generator.integers(1, 50, generator.integers(3, 21)) for _ in range(num_rows)]
@@ -60,11 +59,11 @@ def rows(num_rows: int = 40, num_classes: int = 2, seed: int = 0, soft: bool = T
         probs = np.eye(num_classes)[probs.argmax(axis=1)]
     weights = generator.uniform(0.5, 1.5, num_rows)
     ids = tuple(f"e{i}" for i in range(num_rows))
-    return FitRows(TokenRows(ids, texts, 1, 0, 0), probs.astype(np.float32), weights.astype(np.float32))
+    return Rows(ids, texts, 1, 0).trained_on(weights, probs=probs.astype(np.float32))
 
 
-def step_data(data: FitRows, *, tokens_per_batch: int = 10_000, optimisation: Optimisation = OPTIMISATION) -> StepData:
-    order = plan(data.rows.lengths, optimisation.rows_per_step, optimisation.epochs, 0)
+def step_data(data: Rows, *, tokens_per_batch: int = 10_000, optimisation: Optimisation = OPTIMISATION) -> StepData:
+    order = plan(data.lengths, optimisation.rows_per_step, optimisation.epochs, 0)
     return StepData(data, plan=order, tokens_per_batch=tokens_per_batch)
 
 

@@ -25,9 +25,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
+from w2s_lightning.data import ranks
 from w2s_lightning.errors import UserError
-from w2s_lightning.modules import ranks
-from w2s_lightning.modules.curve import Report
+from w2s_lightning.fit.loop import Report
 
 Share = partial[None]  # of the work: called with `report=` in a process of its own, so it must pickle
 
@@ -52,7 +52,7 @@ class Member:
 
 
 def together(shares: Sequence[Share], report: Report) -> None:
-    """Run every share in a process of its own, joined as `modules.ranks`; the first one's progress goes to `report`.
+    """Run every share in a process of its own, joined as `data.ranks`; the first one's progress goes to `report`.
 
     Raises what the first failure was: UserError for a mistake or a killed process, KeyboardInterrupt or SystemExit
     after Ctrl-C or SIGTERM, RuntimeError with the process's own traceback for anything else.

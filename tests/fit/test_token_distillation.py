@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from torch.nn import functional as F
@@ -12,15 +11,11 @@ from transformers import AutoModelForCausalLM
 from tests.models.tiny import make_folder
 from tests.models.tiny_stages import fit, obtain, weights
 from w2s_lightning.errors import UserError
+from w2s_lightning.execute.fit import refuse_other_vocabulary, taught_rows
+from w2s_lightning.models.networks import TopTokens
 from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer
-from w2s_lightning.modules.token_distillation import (
-    TopTokens,
-    divergence,
-    kd_tokens,
-    refuse_other_vocabulary,
-    teacher_rows,
-)
+from w2s_lightning.objectives import divergence, kd_tokens
 from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL
 from w2s_lightning.store import Store
 
@@ -82,7 +77,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folder(tmp_path_factory.mktemp("models") / "student", "llama")
 
 
-def table(tokenizer, k: int = 4) -> pa.Table:
+def table(tokenizer, k: int = 4) -> list[dict]:
     """Solutions as a teacher would have stored them; `c` was cut off."""
     generator = torch.Generator().manual_seed(3)
     rows = []
@@ -91,7 +86,7 @@ def table(tokenizer, k: int = 4) -> pa.Table:
         top = torch.randn(len(tokens), len(tokenizer), generator=generator).log_softmax(-1).topk(k)
         ends = {"finish": "length" if id == "c" else "eos", "tokens": tokens}
         rows.append({"example_id": id, **ends, "top_ids": top.indices.tolist(), "top_log_probs": top.values.tolist()})
-    return pa.Table.from_pylist(rows)
+    return rows
 
 
 def test_the_network_sums_the_divergence_over_each_solutions_own_tokens(student: Path) -> None:
@@ -99,12 +94,12 @@ def test_the_network_sums_the_divergence_over_each_solutions_own_tokens(student:
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32).eval()
     stored = table(tokenizer)
-    data = teacher_rows(stored, PROMPTS, tokenizer, special_tokens=True, max_length=64)
-    assert data.rows.ids == ("a", "b"), "what was cut off is left out"
+    data = taught_rows(stored, PROMPTS, tokenizer, special_tokens=True, max_length=64)
+    assert data.ids == ("a", "b"), "what was cut off is left out"
     with torch.no_grad():
-        found = TopTokens(model, bf16=False)(**data.rows.collate(np.array([0, 1])))[:, 0]
+        found = TopTokens(model, bf16=False)(**data.collate(np.array([0, 1])))[:, 0]
     expected = []
-    for row in stored.to_pylist()[:2]:
+    for row in stored[:2]:
         head, total = tokenizer(PROMPTS[row["example_id"]])["input_ids"], 0.0
         for n, (ids, log_probs) in enumerate(zip(row["top_ids"], row["top_log_probs"], strict=True)):
             before = torch.tensor([head + row["tokens"][:n]])
@@ -113,20 +108,20 @@ def test_the_network_sums_the_divergence_over_each_solutions_own_tokens(student:
             total += divergence(torch.tensor(log_probs), predicted[ids]).item()
         expected.append(total)
     assert found.tolist() == pytest.approx(expected, rel=1e-4)
-    counts = torch.from_numpy(data.targets)
-    assert counts[:, 0].tolist() == [len(row["tokens"]) for row in stored.to_pylist()[:2]] == data.weights.tolist()
+    counts = torch.from_numpy(data.targets["tokens"])
+    assert counts[:, 0].tolist() == [len(row["tokens"]) for row in stored[:2]] == data.weights.tolist()
     assert kd_tokens(found[:, None], counts, fraction=0.0).tolist() == pytest.approx((found / counts[:, 0]).tolist())
 
 
 def test_solutions_that_do_not_fit_are_refused_when_none_is_left(student: Path) -> None:
     tokenizer = load_tokenizer(Source(str(student)))
     stored = table(tokenizer)
-    longest = len(tokenizer(PROMPTS["b"])["input_ids"]) + len(stored.to_pylist()[1]["tokens"])
-    fitting = teacher_rows(stored, PROMPTS, tokenizer, special_tokens=True, max_length=longest - 1)
-    assert fitting.rows.ids == ("a",)
-    assert fitting.rows.num_left_out == 1
+    longest = len(tokenizer(PROMPTS["b"])["input_ids"]) + len(stored[1]["tokens"])
+    fitting = taught_rows(stored, PROMPTS, tokenizer, special_tokens=True, max_length=longest - 1)
+    assert fitting.ids == ("a",)
+    assert fitting.num_truncated == 1
     with pytest.raises(UserError, match=r"raise fit\.max_length"):
-        teacher_rows(stored, PROMPTS, tokenizer, special_tokens=True, max_length=4)
+        taught_rows(stored, PROMPTS, tokenizer, special_tokens=True, max_length=4)
 
 
 def test_a_teacher_with_other_tokens_is_refused(student: Path, tmp_path: Path) -> None:

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.modules.fitting import bag, module_of, rows, run
+from tests.fit.fitting import bag, module_of, rows, run
 from w2s_lightning import objectives
+from w2s_lightning.data import ranks
 from w2s_lightning.data.module import StepData
 from w2s_lightning.errors import UserError
-from w2s_lightning.modules import ranks
-from w2s_lightning.modules.checkpoints import newest
-from w2s_lightning.modules.launch import together
-from w2s_lightning.modules.validation import Validation
-from w2s_lightning.modules.weak_to_strong import WeakToStrong
+from w2s_lightning.fit.checkpoints import newest
+from w2s_lightning.fit.launch import together
+from w2s_lightning.fit.loop import Validation
+from w2s_lightning.fit.paradigms import WeakToStrong
 
 LOGCONF = partial(objectives.logconf, c_max=0.5, warmup_share=0.2, warmup="linear", threshold="batch_mean")
 PRODUCT = partial(objectives.product, alpha=1.0, beta=1.0)
@@ -101,11 +101,11 @@ class Disturbed:
     rank: int
     marker: Path
 
-    def __call__(self, logits, targets, *, fraction):
+    def __call__(self, logits, probs, *, fraction):
         if fraction == 0.7 and ranks.rank() == self.rank and not self.marker.exists():
             self.marker.touch()
             self._happen()
-        return objectives.xent(logits, targets, fraction=fraction)
+        return objectives.xent(logits, probs, fraction=fraction)
 
     def _happen(self):
         match self.how:

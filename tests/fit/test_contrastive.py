@@ -8,23 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from tests.modules.fitting import OPTIMISATION, module_of, run, step_data
-from w2s_lightning import preferences
-from w2s_lightning.data.completions import encode_completions
-from w2s_lightning.inference.log_probs import CompletionLogProbs, completion_log_probs
+from tests.fit.fitting import OPTIMISATION, module_of, run, step_data
+from w2s_lightning import objectives
+from w2s_lightning.data.rows import encode_completions
+from w2s_lightning.fit.paradigms import Supervised, WeakToStrong, learning_rate, objective_of
+from w2s_lightning.inference.scoring import completion_log_probs
+from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer
-from w2s_lightning.modules.assemble import objective_of
-from w2s_lightning.modules.contrastive import Contrastive, pair_rows
-from w2s_lightning.modules.schedule import learning_rate
-from w2s_lightning.modules.solutions import Solutions, solution_rows
 from w2s_lightning.objectives import sft
 from w2s_lightning.schema import Objective
 
 CPU = torch.device("cpu")
 PROMPTS = [f"is {noun} {word} ?" for noun in ("tea", "snow", "fish", "day") for word in ("warm", "black", "long")]
 RIGHT, WRONG = " yes it is and the day is long", " no"
-DPO = partial(preferences.dpo, beta=0.1)
+DPO = partial(objectives.dpo, beta=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +49,16 @@ def pairs(tiny, shift=0.0):
     texts = [(RIGHT, WRONG) if i % 6 else (WRONG, RIGHT) for i in range(len(PROMPTS))]
     rows = encoded(tokenizer, texts)
     reference = completion_log_probs(network, rows, tokens_per_batch=1000, device=CPU).sums + np.float32(shift)
-    return pair_rows(rows, reference, np.linspace(0.5, 1.5, len(PROMPTS)).astype(np.float32))
+    columns = {"reference": reference, "tokens": rows.completion_tokens.astype(np.float32)}
+    probs = np.tile(np.array([1, 0], np.float32), (len(PROMPTS), 1))
+    return rows.trained_on(np.linspace(0.5, 1.5, len(PROMPTS)), probs=probs, **columns)
 
 
 def solutions(tiny):
     texts = [(RIGHT,) if i % 2 else (WRONG,) for i in range(len(PROMPTS))]
-    return solution_rows(encoded(tiny[1], texts), np.ones(len(PROMPTS), np.float32))
+    rows = encoded(tiny[1], texts)
+    tokens = rows.completion_tokens.astype(np.float32)
+    return rows.trained_on(tokens[:, 0], tokens=tokens)
 
 
 def fitted(kind, tiny, data, folder, objective, tokens_per_batch=10_000, **options):
@@ -67,21 +69,21 @@ def fitted(kind, tiny, data, folder, objective, tokens_per_batch=10_000, **optio
 
 
 def test_the_first_loss_is_log_2_and_pairs_are_told_apart_after_training(tiny, tmp_path):
-    result, network = fitted(Contrastive, tiny, pairs(tiny), tmp_path, DPO)
+    result, network = fitted(WeakToStrong, tiny, pairs(tiny), tmp_path, DPO)
     assert result.history[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
     assert result.history[0]["margin"] == pytest.approx(0, abs=1e-3)
     assert result.final_loss < 0.69
-    assert {"preferred", "margin", "chosen_ratio"} <= set(result.history[-1])
+    assert {"agreement", "margin", "chosen_ratio"} <= set(result.history[-1])
     data = pairs(tiny)
-    after = completion_log_probs(network.eval(), data.rows, tokens_per_batch=1000, device=CPU).sums
-    gained = (after - data.targets[:, :2]) @ [1, -1]
+    after = completion_log_probs(network.eval(), data, tokens_per_batch=1000, device=CPU).sums
+    gained = (after - data.targets["reference"]) @ [1, -1]
     assert (gained > 0).mean() > 0.7
     assert gained.mean() > 1
 
 
 @pytest.mark.parametrize(
     ("kind", "made", "objective"),
-    [(Contrastive, pairs, DPO), (Solutions, solutions, sft)],
+    [(WeakToStrong, pairs, DPO), (Supervised, solutions, sft)],
     ids=["pairs", "solutions"],
 )
 def test_micro_batches_change_nothing(kind, made, objective, tiny, tmp_path):
@@ -94,15 +96,15 @@ def test_micro_batches_change_nothing(kind, made, objective, tiny, tmp_path):
 
 def test_a_bare_pytorch_loop_over_pairs_ends_at_the_same_weights(tiny, tmp_path):
     data = pairs(tiny, shift=0.5)
-    _, network = fitted(Contrastive, tiny, data, tmp_path, partial(preferences.ipo, tau=0.5))
+    _, network = fitted(WeakToStrong, tiny, data, tmp_path, partial(objectives.ipo, tau=0.5))
     bare, loader = copy.deepcopy(tiny[0]).train(), step_data(data).loader
     optimizer = torch.optim.AdamW(bare.parameters(), lr=0.01, weight_decay=0.0, fused=True)
     for step in loader:
         optimizer.param_groups[0]["lr"] = learning_rate(step.number, len(loader), OPTIMISATION)
-        inputs, reference = step.micros[0].inputs, step.targets
+        inputs, targets = step.micros[0].inputs, step.targets
         output = bare.model(input_ids=inputs["ids"], attention_mask=inputs["mask"]).logits[:, :-1].log_softmax(-1)
         own = output.gather(-1, inputs["ids"][:, 1:, None])[..., 0] * inputs["scored"][:, 1:]
-        ratios = (own.sum(-1).view(-1, 2) - reference[:, :2]) / reference[:, 2:]
+        ratios = (own.sum(-1).view(-1, 2) - targets["reference"]) / targets["tokens"]
         losses = (ratios[:, 0] - ratios[:, 1] - 1).square()
         optimizer.zero_grad()
         ((losses * step.weights).sum() / step.weights.sum()).backward()
@@ -119,43 +121,41 @@ def test_every_objective_of_the_family_trains_through_its_options(tiny, tmp_path
         "orpo": {"weight": 0.1},
     }
     for name, given in options.items():
-        objective = objective_of(
-            Objective(target=f"w2s_lightning.preferences.{name}", self_target=False, options=given)
-        )
-        result, _ = fitted(Contrastive, tiny, pairs(tiny), tmp_path / name, objective)
+        objective = objective_of(Objective(target=f"w2s_lightning.objectives.{name}", self_target=False, options=given))
+        result, _ = fitted(WeakToStrong, tiny, pairs(tiny), tmp_path / name, objective)
         assert result.final_loss < result.history[0]["loss"], name
 
 
 def test_orpo_raises_the_chosen_completion_itself_and_not_only_its_lead(tiny, tmp_path):
-    result, network = fitted(Contrastive, tiny, pairs(tiny), tmp_path, partial(preferences.orpo, weight=0.1))
+    result, network = fitted(WeakToStrong, tiny, pairs(tiny), tmp_path, partial(objectives.orpo, weight=0.1))
     data = pairs(tiny)
-    after = completion_log_probs(network.eval(), data.rows, tokens_per_batch=1000, device=CPU).sums
+    after = completion_log_probs(network.eval(), data, tokens_per_batch=1000, device=CPU).sums
     assert result.history[0]["chosen_ratio"] == pytest.approx(0, abs=1e-3)
     assert result.history[-1]["chosen_ratio"] > 1
-    assert (after[:, 0] - data.targets[:, 0]).mean() > 1
+    assert (after[:, 0] - data.targets["reference"][:, 0]).mean() > 1
 
 
 def test_the_loss_of_solutions_is_the_mean_over_the_steps_solution_tokens(tiny, tmp_path):
     data = solutions(tiny)
-    result, _ = fitted(Solutions, tiny, data, tmp_path, sft)
+    result, _ = fitted(Supervised, tiny, data, tmp_path, sft)
     first = step_data(data).loader.step(0)
     rows = step_data(data).loader.plan[0]
-    found = completion_log_probs(tiny[0], data.rows, tokens_per_batch=1000, device=CPU)
+    found = completion_log_probs(tiny[0], data, tokens_per_batch=1000, device=CPU)
     expected = -found.sums[rows].sum() / found.num_tokens[rows].sum()
     assert result.history[0]["loss"] == pytest.approx(expected, rel=1e-4)
-    assert result.history[0]["solution_tokens"] == pytest.approx(float(first.targets.mean()))
+    assert result.history[0]["solution_tokens"] == pytest.approx(float(first.targets["tokens"].mean()))
     assert result.final_loss < result.history[0]["loss"]
 
 
 def test_a_fit_on_pairs_ends_bit_identical_after_a_kill(tiny, tmp_path):
-    _, whole = fitted(Contrastive, tiny, pairs(tiny), tmp_path / "whole", DPO)
+    _, whole = fitted(WeakToStrong, tiny, pairs(tiny), tmp_path / "whole", DPO)
 
-    def broken(policy, reference, *, fraction):
+    def broken(log_probs, reference, probs, *, fraction):
         if fraction >= 0.6:
             raise RuntimeError
-        return DPO(policy, reference, fraction=fraction)
+        return DPO(log_probs, reference, probs, fraction=fraction)
 
     with pytest.raises(RuntimeError):
-        fitted(Contrastive, tiny, pairs(tiny), tmp_path / "killed", broken, checkpoint_steps=1)
-    _, resumed = fitted(Contrastive, tiny, pairs(tiny), tmp_path / "killed", DPO)
+        fitted(WeakToStrong, tiny, pairs(tiny), tmp_path / "killed", broken, checkpoint_steps=1)
+    _, resumed = fitted(WeakToStrong, tiny, pairs(tiny), tmp_path / "killed", DPO)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))

@@ -1,4 +1,4 @@
-"""The Lightning modules: one loop, five children."""
+"""The Lightning modules: one loop, four paradigms."""
 
 import math
 from functools import partial
@@ -6,17 +6,19 @@ from functools import partial
 import pytest
 import torch
 
-from tests.modules.fitting import OPTIMISATION, bag, module_of, rows, run, step_data
+from tests.fit.fitting import OPTIMISATION, bag, module_of, rows, run, step_data
 from w2s_lightning import objectives
 from w2s_lightning.errors import UserError
+from w2s_lightning.fit.loop import Validation
+from w2s_lightning.fit.paradigms import (
+    Distillation,
+    SelfImprovement,
+    Supervised,
+    WeakToStrong,
+    learning_rate,
+    step_seed,
+)
 from w2s_lightning.inference.scoring import score
-from w2s_lightning.modules.base import step_seed
-from w2s_lightning.modules.distillation import Distillation
-from w2s_lightning.modules.schedule import learning_rate
-from w2s_lightning.modules.self_improvement import SelfImprovement
-from w2s_lightning.modules.supervised import Supervised
-from w2s_lightning.modules.validation import Validation
-from w2s_lightning.modules.weak_to_strong import WeakToStrong
 from w2s_lightning.schema import Optimisation
 
 CPU = torch.device("cpu")
@@ -54,7 +56,7 @@ def test_a_bare_pytorch_loop_ends_at_the_same_weights(tmp_path):
     optimizer = torch.optim.AdamW(bare.parameters(), lr=0.01, weight_decay=0.0, fused=True)
     for step in loader:
         optimizer.param_groups[0]["lr"] = learning_rate(step.number, 10, OPTIMISATION)
-        losses = objectives.xent(bare(**step.micros[0].inputs), step.targets, fraction=0.0)
+        losses = objectives.xent(bare(**step.micros[0].inputs), step.targets["probs"], fraction=0.0)
         optimizer.zero_grad()
         ((losses * step.weights).sum() / step.weights.sum()).backward()
         torch.nn.utils.clip_grad_norm_(bare.parameters(), 1.0)
@@ -71,15 +73,15 @@ def test_gold_only_module_refuses_soft_targets(tmp_path):
 def test_tokens_are_counted_without_padding(tmp_path):
     result, _ = fitted(WeakToStrong, tmp_path)
     data = rows()
-    assert result.num_tokens == 2 * int(data.rows.lengths.sum())
+    assert result.num_tokens == 2 * int(data.lengths.sum())
 
 
 def test_the_objective_is_told_how_much_of_training_is_done(tmp_path):
     seen = []
 
-    def spy(logits, targets, *, fraction):
+    def spy(logits, probs, *, fraction):
         seen.append(fraction)
-        return objectives.xent(logits, targets, fraction=fraction)
+        return objectives.xent(logits, probs, fraction=fraction)
 
     fitted(WeakToStrong, tmp_path, objective=spy)
     assert seen == [step / 10 for step in range(10)]
@@ -93,17 +95,17 @@ def test_validation_is_scored_at_its_steps_and_leaves_training_alone(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), alone.parameters(), strict=True))
     rows_with = [row for row in result.history if "validation_loss" in row]
     assert [row["step"] for row in rows_with] == [5, 10]
-    final = score(network.eval(), held.rows, tokens_per_batch=10_000, device=CPU)
+    final = score(network.eval(), held, tokens_per_batch=10_000, device=CPU)
     assert watched.probs[-1].numpy() == pytest.approx(torch.from_numpy(final).double().softmax(-1).numpy(), abs=1e-6)
-    losses = -(torch.from_numpy(held.targets).double() * watched.probs[-1].log()).sum(-1)
+    losses = -(torch.from_numpy(held.targets["probs"]).double() * watched.probs[-1].log()).sum(-1)
     weights = torch.from_numpy(held.weights).double()
     assert rows_with[-1]["validation_loss"] == pytest.approx(float((losses * weights).sum() / weights.sum()))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_stops_the_fit_and_keeps_the_last_checkpoint(tmp_path, value):
-    def breaks(logits, targets, *, fraction):
-        losses = objectives.xent(logits, targets, fraction=fraction)
+    def breaks(logits, probs, *, fraction):
+        losses = objectives.xent(logits, probs, fraction=fraction)
         return losses * value if fraction >= 0.5 else losses
 
     with pytest.raises(UserError, match=f"tiny: the loss is {value} at step 6 of 10"):
@@ -112,8 +114,8 @@ def test_a_loss_that_is_no_number_stops_the_fit_and_keeps_the_last_checkpoint(tm
 
 
 def test_weights_that_are_no_number_after_the_last_step_are_refused(tmp_path):
-    def breaks(logits, targets, *, fraction):
-        losses = objectives.xent(logits, targets, fraction=fraction)
+    def breaks(logits, probs, *, fraction):
+        losses = objectives.xent(logits, probs, fraction=fraction)
         steep = torch.sqrt(logits.sum(-1) - logits.sum(-1).detach())  # 0, with an infinite slope
         return losses + steep if fraction == 0.9 else losses
 

@@ -5,10 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from tests.modules.fitting import bag, module_of, rows, step_data
+from tests.fit.fitting import bag, module_of, rows, step_data
 from w2s_lightning import objectives
-from w2s_lightning.modules.self_improvement import SelfImprovement
-from w2s_lightning.modules.weak_to_strong import WeakToStrong
+from w2s_lightning.fit.paradigms import SelfImprovement, WeakToStrong
 
 LOGCONF = partial(objectives.logconf, c_max=0.5, warmup_share=0.2, warmup="linear", threshold="batch_mean")
 PRODUCT = partial(objectives.product, alpha=1.0, beta=1.0)
@@ -20,7 +19,7 @@ def gradients(objective, over_step, tokens_per_batch, *, kind=WeakToStrong, drop
     module = module_of(kind, network, 10, objective=objective, over_step=over_step)
     module.manual_backward = lambda tensor, gradient=None: tensor.backward(gradient)  # without a Trainer
     step = step_data(rows(num_classes=num_classes), tokens_per_batch=tokens_per_batch).loader.step(number)
-    loss, logits = module._backward(step)
+    loss, logits = module.gradients(step)
     return loss, logits, [p.grad for p in network.parameters()], len(step.micros)
 
 
@@ -53,5 +52,7 @@ def test_both_passes_over_a_micro_batch_drop_the_same_units():
 def test_weights_count_over_the_whole_step():
     whole = gradients(objectives.xent, False, 10_000, kind=SelfImprovement)
     data = step_data(rows()).loader.step(6)
-    expected = (objectives.xent(whole[1], data.targets, fraction=0.0) * data.weights).sum() / data.weights.sum()
+    expected = (
+        objectives.xent(whole[1], data.targets["probs"], fraction=0.0) * data.weights
+    ).sum() / data.weights.sum()
     torch.testing.assert_close(whole[0], expected)

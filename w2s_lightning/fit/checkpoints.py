@@ -16,9 +16,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from w2s_lightning.data import ranks
 from w2s_lightning.data.module import Step
 from w2s_lightning.digest import file_sha256
-from w2s_lightning.modules import ranks
 
 KEPT = 2
 

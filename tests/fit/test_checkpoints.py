@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.modules.fitting import bag, module_of, rows, run, step_data
+from tests.fit.fitting import bag, module_of, rows, run, step_data
 from w2s_lightning import objectives
-from w2s_lightning.modules.checkpoints import newest
-from w2s_lightning.modules.validation import Validation
-from w2s_lightning.modules.weak_to_strong import WeakToStrong
+from w2s_lightning.fit.checkpoints import newest
+from w2s_lightning.fit.loop import Validation
+from w2s_lightning.fit.paradigms import WeakToStrong
 
 
 def start(folder: Path, objective=objectives.xent, **trainer):
@@ -30,11 +30,11 @@ class Interrupt:
     def __init__(self, fraction: float, number: signal.Signals) -> None:
         self.fraction, self.number = fraction, number
 
-    def __call__(self, logits, targets, *, fraction):
+    def __call__(self, logits, probs, *, fraction):
         if fraction == self.fraction and torch.is_grad_enabled() and self.number:
             os.kill(os.getpid(), self.number)
             self.number = None
-        return objectives.xent(logits, targets, fraction=fraction)
+        return objectives.xent(logits, probs, fraction=fraction)
 
 
 def interrupted(folder, fraction, **trainer):

@@ -1,0 +1,282 @@
+"""One model trained on targets of one split: the same steps for every kind of task and read-out.
+
+What differs between kinds is which rows are made of the examples, and which named columns stand beside them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from w2s_lightning.data import tables
+from w2s_lightning.data.batches import Numbers, evaluation_steps, plan
+from w2s_lightning.data.choices import splits_of, token_rows
+from w2s_lightning.data.module import StepData
+from w2s_lightning.data.pairs import completion_rows
+from w2s_lightning.data.rows import Ragged, Rows
+from w2s_lightning.data.solutions import SOLUTIONS, Writing, questions_of, read_finished
+from w2s_lightning.data.targets import aligned, read_targets, with_targets
+from w2s_lightning.errors import UserError
+from w2s_lightning.execute.label import PLACES, SHIFT
+from w2s_lightning.execute.resources import Resources, every_token, keep, rows_of, rows_of_pairs, stored_log_probs
+from w2s_lightning.fit.loop import Fitted, Validation, fit
+from w2s_lightning.fit.paradigms import Base, module_of, objective_of, reads
+from w2s_lightning.models.lora import adapt
+from w2s_lightning.models.networks import read_as
+from w2s_lightning.models.open import Opened, open_model
+from w2s_lightning.models.source import Source
+from w2s_lightning.models.tokenizer import load_tokenizer
+from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL, WSPO, ByToken, different
+from w2s_lightning.stage import Stage
+from w2s_lightning.stages import BareModel, Fit, Gold, Label, Reference, Shift, Solve, Targets, Texts
+from w2s_lightning.store import Store
+from w2s_lightning.tasks.example import Example
+
+
+def compute(stage: Fit, folder: Path, resources: Resources) -> None:
+    """Write the stage's model, curve, counts and validation probabilities into `folder`."""
+    bare = BareModel(stage.weights, stage.readout, stage.numerics)
+    # A probe's features were drawn with the bare model's seed, and a read-out that writes text has no new weights.
+    seed = stage.seed if stage.readout.kind in ("head", "words") and stage.tuning != "probe" else 0
+    model = open_model(bare, stage.task, resources.store, dropout=stage.dropout, seed=seed)
+    rows = _rows(stage, stage.targets, stage.features, model, resources)
+    order = plan(rows.lengths, stage.optimisation.rows_per_step, stage.optimisation.epochs, stage.seed)
+    validation = _validation(stage, model, len(order), resources)
+    says, *_ = reads(objective_of(stage.objective))
+    network = read_as(model.network, says)
+    merge = adapt(network, stage.lora) if stage.lora is not None else lambda: None
+    trained = model.probe if stage.tuning == "probe" else network
+    fitted = train(stage, module_of(stage, trained, rows, num_steps=len(order)), rows, order, resources, validation)
+    merge()
+    keep(stage, network.model, model.tokenizer, folder, _story(stage))
+    counts = {"num_rows": len(rows.ids), "num_steps": len(order), "truncated_share": rows.truncated_share}
+    write_fitted(folder, fitted, counts)
+    if validation is not None:
+        steps = [int(row["step"]) for row in validation.rows]
+        columns = {
+            "step": np.repeat(steps, len(validation.data.ids)),
+            "example_id": list(validation.data.ids) * len(steps),
+            "probs": tables.vectors(np.concatenate([probs.numpy() for probs in validation.probs])),
+        }
+        tables.write(folder / tables.VALIDATION, columns)
+
+
+def train(
+    stage: Stage, module: Base, rows: Rows, order: Numbers, resources: Resources, validation: Validation | None = None
+) -> Fitted:
+    """Run a fit over the steps in `order` [steps, rows a step]; it goes on from its last checkpoint."""
+    return fit(
+        module,
+        StepData(rows, plan=order, tokens_per_batch=resources.trainer.tokens_per_batch),
+        label=stage.label,
+        trainer=resources.trainer,
+        checkpoints=resources.store.checkpoints(stage),
+        validation=validation,
+        report=resources.report,
+    )
+
+
+def write_fitted(folder: Path, fitted: Fitted, counts: Mapping[str, object]) -> None:
+    """history.jsonl, and metrics.json with `counts`; no clock times, so that equal fits leave equal files."""
+    tables.write_lines(folder / tables.HISTORY, fitted.history)
+    record = {**counts, "num_tokens": fitted.num_tokens, "final_loss": fitted.final_loss}
+    tables.write_json(folder / tables.METRICS, record)
+
+
+def _story(stage: Fit) -> str:
+    """What the model card says."""
+    if isinstance(stage.targets, Texts):
+        return f"`{stage.name}` after language modelling on the texts of the task `{stage.task.name}`, without labels."
+    what = "solutions" if stage.readout.kind == "text" else "labels"
+    source = f"gold {what}" if isinstance(stage.targets, Gold) else "a supervisor's answers"
+    return (
+        f"`{stage.name}` trained on {source} of the split `{stage.targets.split}` of the task `{stage.task.name}` "
+        f"({stage.tuning} tuning, objective `{stage.objective.target.rsplit('.', 1)[-1]}`, seed {stage.seed})."
+    )
+
+
+# ---------------------------------------------------------------- rows with their targets
+
+
+def _rows(stage: Fit, targets: Targets, features: Label | None, model: Opened, resources: Resources) -> Rows:
+    match targets:
+        case Texts():
+            return _texts(stage, model)
+        case Reference():
+            rows = rows_of_pairs(targets, model, resources.store)
+            probs = np.tile(np.array([1, 0], np.float32), (len(rows.ids), 1))  # chosen first
+            reference, _ = stored_log_probs(targets, rows.ids, resources.store)
+            return _preferred(rows, probs, np.ones(len(rows.ids)), reference)
+        case Solve() if targets.generation.top_log_probs:
+            return _taught(stage, targets, model, resources)
+        case _ if stage.task.kind == "reasoning":
+            return _solutions(stage, model, resources)
+        case _:
+            return _labelled(stage, targets, features, model, resources)
+
+
+def _labelled(stage: Fit, targets: Targets, features: Label | None, model: Opened, resources: Resources) -> Rows:
+    """Examples with class probabilities: of a choice, or of which completion is the better one."""
+    examples = splits_of(stage.task, stage.split_seed).of(targets.split)
+    table = read_targets(targets, examples, stage.task, resources.store)
+    chosen = with_targets(examples, table, stage.label)
+    implicit = stage.readout.kind == "implicit"
+    rows = rows_of(stage.task, chosen, model, features=features, implicit=implicit, store=resources.store)
+    probs, weights = aligned(rows.ids, table, stage.labels, stage.label)
+    if isinstance(targets, Shift):
+        return _preferred(_shifted(targets, rows, model, resources), probs, weights, None)
+    if implicit:
+        assert features is not None, "an implicit reward needs its reference"
+        reference, _ = stored_log_probs(features, rows.ids, resources.store)
+        return _preferred(rows, probs, weights, reference)
+    if stage.objective.options.get("margin") == "data":
+        rows = replace(rows, targets={"margins": _margins(stage, rows.ids, examples)})
+    return rows.trained_on(weights, probs=probs.astype(np.float32))
+
+
+def _preferred(
+    rows: Rows, probs: NDArray[np.floating], weights: NDArray[np.floating], reference: NDArray[np.float32] | None
+) -> Rows:
+    """Completions [num_rows, 2] with how much each is preferred, and the reference's summed log-probabilities."""
+    given = {} if reference is None else {"reference": reference}
+    return rows.trained_on(weights, probs=probs.astype(np.float32), tokens=_tokens(rows), **given)
+
+
+def _tokens(rows: Rows) -> NDArray[np.float32]:
+    """Tokens of every completion; an empty one counts as one, since means divide by it."""
+    return np.maximum(rows.completion_tokens, 1).astype(np.float32)
+
+
+def _margins(stage: Fit, ids: Sequence[str], examples: Sequence[Example]) -> NDArray[np.float32]:
+    """By how much the better answer of each pair is better, [num_rows]; raise UserError where the data says not."""
+    pairs = {pair.id: pair for pair in examples}
+    margins = [pairs[id].margin for id in ids]
+    if None in margins:
+        raise UserError(
+            f"margin=data: {margins.count(None)} of {len(ids)} pairs of {stage.task.name} have no margin "
+            "(task.columns.margin names its column)"
+        )
+    return np.array(margins, dtype=np.float32)
+
+
+def _shifted(targets: Shift, rows: Rows, model: Opened, resources: Resources) -> Rows:
+    """The rows with what preference training changed in their supervisor, token by token, and where the student begins.
+
+    The student's log-ratio to itself before training follows that shift (arXiv 2410.18640). All models read the same
+    tokens, so both sides must share their vocabulary; no two of them are in memory together.
+    """
+    refuse_other_vocabulary(targets.source, model.tokenizer, resources.store, WSPO)
+    table = tables.read(resources.store.open(targets) / SHIFT)
+    order = tables.places(rows.ids, table.column("example_id").to_pylist(), targets.label)
+    columns = [table.column(name).to_pylist() for name in PLACES]
+    shift: Ragged = [np.array(column[place], dtype=np.float32) for place in order.tolist() for column in columns]
+    if [len(one) for one in shift] != rows.completion_tokens.reshape(-1).tolist():
+        raise UserError(
+            f"{targets.label}: the supervisor's completions were cut where the student's are not: both sides need the "
+            "same room, so lower fit.max_length"
+        )
+    return replace(rows, per_token={"reference": every_token(model, rows, resources), "shift": shift})
+
+
+def _texts(stage: Fit, model: Opened) -> Rows:
+    """Each text of the split's examples as a row of its own, learned from its second token on, without any label.
+
+    What student and ceiling may start from (Burns et al. 2023, arXiv 2312.09390, section 5.2.2): the better and the
+    worse completions alike. Pairs are written as an implicit reward reads them, with an end-of-text token; texts of a
+    choice task go on (with a verdict), so they have none.
+    """
+    examples = splits_of(stage.task, stage.split_seed).of(stage.targets.split)
+    if stage.task.kind == "preference":
+        rows = completion_rows(examples, stage.task.form, model.tokenizer, model.max_length)
+    else:
+        rows = token_rows(examples, model.tokenizer, model.max_length)
+    whole = rows.one_text_each()
+    return _learned(replace(whole, starts=np.ones(len(whole.ids), dtype=np.int64)))
+
+
+def _solutions(stage: Fit, model: Opened, resources: Resources) -> Rows:
+    """Worked solutions after their questions; only those that were brought to an end are learned."""
+    found = read_finished(stage.targets, stage.task, stage.split_seed, resources.store)
+    if not found:
+        raise UserError(
+            f"{stage.label}: no solution is left to train on, since none was brought to an end: give more room "
+            "(generation.max_new_tokens), or train longer whoever wrote them (+fit.floor.epochs=...)"
+        )
+    questions = questions_of(stage.task, stage.split_seed, stage.targets.split)
+    written = [(one.id, (one.text,)) for one in found]
+    return _learned(Writing(stage.task, model.tokenizer).rows(written, questions, model.max_length))
+
+
+def _learned(rows: Rows) -> Rows:
+    """One completion a row, whose weight counts once per token: a step's loss is the mean over all its tokens, however
+    it is split into micro-batches; long completions count for more, as in the usual language-model loss."""
+    tokens = _tokens(rows)
+    return rows.trained_on(tokens[:, 0], tokens=tokens)
+
+
+def _taught(stage: Fit, targets: Solve, model: Opened, resources: Resources) -> Rows:
+    """A teacher's own solutions, token by token: both sides must share their vocabulary."""
+    refuse_other_vocabulary(targets.source, model.tokenizer, resources.store, TOKEN_LEVEL)
+    writing = Writing(stage.task, model.tokenizer)
+    questions = questions_of(stage.task, stage.split_seed, targets.split)
+    solutions = tables.read(resources.store.open(targets) / SOLUTIONS).to_pylist()
+    prompts = {row["example_id"]: writing.prompt(questions[row["example_id"]]) for row in solutions}
+    return taught_rows(
+        solutions, prompts, model.tokenizer, special_tokens=writing.special_tokens, max_length=model.max_length
+    )
+
+
+def taught_rows(
+    solutions: Sequence[Mapping[str, Any]],
+    prompts: Mapping[str, str],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    special_tokens: bool,
+    max_length: int,
+) -> Rows:
+    """A teacher's own tokens, with those that it thought most likely at every place, after a student's prompts.
+
+    Only solutions that were brought to an end and that fit into `max_length`; `num_truncated` are those too long.
+    """
+    found = [row for row in solutions if row["finish"] in ("eos", "stop") and row["tokens"]]
+    texts = [prompts[row["example_id"]] for row in found]
+    heads = tokenizer(texts, add_special_tokens=special_tokens)["input_ids"] if texts else []
+    fitting = [(row, head) for row, head in zip(found, heads, strict=True) if len(head + row["tokens"]) <= max_length]
+    if not fitting:
+        raise UserError("the teacher finished no solution that fits the student's context: raise fit.max_length")
+    rows = Rows(
+        ids=tuple(row["example_id"] for row, _ in fitting),
+        texts=[np.array([*head, *row["tokens"]], dtype=np.int64) for row, head in fitting],
+        texts_per_row=1,
+        pad_id=int(tokenizer.pad_token_id),
+        num_truncated=len(found) - len(fitting),
+        starts=np.array([len(head) for _, head in fitting], dtype=np.int64),
+        per_token={
+            "top_ids": [np.array(row["top_ids"], dtype=np.int64) for row, _ in fitting],
+            "top_log_probs": [np.array(row["top_log_probs"], dtype=np.float32) for row, _ in fitting],
+        },
+    )
+    return _learned(rows)
+
+
+def refuse_other_vocabulary(
+    teacher: Fit | BareModel, tokenizer: PreTrainedTokenizerBase, store: Store, why: ByToken
+) -> None:
+    """Raise UserError where teacher and student do not share their tokens."""
+    if not isinstance(teacher, Fit):
+        return
+    other = load_tokenizer(Source(str(store.open(teacher) / "model")))
+    if other.get_vocab() != tokenizer.get_vocab():
+        raise different(teacher.name, len(other), f"the student {len(tokenizer)}", why)
+
+
+def _validation(stage: Fit, model: Opened, num_steps: int, resources: Resources) -> Validation | None:
+    if stage.evaluations == 0 or stage.validation_targets is None:
+        return None
+    data = _rows(stage, stage.validation_targets, stage.validation_features, model, resources)
+    steps = evaluation_steps(num_steps, stage.evaluations)
+    return Validation(data, steps=steps, tokens_per_batch=resources.trainer.tokens_per_batch)

@@ -1,0 +1,177 @@
+"""What a model answers to the examples of one split: class probabilities, rewards, features, log-probabilities, or
+solutions that it writes. Stored by example id, for fits to learn from and for evaluations to judge."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from w2s_lightning.data import tables
+from w2s_lightning.data.choices import splits_of
+from w2s_lightning.data.pairs import completion_rows
+from w2s_lightning.data.rows import Ragged, Rows
+from w2s_lightning.data.solutions import Writing, demonstrations, problems_of, write_samples
+from w2s_lightning.execute.resources import (
+    Resources,
+    every_token,
+    log_prob_network,
+    rows_of,
+    rows_of_pairs,
+    stored_log_probs,
+)
+from w2s_lightning.inference.engine import LocalEngine
+from w2s_lightning.inference.journal import Journal, resumed
+from w2s_lightning.inference.samples import Generation, Sample, Tally, refusing_long
+from w2s_lightning.inference.scoring import LogProbs, completion_log_probs, score, softmax
+from w2s_lightning.models.open import Opened, open_model
+from w2s_lightning.objectives import implied_rewards
+from w2s_lightning.stages import BareModel, Fit, Label, Reference, Shift, Solve
+from w2s_lightning.tasks.example import Example
+
+MAX_TOO_LONG = 0.05  # share of prompts that may be longer than the context
+SHIFT = "shift.parquet"
+PLACES = ("first", "second")  # a pair's completions in the order of its options
+
+
+def compute(stage: Label | Shift | Solve | Reference, folder: Path, resources: Resources) -> None:
+    """Write the stage's answers and counts into `folder`; its parents must be in the store."""
+    match stage:
+        case Solve():
+            _solutions(stage, folder, resources)
+        case Reference():
+            model = open_model(stage.source, stage.task, resources.store)
+            rows = rows_of_pairs(stage, model, resources.store)
+            _write_log_probs(folder, rows, _log_probs(model, rows, resources))
+        case Shift():
+            _shift(stage, folder, resources)
+        case Label():
+            _label(stage, folder, resources)
+
+
+def _label(stage: Label, folder: Path, resources: Resources) -> None:
+    examples = splits_of(stage.task, stage.split_seed or 0).of(stage.split)
+    model = open_model(stage.source, stage.task, resources.store)
+    implicit = stage.source.readout.kind == "implicit"
+    features = None if implicit else stage.features
+    rows = rows_of(stage.task, examples, model, features=features, implicit=implicit, store=resources.store)
+    if stage.mode == "log_probs":
+        _write_log_probs(folder, rows, _log_probs(model, rows, resources))
+        return
+    if implicit:
+        _write_answers(folder, examples, _rewards(stage, rows, _log_probs(model, rows, resources), resources))
+    else:
+        network = model.network if features is None else model.probe
+        network.to(resources.device).eval()
+        if stage.mode == "features":
+            found = score(model.classifier.features, rows, **resources.pace)
+            ids = [example.id for example in examples]
+            tables.write(folder / tables.FEATURES, {"example_id": ids, "features": tables.vectors(found)})
+        else:
+            _write_answers(folder, examples, score(network, rows, **resources.pace))
+    _write_counts(folder, rows)
+
+
+def _log_probs(model: Opened, rows: Rows, resources: Resources) -> LogProbs:
+    return completion_log_probs(log_prob_network(model, resources), rows, **resources.pace)
+
+
+def _rewards(stage: Label, rows: Rows, own: LogProbs, resources: Resources) -> NDArray[np.float32]:
+    """A fit's rewards are those that its objective trains, against the reference in `stage.features`; an untuned model
+    has none to differ from, and its own log-probabilities stand for rewards (reference-free)."""
+    if stage.features is None or not isinstance(stage.source, Fit):
+        return own.sums
+    reference, _ = stored_log_probs(stage.features, rows.ids, resources.store)
+    objective = stage.source.objective
+    return implied_rewards(
+        objective.target, objective.options, log_probs=own.sums, reference=reference, tokens=own.num_tokens
+    )
+
+
+def _shift(stage: Shift, folder: Path, resources: Resources) -> None:
+    """What preference training changed in the supervisor, token by token: two models, one after the other."""
+    task: Any = stage.task
+    assert stage.source.features is not None, "an implicit reward needs its reference"
+    base = stage.source.features.source
+    assert isinstance(base, BareModel)
+    examples = splits_of(task, stage.labels.split_seed or 0).of(stage.split)
+
+    def read(source: Fit | BareModel) -> tuple[Rows, Ragged]:
+        model = open_model(source, task, resources.store)
+        rows = completion_rows(examples, task.form, model.tokenizer, model.max_length)
+        return rows, every_token(model, rows, resources)
+
+    rows, after = read(stage.source)
+    _, before = read(base)
+    shifts = [one - own for one, own in zip(after, before, strict=True)]
+    columns = {name: pa.array(shifts[place::2]) for place, name in enumerate(PLACES)}
+    tables.write(folder / SHIFT, {"example_id": list(rows.ids), **columns})
+    _write_counts(folder, rows)
+
+
+def _solutions(stage: Solve, folder: Path, resources: Resources) -> None:
+    model = open_model(stage.source, stage.task, resources.store)
+    model.network.to(resources.device).eval()
+    writing, settings = Writing(stage.task, model.tokenizer), stage.generation
+    problems = problems_of(stage.task, stage.split_seed or 0).of(stage.split)
+    prompts = writing.prompts(problems, demonstrations(stage.shown, stage.task, resources.store))
+    engine = LocalEngine(
+        model.network.model,
+        model.tokenizer,
+        max_length=model.max_length,
+        tokens_per_batch=resources.trainer.tokens_per_batch,
+        bf16=model.network.bf16,
+    )
+    drawing = Generation(
+        max_new_tokens=settings.max_new_tokens,
+        num_samples=settings.num_samples,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        stop=stage.task.stop,
+        special_tokens=writing.special_tokens,
+        log_probs=False,
+        top_log_probs=settings.top_log_probs,
+    )
+    wanted = len(prompts) * settings.num_samples
+    journal = Journal(resources.store.checkpoints(stage) / "samples.jsonl")
+    drawn = resumed(engine, prompts, drawing, seed=stage.seed, journal=journal)
+    samples = list(_reported(refusing_long(drawn, num_samples=wanted, max_share=MAX_TOO_LONG), wanted, resources))
+    write_samples(folder, samples, stage.task)
+    tally = Tally.of(samples)
+    counts = {"num_rows": wanted, "num_tokens": tally.num_tokens, "num_drawn": tally.num_drawn}
+    shares = {"truncated_share": tally.truncated_share, "too_long": tally.num_too_long}
+    tables.write_json(folder / tables.METRICS, {**counts, **shares})
+
+
+def _reported(samples: Iterator[Sample], wanted: int, resources: Resources) -> Iterator[Sample]:
+    for number, sample in enumerate(samples, start=1):
+        resources.report(number, wanted)
+        yield sample
+
+
+# ---------------------------------------------------------------- what is left in the store
+
+
+def _write_answers(folder: Path, examples: Sequence[Example], logits: NDArray[np.float32]) -> None:
+    """predictions.parquet: fp32 logits [n, K] and their float64 probabilities."""
+    columns = {
+        "example_id": [example.id for example in examples],
+        "group_id": [example.group for example in examples],
+        "logits": tables.vectors(logits),
+        "probs": tables.vectors(softmax(logits)),
+    }
+    tables.write(folder / tables.PREDICTIONS, columns)
+
+
+def _write_log_probs(folder: Path, rows: Rows, found: LogProbs) -> None:
+    """log_probs.parquet: summed log-probabilities [n, M] of the completions, and their tokens."""
+    columns = {"log_probs": tables.vectors(found.sums), "tokens": tables.vectors(found.num_tokens)}
+    tables.write(folder / tables.LOG_PROBS, {"example_id": list(rows.ids), **columns})
+    _write_counts(folder, rows)
+
+
+def _write_counts(folder: Path, rows: Rows) -> None:
+    counts = {"num_rows": len(rows.ids), "num_tokens": rows.num_tokens(np.arange(len(rows.ids)))}
+    tables.write_json(folder / tables.METRICS, {**counts, "truncated_share": rows.truncated_share})

@@ -1,1 +1,0 @@
-"""Lightning modules: one abstract base, one final child per paradigm, and the loop that runs them."""
