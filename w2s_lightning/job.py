@@ -24,7 +24,7 @@ from w2s_lightning.cost import Cost, cost, stated_parameters
 from w2s_lightning.devices import check as check_devices
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.half_width import TOO_WIDE, predicted_half_width
+from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.report import examples

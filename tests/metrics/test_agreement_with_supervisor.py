@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from w2s_lightning.metrics.subsets import subset_rates
+from w2s_lightning.metrics.rates import part_rates
 
 
 def test_rates_on_parts_by_hand() -> None:
@@ -11,7 +11,7 @@ def test_rates_on_parts_by_hand() -> None:
     supervisor = np.array([0, 1, 1, 0, 0, 1])  # right four times, wrong twice
     student = np.array([0, 1, 1, 1, 1, 1])  # follows 3 of the 4 right ones and 1 of the 2 wrong ones
     right = supervisor == labels
-    overall, when_right, when_wrong = subset_rates(student == supervisor, [right | True, right, ~right], np.arange(6))
+    overall, when_right, when_wrong = part_rates(student == supervisor, [right | True, right, ~right], np.arange(6))
     assert overall is not None
     assert when_right is not None
     assert when_wrong is not None
@@ -22,7 +22,7 @@ def test_rates_on_parts_by_hand() -> None:
 
 
 def test_a_part_without_examples_has_no_rate() -> None:
-    whole, same, empty = subset_rates([1, 0], [[True, True], [True, True], [False, False]], ["p", "q"])
+    whole, same, empty = part_rates([1, 0], [[True, True], [True, True], [False, False]], ["p", "q"])
     assert empty is None
     assert same == whole
     assert whole is not None
@@ -30,7 +30,7 @@ def test_a_part_without_examples_has_no_rate() -> None:
 
 
 def test_a_part_that_lies_in_one_group_leaves_everything_possible() -> None:
-    (part,) = subset_rates([1, 1, 0, 0], [[False, False, True, True]], ["p", "q", "r", "r"])
+    (part,) = part_rates([1, 1, 0, 0], [[False, False, True, True]], ["p", "q", "r", "r"])
     assert part is not None
     assert (part.value, part.low, part.high) == (0.0, 0.0, 1.0)
 
@@ -38,8 +38,8 @@ def test_a_part_that_lies_in_one_group_leaves_everything_possible() -> None:
 def test_intervals_widen_when_examples_share_their_group() -> None:
     rng = np.random.default_rng(0)
     scores, everywhere = np.repeat(rng.integers(2, size=100), 8), np.ones((1, 800), dtype=bool)
-    (apart,) = subset_rates(scores, everywhere, np.arange(800))
-    (together,) = subset_rates(scores, everywhere, np.repeat(np.arange(100), 8))
+    (apart,) = part_rates(scores, everywhere, np.arange(800))
+    (together,) = part_rates(scores, everywhere, np.repeat(np.arange(100), 8))
     assert apart is not None
     assert together is not None
     assert apart.value == together.value
@@ -49,7 +49,7 @@ def test_intervals_widen_when_examples_share_their_group() -> None:
 def test_a_subset_has_the_width_of_its_own_size() -> None:
     rng = np.random.default_rng(1)
     scores, mask = rng.integers(2, size=2000), np.arange(2000) < 400
-    whole, part = subset_rates(scores, [np.ones(2000, dtype=bool), mask], np.arange(2000))
+    whole, part = part_rates(scores, [np.ones(2000, dtype=bool), mask], np.arange(2000))
     assert whole is not None
     assert part is not None
     assert part.half_width == pytest.approx(1.96 * 0.5 / 400**0.5, rel=0.1)
@@ -57,7 +57,7 @@ def test_a_subset_has_the_width_of_its_own_size() -> None:
 
 
 def test_scores_that_are_no_rates_are_refused() -> None:
-    with pytest.raises(ValueError, match="subsets have shape"):
-        subset_rates([0, 1], [[True]], ["p", "q"])
+    with pytest.raises(ValueError, match="parts have shape"):
+        part_rates([0, 1], [[True]], ["p", "q"])
     with pytest.raises(ValueError, match=r"within 0 .. 1"):
-        subset_rates([0.0, 3.0], [[True, True]], ["p", "q"])
+        part_rates([0.0, 3.0], [[True, True]], ["p", "q"])

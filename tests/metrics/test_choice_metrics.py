@@ -13,7 +13,7 @@ from w2s_lightning.metrics.choice import (
     correct,
     log_loss,
 )
-from w2s_lightning.metrics.scores import weighted_auroc
+from w2s_lightning.metrics.rates import weighted_auroc
 
 PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.2, 0.7]])
 LABELS = np.array([0, 2, 1, 2])

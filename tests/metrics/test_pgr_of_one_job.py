@@ -8,11 +8,9 @@ import pytest
 from scipy.stats import norm
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.bootstrap import JobScores, resample_job
-from w2s_lightning.metrics.half_width import predicted_half_width
-from w2s_lightning.metrics.pgr import PGR, pgr, pgr_of_job
+from w2s_lightning.metrics.pgr import PGR, pgr, pgr_of_job, predicted_half_width
+from w2s_lightning.metrics.rates import JobScores, auroc_of, rates, weighted_auroc
 from w2s_lightning.metrics.resampling import Groups, Resampling, draws
-from w2s_lightning.metrics.scores import auroc_of, weighted_auroc
 
 
 def hits(*, right: int, wrong: int) -> np.ndarray:
@@ -26,7 +24,7 @@ def noisy_hits(rate: float, *, n: int, seed: int) -> np.ndarray:
 
 def job(floor: np.ndarray, student: np.ndarray, ceiling: np.ndarray, group_ids: object = None) -> JobScores:
     groups = np.arange(len(floor)) if group_ids is None else group_ids
-    return resample_job({"floor": floor, "student": student, "ceiling": ceiling}, groups)
+    return rates({"floor": floor, "student": student, "ceiling": ceiling}, groups)
 
 
 @pytest.mark.parametrize(
@@ -144,10 +142,8 @@ def test_the_order_of_the_examples_changes_nothing() -> None:
     ids = [f"q{number % 50}" for number in range(300)]
     arms = {name: noisy_hits(rate, n=300, seed=seed) for seed, (name, rate) in enumerate((("a", 0.5), ("b", 0.8)))}
     order = np.random.default_rng(0).permutation(300)
-    plain = resample_job(arms, ids)
-    shuffled = resample_job(
-        {name: scores[order] for name, scores in arms.items()}, [ids[position] for position in order]
-    )
+    plain = rates(arms, ids)
+    shuffled = rates({name: scores[order] for name, scores in arms.items()}, [ids[position] for position in order])
     assert plain.difference("b", "a") == shuffled.difference("b", "a")
 
 
@@ -168,7 +164,7 @@ def test_auroc_serves_as_the_metric_of_a_job() -> None:
         name: rng.normal(size=400) + shift * labels
         for name, shift in (("floor", 0.5), ("student", 1.2), ("ceiling", 2.0))
     }
-    scores = resample_job(arms, np.arange(400) // 4, metric=auroc_of(labels), resampling=Resampling(resamples=300))
+    scores = rates(arms, np.arange(400) // 4, metric=auroc_of(labels), resampling=Resampling(resamples=300))
     values = [float(weighted_auroc(arms[name], labels.astype(float), np.ones((1, 400)))[0]) for name in arms]
     assert [scores.interval(name).value for name in arms] == pytest.approx(values)
     assert pgr_of_job(scores).value == pytest.approx((values[1] - values[0]) / (values[2] - values[0]))
@@ -179,24 +175,24 @@ def test_auroc_serves_as_the_metric_of_a_job() -> None:
 
 def test_resamples_without_a_positive_example_are_left_out_for_all_arms() -> None:
     labels = np.repeat([1, 0], [2, 10])
-    scores = resample_job({"one": np.arange(12.0), "two": -np.arange(12.0)}, np.arange(12), metric=auroc_of(labels))
+    scores = rates({"one": np.arange(12.0), "two": -np.arange(12.0)}, np.arange(12), metric=auroc_of(labels))
     assert 1000 < len(scores.resampled) < 2000
     assert np.isfinite(scores.resampled).all()
 
 
 def test_what_cannot_be_compared_is_refused_with_a_message() -> None:
     with pytest.raises(UserError, match="share one group_id"):
-        resample_job({"floor": [1, 0]}, ["q", "q"])
+        rates({"floor": [1, 0]}, ["q", "q"])
     with pytest.raises(UserError, match="both labels"):
-        resample_job({"floor": [1, 0]}, ["p", "q"], metric=auroc_of([1, 1]))
+        rates({"floor": [1, 0]}, ["p", "q"], metric=auroc_of([1, 1]))
     with pytest.raises(UserError, match="no test example"):
-        resample_job({"floor": []}, [])
+        rates({"floor": []}, [])
     with pytest.raises(ValueError, match="align by id"):
-        resample_job({"floor": [1, 0, 1]}, ["p", "q"])
+        rates({"floor": [1, 0, 1]}, ["p", "q"])
     with pytest.raises(ValueError, match="not finite"):
-        resample_job({"floor": [1, np.nan]}, ["p", "q"])
+        rates({"floor": [1, np.nan]}, ["p", "q"])
     with pytest.raises(ValueError, match="no arm 'middle'"):
-        resample_job({"floor": [1, 0]}, ["p", "q"]).interval("middle")
+        rates({"floor": [1, 0]}, ["p", "q"]).interval("middle")
     with pytest.raises(UserError, match="100 or more"):
         Resampling(resamples=10)
 
@@ -215,7 +211,7 @@ def covered(*, num_jobs: int, num_groups: int, resamples: int) -> tuple[float, f
         effect = shared * rng.standard_normal(num_groups) + own * rng.standard_normal((3, num_groups))
         answers = (rng.standard_normal((3, len(ids))) < (means[:, None] + effect)[:, ids]).astype(float)
         arms = dict(zip(("floor", "student", "ceiling"), answers, strict=True))
-        scores = resample_job(arms, ids, resampling=Resampling(resamples=resamples, seed=number))
+        scores = rates(arms, ids, resampling=Resampling(resamples=resamples, seed=number))
         gains.append(scores.difference("student", "floor").reaches(truth[1] - truth[0]))
         result = pgr_of_job(scores)
         if result.low is not None and result.high is not None:

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import norm, t
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.pgr import mean_of_pgrs, pgr_over_seeds
-from w2s_lightning.metrics.scores import auroc_of, weighted_auroc
+from w2s_lightning.metrics.pgr import pgr_over_seeds
+from w2s_lightning.metrics.rates import auroc_of, weighted_auroc
 from w2s_lightning.metrics.seeds import Linearised, SeedScores, crossed_mean, score_seeds
 
 ARMS = ("floor", "student", "ceiling")
@@ -52,8 +52,8 @@ def test_the_two_baseline_rules_by_hand() -> None:
     assert per_seed.per_seed == pytest.approx((0.2 / 0.4, 0.15 / 0.1))
     assert fixed.per_seed == pytest.approx((0.15 / 0.25, 0.2 / 0.25))  # means: floor .55, ceiling .80
     assert (per_seed.pgr.value, fixed.pgr.value) == pytest.approx((0.175 / 0.25, 0.175 / 0.25))
-    assert mean_of_pgrs(scores).value == pytest.approx((0.5 + 1.5) / 2)
-    assert mean_of_pgrs(scores, baseline="fixed").value == pytest.approx(0.7)
+    assert pgr_over_seeds(scores, average="mean_of_ratios").pgr.value == pytest.approx((0.5 + 1.5) / 2)
+    assert pgr_over_seeds(scores, baseline="fixed", average="mean_of_ratios").pgr.value == pytest.approx(0.7)
     assert (per_seed.baseline, fixed.baseline) == ("per_seed", "fixed")
     assert per_seed.gap == fixed.gap
     assert per_seed.gap.value == pytest.approx(0.25)
@@ -85,7 +85,7 @@ def test_no_seed_is_dropped_even_where_its_own_pgr_does_not_exist() -> None:
     assert result.per_seed[4] is None
     assert None not in result.per_seed[:4]
     assert result.pgr.value == pytest.approx((0.7 - floor.mean()) / (ceiling.mean() - floor.mean()))
-    mean = mean_of_pgrs(scores)
+    mean = pgr_over_seeds(scores, average="mean_of_ratios").pgr
     assert not mean.defined
     assert mean.reason is not None
     assert "seed number 4" in mean.reason

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.resampling import Resampling
-from w2s_lightning.metrics.reward_intervals import in_section, judge, length_bias, overall_metric, section_metric
-from w2s_lightning.metrics.rewardbench import (
+from w2s_lightning.metrics.sections import (
     PRIOR_SETS,
     SECTION_WEIGHTS,
     SECTIONS,
     best_of_credit,
+    judge,
+    length_bias,
     missing,
     overall,
+    parts_of,
     section_scores,
     subset_accuracy,
     wins,
@@ -178,17 +179,26 @@ def test_a_subset_that_a_resample_misses_is_left_out_with_its_weight() -> None:
 
 def test_sections_of_several_models_are_compared_on_the_same_resamples() -> None:
     won, subsets, prompts = rows(np.random.default_rng(0))
-    mine = in_section(subsets, "Chat")
-    names, groups = np.array(subsets)[mine].tolist(), np.array(prompts)[mine].tolist()
-    better = np.maximum(won[mine], np.arange(mine.sum()) % 3 == 0)
-    scored = resample_job(
-        {"one": won[mine], "two": better}, groups, metric=section_metric(names, "Chat"), resampling=QUICK
-    )
+    better = np.maximum(won, np.arange(len(won)) % 3 == 0)
+    chat = next(part for part in parts_of(subsets) if part.name == "Chat")
+    scored = chat.scores({"one": won, "two": better}, prompts, QUICK)
+    assert scored is not None
     gap = scored.difference("two", "one")
     assert gap.value == pytest.approx(scored.interval("two").value - scored.interval("one").value)
     assert gap.half_width < scored.interval("one").half_width
-    whole = resample_job({"one": won[mine]}, groups, metric=overall_metric(names), resampling=QUICK)
-    assert whole.interval("one") == scored.interval("one")
+    alone = judge(won[chat.rows], np.array(subsets)[chat.rows].tolist(), np.array(prompts)[chat.rows], resampling=QUICK)
+    assert alone.overall == scored.interval("one")
+
+
+def test_sections_of_several_seeds_cross_seeds_and_prompts() -> None:
+    won, subsets, prompts = rows(np.random.default_rng(0))
+    chat = next(part for part in parts_of(subsets) if part.name == "Chat")
+    seeds = np.stack([won, np.roll(won, 1)])
+    scored = chat.scores({"one": seeds}, prompts)
+    assert scored is not None
+    assert scored.interval("one") == chat.intervals({"one": seeds}, prompts)["one"]
+    by_hand = [section_scores(subset_accuracy(one, subsets))["Chat"] for one in seeds]
+    assert scored.interval("one").value == pytest.approx(np.mean(by_hand))
 
 
 def test_length_bias_is_the_win_rate_by_the_longer_answer() -> None:

@@ -15,11 +15,10 @@ import pyarrow.parquet as pq
 import yaml
 
 from w2s_lightning.digest import digest
-from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.pgr import pgr_of_job
+from w2s_lightning.metrics.rates import part_rates, rates
 from w2s_lightning.metrics.resampling import Resampling
-from w2s_lightning.metrics.subsets import subset_rates
-from w2s_lightning.results.groups import Groups
+from w2s_lightning.results.groups import SeedGroups
 from w2s_lightning.results.stored import Answers
 from w2s_lightning.store.manifest import Manifest
 from w2s_lightning.sweep.board import write
@@ -83,7 +82,7 @@ class Made:
             "command": f"python train.py -m sweeps={self.name}",
             "counts": {"jobs": len(jobs), **counts, "inverted": 0, "repeated": 0},
             "jobs": jobs,
-            "groups": Groups(self.known.__getitem__).rows(jobs),
+            "groups": SeedGroups(self.known.__getitem__).rows(jobs),
             "times": {"started": "2026-01-01T00:00:00+00:00", "launched": {}, "seconds": 61.0},
             **({"verdicts": list(self.verdicts)} if self.verdicts else {}),
         }
@@ -117,13 +116,13 @@ class Made:
     def _result(self, job: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         tables = {row["name"]: self.known[row["evaluate"]] for row in rows}
         about = tables["student"]
-        scores = resample_job({n: t.correct for n, t in tables.items()}, about.groups, resampling=FEW)
+        scores = rates({n: t.correct for n, t in tables.items()}, about.groups, resampling=FEW)
         parts = {name: asdict(scores.interval(name)) for name in tables}
         pgr = asdict(pgr_of_job(scores))
         supervisor = "teacher" if job["paradigm"] == "distillation" else "floor"
         right = tables[supervisor].correct > 0
         agrees = about.agrees(tables[supervisor])
-        agreed = subset_rates(agrees, [right | True, right, ~right], about.groups, resampling=FEW)
+        agreed = part_rates(agrees, [right | True, right, ~right], about.groups, resampling=FEW)
         keys = ("with_supervisor", "when_supervisor_right", "when_supervisor_wrong")
         stages = [stage for row in rows for stage in row.pop("stages")]
         result = {

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tasks.composing_tasks import task
 from w2s_lightning.content import DataFile
-from w2s_lightning.metrics.rewardbench import SECTIONS
+from w2s_lightning.metrics.sections import SECTIONS
 from w2s_lightning.tasks.answers import GSM8K_KEY
 from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.example import SPLITS, question_group

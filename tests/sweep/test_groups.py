@@ -11,12 +11,12 @@ from rich.console import Console
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.pgr import pgr_over_seeds
-from w2s_lightning.metrics.scores import auroc_of
+from w2s_lightning.metrics.rates import auroc_of
 from w2s_lightning.metrics.seeds import score_seeds
-from w2s_lightning.results.groups import ARMS, Groups, section_pgrs
+from w2s_lightning.results.groups import ARMS, SeedGroups, section_pgrs
+from w2s_lightning.results.readouts import compared
 from w2s_lightning.results.stored import Answers
 from w2s_lightning.show.matrix import cell_text, print_compared, stories
-from w2s_lightning.sweep.readouts import compared
 
 N = 300
 IDS = tuple(f"id{n:03}" for n in range(N))
@@ -61,7 +61,7 @@ def job(seed: int, **more: Any) -> dict[str, Any]:
 
 
 def groups(*jobs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return Groups(scored).rows(jobs)
+    return SeedGroups(scored).rows(jobs)
 
 
 def test_a_group_has_the_pgr_of_the_metrics_package() -> None:
@@ -124,7 +124,7 @@ def test_seeds_scored_on_different_examples_have_no_group() -> None:
     def read(digest: str) -> Answers:
         return answers(np.zeros(N), np.zeros(N), IDS[::-1]) if digest.endswith("1") else scored(digest)
 
-    (group,) = Groups(read).rows([job(0), job(1)])
+    (group,) = SeedGroups(read).rows([job(0), job(1)])
     assert group["pgr"]["reason"] == "its seeds were scored on different test examples"
 
 
@@ -132,7 +132,7 @@ def test_a_group_whose_answers_cannot_be_read_is_undefined_with_the_reason() -> 
     def read(digest: str) -> Answers:
         raise UserError("evaluate/x cannot be read: it is gone")
 
-    (group,) = Groups(read).rows([job(0), job(1)])
+    (group,) = SeedGroups(read).rows([job(0), job(1)])
     assert group["pgr"]["reason"] == "evaluate/x cannot be read: it is gone"
     assert group["seeds"] == [0, 1]
 

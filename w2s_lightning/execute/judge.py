@@ -13,7 +13,7 @@ from w2s_lightning.data.solutions import SOLUTIONS, problems_of, read_solutions
 from w2s_lightning.data.targets import aligned, read_targets, with_targets
 from w2s_lightning.execute.resources import Resources
 from w2s_lightning.metrics import choice as metrics
-from w2s_lightning.metrics.rewardbench import overall, section_scores, subset_accuracy, wins
+from w2s_lightning.metrics.sections import overall, section_scores, subset_accuracy, wins
 from w2s_lightning.stages import Evaluate, Label, Solve
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example, Solution

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from w2s_lightning.metrics.intervals import FloatArray, Interval
+from w2s_lightning.metrics.rates import part_rates, weighted_auroc
 from w2s_lightning.metrics.resampling import DEFAULT_RESAMPLING, IndexArray, Resampling
-from w2s_lightning.metrics.scores import weighted_auroc
-from w2s_lightning.metrics.subsets import subset_rates
 
 _SMALLEST = float(np.finfo(np.float64).eps)  # log loss stays below 36.05 nats: a sure and wrong answer is not infinite
 
@@ -46,7 +45,7 @@ def brier(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> FloatArray:
 
 def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
     """Area under the ROC curve for K = 2, ties counting half: scores `[n]` rise with label 1, e.g. its probability.
-    None when only one label occurs. For intervals use `scores.auroc_of` as a metric."""
+    None when only one label occurs. For intervals use `rates.auroc_of` as a metric."""
     values, truth = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.float64)
     area = float(weighted_auroc(values, truth, np.ones((1, len(values))))[0])
     return None if np.isnan(area) else area
@@ -121,7 +120,7 @@ def accuracy_by_difficulty(
     distinct, inverse = np.unique(values, return_inverse=True)
     levels = inverse if num_levels is None else _equal_counts(values, distinct, num_levels)[inverse]
     masks = np.stack([levels == level for level in np.unique(levels)])
-    rates = subset_rates(hits, masks, group_ids, resampling=resampling)
+    rates = part_rates(hits, masks, group_ids, resampling=resampling)
     return tuple(
         DifficultyLevel(low=float(values[mask].min()), high=float(values[mask].max()), accuracy=rate)
         for mask, rate in zip(masks, rates, strict=True)

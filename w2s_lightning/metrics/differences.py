@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from w2s_lightning.metrics.intervals import FloatArray
+from w2s_lightning.metrics.rates import aligned_columns
 from w2s_lightning.metrics.resampling import Groups
-from w2s_lightning.metrics.scores import aligned_columns
 
 _CELLS_AT_ONCE = 2_000_000
 

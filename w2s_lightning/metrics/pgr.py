@@ -6,19 +6,26 @@ known to be above the floor, and the quotient means nothing. The published conve
 ceiling a seed's student is measured against; see `Baseline`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from w2s_lightning.metrics.bootstrap import JobScores
 from w2s_lightning.metrics.intervals import FloatArray, Interval
+from w2s_lightning.metrics.rates import JobScores
 from w2s_lightning.metrics.seeds import Linearised, SeedScores
 
 Baseline = Literal["per_seed", "fixed"]
 """`per_seed`: a seed's own floor and ceiling (Burns et al.). `fixed`: their means over all seeds given for them, known
 numbers from then on (Anthropic's automated-w2s harness, 2026, with 16 baseline seeds)."""
 
+Average = Literal["ratio_of_means", "mean_of_ratios"]
+"""`ratio_of_means`: mean gain over mean gap. `mean_of_ratios`: mean of the seeds' own PGRs, for comparison with papers
+that report it; one seed with a small gap can carry it away."""
+
+TOO_WIDE = 0.25
+"""A predicted half-width above this is worth a warning: the interval would span half of the gap or more."""
 
 _ROUNDING = 1e-12  # a gap of this size is what equal arms leave when their scores are not whole numbers
 
@@ -91,84 +98,56 @@ def _quotient(gain: FloatArray, gap: FloatArray, *, otherwise: float) -> FloatAr
     return np.divide(gain, gap, out=np.full_like(gain, otherwise), where=gap > 0)
 
 
+def pgr_of(
+    scores: JobScores | SeedScores, *, student: str = "student", floor: str = "floor", ceiling: str = "ceiling"
+) -> PGR:
+    """PGR of one job, or of a group of seeds with its usual conventions."""
+    if isinstance(scores, JobScores):
+        return pgr_of_job(scores, student=student, floor=floor, ceiling=ceiling)
+    return pgr_over_seeds(scores, student=student, floor=floor, ceiling=ceiling).pgr
+
+
 def pgr_over_seeds(
     scores: SeedScores,
     *,
     baseline: Baseline = "per_seed",
+    average: Average = "ratio_of_means",
     student: str = "student",
     floor: str = "floor",
     ceiling: str = "ceiling",
 ) -> GroupPGR:
-    """PGR of a group of seeds: mean gain over mean gap, with a t interval over seeds and test examples.
+    """PGR of a group of seeds, with a t interval over seeds and test examples.
 
     The quotient P is linearised (delta method): each seed and test group contributes
-    (student - floor - P (ceiling - floor)) / mean gap, and `seeds` turns the table into an interval.
-    With `per_seed` baselines the arms have the same seeds and a seed's luck with its own floor cancels; with `fixed`
-    ones the interval takes floor and ceiling as known over seeds (not over examples), floor and ceiling may have more
-    seeds than the student, and per-seed values change, while over equal seeds P itself is the same. Whether PGR is
-    defined is decided on the pooled gap, with its seed part, under both rules.
+    (student - floor - P (ceiling - floor)) / mean gap, and `seeds` turns the table into an interval (of the mean of
+    ratios: each seed with its own P and gap). With `per_seed` baselines the arms have the same seeds and a seed's luck
+    with its own floor cancels; with `fixed` ones the interval takes floor and ceiling as known over seeds (not over
+    examples), floor and ceiling may have more seeds than the student, and per-seed values change, while over equal
+    seeds P itself is the same. Whether PGR is defined is decided on the pooled gap, with its seed part, under all
+    rules; the mean of ratios needs every seed's ceiling above its floor too, since no seed is dropped.
     """
-    arms = _Arms.of(scores, baseline=baseline, student=student, floor=floor, ceiling=ceiling)
-    return GroupPGR(
-        pgr=arms.undefined(scores) or _interval(scores, _ratio_of_means(arms.gain, arms.gap)),
-        per_seed=arms.per_seed(),
-        gap=scores.interval_of(arms.pooled_gap),
-        baseline=baseline,
-    )
-
-
-def mean_of_pgrs(
-    scores: SeedScores,
-    *,
-    baseline: Baseline = "per_seed",
-    student: str = "student",
-    floor: str = "floor",
-    ceiling: str = "ceiling",
-) -> PGR:
-    """Mean over seeds of the seeds' own PGRs, for comparison with papers that report it.
-
-    One seed with a small gap can carry it away, so prefer `pgr_over_seeds`. Undefined when the pooled gap reaches 0 or
-    any seed's ceiling is not above its floor, since no seed is dropped.
-    """
-    arms = _Arms.of(scores, baseline=baseline, student=student, floor=floor, ceiling=ceiling)
-    bad = [str(position) for position, value in enumerate(arms.per_seed()) if value is None]
-    if bad:
-        return PGR.undefined(f"the ceiling is not above the floor for seed number {', '.join(bad)} (counted from 0)")
-    return arms.undefined(scores) or _interval(scores, _ratio_per_seed(arms.gain, arms.gap))
-
-
-@dataclass(frozen=True, eq=False)
-class _Arms:
-    """Gain and gap under a baseline rule, one row a student's seed, and the gap as it was measured."""
-
-    gain: Linearised
-    gap: Linearised
-    pooled_gap: Linearised
-
-    @classmethod
-    def of(cls, scores: SeedScores, *, baseline: Baseline, student: str, floor: str, ceiling: str) -> "_Arms":
-        top, low, high = scores.arm(student), scores.arm(floor), scores.arm(ceiling)
+    if baseline not in ("per_seed", "fixed"):
+        raise ValueError(f"baseline is {baseline!r}: expected per_seed or fixed")
+    if average not in ("ratio_of_means", "mean_of_ratios"):
+        raise ValueError(f"average is {average!r}: expected ratio_of_means or mean_of_ratios")
+    top, low, high = scores.arm(student), scores.arm(floor), scores.arm(ceiling)
+    if low.num_seeds != high.num_seeds or (baseline == "per_seed" and top.num_seeds != low.num_seeds):
         counts = {student: top.num_seeds, floor: low.num_seeds, ceiling: high.num_seeds}
-        if baseline not in ("per_seed", "fixed"):
-            raise ValueError(f"baseline is {baseline!r}: expected per_seed or fixed")
-        if low.num_seeds != high.num_seeds or (baseline == "per_seed" and top.num_seeds != low.num_seeds):
-            raise ValueError(
-                f"seeds do not match: {counts}; give the same seeds, or baseline='fixed' for more baselines"
-            )
-        pooled = high - low
-        if baseline == "fixed":
-            low, high = low.averaged(top.num_seeds), high.averaged(top.num_seeds)
-        return cls(gain=top - low, gap=high - low, pooled_gap=pooled)
-
-    def undefined(self, scores: SeedScores) -> PGR | None:
-        """The undefined PGR when the pooled gap allows none."""
-        reason = why_undefined(scores.interval_of(self.pooled_gap), confidence=scores.confidence)
-        return None if reason is None else PGR.undefined(reason)
-
-    def per_seed(self) -> tuple[float | None, ...]:
-        """Each seed's quotient, None where its gap is not positive."""
-        pairs = zip(self.gain.values.tolist(), self.gap.values.tolist(), strict=True)
-        return tuple(gain / gap if gap > 0 else None for gain, gap in pairs)
+        raise ValueError(f"seeds do not match: {counts}; give the same seeds, or baseline='fixed' for more baselines")
+    pooled_gap = scores.interval_of(high - low)
+    if baseline == "fixed":
+        low, high = low.averaged(top.num_seeds), high.averaged(top.num_seeds)
+    gain, gap = top - low, high - low
+    pairs = zip(gain.values.tolist(), gap.values.tolist(), strict=True)
+    per_seed = tuple(one / width if width > 0 else None for one, width in pairs)
+    reason = why_undefined(pooled_gap, confidence=scores.confidence)
+    if average == "mean_of_ratios" and None in per_seed:
+        bad = ", ".join(str(position) for position, value in enumerate(per_seed) if value is None)
+        reason = f"the ceiling is not above the floor for seed number {bad} (counted from 0)"
+    if reason is not None:
+        return GroupPGR(PGR.undefined(reason), per_seed, pooled_gap, baseline)
+    found = scores.interval_of(_ratio_of_means(gain, gap) if average == "ratio_of_means" else _ratios(gain, gap))
+    return GroupPGR(PGR.of(found.value, found.low, found.high), per_seed, pooled_gap, baseline)
 
 
 def _ratio_of_means(gain: Linearised, gap: Linearised) -> Linearised:
@@ -179,14 +158,42 @@ def _ratio_of_means(gain: Linearised, gap: Linearised) -> Linearised:
     return Linearised(error.values - error.values.mean() + ratio, error.influence)
 
 
-def _ratio_per_seed(gain: Linearised, gap: Linearised) -> Linearised:
+def _ratios(gain: Linearised, gap: Linearised) -> Linearised:
     """Each seed's own quotient, linearised in the test groups."""
     ratio = gain.values / gap.values
-    error = (gain - gap.scaled(ratio)).scaled(1 / gap.values)
-    return Linearised(ratio, error.influence)
+    return Linearised(ratio, (gain - gap.scaled(ratio)).scaled(1 / gap.values).influence)
 
 
-def _interval(scores: SeedScores, ratio: Linearised) -> PGR:
-    """The interval of a linearised quotient's mean."""
-    interval = scores.interval_of(ratio)
-    return PGR.of(interval.value, interval.low, interval.high)
+def predicted_half_width(
+    *,
+    floor: float,
+    ceiling: float,
+    num_examples: int,
+    num_groups: int,
+    expected_pgr: float = 0.5,
+    correlation: float = 0.3,
+    group_correlation: float = 0.3,
+) -> float:
+    """Half-width of a 95 % interval of one job's PGR, predicted before training, from accuracies guessed or measured.
+
+    The delta method: PGR is the mean of u = (student - floor - P (ceiling - floor)) / gap, plus P, so its half-width
+    is 1.96 sqrt(deff Var(u) / n) / gap. Assumptions, each of them rough: per-example scores are 0 or 1, the student's
+    accuracy is floor + P gap, any two arms' scores have the given correlation, and n / num_groups examples a group
+    share a `group_correlation`, deff = 1 + (n / num_groups - 1) group_correlation (Kish 1965). Seeds are left out:
+    with several, the example part stays and the seed part comes on top. Returns infinity when the ceiling is not above
+    the floor.
+    """
+    gap = ceiling - floor
+    if not (0 <= floor <= 1 and 0 <= ceiling <= 1) or not 0 < num_groups <= num_examples:
+        raise ValueError(
+            f"expected accuracies in 0 .. 1 and 1 .. n groups: got {floor}, {ceiling}, {num_groups} groups"
+        )
+    if gap <= 0:
+        return math.inf
+    student = min(1.0, max(0.0, floor + expected_pgr * gap))
+    spreads = [math.sqrt(rate * (1 - rate)) for rate in (student, floor, ceiling)]
+    parts = [weight * spread for weight, spread in zip((1, expected_pgr - 1, -expected_pgr), spreads, strict=True)]
+    own, together = sum(part**2 for part in parts), sum(parts) ** 2
+    variance = (1 - correlation) * own + correlation * together
+    design_effect = 1 + (num_examples / num_groups - 1) * group_correlation
+    return 1.96 * math.sqrt(variance * design_effect / num_examples) / gap

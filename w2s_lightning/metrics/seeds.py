@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.intervals import FloatArray, Interval, check_confidence, t_quantile
-from w2s_lightning.metrics.resampling import Groups, nudges
-from w2s_lightning.metrics.scores import Metric, Statistic, aligned_columns, mean_score, plain_values
+from w2s_lightning.metrics.rates import JobScores, Metric, aligned_columns, mean_score, plain_values, rates
+from w2s_lightning.metrics.resampling import DEFAULT_RESAMPLING, Groups, Resampling, nudges
 
 _STEP = 1e-4  # of a group's weight: truncation and rounding both stay below 1e-8 of the value
 
@@ -171,16 +171,25 @@ def score_seeds(
     for name, scores in columns.items():
         if len(scores) < 2:
             raise UserError(f"arm {name!r} has one seed: an interval over seeds needs two or more (5 is usual)")
-    linear = _linearise(metric(np.concatenate(list(columns.values())), groups), groups)
+    statistic = metric(np.concatenate(list(columns.values())), groups)
+    values = plain_values(statistic, groups)
+    moved = np.concatenate([statistic(weights) for weights in nudges(groups, _STEP)])
+    influence = (moved - values).T * (groups.num_groups / _STEP)  # [all seeds of all arms, G]
+    linear = Linearised(values, influence - influence.mean(axis=1, keepdims=True))
     ends = np.cumsum([len(scores) for scores in columns.values()])[:-1]
     parts = zip(np.split(linear.values, ends), np.split(linear.influence, ends), strict=True)
     named = {name: Linearised(*part) for name, part in zip(columns, parts, strict=True)}
     return SeedScores(arms=named, num_examples=groups.num_examples, confidence=confidence)
 
 
-def _linearise(statistic: Statistic, groups: Groups) -> Linearised:
-    """Values `[A]` and influences `[A, G]` of a statistic, by a small step in each group's weight."""
-    values = plain_values(statistic, groups)
-    moved = np.concatenate([statistic(weights) for weights in nudges(groups, _STEP)])
-    influence = (moved - values).T * (groups.num_groups / _STEP)
-    return Linearised(values, influence - influence.mean(axis=1, keepdims=True))
+def compare(
+    arms: Mapping[str, npt.ArrayLike],
+    group_ids: Sequence[object] | npt.NDArray[np.generic],
+    *,
+    metric: Metric = mean_score,
+    resampling: Resampling = DEFAULT_RESAMPLING,
+) -> JobScores | SeedScores:
+    """Arms `[S, n]` over their seeds where there are several, else by the bootstrap of the one job."""
+    if all(len(np.atleast_2d(scores)) == 1 for scores in arms.values()):
+        return rates(arms, group_ids, metric=metric, resampling=resampling)
+    return score_seeds(arms, group_ids, metric=metric, confidence=resampling.confidence)

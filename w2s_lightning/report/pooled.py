@@ -14,14 +14,13 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.choice import Calibration, DifficultyLevel, accuracy_by_difficulty, calibration
 from w2s_lightning.metrics.differences import permutation_p_value
 from w2s_lightning.metrics.intervals import Interval
+from w2s_lightning.metrics.rates import part_rates
 from w2s_lightning.metrics.resampling import Resampling
-from w2s_lightning.metrics.reward_intervals import Part, scored
-from w2s_lightning.metrics.seeds import SeedScores, score_seeds
-from w2s_lightning.metrics.subsets import subset_rates
+from w2s_lightning.metrics.sections import sections_of
+from w2s_lightning.metrics.seeds import SeedScores
 from w2s_lightning.report.records import Job
-from w2s_lightning.results.benchmarked import sections_of
-from w2s_lightning.results.groups import seed_scores
-from w2s_lightning.results.stored import Answers, Array, StoreReader
+from w2s_lightning.results.scored import score_answers
+from w2s_lightning.results.stored import Answers, StoreReader
 
 DRAWN = Resampling(resamples=500)  # for pictures: their ends move by less than a line's width
 LEVELS = 6
@@ -112,9 +111,10 @@ class Pool:
         known = {arm: answers for arm, answers in found.items() if answers}
         jobs, _ = next(iter(arms.values()))
         try:
-            return seed_scores(known, jobs[0].row["metric"]) if len(known) == len(arms) else None
+            scores = score_answers(known, jobs[0].row["metric"]) if len(known) == len(arms) else None
         except UserError:
             return None
+        return scores if isinstance(scores, SeedScores) else None
 
     # ------------------------------------------------------------ parts of the test set
 
@@ -153,18 +153,12 @@ def _following(ours: list[Answers], theirs: list[Answers]) -> Following:
     agrees = np.concatenate([a.agrees(b) for a, b in zip(ours, theirs, strict=True)]).astype(float)
     right = np.concatenate([one.correct > 0 for one in theirs])
     groups = ours[0].groups * len(ours)
-    return Following(*subset_rates(agrees, np.stack([right, ~right]), groups, resampling=DRAWN))
+    return Following(*part_rates(agrees, np.stack([right, ~right]), groups, resampling=DRAWN))
 
 
 def _sections(found: list[Answers]) -> dict[str, Interval]:
-    groups, won = np.array(found[0].groups), np.stack([one.correct for one in found])
-    return {part.name: _section(part, won, groups) for part in sections_of(found[0].subsets)}
-
-
-def _section(part: Part, won: Array, groups: Array) -> Interval:
-    if len(won) == 1 or len(np.unique(groups[part.rows])) == 1:
-        return scored(part, {"row": won.mean(axis=0)}, groups, DRAWN)[1]["row"]
-    return score_seeds({"row": won[:, part.rows]}, groups[part.rows], metric=part.metric).interval("row")
+    won = {"row": np.stack([one.correct for one in found])}
+    return {p.name: p.intervals(won, found[0].groups, DRAWN)["row"] for p in sections_of(found[0].subsets)}
 
 
 def _by_difficulty(found: list[Answers]) -> tuple[DifficultyLevel, ...] | None:

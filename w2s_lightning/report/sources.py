@@ -16,7 +16,7 @@ from w2s_lightning.report.pooled import Pool
 from w2s_lightning.report.questions import question_of, stated_question
 from w2s_lightning.report.reading import Files
 from w2s_lightning.report.records import Job, Section, named
-from w2s_lightning.results.groups import Groups, group_key
+from w2s_lightning.results.groups import SeedGroups, group_key
 from w2s_lightning.results.stored import Fault, StoreReader
 from w2s_lightning.store.root import is_ours
 
@@ -104,7 +104,7 @@ class Library:
             return []
         shelf = self.shelf(store or _store_of(jobs, outputs))
         rows = [job.row for job in sorted(jobs, key=lambda job: job.seed)]
-        content = {"sweep": LOOSE, "jobs": rows, "groups": Groups(shelf.required_answers).rows(rows)}
+        content = {"sweep": LOOSE, "jobs": rows, "groups": SeedGroups(shelf.required_answers).rows(rows)}
         return _by_task(content, jobs, shelf, notes, start)
 
 

@@ -10,21 +10,16 @@ from typing import Any
 import numpy as np
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.bootstrap import JobScores
 from w2s_lightning.metrics.pgr import PGR
-from w2s_lightning.metrics.reward_intervals import Part, parts_of, scored
-from w2s_lightning.metrics.rewardbench import WEIGHED, missing
+from w2s_lightning.metrics.rates import JobScores
+from w2s_lightning.metrics.sections import Part, missing, parts_of
 from w2s_lightning.recipes.setting import Row
+from w2s_lightning.results.scored import NO_BENCHMARK_FLOOR, ONE_PROMPT
 from w2s_lightning.results.stored import Array, read_answers
 from w2s_lightning.schema import Benchmark
 from w2s_lightning.stages import Evaluate
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Splits, trained_on
-
-ORDER = ("section", "subset", "overall")  # in which people read them
-ONE_PROMPT = "all its rows have one prompt, which says nothing about others"
-NO_FLOOR = "there is no floor: a supervisor's file answers the test set alone"
-
 
 # ---------------------------------------------------------------- before
 
@@ -56,12 +51,6 @@ def shared_prompts(splits: Splits, groups: Iterable[str]) -> int:
 
 
 # ---------------------------------------------------------------- after
-
-
-def sections_of(subsets: Sequence[str]) -> tuple[Part, ...]:
-    """The parts that a table has room for: sections, subsets that are in none, overall last."""
-    parts = [part for part in parts_of(subsets) if part.kind != "subset" or part.name not in WEIGHED]
-    return tuple(sorted(parts, key=lambda part: ORDER.index(part.kind)))
 
 
 def benchmark_of(
@@ -100,16 +89,18 @@ def _scored(
     measured: Collection[str],
     pgr: Callable[[JobScores, str], PGR],
 ) -> dict[str, Any]:
-    scores, intervals = scored(part, won, groups)
-    found = {name: PGR.undefined(ONE_PROMPT) if scores is None else pgr(scores, name) for name in measured}
+    scores = part.scores(won, groups)
+    found = {
+        name: pgr(scores, name) if isinstance(scores, JobScores) else PGR.undefined(ONE_PROMPT) for name in measured
+    }
     return {
         "kind": part.kind,
         "name": part.name,
         "n": int(part.rows.sum()),
-        "accuracy": {name: vars(interval) for name, interval in intervals.items()},
+        "accuracy": {name: vars(interval) for name, interval in part.intervals(won, groups).items()},
         "pgr": {name: vars(one) for name, one in found.items()},
     }
 
 
 def _no_floor(scores: JobScores, name: str) -> PGR:
-    return PGR.undefined(NO_FLOOR)
+    return PGR.undefined(NO_BENCHMARK_FLOOR)

@@ -11,19 +11,14 @@ from typing import Any
 import numpy as np
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.bootstrap import resample_job
 from w2s_lightning.metrics.intervals import Interval
-from w2s_lightning.metrics.pgr import PGR, pgr_of_job, pgr_over_seeds
-from w2s_lightning.metrics.reward_intervals import Part
-from w2s_lightning.metrics.scores import auroc_of, mean_score
-from w2s_lightning.metrics.seeds import SeedScores, score_seeds
-from w2s_lightning.results.benchmarked import NO_FLOOR as NO_BENCHMARK_FLOOR
-from w2s_lightning.results.benchmarked import ONE_PROMPT, sections_of
-from w2s_lightning.results.job_result import NO_FLOOR
+from w2s_lightning.metrics.pgr import PGR, pgr_of, pgr_over_seeds
+from w2s_lightning.metrics.sections import Part, sections_of
+from w2s_lightning.metrics.seeds import SeedScores
+from w2s_lightning.results.scored import NO_BENCHMARK_FLOOR, NO_FLOOR, ONE_PROMPT, columns_of, score_answers
 from w2s_lightning.results.stored import Answers, Array
 
 ARMS = ("untuned", "floor", "student", "ceiling")
-OF_PGR = ("floor", "student", "ceiling")
 FROM_RESULT = ("metric", *ARMS, "pgr", "gain_over_untuned", "agreement", "cheats", "notices")
 
 Row = Mapping[str, Any]
@@ -51,7 +46,7 @@ def group_key(row: Row, *other: str) -> tuple[Any, ...]:
     return (row["task"], row["paradigm"], row["weak"], row["strong"], axes)
 
 
-class Groups:
+class SeedGroups:
     """Makes groups from jobs' rows; `read` gives an evaluate stage's answers by digest, or raises UserError. Figures
     are made once."""
 
@@ -85,74 +80,42 @@ class Groups:
         }
 
 
-def seed_scores(columns: Mapping[str, Sequence[Answers]], metric: str) -> SeedScores:
-    """Arms over their seeds; raise UserError where they were scored on different test examples."""
-    first = next(iter(columns.values()))[0]
-    if any(one.ids != first.ids for column in columns.values() for one in column):
-        raise UserError("its seeds were scored on different test examples")
-    table = {arm: np.stack([one.scores(metric) for one in own]) for arm, own in columns.items()}
-    return score_seeds(table, first.groups, metric=auroc_of(first.gold) if metric == "auroc" else mean_score)
-
-
 def _figures(done: Sequence[Row], read: Read) -> dict[str, Any]:
     if not done:
         return _undefined("no job is done")
-    if len(done) == 1:
-        return _of_one(done[0])
+    if len(done) == 1:  # a single seed keeps its job's interval, which speaks for these trained models only
+        parts = {name: done[0][name] for name in (*ARMS, "gain_over_untuned", "pgr")}
+        return {name: part and {**part, "sd": None, "per_seed": [part["value"]]} for name, part in parts.items()}
+    arms = [arm for arm in ARMS if all(job["arms"][arm] is not None for job in done)]
     try:
-        arms = tuple(arm for arm in ARMS if all(job["arms"][arm] is not None for job in done))
-        scores = seed_scores({arm: [read(job["arms"][arm]) for job in done] for arm in arms}, done[0]["metric"])
+        scores = score_answers({arm: [read(job["arms"][arm]) for job in done] for arm in arms}, done[0]["metric"])
     except UserError as error:
         return _undefined(str(error))
-    values = {arm: _mean(scores.interval(arm), scores.per_seed(arm)) if arm in arms else None for arm in ARMS}
-    gain = None
+    assert isinstance(scores, SeedScores)
+    found: dict[str, Any] = dict.fromkeys((*ARMS, "gain_over_untuned"))
+    found |= {arm: _spread(scores.interval(arm), scores.per_seed(arm)) for arm in arms}
     if "untuned" in arms:
-        differences = np.subtract(scores.per_seed("student"), scores.per_seed("untuned"))
-        gain = _mean(scores.difference("student", "untuned"), differences.tolist())
-    return {**values, "gain_over_untuned": gain, "pgr": _pgr_of(done, scores, "floor" in arms)}
+        gains = np.subtract(scores.per_seed("student"), scores.per_seed("untuned")).tolist()
+        found["gain_over_untuned"] = _spread(scores.difference("student", "untuned"), gains)
+    if "floor" not in arms:
+        return {**found, "pgr": _spread(PGR.undefined(NO_FLOOR), ())}
+    group = pgr_over_seeds(scores)
+    pgr = _spread(group.pgr, group.per_seed)
+    reasons = {str(job["pgr"]["reason"]) for job in done}
+    if group.pgr.defined and len(reasons) == 1 and all(reason.startswith("by construction") for reason in reasons):
+        pgr["reason"] = reasons.pop()
+    return {**found, "pgr": pgr}
 
 
 def _undefined(reason: str) -> dict[str, Any]:
-    return {**dict.fromkeys(ARMS), "gain_over_untuned": None, "pgr": _pgr(PGR.undefined(reason), ())}
+    return {**dict.fromkeys((*ARMS, "gain_over_untuned")), "pgr": _spread(PGR.undefined(reason), ())}
 
 
-def _of_one(job: Row) -> dict[str, Any]:
-    """A single seed keeps its job's interval, which speaks for these trained models only."""
-
-    def alone(part: Row | None) -> dict[str, Any] | None:
-        return None if part is None else {**part, "sd": None, "per_seed": [part["value"]]}
-
-    return {name: alone(job[name]) for name in (*ARMS, "gain_over_untuned", "pgr")}
-
-
-def _pgr_of(done: Sequence[Row], scores: SeedScores, has_floor: bool) -> dict[str, Any]:
-    if not has_floor:
-        return _pgr(PGR.undefined(NO_FLOOR), ())
-    found = pgr_over_seeds(scores)
-    row = _pgr(found.pgr, found.per_seed)
-    reasons = {str(job["pgr"]["reason"]) for job in done}
-    if found.pgr.defined and len(reasons) == 1 and all(reason.startswith("by construction") for reason in reasons):
-        row["reason"] = reasons.pop()
-    return row
-
-
-def _pgr(pgr: PGR, per_seed: Sequence[float | None]) -> dict[str, Any]:
+def _spread(figure: Interval | PGR, per_seed: Sequence[float | None]) -> dict[str, Any]:
+    """A figure with its seeds' values and their standard deviation (None where a seed has no value, or is alone)."""
     known = [value for value in per_seed if value is not None]
-    return {**vars(pgr), "sd": _sd(known) if len(known) == len(per_seed) else None, "per_seed": list(per_seed)}
-
-
-def _mean(interval: Interval, per_seed: Sequence[float]) -> dict[str, Any]:
-    return {**vars(interval), "sd": _sd(per_seed), "per_seed": list(per_seed)}
-
-
-def _sd(values: Sequence[float]) -> float | None:
-    if len(values) < 2:
-        return None
-    spread = float(np.std(values, ddof=1))
-    return spread if math.isfinite(spread) else None
-
-
-# ---------------------------------------------------------------- a benchmark's sections
+    spread = float(np.std(known, ddof=1)) if len(known) == len(per_seed) > 1 else math.nan
+    return {**vars(figure), "sd": spread if math.isfinite(spread) else None, "per_seed": list(per_seed)}
 
 
 def section_pgrs(done: Sequence[Row], read: Read) -> list[dict[str, Any]]:
@@ -161,31 +124,19 @@ def section_pgrs(done: Sequence[Row], read: Read) -> list[dict[str, Any]]:
     judged = [job.get("benchmark_arms") or {} for job in done]
     if not judged or any(arms.get("student") is None for arms in judged):
         return []
-    there = [arm for arm in OF_PGR if all(arms.get(arm) is not None for arms in judged)]
+    there = [arm for arm in ("floor", "student", "ceiling") if all(arms.get(arm) is not None for arms in judged)]
     try:
-        scored = {arm: [read(arms[arm]) for arms in judged] for arm in there}
+        answers = {arm: [read(arms[arm]) for arms in judged] for arm in there}
+        columns = columns_of(answers)
     except UserError:
         return []
-    about = scored["student"][0]
-    if any(one.ids != about.ids for column in scored.values() for one in column):
-        return []
-    columns = {arm: np.stack([one.correct for one in column]) for arm, column in scored.items()}
-    groups, parts = np.array(about.groups), sections_of(about.subsets)
-    return [
-        {"kind": part.kind, "name": part.name, "n": int(part.rows.sum()), "pgr": vars(_section(part, columns, groups))}
-        for part in parts
-    ]
+    about = answers["student"][0]
+    found = ((part, _section_pgr(part, columns, about.groups)) for part in sections_of(about.subsets))
+    return [{"kind": part.kind, "name": part.name, "n": int(part.rows.sum()), "pgr": vars(pgr)} for part, pgr in found]
 
 
-def _section(part: Part, columns: Mapping[str, Array], groups: Array) -> PGR:
-    own, ids = {arm: values[:, part.rows] for arm, values in columns.items()}, groups[part.rows]
-    if "floor" not in own:
+def _section_pgr(part: Part, columns: Mapping[str, Array], groups: Sequence[str]) -> PGR:
+    if "floor" not in columns:
         return PGR.undefined(NO_BENCHMARK_FLOOR)
-    if len(np.unique(ids)) == 1:
-        return PGR.undefined(ONE_PROMPT)
-    try:
-        if len(own["student"]) == 1:
-            return pgr_of_job(resample_job(own, ids, metric=part.metric))
-        return pgr_over_seeds(score_seeds(own, ids, metric=part.metric)).pgr
-    except UserError as error:
-        return PGR.undefined(str(error))
+    scores = part.scores(columns, groups)
+    return PGR.undefined(ONE_PROMPT) if scores is None else pgr_of(scores)

@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_of_job
-from w2s_lightning.metrics.scores import auroc_of, mean_score
-from w2s_lightning.metrics.subsets import subset_rates
+from w2s_lightning.metrics.rates import JobScores, mean_score, part_rates, rates
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.results.benchmarked import benchmark_of
 from w2s_lightning.results.information import information
+from w2s_lightning.results.scored import NO_FLOOR, score_answers
 from w2s_lightning.results.selected import selections
 from w2s_lightning.results.stored import Answers, Array, read_answers
 from w2s_lightning.results.votes import votes_of
@@ -27,7 +26,6 @@ from w2s_lightning.store import Store
 
 VERSION = 1  # of result.json
 _MOST_GRADES = 12
-NO_FLOOR = "there is no floor: supervisor.test_file was not given"
 
 
 def read_rows(rows: Sequence[Row], store: Store) -> dict[str, Answers]:
@@ -41,9 +39,9 @@ def read_rows(rows: Sequence[Row], store: Store) -> dict[str, Answers]:
 
 def score(answers: Mapping[str, Answers], metric: str) -> JobScores:
     """Every row's metric with the shared resamples."""
-    first = next(iter(answers.values()))
-    columns = {name: one.scores(metric) for name, one in answers.items()}
-    return resample_job(columns, first.groups, metric=auroc_of(first.gold) if metric == "auroc" else mean_score)
+    scores = score_answers({name: (one,) for name, one in answers.items()}, metric)
+    assert isinstance(scores, JobScores)
+    return scores
 
 
 def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -53,7 +51,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
     by_role = {role: _first(plan.rows, role) for role in ("untuned", "floor", "ceiling")}
     student = plan.student_of_record
     marked = {name: one.strict for name, one in answers.items() if one.strict is not None}
-    strict = resample_job(marked, answers[student].groups) if marked else None
+    strict = rates(marked, answers[student].groups) if marked else None
     return {
         "version": VERSION,
         "job": dict(plan.name),
@@ -166,7 +164,7 @@ def _pgr_among(plan: Plan, correct: Mapping[str, Array], groups: Array) -> PGR:
     """The student's PGR on a part of the test examples."""
     if len(np.unique(groups)) < 2:
         return PGR.undefined("all these examples are of one group, which says nothing about others")
-    return _pgr(plan, resample_job(correct, groups, metric=mean_score), plan.student_of_record)
+    return _pgr(plan, rates(correct, groups, metric=mean_score), plan.student_of_record)
 
 
 def _endings(store: Store, row: Row) -> dict[str, Any]:
@@ -188,5 +186,5 @@ def _agreement(plan: Plan, answers: Mapping[str, Answers]) -> dict[str, Any]:
         return dict.fromkeys(keys)
     student, supervisor = answers[plan.student_of_record], answers[plan.supervisor]
     right = supervisor.correct > 0  # what the judge calls right: for worked solutions more than equal text
-    parts = subset_rates(student.agrees(supervisor), [right | True, right, ~right], student.groups)
+    parts = part_rates(student.agrees(supervisor), [right | True, right, ~right], student.groups)
     return {key: None if part is None else _interval(part) for key, part in zip(keys, parts, strict=True)}

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from w2s_lightning.metrics.bootstrap import JobScores, resample_job
 from w2s_lightning.metrics.pgr import PGR
+from w2s_lightning.metrics.rates import JobScores, rates
 from w2s_lightning.metrics.vote import majority_of, pass_of, powers_of_two
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.results.stored import read_answers
@@ -34,7 +34,7 @@ def votes_of(rows: Sequence[Row], store: Store, pgr: Callable[[JobScores, str], 
     def figures(credit: Callable[[Sequence[str | None], Sequence[bool]], float]) -> dict[str, Any]:
         values = {name: [credit(*one) for one in questions.values()] for name, questions in drawn.items()}
         groups = [group for _, group in next(iter(drawn.values()))]
-        scores = resample_job({name: np.array(column) for name, column in values.items()}, groups)
+        scores = rates({name: np.array(column) for name, column in values.items()}, groups)
         return {
             "accuracy": {name: vars(scores.interval(name)) for name in drawn},
             "pgr": {name: vars(pgr(scores, name)) for name in measured},

@@ -2,26 +2,24 @@
 
     python -m w2s_lightning.rewardbench MODEL --data FILE_OR_HUB
 
-What is exported here is the arithmetic alone (`metrics.rewardbench`, `metrics.reward_intervals`); it loads no torch.
+What is exported here is the arithmetic alone (`metrics.sections`); it loads no torch.
 """
 
-from w2s_lightning.metrics.reward_intervals import (
-    Judgement,
-    LengthBias,
-    in_section,
-    judge,
-    length_bias,
-    overall_metric,
-    section_metric,
-)
-from w2s_lightning.metrics.rewardbench import (
+from w2s_lightning.metrics.sections import (
     PRIOR_SETS,
     SECTION_WEIGHTS,
     SECTIONS,
+    Judgement,
+    LengthBias,
     Missing,
+    Part,
     best_of_credit,
+    judge,
+    length_bias,
     missing,
     overall,
+    parts_of,
+    section_metric,
     section_scores,
     subset_accuracy,
     wins,
@@ -34,13 +32,13 @@ __all__ = [
     "Judgement",
     "LengthBias",
     "Missing",
+    "Part",
     "best_of_credit",
-    "in_section",
     "judge",
     "length_bias",
     "missing",
     "overall",
-    "overall_metric",
+    "parts_of",
     "section_metric",
     "section_scores",
     "subset_accuracy",

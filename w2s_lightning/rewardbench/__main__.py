@@ -23,8 +23,7 @@ from w2s_lightning.content import DataFile
 from w2s_lightning.digest import canonical
 from w2s_lightning.errors import UserError
 from w2s_lightning.inference.reward_models import Machine, RewardModel, Rewards, rewards_of
-from w2s_lightning.metrics.reward_intervals import judge, length_bias
-from w2s_lightning.metrics.rewardbench import wins
+from w2s_lightning.metrics.sections import judge, length_bias, wins
 from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, plain, show, write
 from w2s_lightning.rewardbench.subject import form_for, shared_with_training, source_of

@@ -20,8 +20,7 @@ from rich.table import Table
 
 from w2s_lightning.errors import printable
 from w2s_lightning.metrics.intervals import FloatArray, Interval
-from w2s_lightning.metrics.reward_intervals import Judgement, LengthBias
-from w2s_lightning.metrics.rewardbench import SECTIONS
+from w2s_lightning.metrics.sections import SECTIONS, Judgement, LengthBias
 from w2s_lightning.tasks.reward_sets import RewardSet
 
 SCORES = "scores.parquet"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from w2s_lightning.cost import Cost, total
-from w2s_lightning.metrics.rewardbench import SECTIONS, WEIGHED
+from w2s_lightning.metrics.sections import SECTIONS, WEIGHED
 from w2s_lightning.plan import Plan
 from w2s_lightning.show.words import DASH, interval, job_title, number, shown, size
 

@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record
-from w2s_lightning.results.groups import ARMS, Groups, job_row
+from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
 from w2s_lightning.results.job_result import VERSION as RESULT_VERSION
+from w2s_lightning.results.readouts import compared
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.sweep.grid import Grid, PlannedJob
-from w2s_lightning.sweep.readouts import compared
 from w2s_lightning.sweep.units import Unit, Units
 
 VERSION = 1
@@ -187,7 +187,7 @@ class Ledger:
 
     def __init__(self, grid: Grid, reader: StoreReader, head: Mapping[str, Any], finished: Finished) -> None:
         self._grid, self._reader, self._head, self._finished = grid, reader, head, finished
-        self._groups = Groups(reader.required_answers)
+        self._groups = SeedGroups(reader.required_answers)
 
     def content(self, board: Board, times: Mapping[str, Any]) -> dict[str, Any]:
         """What sweep.json holds."""

@@ -4,23 +4,17 @@ Groups that differ in `fit.readout` alone are compared row by row (floor, studen
 on the test set and on every section of a benchmark. Both sides saw the same labels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.bootstrap import resample_job
-from w2s_lightning.metrics.intervals import Interval
-from w2s_lightning.metrics.scores import Metric, mean_score
-from w2s_lightning.metrics.seeds import score_seeds
-from w2s_lightning.results.benchmarked import sections_of
+from w2s_lightning.metrics.sections import sections_of
 from w2s_lightning.results.groups import Read, Row, group_key
+from w2s_lightning.results.scored import columns_of, score_answers
 from w2s_lightning.show.matrix import Labels
 
 AXIS, CLASSIFIER, DPO = "fit.readout", "head", "implicit"
 TEST = "test"
-Array = np.ndarray[Any, Any]
 
 
 def compared(jobs: Sequence[Row], read: Read) -> list[dict[str, Any]]:
@@ -66,31 +60,15 @@ def _both_sides(jobs: Sequence[Row]) -> Iterator[tuple[str, tuple[list[Row], lis
 
 def _parts(digests: list[list[str]], where: str | None, read: Read) -> Iterator[dict[str, Any]]:
     try:
-        scored = [[read(digest) for digest in side] for side in digests]
+        sides = {name: [read(digest) for digest in side] for name, side in zip((CLASSIFIER, DPO), digests, strict=True)}
+        columns = columns_of(sides)
     except UserError:  # its group says what cannot be read
         return
-    about = scored[0][0]
-    if any(one.ids != about.ids for side in scored for one in side):
-        return
-    columns = {
-        name: np.stack([one.correct for one in side]) for name, side in zip((CLASSIFIER, DPO), scored, strict=True)
-    }
-    groups = np.array(about.groups)
+    about = sides[CLASSIFIER][0]
     if where is not None:
-        every = np.ones(len(groups), bool)
-        yield from _difference(where, every, mean_score, columns, groups)
+        yield {"name": where, **vars(score_answers(sides).difference(CLASSIFIER, DPO))}
         return
     for part in sections_of(about.subsets):
-        yield from _difference(part.name, part.rows, part.metric, columns, groups)
-
-
-def _difference(
-    name: str, rows: Array, metric: Metric, columns: Mapping[str, Array], groups: Array
-) -> Iterator[dict[str, Any]]:
-    own, ids = {side: values[:, rows] for side, values in columns.items()}, groups[rows]
-    make = resample_job if len(own[DPO]) == 1 else score_seeds
-    try:
-        found: Interval = make(own, ids, metric=metric).difference(CLASSIFIER, DPO)
-    except UserError:  # a single prompt says nothing about others
-        return
-    yield {"name": name, **vars(found)}
+        scores = part.scores(columns, about.groups)
+        if scores is not None:
+            yield {"name": part.name, **vars(scores.difference(CLASSIFIER, DPO))}

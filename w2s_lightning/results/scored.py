@@ -1,0 +1,52 @@
+"""Stored answers become figures: rows of one job, or of several seeds, on one set of examples.
+
+Every room that compares rows comes here, so that a difference, its interval and its p-value are the same wherever they
+are shown. With one seed intervals speak for these trained models, with several for other seeds and examples too.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from w2s_lightning.errors import UserError
+from w2s_lightning.metrics.differences import permutation_p_value
+from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score
+from w2s_lightning.metrics.seeds import SeedScores, compare
+from w2s_lightning.results.stored import Answers, Array
+
+NO_FLOOR = "there is no floor: supervisor.test_file was not given"
+NO_BENCHMARK_FLOOR = "there is no floor: a supervisor's file answers the test set alone"
+ONE_PROMPT = "all its rows have one prompt, which says nothing about others"
+
+Arms = Mapping[str, Sequence[Answers]]
+"""Rows by name, each with one table of answers a seed."""
+
+
+def columns_of(arms: Arms, metric: str = "accuracy") -> dict[str, Array]:
+    """What the metric is taken of, `[S, n]` by arm; raise UserError where arms or seeds answered different examples."""
+    ids = next(iter(arms.values()))[0].ids
+    if any(answers.ids != ids for own in arms.values() for answers in own):
+        raise UserError("its seeds were scored on different test examples")
+    return {name: np.stack([answers.scores(metric) for answers in own]) for name, own in arms.items()}
+
+
+def score_answers(arms: Arms, metric: str = "accuracy") -> JobScores | SeedScores:
+    """The arms' intervals and differences: with the same resamples (one seed), or seeds and examples crossed."""
+    about = next(iter(arms.values()))[0]
+    statistic = auroc_of(about.gold) if metric == "auroc" else mean_score
+    return compare(columns_of(arms, metric), about.groups, metric=statistic)
+
+
+def p_value(first: Sequence[Answers], second: Sequence[Answers], metric: str = "accuracy") -> float | None:
+    """Of "no difference" between two rows with the same seeds, before any correction for several tests.
+
+    One seed: groups of examples are permuted, which tests a mean of examples and no AUROC (None).
+    """
+    if len(first) > 1:
+        scores = score_answers({"first": first, "second": second}, metric)
+        assert isinstance(scores, SeedScores)
+        return scores.p_value("first", "second")
+    if metric != "accuracy":
+        return None
+    columns = columns_of({"first": first, "second": second})
+    return permutation_p_value(columns["first"][0], columns["second"][0], first[0].groups, permutations=2000)
