@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 
 from w2s_lightning.content import DataFile
@@ -25,9 +24,10 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.inference.reward_models import Machine, RewardModel, Rewards, rewards_of
 from w2s_lightning.metrics.sections import judge, length_bias, wins
 from w2s_lightning.refs import Refs
-from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, plain, show, write
+from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, short, show, write
 from w2s_lightning.rewardbench.subject import form_for, shared_with_training, source_of
 from w2s_lightning.schema import Numerics
+from w2s_lightning.show.words import shown
 from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
@@ -109,7 +109,7 @@ def _scored(model: RewardModel, pairs: Sequence[Example], form: Form, options: a
         task = line.add_task("")
 
         def report(path: str, done: int, of: int) -> None:
-            line.update(task, description=escape(plain(path)), completed=done, total=of)
+            line.update(task, description=shown(short(path)), completed=done, total=of)
 
         machine = Machine(device, options.tokens_per_batch or tokens_per_batch(device), report)
         return rewards_of(model, pairs, form, machine)

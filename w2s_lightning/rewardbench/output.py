@@ -13,14 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from w2s_lightning.errors import printable
 from w2s_lightning.metrics.intervals import FloatArray, Interval
 from w2s_lightning.metrics.sections import SECTIONS, Judgement, LengthBias
+from w2s_lightning.show.tables import print_table
+from w2s_lightning.show.words import interval, shown
 from w2s_lightning.tasks.reward_sets import RewardSet
 
 SCORES = "scores.parquet"
@@ -89,32 +87,19 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
 
 def show(evaluation: Evaluation, console: Console) -> None:
     """The table of overall, sections and subsets, and what has to be said with it."""
-    table = Table(title=escape(plain(str(evaluation.about["model"]))), title_justify="left", box=SIMPLE_HEAD)
-    for column in ("", "win rate [95 %]"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("rows", justify="right")
-    for name, part, style in _lines(evaluation.judgement):
-        table.add_row(escape(plain(name)), with_interval(part), str(part.n), style=style)
-    for name, rate in (
-        ("chosen is shorter", evaluation.lengths.shorter),
-        ("chosen is as long", evaluation.lengths.equal),
-        ("chosen is longer", evaluation.lengths.longer),
-    ):
-        if rate is not None:
-            table.add_row(name, with_interval(rate), str(rate.n), style="dim")
-    console.print(table)
-    for line in said(evaluation):
-        console.print(escape(plain(line, len(line))), soft_wrap=True, highlight=False)
-
-
-def _lines(judged: Judgement) -> list[tuple[str, Interval, str | None]]:
-    lines: list[tuple[str, Interval, str | None]] = []
-    if judged.overall is not None:
-        lines.append(("overall", judged.overall, "bold"))
+    judged, lengths = evaluation.judgement, evaluation.lengths
+    found: list[tuple[str, Interval | None]] = [("overall", judged.overall)]
     for section, score in judged.sections.items():
-        lines.append((section, score, "bold"))
-        lines += [(f"  {name}", judged.subsets[name], None) for name in SECTIONS[section] if name in judged.subsets]
-    return lines + [(f"(no section) {name}", part, None) for name, part in judged.others.items()]
+        found.append((section, score))
+        found += [(f"  {name}", judged.subsets[name]) for name in SECTIONS[section] if name in judged.subsets]
+    found += [(f"(no section) {name}", part) for name, part in judged.others.items()]
+    found += [("chosen is shorter", lengths.shorter), ("chosen is as long", lengths.equal)]
+    found.append(("chosen is longer", lengths.longer))
+    rows = [(short(name), interval(vars(part)), part.n) for name, part in found if part is not None]
+    columns = ("", "win rate [95 %]", "rows")
+    print_table(console, columns, rows, short(str(evaluation.about["model"])), bold="overall")
+    for line in said(evaluation):
+        console.print(shown(line), soft_wrap=True, highlight=False)
 
 
 def said(evaluation: Evaluation) -> list[str]:
@@ -129,18 +114,12 @@ def said(evaluation: Evaluation) -> list[str]:
         for section, names in judged.missing.subsets.items()
     ]
     if judged.others:
-        lines.append(f"not among RewardBench's subsets, in no section: {', '.join(map(plain, judged.others))}")
+        lines.append(f"not among RewardBench's subsets, in no section: {', '.join(map(short, judged.others))}")
     if evaluation.ties:
         lines.append(f"{evaluation.ties} ties, counted as losses")
     return [*lines, *(f"note: {notice}" for notice in evaluation.notices)]
 
 
-def with_interval(part: Interval) -> str:
-    """`0.812 [0.790, 0.834]`."""
-    return f"{part.value:.3f} [{part.low:.3f}, {part.high:.3f}]"
-
-
-def plain(text: str, most: int = _SHOWN) -> str:
-    """Text without control characters, cut where it is long."""
-    shown = printable(text)
-    return shown if len(shown) <= most else shown[:most] + "..."
+def short(name: str) -> str:
+    """A name that a data set or a model brought, cut where it is long."""
+    return name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
