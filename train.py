@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.mistakes import refusal, refuse_a_grid
 
 CONF = Path(__file__).resolve().parent / "conf"
@@ -44,15 +44,9 @@ def train(cfg: DictConfig) -> Any:
 def main() -> int:
     """Run; a user's mistake is one or two lines and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of a printed stack trace
-    try:
-        train()
-        return int(bool(FAILED))
-    except (HydraException, UserError, ValueError) as error:
-        text = refusal(error, CONF)
-    except KeyboardInterrupt:
-        text = "stopped; finished stages and checkpoints are kept: the same command goes on from here"
-    print(f"error: {text}", file=sys.stderr)
-    return 1
+    kept = "finished stages and checkpoints are kept: the same command goes on from here"
+    mistakes = (HydraException, UserError, ValueError)
+    return run_command(train, kept, mistakes=mistakes, told=lambda error: refusal(error, CONF)) or int(bool(FAILED))
 
 
 if __name__ == "__main__":

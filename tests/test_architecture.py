@@ -12,7 +12,7 @@ PACKAGE = ROOT / "w2s_lightning"
 
 # From the bottom up. A module may import from its own layer and from those below.
 LAYERS = [
-    {"errors", "digest"},
+    {"errors", "atomic", "digest"},
     {"content", "schema"},
     {"refs", "mistakes"},
     {"config"},

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from w2s_lightning.atomic import write_whole
 from w2s_lightning.digest import digest, file_sha256
 from w2s_lightning.errors import UserError
 
@@ -132,9 +133,7 @@ def _remembered(path: str, size: int, mtime_ns: int) -> str:
     if key not in known:
         known[key] = file_sha256(Path(path))
         memory.parent.mkdir(parents=True, exist_ok=True)
-        scratch = memory.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(known))
-        scratch.replace(memory)
+        write_whole(memory, json.dumps(known))
     return known[key]
 
 

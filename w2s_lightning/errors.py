@@ -1,5 +1,7 @@
-"""The one exception that means "the user can mend this", shown alone without a stack trace; and texts of others, made
-harmless to a terminal."""
+"""The one exception that means "the user can mend this", and how every command shows it: without a stack trace."""
+
+import sys
+from collections.abc import Callable
 
 
 class UserError(ValueError):
@@ -7,6 +9,27 @@ class UserError(ValueError):
 
     The text says what was wrong, what was expected and what to type instead, in one or two lines.
     """
+
+
+def run_command(
+    work: Callable[[], int | None],
+    kept: str = "what was written is whole: the same command starts again",
+    *,
+    mistakes: tuple[type[Exception], ...] = (UserError, OSError),
+    told: Callable[[Exception], str] = str,
+) -> int:
+    """A command's exit code: that of `work`, or 1 after one or two lines that begin with `error:`.
+
+    A user's mistake (or the disk's) is put into words by `told`, Ctrl-C says what is `kept`.
+    """
+    try:
+        return work() or 0
+    except mistakes as error:
+        text = told(error)
+    except KeyboardInterrupt:
+        text = f"stopped; {kept}"
+    print(f"error: {text}", file=sys.stderr)
+    return 1
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -5,7 +5,6 @@ Loads no torch unless the store lacks something.
 
 import importlib
 import json
-import os
 import resource
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any, Literal, TypedDict
 import yaml
 from rich.console import Console
 
+from w2s_lightning.atomic import write_whole
 from w2s_lightning.config import Job, Runtime
 from w2s_lightning.cost import Cost, cost, stated_parameters
 from w2s_lightning.devices import check as check_devices
@@ -209,8 +209,8 @@ def finish(
     )
     with _writing(folder):
         examples.write(folder, plan.rows[0].evaluate.task, plan.rows[0].evaluate.task.splits(plan.name["seed"]))
-        write_atomically(folder / "config.yaml", request.config)
-        write_atomically(folder / "result.json", json.dumps(result, indent=2) + "\n")
+        write_whole(folder / "config.yaml", request.config)
+        write_whole(folder / "result.json", json.dumps(result, indent=2) + "\n")
     print_result(console, result)
     console.print(f"result: {shown(str(folder / 'result.json'))}", soft_wrap=True, highlight=False)
     return result
@@ -256,13 +256,3 @@ def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
             lines = store.file(stage, "history.jsonl").read_text().splitlines()
             found[names.get(stage.digest, f"{stage.kind}_{stage.label}")] = [json.loads(line) for line in lines]
     return found
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old or the new content, never half of it."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -6,10 +6,10 @@ Looked up in this order: the store's `refs.json`, the local Hugging Face cache, 
 
 import importlib
 import json
-import os
 import re
 from pathlib import Path
 
+from w2s_lightning.atomic import write_whole
 from w2s_lightning.errors import UserError
 
 UNRESOLVED = "unresolved"
@@ -56,9 +56,7 @@ class Refs:
         self._known[key] = commit
         if not self._on_paper:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            scratch = self._file.with_suffix(f".{os.getpid()}")
-            scratch.write_text(json.dumps(self._known, indent=2, sort_keys=True))
-            scratch.replace(self._file)
+            write_whole(self._file, json.dumps(self._known, indent=2, sort_keys=True))
 
 
 def _in_cache(kind: str, repository: str, revision: str) -> str | None:

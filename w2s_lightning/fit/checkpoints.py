@@ -16,6 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from w2s_lightning.atomic import replacing
 from w2s_lightning.data import ranks
 from w2s_lightning.data.module import Step
 from w2s_lightning.digest import file_sha256
@@ -74,12 +75,12 @@ class Checkpoints(pl.Callback):
 
 def save(trainer: pl.Trainer, folder: Path, step: int) -> Path:
     """Write the trainer's state as the checkpoint of `step` and drop all but the newest `KEPT`."""
-    final, scratch = folder / f"step-{step:08d}.ckpt", folder / f".step-{step:08d}.{os.getpid()}"
-    trainer.save_checkpoint(scratch, weights_only=False)
-    with scratch.open("rb") as stream:
-        os.fsync(stream.fileno())
-    _seal(final).write_text(file_sha256(scratch))
-    scratch.replace(final)
+    final = folder / f"step-{step:08d}.ckpt"
+    with replacing(final) as scratch:
+        trainer.save_checkpoint(scratch, weights_only=False)
+        with scratch.open("rb") as stream:
+            os.fsync(stream.fileno())
+        _seal(final).write_text(file_sha256(scratch))
     for old in _newest_first(folder)[KEPT:]:
         old.unlink(missing_ok=True)
         _seal(old).unlink(missing_ok=True)

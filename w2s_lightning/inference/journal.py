@@ -5,12 +5,12 @@ last line; that, and any line whose checksum is wrong, is dropped when the file 
 """
 
 import json
-import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from w2s_lightning.atomic import write_whole
 from w2s_lightning.inference.samples import Engine, Generation, Prompt, Sample
 
 
@@ -29,7 +29,8 @@ class Journal:
         records = [_record(line) for line in lines]
         self.num_dropped = records.count(None)
         if self.num_dropped:
-            self._rewrite([line for line, record in zip(lines, records, strict=True) if record is not None])
+            whole = (line for line, record in zip(lines, records, strict=True) if record is not None)
+            write_whole(self._path, b"".join(whole))
         return [record for record in records if record is not None]
 
     def append(self, record: Mapping[str, Any]) -> None:
@@ -38,11 +39,6 @@ class Journal:
         line = f'{{"crc": "{_crc(body)}", "record": {body}}}\n'.encode()
         with self._path.open("ab", buffering=0) as stream:
             stream.write(line)
-
-    def _rewrite(self, lines: Sequence[bytes]) -> None:
-        scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        scratch.write_bytes(b"".join(lines))
-        scratch.replace(self._path)
 
 
 def resumed(

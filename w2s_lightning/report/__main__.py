@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.report.sources import Wanted
 from w2s_lightning.report.text import print_views
 from w2s_lightning.report.view import Desk
@@ -20,21 +20,19 @@ from w2s_lightning.report.writing import CLAIMS, Written, claim_texts, write_pag
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or print the dashboard; the exit code is 1 for a user's mistake."""
     given = _parser().parse_args(arguments)
-    console = Console(highlight=False)
-    try:
+
+    def run() -> None:
         wanted, out = _wanted(given)
         claims = claim_texts(given.claims)
         if given.text:
-            print_views(console, Desk().views(wanted, claims)[0])
-            return 0
+            print_views(Console(highlight=False), Desk().views(wanted, claims)[0])
+            return
         written = write_page(Desk(), wanted, out, claims)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    _tell(written)
-    if given.open:
-        webbrowser.open(written.page.absolute().as_uri())
-    return 0
+        _tell(written)
+        if given.open:
+            webbrowser.open(written.page.absolute().as_uri())
+
+    return run_command(run)
 
 
 def _parser() -> argparse.ArgumentParser:

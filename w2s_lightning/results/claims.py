@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import pgr_over_seeds
 from w2s_lightning.metrics.seeds import SeedScores, score_seeds
@@ -234,15 +234,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--store", type=Path, default=Path("store"))
     given = parser.parse_args(arguments)
-    try:
+
+    def run() -> bool:
         claims = read_claims(given.claims)
         results = Results.under(given.outputs, given.store)
         verdicts = [decide(claim, results) for claim in claims]
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print_verdicts(Console(), verdicts)
-    return int(any(verdict.verdict == "waiting" for verdict in verdicts))
+        print_verdicts(Console(), verdicts)
+        return any(verdict.verdict == "waiting" for verdict in verdicts)
+
+    return run_command(run)
 
 
 if __name__ == "__main__":

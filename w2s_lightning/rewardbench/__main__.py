@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.digest import canonical
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.inference.reward_models import Machine, RewardModel, Rewards, rewards_of
 from w2s_lightning.metrics.sections import judge, length_bias, wins
 from w2s_lightning.refs import Refs
@@ -37,16 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; prints one or two lines for a mistake and returns 1."""
     options = _parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    try:
+
+    def run() -> None:
         folder = options.out or Path("outputs", "rewardbench", options.model.strip("/").replace("/", "--"))
         evaluation = evaluate(options, Refs(folder, on_paper=False))
         write(evaluation, folder)
         show(evaluation, console)
-    except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    console.print(", ".join(str(folder / name) for name in (SUMMARY, SCORES)), soft_wrap=True, markup=False)
-    return 0
+        console.print(", ".join(str(folder / name) for name in (SUMMARY, SCORES)), soft_wrap=True, markup=False)
+
+    return run_command(run, "nothing was written")
 
 
 def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
 
+from w2s_lightning.atomic import write_whole
 from w2s_lightning.metrics.intervals import FloatArray, Interval
 from w2s_lightning.metrics.sections import SECTIONS, Judgement, LengthBias
 from w2s_lightning.show.tables import print_table
@@ -61,7 +62,7 @@ def write(evaluation: Evaluation, folder: Path) -> None:
         "tokens_rejected": evaluation.tokens[:, 1],
     }
     pq.write_table(pa.table(columns), folder / SCORES)
-    (folder / SUMMARY).write_text(json.dumps(summary(evaluation), indent=2, ensure_ascii=False) + "\n")
+    write_whole(folder / SUMMARY, json.dumps(summary(evaluation), indent=2, ensure_ascii=False) + "\n")
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:

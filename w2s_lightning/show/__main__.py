@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import run_command
 from w2s_lightning.show.workspace import save
 
 
@@ -17,12 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--project", default="w2s-lightning")
     command.add_argument("--task", action="append", metavar="NAME", help="whose figures to show (default: facts)")
     given = parser.parse_args(arguments)
-    try:
-        print(save(given.entity, given.project, given.task or ("facts",)))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(lambda: print(save(given.entity, given.project, given.task or ("facts",))))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from w2s_lightning.digest import SHORT
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.store.artifacts import Store, inode_of
 from w2s_lightning.store.garbage import artifact_folders, damage_of, delete, garbage, referenced, size_of
 from w2s_lightning.store.manifest import Damaged, Manifest
@@ -25,14 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 1 for a user's mistake or damage that is still there."""
     options = _parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    try:
+
+    def run() -> int:
         store = Store(options.store)
         if not is_ours(store.root):
             raise UserError(f"there is no store at {store.root}: name its folder with --store DIR")
         return int(options.command(store, options, console))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+
+    return run_command(run, "the store is whole: the same command starts again")
 
 
 def _parser() -> argparse.ArgumentParser:

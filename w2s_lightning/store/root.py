@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from w2s_lightning.atomic import replacing
 from w2s_lightning.errors import UserError
 from w2s_lightning.store.manifest import sync_one
 from w2s_lightning.store.trouble import writable
@@ -35,10 +36,9 @@ def establish(root: Path) -> None:
         if is_ours(root):
             return
         root.mkdir(parents=True, exist_ok=True)
-        scratch = root / f".{MARKER}.{os.getpid()}"
-        scratch.write_text(json.dumps({"format": FORMAT, "made_by": "w2s_lightning"}) + "\n")
-        sync_one(scratch)
-        scratch.replace(root / MARKER)
+        with replacing(root / MARKER) as scratch:
+            scratch.write_text(json.dumps({"format": FORMAT, "made_by": "w2s_lightning"}) + "\n")
+            sync_one(scratch)
 
 
 def make_folder(root: Path, *parts: str) -> Path:

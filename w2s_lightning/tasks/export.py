@@ -17,7 +17,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped, unused-ignore]
 from pydantic import TypeAdapter, ValidationError
 
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.tasks.example import SPLITS, Split
 from w2s_lightning.tasks.solutions_file import write_for_solving
 from w2s_lightning.tasks.task import ChoiceTask
@@ -88,20 +88,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the CSV file to write")
     parser.add_argument("overrides", nargs="*", help="name=value")
     given = parser.parse_intermixed_args(arguments)
-    try:
-        task = task_from_yaml(given.task, given.overrides)
-        told = _write(task, given.split, given.seed, given.out)
-    except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(told)
-    return 0
 
+    def export() -> None:
+        task, out = task_from_yaml(given.task, given.overrides), given.out
+        if task.kind == "reasoning":
+            count = write_for_solving(task, given.split, given.seed, out)
+            print(f"{count} problems in {out}; fill in the column `solution`")
+        else:
+            count = write_for_labelling(task, given.split, given.seed, out)
+            print(f"{count} examples in {out}; labels: {', '.join(task.class_names)}")
 
-def _write(task: Any, splits: Sequence[Split], seed: int, out: Path) -> str:
-    if task.kind == "reasoning":
-        return f"{write_for_solving(task, splits, seed, out)} problems in {out}; fill in the column `solution`"
-    return f"{write_for_labelling(task, splits, seed, out)} examples in {out}; labels: {', '.join(task.class_names)}"
+    return run_command(export)
 
 
 if __name__ == "__main__":
