@@ -8,7 +8,6 @@ that differs between two runs stands under `times`.
 import hashlib
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from w2s_lightning.atomic import write_whole
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record
 from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
@@ -237,21 +237,14 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
 
     Raises UserError where the folder cannot be written to.
     """
-    _replace(folder / "sweep.json", (json.dumps(content, indent=1) + "\n").encode())
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist([_flat(job) for job in content["jobs"]]), sink)
-    _replace(folder / "sweep.parquet", sink.getvalue().to_pybytes())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    table = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist([_flat(job) for job in content["jobs"]]), table)
     try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
+        write_whole(folder / "sweep.json", json.dumps(content, indent=1) + "\n")
+        write_whole(folder / "sweep.parquet", table.getvalue().to_pybytes())
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise UserError(
-            f"cannot write {path} ({error.strerror}): finished stages and results are kept. Make room, and the same "
+            f"cannot write {folder} ({error.strerror}): finished stages and results are kept. Make room, and the same "
             "command goes on from there"
         ) from None
 
