@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ from w2s_lightning.execute import run
 from w2s_lightning.inference.scoring import softmax
 from w2s_lightning.metrics.choice import accuracy
 from w2s_lightning.schema import Lora, Objective
-from w2s_lightning.stages import Gold, ReadOut, Select, Supervisor
+from w2s_lightning.stages import Gold, Label, ReadOut, Select, Supervisor
 from w2s_lightning.store import Store
 
 LORA = Lora(rank=4, alpha=8, dropout=0.0, targets="all-linear")
@@ -117,6 +118,14 @@ def test_every_architecture_trains_saves_and_loads_again_with_equal_logits(store
             assert model(**inputs).logits[0].numpy() == pytest.approx(logits[example.id], abs=1e-5)
 
 
+def through(features: dict[str, Label]) -> dict[str, Any]:
+    """The targets of a probe on gold labels."""
+    return {
+        name: {"labels": Gold(split), "features": features[split]}  # type: ignore[arg-type]
+        for name, split in (("targets", "supervise"), ("validation", "validation"))
+    }
+
+
 @pytest.mark.parametrize("tuning", ["full", "lora", "probe"])
 @pytest.mark.parametrize("family", ["gpt2", "llama", "bert"])
 def test_each_way_to_tune_learns_the_task(store, folder, family, tuning):
@@ -126,9 +135,7 @@ def test_each_way_to_tune_learns_the_task(store, folder, family, tuning):
     features = {split: label(bare(source), split, mode="features") for split in ("supervise", "validation", "test")}
     if tuning == "probe":
         obtain(store, *features.values())
-        stage = replace(
-            stage, features=features["supervise"], validation_features=features["validation"], evaluations=2
-        )
+        stage = replace(stage, **through(features), evaluations=2)
     through_features = label(stage, "test", features=features["test"] if tuning == "probe" else None)
     judged, through_model = evaluate(through_features), label(stage, "test")
     obtain(store, stage, through_features, judged, through_model)
@@ -171,14 +178,7 @@ def test_options_are_scored_one_by_one(store, folder, readout):
 def test_a_probe_of_options_works_on_features_of_every_option(store, folder):
     task, source = TinyTask(name="options", num_classes=3, layout="options"), weights(folder("llama"))
     features = {split: label(bare(source), split, task, mode="features") for split in ("supervise", "validation")}
-    stage = fit(
-        source,
-        task=task,
-        tuning="probe",
-        features=features["supervise"],
-        validation_features=features["validation"],
-        evaluations=1,
-    )
+    stage = fit(source, task=task, tuning="probe", **through(features), evaluations=1)
     obtain(store, *features.values(), stage)
     assert metrics(store, stage)["num_tokens"] == 0
 
@@ -232,9 +232,8 @@ def test_a_chain_from_floor_to_student_joins_by_id(store, folder):
     floor = fit(source, optimisation=LONG)
     weak = {split: label(floor, split) for split in ("transfer", "validation")}
     chosen = Select("confidence_filter", {"threshold": 0.6}, 0, TinyTask(), 0, (weak["transfer"],))
-    student = fit(
-        source, targets=chosen, validation_targets=weak["validation"], labels="soft", module=WEAK, evaluations=3
-    )
+    named = {"targets": {"labels": chosen}, "validation": {"labels": weak["validation"]}}
+    student = fit(source, **named, labels="soft", module=WEAK, evaluations=3)
     judged = evaluate(label(student, "test"))
     obtain(store, floor, *weak.values(), chosen, student, judged.answers, judged)
     kept = metrics(store, chosen)
@@ -300,8 +299,8 @@ def test_a_supervisors_file_gives_targets_and_answers(store, folder, tmp_path):
     given = DataFile.at(file)
     stage = fit(
         weights(folder("llama")),
-        targets=Supervisor("transfer", given),
-        validation_targets=Supervisor("validation", given),
+        targets={"labels": Supervisor("transfer", given)},
+        validation={"labels": Supervisor("validation", given)},
         labels="soft",
         module=WEAK,
         evaluations=1,

@@ -224,7 +224,7 @@ def test_an_objective_with_a_self_target_prints_its_permuted_control(place: Path
     assert "permuted_control" in rows(result)
     assert "permuted_control" in result["printed"]
     control = planned(*SMALL_WORLD, "objective=logconf")
-    targets = next(r for r in control.rows if r.name == "permuted_control").evaluate.answers.source.targets  # type: ignore[union-attr]
+    targets = next(r for r in control.rows if r.name == "permuted_control").evaluate.answers.source.learned  # type: ignore[union-attr]
     store = Store.at(place / "store")
     permuted = pq.read_table(store.open(targets) / "targets.parquet").to_pylist()  # type: ignore[arg-type]
     plain = pq.read_table(store.open(targets.sources[0]) / "predictions.parquet").to_pylist()  # type: ignore[arg-type, union-attr]

@@ -13,7 +13,7 @@ from tests.composing import FixedCommits, composed, plan
 from w2s_lightning.config import build
 from w2s_lightning.errors import UserError
 from w2s_lightning.plan import Plan, make_plan
-from w2s_lightning.stages import Fit, Gold, Label, Solve
+from w2s_lightning.stages import Fit, Gold, Label
 
 GOLDEN = Path(__file__).parent / "golden_digests.json"
 PARADIGMS = ("supervised", "distillation", "self_improvement", "weak_to_strong")
@@ -274,7 +274,7 @@ def test_a_strong_student_and_the_ceiling_share_everything_but_their_targets(par
 
 
 def is_fitted(r: Any) -> bool:
-    return isinstance(r.evaluate.answers, Label | Solve) and isinstance(r.evaluate.answers.source, Fit)
+    return isinstance(r.evaluate.answers, Label) and isinstance(r.evaluate.answers.source, Fit)
 
 
 def test_a_weak_equals_strong_supervised_student_is_the_floor() -> None:
@@ -292,8 +292,8 @@ def test_nothing_behind_a_student_holds_gold_of_transfer_or_test(recipes: dict[s
             for stage in (r.evaluate, *r.evaluate.ancestors()):
                 held = json.dumps(stage.record(), sort_keys=True)
                 assert not re.search(r'\{"split": "(transfer|test)", "type": "Gold"\}', held), (r.name, stage.label)
-                if isinstance(stage, Fit) and not isinstance(stage.targets, Gold):
-                    assert not isinstance(stage.validation_targets, Gold), (r.name, stage.label)
+                if isinstance(stage, Fit) and not isinstance(stage.learned, Gold):
+                    assert not isinstance(stage.validation.get("labels"), Gold), (r.name, stage.label)
                 checked += 1
     assert checked > 300
     ceiling = next(r for r in plan().rows if r.role == "ceiling").evaluate.answers.source
@@ -334,8 +334,8 @@ def test_the_mean_of_several_supervisors_is_no_row_to_agree_with() -> None:
 def test_bootstrapping_hands_the_labels_on_from_size_to_size() -> None:
     made = plan("model@middle.m1=mini")
     fits = {r.name: r.evaluate.answers.source for r in made.rows if is_fitted(r)}
-    assert fits["student"].targets.source == fits["middle_1"]
-    assert fits["middle_1"].targets.source == fits["floor"]
+    assert fits["student"].learned.source == fits["middle_1"]
+    assert fits["middle_1"].learned.source == fits["floor"]
     assert made.supervisor == "middle_1"
 
 

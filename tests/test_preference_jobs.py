@@ -29,7 +29,7 @@ from w2s_lightning.results.groups import section_pgrs
 from w2s_lightning.results.readouts import compared
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.rewardbench.__main__ import main as rewardbench
-from w2s_lightning.stages import Fit, Label, Texts
+from w2s_lightning.stages import BareModel, Fit, Label, Texts
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example
 
@@ -478,11 +478,12 @@ def test_student_and_ceiling_model_the_same_texts_first_and_the_floor_does_not(
         student, ceiling, floor = (fit_of(first, name) for name in ("student", "ceiling", "floor"))
         assert isinstance(student.weights, Fit)
         assert student.weights == ceiling.weights
-        assert student.weights.targets == Texts("transfer")
+        assert student.weights.learned == Texts("transfer")
         assert floor == fit_of(plain, "floor")
         assert student.weights.weights == fit_of(plain, "student").weights
-        base = student.features and student.features.source.weights
-        assert base == (student.weights if readout == "implicit" else None)
+        before = BareModel(student.weights, student.readout, student.numerics)
+        references = [named.source for name, named in student.targets.items() if name == "reference"]
+        assert references == ([before] if readout == "implicit" else [])
     result = run("fit.readout=implicit", "fit.generative_epochs=2")
     fit = fit_of(planned("fit.readout=implicit", "fit.generative_epochs=2"), "student").weights
     assert isinstance(fit, Fit)
@@ -500,8 +501,8 @@ def test_student_and_ceiling_model_the_same_texts_first_and_the_floor_does_not(
 
 def log_probs_of_reference(store: Store, epochs: int) -> np.ndarray[Any, Any]:
     """What the model before its labels says of the texts of `transfer`, [64, 2]."""
-    reference = fit_of(planned("fit.readout=implicit", f"fit.generative_epochs={epochs}"), "student").features
-    assert reference is not None
+    student = fit_of(planned("fit.readout=implicit", f"fit.generative_epochs={epochs}"), "student")
+    reference = student.targets["reference"]
     return np.array(pq.read_table(store.open(reference) / "log_probs.parquet").column("log_probs").to_pylist())
 
 
@@ -511,7 +512,7 @@ def test_zero_epochs_of_texts_are_no_stage_at_all() -> None:
         assert [stage.digest for stage in without.stages] == [stage.digest for stage in zero.stages]
     floor = fit_of(planned("+fit.floor.generative_epochs=1"), "floor")
     assert isinstance(floor.weights, Fit)
-    assert floor.weights.targets == Texts("supervise")
+    assert floor.weights.learned == Texts("supervise")
 
 
 def test_a_choice_task_models_its_texts_too(place: Path) -> None:

@@ -16,7 +16,7 @@ from tests.models.tiny import make_folder
 from tests.small_jobs import SMALL_PAIRS, rows, run_job
 from w2s_lightning.errors import UserError
 from w2s_lightning.objectives import wspo
-from w2s_lightning.stages import Fit, Label, Shift
+from w2s_lightning.stages import Fit, Label
 from w2s_lightning.store import Store
 
 SMALL = (*SMALL_PAIRS, "fit.readout=implicit", "objective=wspo")
@@ -68,8 +68,9 @@ def test_the_loss_is_the_mean_square_over_tokens_of_what_is_left_to_change() -> 
 
 
 def test_the_shift_is_the_supervisors_log_ratio_to_what_it_was(place: Path, result: dict[str, Any]) -> None:
-    store, shift = Store.at(place / "store"), student().targets
-    assert isinstance(shift, Shift)
+    store, shift = Store.at(place / "store"), student().targets["shift"]
+    assert isinstance(shift, Label)
+    assert isinstance(shift.source, Fit)
     base = shift.source.weights
     after = completions_token_by_token(store.path(shift.source) / "model", store.path(shift.source) / "model")
     before = completions_token_by_token(store.path(base) / "model", store.path(base) / "model")

@@ -27,10 +27,7 @@ from w2s_lightning.stages import (
     Label,
     Pretrain,
     ReadOut,
-    Reference,
     Select,
-    Shift,
-    Solve,
     Weights,
 )
 
@@ -113,16 +110,6 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
             return _fit_cost(stage, stated, rate)
         case Label():
             return _label_cost(stage, stated, rate)
-        case Solve():
-            return _solve_cost(stage, stated, rate)
-        case Shift():  # by the supervisor and by what it was
-            shape, rows = shape_of(stage.source.weights, stated), stage.task.sizes()[stage.split]
-            flops = _forward(shape, stage.task, stage.source.readout, 2 * rows)
-            return _priced(flops, 0, stage.task.typical_tokens * rows * NUMBER_BYTES, rate)
-        case Reference():
-            shape, rows = shape_of(stage.source.weights, stated), stage.task.sizes()[stage.split]
-            flops = shape.forward(2 * rows, stage.task.typical_tokens, stage.task.typical_solution_tokens)
-            return _priced(flops, 0, ROW_BYTES * rows, rate)
         case Select() | Evaluate():
             return Cost(0.0, rate.stage / 3, ROW_BYTES * _rows(stage))
     raise AssertionError(stage.kind)
@@ -130,23 +117,30 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
 
 def _fit_cost(stage: Fit, stated: Stated, rate: Rate) -> Cost:
     optimisation, sizes = stage.optimisation, stage.task.sizes()
-    steps = ceil(sizes[stage.targets.split] * optimisation.epochs / optimisation.rows_per_step)
+    steps = ceil(sizes[stage.split] * optimisation.epochs / optimisation.rows_per_step)
     shape = shape_of(stage.weights, stated)
-    pairs = 2 if isinstance(stage.targets, Reference) else 1  # of solutions, each with its question
+    pairs = 2 if "pairs" in stage.targets else 1  # of solutions, each with its question
     forward = _forward(shape, stage.task, stage.readout, pairs * steps * optimisation.rows_per_step)
     validation = _forward(shape, stage.task, stage.readout, min(stage.evaluations, steps) * sizes["validation"])
     flops = 0.0 if stage.tuning == "probe" else TRAINING[stage.tuning] * forward + validation
-    if isinstance(stage.targets, Shift):  # what the student says before its first step
-        flops += _forward(shape, stage.task, stage.readout, sizes[stage.targets.split])
+    if "shift" in stage.targets:  # what the student says before its first step
+        flops += _forward(shape, stage.task, stage.readout, sizes[stage.split])
     return _priced(flops, steps, PARAM_BYTES * shape.total, rate)
 
 
 def _label_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
-    rows = stage.task.sizes()[stage.split]
-    if stage.features is not None and stage.features.mode == "features":  # a probe reads what is stored
+    task, rows, shape = stage.task, stage.task.sizes()[stage.split], shape_of(stage.source.weights, stated)
+    if stage.mode == "solutions":
+        return _written_cost(stage, stated, rate)
+    if stage.features is not None:  # a probe reads what is stored
         return _priced(0.0, 0, ROW_BYTES * rows, rate)
-    flops = _forward(shape_of(stage.source.weights, stated), stage.task, stage.source.readout, rows)
-    return _priced(flops, 0, ROW_BYTES * rows, rate)
+    if stage.pairs is not None:
+        flops = shape.forward(2 * rows, task.typical_tokens, task.typical_solution_tokens)
+        return _priced(flops, 0, ROW_BYTES * rows, rate)
+    if stage.mode == "shift":  # by the supervisor and by what it was
+        flops = _forward(shape, task, stage.source.readout, 2 * rows)
+        return _priced(flops, 0, task.typical_tokens * rows * NUMBER_BYTES, rate)
+    return _priced(_forward(shape, task, stage.source.readout, rows), 0, ROW_BYTES * rows, rate)
 
 
 def _forward(shape: "Shape", task: Any, readout: ReadOut, rows: int) -> float:
@@ -158,10 +152,11 @@ def _forward(shape: "Shape", task: Any, readout: ReadOut, rows: int) -> float:
     return shape.forward(rows * texts, length, predicted)
 
 
-def _solve_cost(stage: Solve, stated: Stated, rate: Rate) -> Cost:
+def _written_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
     """Worked examples and every problem are read once; samples are written token by token, the last of which no pass
     follows. Every token looks back at all before it."""
     rows, task, shape = stage.task.sizes()[stage.split], stage.task, shape_of(stage.source.weights, stated)
+    assert stage.generation is not None
     texts, solution = rows * stage.generation.num_samples, task.typical_solution_tokens
     written = min(solution, stage.generation.max_new_tokens) - 1
     question, shown = task.typical_tokens - solution, task.typical_tokens * (stage.shown.count if stage.shown else 0)
@@ -177,7 +172,7 @@ def _rows(stage: Select | Evaluate) -> int:
     source: Any = stage
     while isinstance(source, Select):
         source = source.sources[0]
-    return int(source.task.sizes()[source.split]) if isinstance(source, Label | Solve) else 0
+    return int(source.task.sizes()[source.split]) if isinstance(source, Label) else 0
 
 
 def _priced(flops: float, steps: int, size: float, rate: Rate) -> Cost:

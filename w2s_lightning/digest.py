@@ -1,8 +1,14 @@
 """Identity: canonical JSON and sha256 over frozen records.
 
 Two pieces of work are the same exactly when their canonical JSON is. The encoder refuses whatever it does not know,
-so that nothing enters an identity by its `repr`, its address or the machine it happens to lie on. A record whose
-place on disk is not its identity (a data file, a model folder) offers `identity()` and enters by its content.
+so that nothing enters an identity by its `repr`, its address or the machine it happens to lie on.
+
+Of a dataclass every field counts, with two exceptions that its definition states:
+
+* `field(compare=False)` is for people (a display name, where a file lies). Records that differ in nothing else are
+  equal to Python and to us.
+* A field that has its default value is absent. A release that adds an option gives it the default that means the old
+  behaviour: whoever does not use it keeps every digest. So a default, once released, never changes.
 """
 
 import dataclasses
@@ -20,7 +26,7 @@ SHORT = 16
 class Identified(Protocol):
     """A record that decides itself what of it is hashed."""
 
-    def identity(self) -> Mapping[str, Any]: ...
+    def identity(self) -> Any: ...
 
 
 def canonical(value: object) -> Any:
@@ -34,13 +40,24 @@ def canonical(value: object) -> Any:
     if isinstance(value, Identified):
         return canonical(value.identity())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"type": _tag(type(value)), **fields}
+        return {"type": _tag(type(value)), **canonical_fields(value)}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"identity needs text keys, got {list(value)!r}")
         return {key: canonical(value[key]) for key in sorted(value)}
     raise TypeError(f"identity cannot hold {value!r} of type {type(value).__name__}")
+
+
+def canonical_fields(record: Any) -> dict[str, Any]:
+    """What counts of a dataclass, by field: without display fields, and without what has its default value."""
+    fields = [f for f in dataclasses.fields(record) if f.compare]
+    values = {f.name: getattr(record, f.name) for f in fields if getattr(record, f.name) != _default(f)}
+    return {name: canonical(value) for name, value in values.items()}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()
 
 
 def _tag(cls: type) -> str:

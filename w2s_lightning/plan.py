@@ -19,7 +19,7 @@ from w2s_lightning.recipes.reasoning.solving import common_rows
 from w2s_lightning.recipes.setting import ModelSpec, Role, Row, Setting
 from w2s_lightning.schema import FitSettings, HubModel, LadderModel, LocalModel, Model, Objective
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import FolderWeights, HubWeights, Pretrain, Shift
+from w2s_lightning.stages import FolderWeights, HubWeights, Label, Pretrain
 from w2s_lightning.tasks.reward_set_task import RewardSetTask, benchmark_at
 
 ENCODERS = frozenset(
@@ -91,7 +91,7 @@ def make_plan(job: Job, resolver: Resolver) -> Plan:
     setting = make_setting(job, resolver)
     recipe = importlib.import_module(job.paradigm.recipe).build(setting, job.paradigm.options)
     rows = _in_reading_order(common_rows(setting) + recipe.rows)
-    if setting.by_token and not any(isinstance(stage, Shift) for stage in stages_of(rows)):
+    if setting.by_token and not any(isinstance(stage, Label) and stage.mode == "shift" for stage in stages_of(rows)):
         name = setting.objective.target.rpartition(".")[2]
         raise UserError(f"objective={name} follows a supervisor token by token: it is for paradigm=weak_to_strong")
     student = job.paradigm.student_of_record

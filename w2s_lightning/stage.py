@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
-from w2s_lightning.digest import SHORT, canonical, digest
+from w2s_lightning.digest import SHORT, canonical_fields, digest
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,7 @@ class Stage:
 
     def record(self) -> dict[str, Any]:
         """The full identity as JSON types, written to `stage.json`."""
-        own = {f.name: canonical(getattr(self, f.name)) for f in fields(self)}
-        return {"kind": self.kind, "version": self.version, **own}
+        return {"kind": self.kind, "version": self.version, **canonical_fields(self)}
 
     @cached_property
     def digest(self) -> str:
@@ -31,7 +30,7 @@ class Stage:
 
     @property
     def folder(self) -> str:
-        """Readable label and the first 16 hex digits; a function of identity, so one stage has one folder."""
+        """The name of a new artifact: readable label and the first 16 hex digits, by which alone it is found again."""
         return f"{self.label}-{self.digest[:SHORT]}"
 
     @property
@@ -62,6 +61,6 @@ def _stages_in(value: object) -> Iterator[Stage]:
     elif isinstance(value, Part):
         for f in fields(value):
             yield from _stages_in(getattr(value, f.name))
-    elif isinstance(value, tuple):
-        for item in value:
+    elif isinstance(value, tuple | Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _stages_in(item)

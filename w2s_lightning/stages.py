@@ -6,7 +6,7 @@ devices, how a score is judged later) is simply not a field. `version` is bumped
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from w2s_lightning.content import DataFile, Folder
@@ -25,10 +25,9 @@ from w2s_lightning.schema import (
 from w2s_lightning.stage import Part, Stage
 from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
-from w2s_lightning.tasks.task import ChoiceTask, ReasoningTask
 
 Task = Any
-"""A `ChoiceTask` or a `ReasoningTask`: its `kind` says which, and functions for one kind say so in their signature."""
+"""A task of any kind: its `kind` says which."""
 
 
 @dataclass(frozen=True)
@@ -121,63 +120,6 @@ class Supervisor:
 
 
 @dataclass(frozen=True)
-class Label(Stage):
-    """A model's answers on one split, keyed by example id.
-
-    `split_seed` is None for `test`, which no seed changes. `mode`: `probs` (class probabilities), `features` (the
-    frozen network's last hidden state at the last attended token, for probes) or `log_probs` (of an example's
-    completions, for implicit rewards). `features` is what a probe or an implicit reward needs of the untuned model.
-    """
-
-    kind = "label"
-    version = 1
-
-    source: "Fit | BareModel"
-    task: ChoiceTask
-    split: Split
-    split_seed: int | None
-    mode: Literal["probs", "features", "log_probs"]
-    features: "Label | None"
-
-    @property
-    def label(self) -> str:
-        kind = "" if self.mode == "probs" else f"-{self.mode}"
-        name = self.source.label if isinstance(self.source, Fit) else f"{self.source.name}-{self.source.readout.kind}"
-        where = self.task.name if isinstance(self.task, RewardSetTask) else self.split
-        return f"{name}-{where}{kind}"
-
-
-@dataclass(frozen=True)
-class Shift(Stage):
-    """What preference training changed in a supervisor: its log-ratio to its own reference for every token of a split.
-
-    As targets of a fit it stands for the supervisor's answers (`labels`) too.
-    """
-
-    kind = "label"
-    version = 1
-
-    labels: Label
-
-    @property
-    def source(self) -> "Fit":
-        assert isinstance(self.labels.source, Fit), "an untuned model has not been changed"
-        return self.labels.source
-
-    @property
-    def task(self) -> ChoiceTask:
-        return self.labels.task
-
-    @property
-    def split(self) -> Split:
-        return self.labels.split
-
-    @property
-    def label(self) -> str:
-        return f"{self.source.label}-{self.split}-shift"
-
-
-@dataclass(frozen=True)
 class Shown(Part):
     """Worked examples before a question: the solutions to `count` problems of one split, drawn by `split_seed`."""
 
@@ -186,58 +128,62 @@ class Shown(Part):
     count: int
 
 
-@dataclass(frozen=True)
-class Solve(Stage):
-    """The solutions that a model writes to one split's problems, `generation.num_samples` each, keyed by problem id.
+LabelMode = Literal["probs", "features", "log_probs", "shift", "solutions"]
+_USES: Mapping[LabelMode, frozenset[str]] = {
+    "probs": frozenset({"features", "reference"}),
+    "features": frozenset(),
+    "log_probs": frozenset({"pairs"}),
+    "shift": frozenset(),
+    "solutions": frozenset({"generation", "seed", "shown"}),
+}
 
-    `split_seed` is None for `test`. `seed` is what samples are drawn from (0 where decoding is greedy). `shown` are
-    worked examples before every question (None: zero-shot).
+
+@dataclass(frozen=True)
+class Label(Stage):
+    """What a model says of one split, keyed by example id. The `mode` says what, and which of the last fields it has:
+
+    * `probs`: class probabilities. A probe reads them from the frozen network's `features`, an implicit reward is
+      measured against a `reference` (both what the untuned model says of the same split).
+    * `features`: the network's last hidden state at the last attended token.
+    * `log_probs`: of the completions that the task's pairs have, or of those in `pairs`.
+    * `shift`: what preference training changed in the source: its log-ratio to its own reference, for every token.
+    * `solutions`: `generation.num_samples` written to each problem, with worked examples `shown` before it (None:
+      zero-shot), drawn from `seed` (0 where decoding is greedy).
+
+    `split_seed` is None for `test`, which no seed changes.
     """
 
     kind = "label"
     version = 1
 
     source: "Fit | BareModel"
-    task: ReasoningTask
+    task: Task
     split: Split
     split_seed: int | None
-    generation: GenerationSettings
-    seed: int
-    shown: Shown | None
+    mode: LabelMode
+    features: "Label | None" = None
+    reference: "Label | None" = None
+    pairs: "Select | None" = None
+    generation: GenerationSettings | None = None
+    seed: int | None = None
+    shown: Shown | None = None
+
+    def __post_init__(self) -> None:
+        own = frozenset(name for name in frozenset.union(*_USES.values()) if getattr(self, name) is not None)
+        assert own <= _USES[self.mode], f"a label of {self.mode} has no {', '.join(own - _USES[self.mode])}"
+        assert (self.generation is None) == (self.mode != "solutions"), "solutions are generated, and nothing else"
 
     @property
     def label(self) -> str:
-        name = self.source.label if isinstance(self.source, Fit) else self.source.name
-        shots = f"-{self.shown.count}shot" if self.shown else ""
-        samples = f"-n{self.generation.num_samples}" if self.generation.num_samples > 1 else ""
-        return f"{name}-{self.split}-solutions{shots}{samples}"
-
-
-@dataclass(frozen=True)
-class Reference(Stage):
-    """Log-probabilities of contrastive pairs under a reference model, stored once.
-
-    As targets of a contrastive fit it stands for the pairs too, so the reference is never in memory beside the student.
-    """
-
-    kind = "label"
-    version = 1
-
-    source: "Fit | BareModel"
-    pairs: "Select"
-
-    @property
-    def task(self) -> Task:
-        return self.pairs.task
-
-    @property
-    def split(self) -> Split:
-        return self.pairs.split
-
-    @property
-    def label(self) -> str:
-        name = self.source.label if isinstance(self.source, Fit) else self.source.name
-        return f"{name}-{self.split}-log_probs"
+        words = [self.source.label if isinstance(self.source, Fit) else self.source.name]
+        if isinstance(self.source, BareModel) and self.mode != "solutions":
+            words.append(self.source.readout.kind)
+        words.append(self.task.name if isinstance(self.task, RewardSetTask) else self.split)
+        words += [] if self.mode == "probs" else [self.mode]
+        words += [f"{self.shown.count}shot"] if self.shown else []
+        if self.generation and self.generation.num_samples > 1:
+            words.append(f"n{self.generation.num_samples}")
+        return "-".join(words)
 
 
 @dataclass(frozen=True)
@@ -266,17 +212,21 @@ class Select(Stage):
         return self.sources[0].split
 
 
-Targets = Gold | Texts | Supervisor | Label | Shift | Solve | Select | Reference
+Targets = Gold | Texts | Supervisor | Label | Select
+LEARNED = ("labels", "solutions", "pairs", "texts")
 
 
 @dataclass(frozen=True)
 class Fit(Stage):
-    """One model trained on targets of one split.
+    """One model trained on targets of one split, each of which has a name:
 
-    `seed` sets initialisation, order and dropout; `split_seed` which examples are in `targets.split` (they differ only
-    for ensembles of supervisors). `weights` may be another fit, which this one goes on from. `features` holds what
-    the untuned model says of the training split (a probe's frozen features, an implicit reward's reference),
-    `validation_features` the same of the validation split. `evaluations` validation passes are spread over the fit.
+    * what it learns, one of `labels`, `solutions`, `pairs` (of solutions), `texts`;
+    * what the loss needs beside that, under the names that losses ask for: `features` (a probe's input), `reference`
+      (log-probabilities before the fit), `shift` (what was changed in the supervisor), `top_tokens` (a teacher's).
+
+    `validation` holds the same of the split `validation`, for `evaluations` passes spread over the fit. `seed` sets
+    initialisation, order and dropout; `split_seed` which examples are in the split (they differ only for ensembles of
+    supervisors). `weights` may be another fit, which this one goes on from.
     """
 
     kind = "fit"
@@ -286,20 +236,29 @@ class Fit(Stage):
     weights: "Weights | Fit"
     readout: ReadOut
     tuning: TuningName
-    lora: Lora | None
     numerics: Numerics
     optimisation: Optimisation
     dropout: float
     objective: Objective
     module: str
     labels: Literal["soft", "hard"]
-    evaluations: int
     seed: int
     split_seed: int
-    targets: Targets
-    validation_targets: Targets | None
-    features: Label | None
-    validation_features: Label | None
+    targets: Mapping[str, Targets]
+    validation: Mapping[str, Targets] = field(default_factory=dict)
+    evaluations: int = 0
+    lora: Lora | None = None
+
+    @property
+    def learned(self) -> Targets:
+        """What the model is trained to say."""
+        (name,) = [name for name in LEARNED if name in self.targets]
+        return self.targets[name]
+
+    @property
+    def split(self) -> Split:
+        """Whose examples it is trained on."""
+        return self.learned.split
 
     @property
     def name(self) -> str:
@@ -308,7 +267,7 @@ class Fit(Stage):
     @property
     def label(self) -> str:
         objective = self.objective.target.rsplit(".", 1)[-1]
-        return f"{self.name}-{self.task.name}-{_origin(self.targets)}_{self.targets.split}-{objective}-s{self.seed}"
+        return f"{self.name}-{self.task.name}-{_origin(self.learned)}_{self.split}-{objective}-s{self.seed}"
 
 
 def _origin(targets: Targets) -> str:
@@ -320,12 +279,10 @@ def _origin(targets: Targets) -> str:
             return "texts"
         case Supervisor():
             return "file"
-        case Label() | Shift() | Solve():
+        case Label():
             return targets.source.name
         case Select():
             return targets.rule
-        case Reference():
-            return targets.pairs.rule
 
 
 @dataclass(frozen=True)
@@ -335,7 +292,7 @@ class Evaluate(Stage):
     kind = "evaluate"
     version = 1
 
-    answers: Label | Solve | Supervisor
+    answers: Label | Supervisor
     task: Task
     judge: Judge
 

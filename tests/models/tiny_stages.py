@@ -78,27 +78,23 @@ def fit(source: Any, **changes: Any) -> Fit:
         weights=source,
         readout=HEAD,
         tuning="full",
-        lora=None,
         numerics=NUMERICS,
         optimisation=OPTIMISATION,
         dropout=0.0,
         objective=XENT,
         module="w2s_lightning.fit.paradigms.Supervised",
         labels="hard",
-        evaluations=0,
         seed=0,
         split_seed=0,
-        targets=Gold("supervise"),
-        validation_targets=Gold("validation"),
-        features=None,
-        validation_features=None,
+        targets={"labels": Gold("supervise")},
+        validation={"labels": Gold("validation")},
     )
     return replace(stage, **changes)
 
 
-def label(source: Fit | BareModel, split: str, task: Any = None, mode: Any = "probs", features: Any = None) -> Label:
+def label(source: Fit | BareModel, split: str, task: Any = None, mode: Any = "probs", **beside: Label) -> Label:
     chosen = task or (source.task if isinstance(source, Fit) else TinyTask())
-    return Label(source, chosen, split, None if split == "test" else 0, mode, features)
+    return Label(source, chosen, split, None if split == "test" else 0, mode, **beside)
 
 
 def bare(source: Any, readout: ReadOut = HEAD) -> BareModel:

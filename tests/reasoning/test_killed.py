@@ -18,7 +18,7 @@ from tests.models.tiny_stages import obtain
 from tests.reasoning.conftest import JOBS
 from tests.small_jobs import SMALL_ARITHMETIC
 from w2s_lightning.inference.journal import Journal
-from w2s_lightning.stages import BareModel, Solve
+from w2s_lightning.stages import BareModel, Label
 from w2s_lightning.store import Store
 
 # A process of its own, which notes every sample that it draws and kills itself without warning after some of them.
@@ -52,7 +52,7 @@ def noting(notes: Path, then: Callable[[int], None] = lambda number: None) -> Ca
     return noted
 
 
-def solutions(store: Path, stage: Solve) -> list[dict[str, Any]]:
+def solutions(store: Path, stage: Label) -> list[dict[str, Any]]:
     return pq.read_table(Store.at(store).open(stage) / "solutions.parquet").to_pylist()
 
 
@@ -60,7 +60,7 @@ def test_killed_while_sampling_it_ends_with_the_samples_of_an_undisturbed_run(
     place: Path, results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(*SMALL_ARITHMETIC, *JOBS["vote"])
-    drawn = next(s for s in plan.stages if isinstance(s, Solve) and s.generation.num_samples > 1)
+    drawn = next(s for s in plan.stages if isinstance(s, Label) and s.generation.num_samples > 1)
     assert isinstance(drawn.source, BareModel)
     stages = [*drawn.parents(), drawn]
     store, notes = tmp_path / "store", tmp_path / "drawn.txt"

@@ -13,7 +13,7 @@ from tests.composing import ROOT
 from tests.composing import plan as planned
 from tests.reasoning.conftest import JOBS
 from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
-from w2s_lightning.stages import Select, Solve
+from w2s_lightning.stages import Label, Select
 from w2s_lightning.store import Store
 
 COMMON = {"untuned": "untuned", "untuned_zero_shot": "untuned", "floor": "floor", "ceiling": "ceiling"}
@@ -87,7 +87,7 @@ def test_sampled_tokens_are_those_of_every_solution_behind_a_row(
     name: str, row: str, results: Results, place: Path
 ) -> None:
     store = Store.at(place / "store")
-    behind = {s.digest: s for s in source(name, row).ancestors() if isinstance(s, Solve)}
+    behind = {s.digest: s for s in source(name, row).ancestors() if isinstance(s, Label) and s.mode == "solutions"}
     drawn = sum(one["num_drawn"] for stage in behind.values() for one in solutions(store, stage))
     assert rows(results[name])[row]["information"]["sampled_tokens"] == drawn > 48
 
@@ -123,7 +123,7 @@ def test_selections_are_counted_and_judged_by_hidden_gold(results: Results, plac
         assert found[stage.digest]["kept_share"] == len(kept) / 48
         assert found[stage.digest]["precision"] == pytest.approx(sum(weak[i] == gold[i] for i in kept) / len(kept))
     control = next(one for one in found.values() if one["rule"] == "random_questions")
-    first = found[source("weak_to_strong", "stage_1_iteration_1").targets.digest]
+    first = found[source("weak_to_strong", "stage_1_iteration_1").learned.digest]
     assert [found[stage.digest]["row"] for stage in agreements].count(None) == 2, "the sides of the first iteration"
     told = f"stage_1_iteration_1: agreement kept {first['kept']} of 48 questions"
     assert told in results["weak_to_strong"]["printed"]

@@ -16,7 +16,7 @@ from tests.composing import plan as planned
 from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
 from w2s_lightning.execute import fit, label
 from w2s_lightning.plan import Plan
-from w2s_lightning.stages import BareModel, Fit, Reference
+from w2s_lightning.stages import BareModel, Fit, Label
 from w2s_lightning.store import Store
 
 Results = dict[str, dict[str, Any]]
@@ -45,8 +45,8 @@ def plan() -> Plan:
 
 
 def test_the_stored_reference_is_what_the_stage_one_model_says_of_the_pairs(plan: Plan, store: Store) -> None:
-    reference = fit_of(plan, "stage_2").targets
-    assert isinstance(reference, Reference)
+    reference = fit_of(plan, "stage_2").targets["reference"]
+    assert isinstance(reference, Label)
     assert reference.source == fit_of(plan, "stage_1")
     folder = store.open(reference.source) / "model"
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
@@ -66,7 +66,7 @@ def test_the_stored_reference_is_what_the_stage_one_model_says_of_the_pairs(plan
 
 def test_pairs_follow_the_published_rule(plan: Plan, store: Store) -> None:
     """Recomputed from the stored solutions: one side is the weak model's, thresholds hold, answers differ."""
-    select = fit_of(plan, "stage_2").targets.pairs
+    select = fit_of(plan, "stage_2").learned
     assert select.options == {"keep_from": 0.6, "overrule_from": 0.8, "most_pairs": 1}
     weak, samples = (pq.read_table(store.open(s) / "solutions.parquet").to_pylist() for s in select.sources)
     own = {row["example_id"]: row for row in weak}
@@ -79,7 +79,7 @@ def test_pairs_follow_the_published_rule(plan: Plan, store: Store) -> None:
         assert pair["chosen_answer"] not in (None, pair["rejected_answer"])
         side = "chosen" if pair["weak_is_chosen"] else "rejected"
         assert pair[side] == own[pair["example_id"]]["text"]
-    assert select.sources[0] == fit_of(plan, "full_weak").targets, "always the floor's solutions"
+    assert select.sources[0] == fit_of(plan, "full_weak").learned, "always the floor's solutions"
     assert select.sources[1].source == fit_of(plan, "stage_1")
 
 

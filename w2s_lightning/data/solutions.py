@@ -13,7 +13,7 @@ from w2s_lightning.data.rows import Rows, encode_completions
 from w2s_lightning.errors import UserError
 from w2s_lightning.inference.samples import Prompt, Sample
 from w2s_lightning.solutions import Pair, Pairs
-from w2s_lightning.stages import Gold, Select, Shown, Solve, Supervisor, Targets
+from w2s_lightning.stages import Gold, Label, Select, Shown, Supervisor, Targets
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.draws import permutation
 from w2s_lightning.tasks.example import Example, Solution, Split, Splits
@@ -46,7 +46,7 @@ def read_solutions(targets: Targets, task: ReasoningTask, seed: int, store: Stor
         case Supervisor(split=split, file=file):
             ids = [one.id for one in problems_of(task, seed).of(split)]
             return read_file(file, ids, known=None, parse=task.parse)  # `supervisor_check` knows the job's seed
-        case Solve() | Select():
+        case Label() | Select():
             table = tables.read(store.open(targets) / SOLUTIONS)
             columns = (table.column(name).to_pylist() for name in ("example_id", "text", "answer"))
             return tuple(Solution(*row) for row in zip(*columns, strict=True))
@@ -56,7 +56,7 @@ def read_solutions(targets: Targets, task: ReasoningTask, seed: int, store: Stor
 def read_finished(targets: Targets, task: ReasoningTask, seed: int, store: Store) -> tuple[Solution, ...]:
     """`read_solutions` without those that were cut off: learning to stop in the middle helps nobody."""
     found = read_solutions(targets, task, seed, store)
-    if not isinstance(targets, Solve):
+    if not isinstance(targets, Label):
         return found
     ends = tables.read(store.open(targets) / SOLUTIONS).column("finish").to_pylist()
     return tuple(one for one, end in zip(found, ends, strict=True) if end in FINISHED)

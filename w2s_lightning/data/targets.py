@@ -10,7 +10,7 @@ from w2s_lightning.data.choices import splits_of
 from w2s_lightning.data.tables import PREDICTIONS, TARGETS, matrix, places, read
 from w2s_lightning.errors import UserError
 from w2s_lightning.selection import TargetTable
-from w2s_lightning.stages import Gold, Label, Select, Shift, Supervisor, Targets
+from w2s_lightning.stages import Gold, Label, Select, Supervisor, Targets
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.supervisor_file import read_answers
@@ -27,8 +27,6 @@ def read_targets(targets: Targets, examples: Sequence[Example], task: ChoiceTask
             return TargetTable(ids, read_answers(targets.file, ids, task.class_names), np.ones(len(ids)))
         case Label() | Select():
             return stored_targets(targets, store)
-        case Shift():
-            return stored_targets(targets.labels, store)
     raise AssertionError(targets)
 
 

@@ -23,10 +23,7 @@ from w2s_lightning.stages import (
     Fit,
     Label,
     Pretrain,
-    Reference,
     Select,
-    Shift,
-    Solve,
 )
 from w2s_lightning.store import Artifact, Store
 
@@ -79,7 +76,7 @@ def compute(stage: Stage, folder: Path, *, store: Store, trainer: Trainer, repor
                 pretrain.compute(stage, folder, where)
             case Fit():
                 fit.compute(stage, folder, where)
-            case Label() | Shift() | Solve() | Reference():
+            case Label():
                 label.compute(stage, folder, where)
             case Select():
                 select.compute(stage, folder, where)

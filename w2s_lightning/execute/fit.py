@@ -32,7 +32,7 @@ from w2s_lightning.models.source import Source
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL, WSPO, ByToken, different
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import BareModel, Fit, Gold, Label, Reference, Shift, Solve, Targets, Texts
+from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, Texts
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example
 
@@ -43,7 +43,7 @@ def compute(stage: Fit, folder: Path, resources: Resources) -> None:
     # A probe's features were drawn with the bare model's seed, and a read-out that writes text has no new weights.
     seed = stage.seed if stage.readout.kind in ("head", "words") and stage.tuning != "probe" else 0
     model = open_model(bare, stage.task, resources.store, dropout=stage.dropout, seed=seed)
-    rows = _rows(stage, stage.targets, stage.features, model, resources)
+    rows = _rows(stage, stage.targets, model, resources)
     order = plan(rows.lengths, stage.optimisation.rows_per_step, stage.optimisation.epochs, stage.seed)
     validation = _validation(stage, model, len(order), resources)
     says, *_ = reads(objective_of(stage.objective))
@@ -89,12 +89,12 @@ def write_fitted(folder: Path, fitted: Fitted, counts: Mapping[str, object]) -> 
 
 def _story(stage: Fit) -> str:
     """What the model card says."""
-    if isinstance(stage.targets, Texts):
+    if isinstance(stage.learned, Texts):
         return f"`{stage.name}` after language modelling on the texts of the task `{stage.task.name}`, without labels."
     what = "solutions" if stage.readout.kind == "text" else "labels"
-    source = f"gold {what}" if isinstance(stage.targets, Gold) else "a supervisor's answers"
+    source = f"gold {what}" if isinstance(stage.learned, Gold) else "a supervisor's answers"
     return (
-        f"`{stage.name}` trained on {source} of the split `{stage.targets.split}` of the task `{stage.task.name}` "
+        f"`{stage.name}` trained on {source} of the split `{stage.split}` of the task `{stage.task.name}` "
         f"({stage.tuning} tuning, objective `{stage.objective.target.rsplit('.', 1)[-1]}`, seed {stage.seed})."
     )
 
@@ -102,36 +102,38 @@ def _story(stage: Fit) -> str:
 # ---------------------------------------------------------------- rows with their targets
 
 
-def _rows(stage: Fit, targets: Targets, features: Label | None, model: Opened, resources: Resources) -> Rows:
+def _rows(stage: Fit, targets: Mapping[str, Targets], model: Opened, resources: Resources) -> Rows:
     match targets:
-        case Texts():
+        case {"texts": Texts()}:
             return _texts(stage, model)
-        case Reference():
-            rows = rows_of_pairs(targets, model, resources.store)
+        case {"pairs": Select(), "reference": Label() as reference}:
+            rows = rows_of_pairs(reference, model, resources.store)
             probs = np.tile(np.array([1, 0], np.float32), (len(rows.ids), 1))  # chosen first
-            reference, _ = stored_log_probs(targets, rows.ids, resources.store)
-            return _preferred(rows, probs, np.ones(len(rows.ids)), reference)
-        case Solve() if targets.generation.top_log_probs:
-            return _taught(stage, targets, model, resources)
-        case _ if stage.task.kind == "reasoning":
-            return _solutions(stage, model, resources)
-        case _:
-            return _labelled(stage, targets, features, model, resources)
+            said, _ = stored_log_probs(reference, rows.ids, resources.store)
+            return _preferred(rows, probs, np.ones(len(rows.ids)), said)
+        case {"solutions": _, "top_tokens": Label() as teacher}:
+            return _taught(stage, teacher, model, resources)
+        case {"solutions": solutions}:
+            return _solutions(stage, solutions, model, resources)
+        case {"labels": labels}:
+            beside = {name: one for name, one in targets.items() if isinstance(one, Label) and one is not labels}
+            return _labelled(stage, labels, beside, model, resources)
+    raise AssertionError(targets)
 
 
-def _labelled(stage: Fit, targets: Targets, features: Label | None, model: Opened, resources: Resources) -> Rows:
+def _labelled(stage: Fit, labels: Targets, beside: Mapping[str, Label], model: Opened, resources: Resources) -> Rows:
     """Examples with class probabilities: of a choice, or of which completion is the better one."""
-    examples = splits_of(stage.task, stage.split_seed).of(targets.split)
-    table = read_targets(targets, examples, stage.task, resources.store)
+    examples = splits_of(stage.task, stage.split_seed).of(labels.split)
+    table = read_targets(labels, examples, stage.task, resources.store)
     chosen = with_targets(examples, table, stage.label)
     implicit = stage.readout.kind == "implicit"
+    features = beside.get("features")
     rows = rows_of(stage.task, chosen, model, features=features, implicit=implicit, store=resources.store)
     probs, weights = aligned(rows.ids, table, stage.labels, stage.label)
-    if isinstance(targets, Shift):
-        return _preferred(_shifted(targets, rows, model, resources), probs, weights, None)
+    if "shift" in beside:
+        return _preferred(_shifted(beside["shift"], rows, model, resources), probs, weights, None)
     if implicit:
-        assert features is not None, "an implicit reward needs its reference"
-        reference, _ = stored_log_probs(features, rows.ids, resources.store)
+        reference, _ = stored_log_probs(beside["reference"], rows.ids, resources.store)
         return _preferred(rows, probs, weights, reference)
     if stage.objective.options.get("margin") == "data":
         rows = replace(rows, targets={"margins": _margins(stage, rows.ids, examples)})
@@ -163,7 +165,7 @@ def _margins(stage: Fit, ids: Sequence[str], examples: Sequence[Example]) -> NDA
     return np.array(margins, dtype=np.float32)
 
 
-def _shifted(targets: Shift, rows: Rows, model: Opened, resources: Resources) -> Rows:
+def _shifted(targets: Label, rows: Rows, model: Opened, resources: Resources) -> Rows:
     """The rows with what preference training changed in their supervisor, token by token, and where the student begins.
 
     The student's log-ratio to itself before training follows that shift (arXiv 2410.18640). All models read the same
@@ -189,7 +191,7 @@ def _texts(stage: Fit, model: Opened) -> Rows:
     worse completions alike. Pairs are written as an implicit reward reads them, with an end-of-text token; texts of a
     choice task go on (with a verdict), so they have none.
     """
-    examples = splits_of(stage.task, stage.split_seed).of(stage.targets.split)
+    examples = splits_of(stage.task, stage.split_seed).of(stage.split)
     if stage.task.kind == "preference":
         rows = completion_rows(examples, stage.task.form, model.tokenizer, model.max_length)
     else:
@@ -198,15 +200,15 @@ def _texts(stage: Fit, model: Opened) -> Rows:
     return _learned(replace(whole, starts=np.ones(len(whole.ids), dtype=np.int64)))
 
 
-def _solutions(stage: Fit, model: Opened, resources: Resources) -> Rows:
+def _solutions(stage: Fit, targets: Targets, model: Opened, resources: Resources) -> Rows:
     """Worked solutions after their questions; only those that were brought to an end are learned."""
-    found = read_finished(stage.targets, stage.task, stage.split_seed, resources.store)
+    found = read_finished(targets, stage.task, stage.split_seed, resources.store)
     if not found:
         raise UserError(
             f"{stage.label}: no solution is left to train on, since none was brought to an end: give more room "
             "(generation.max_new_tokens), or train longer whoever wrote them (+fit.floor.epochs=...)"
         )
-    questions = questions_of(stage.task, stage.split_seed, stage.targets.split)
+    questions = questions_of(stage.task, stage.split_seed, stage.split)
     written = [(one.id, (one.text,)) for one in found]
     return _learned(Writing(stage.task, model.tokenizer).rows(written, questions, model.max_length))
 
@@ -218,7 +220,7 @@ def _learned(rows: Rows) -> Rows:
     return rows.trained_on(tokens[:, 0], tokens=tokens)
 
 
-def _taught(stage: Fit, targets: Solve, model: Opened, resources: Resources) -> Rows:
+def _taught(stage: Fit, targets: Label, model: Opened, resources: Resources) -> Rows:
     """A teacher's own solutions, token by token: both sides must share their vocabulary."""
     refuse_other_vocabulary(targets.source, model.tokenizer, resources.store, TOKEN_LEVEL)
     writing = Writing(stage.task, model.tokenizer)
@@ -275,8 +277,8 @@ def refuse_other_vocabulary(
 
 
 def _validation(stage: Fit, model: Opened, num_steps: int, resources: Resources) -> Validation | None:
-    if stage.evaluations == 0 or stage.validation_targets is None:
+    if stage.evaluations == 0 or not stage.validation:
         return None
-    data = _rows(stage, stage.validation_targets, stage.validation_features, model, resources)
+    data = _rows(stage, stage.validation, model, resources)
     steps = evaluation_steps(num_steps, stage.evaluations)
     return Validation(data, steps=steps, tokens_per_batch=resources.trainer.tokens_per_batch)

@@ -14,7 +14,7 @@ from w2s_lightning.data.targets import aligned, read_targets, with_targets
 from w2s_lightning.execute.resources import Resources
 from w2s_lightning.metrics import choice as metrics
 from w2s_lightning.metrics.sections import overall, section_scores, subset_accuracy, wins
-from w2s_lightning.stages import Evaluate, Label, Solve
+from w2s_lightning.stages import Evaluate, Label
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example, Solution
 from w2s_lightning.tasks.reward_set_task import RewardSetTask
@@ -30,11 +30,12 @@ def compute(stage: Evaluate, folder: Path, resources: Resources) -> None:
     elif stage.task.kind == "reasoning":
         problems = problems_of(stage.task, 0).test
         found = read_solutions(stage.answers, stage.task, 0, store)
-        if isinstance(stage.answers, Solve) and stage.answers.generation.num_samples > 1:
+        written = stage.answers.generation if isinstance(stage.answers, Label) else None
+        if written is not None and written.num_samples > 1:
             _write_samples(folder, stage.task, problems, found)
             return
         ends = None
-        if isinstance(stage.answers, Solve):
+        if isinstance(stage.answers, Label):
             ends = tables.read(store.open(stage.answers) / SOLUTIONS).column("finish").to_pylist()
         _write_solutions(folder, stage.task, problems, found, ends)
     else:

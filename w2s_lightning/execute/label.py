@@ -28,7 +28,7 @@ from w2s_lightning.inference.samples import Generation, Sample, Tally, refusing_
 from w2s_lightning.inference.scoring import LogProbs, completion_log_probs, score, softmax
 from w2s_lightning.models.open import Opened, open_model
 from w2s_lightning.objectives import implied_rewards
-from w2s_lightning.stages import BareModel, Fit, Label, Reference, Shift, Solve
+from w2s_lightning.stages import BareModel, Fit, Label
 from w2s_lightning.tasks.example import Example
 
 MAX_TOO_LONG = 0.05  # share of prompts that may be longer than the context
@@ -36,18 +36,18 @@ SHIFT = "shift.parquet"
 PLACES = ("first", "second")  # a pair's completions in the order of its options
 
 
-def compute(stage: Label | Shift | Solve | Reference, folder: Path, resources: Resources) -> None:
+def compute(stage: Label, folder: Path, resources: Resources) -> None:
     """Write the stage's answers and counts into `folder`; its parents must be in the store."""
-    match stage:
-        case Solve():
+    match stage.mode:
+        case "solutions":
             _solutions(stage, folder, resources)
-        case Reference():
+        case "shift":
+            _shift(stage, folder, resources)
+        case "log_probs" if stage.pairs is not None:
             model = open_model(stage.source, stage.task, resources.store)
             rows = rows_of_pairs(stage, model, resources.store)
             _write_log_probs(folder, rows, _log_probs(model, rows, resources))
-        case Shift():
-            _shift(stage, folder, resources)
-        case Label():
+        case _:
             _label(stage, folder, resources)
 
 
@@ -55,7 +55,7 @@ def _label(stage: Label, folder: Path, resources: Resources) -> None:
     examples = splits_of(stage.task, stage.split_seed or 0).of(stage.split)
     model = open_model(stage.source, stage.task, resources.store)
     implicit = stage.source.readout.kind == "implicit"
-    features = None if implicit else stage.features
+    features = stage.features
     rows = rows_of(stage.task, examples, model, features=features, implicit=implicit, store=resources.store)
     if stage.mode == "log_probs":
         _write_log_probs(folder, rows, _log_probs(model, rows, resources))
@@ -79,24 +79,24 @@ def _log_probs(model: Opened, rows: Rows, resources: Resources) -> LogProbs:
 
 
 def _rewards(stage: Label, rows: Rows, own: LogProbs, resources: Resources) -> NDArray[np.float32]:
-    """A fit's rewards are those that its objective trains, against the reference in `stage.features`; an untuned model
+    """A fit's rewards are those that its objective trains, against `stage.reference`; an untuned model
     has none to differ from, and its own log-probabilities stand for rewards (reference-free)."""
-    if stage.features is None or not isinstance(stage.source, Fit):
+    if stage.reference is None or not isinstance(stage.source, Fit):
         return own.sums
-    reference, _ = stored_log_probs(stage.features, rows.ids, resources.store)
+    reference, _ = stored_log_probs(stage.reference, rows.ids, resources.store)
     objective = stage.source.objective
     return implied_rewards(
         objective.target, objective.options, log_probs=own.sums, reference=reference, tokens=own.num_tokens
     )
 
 
-def _shift(stage: Shift, folder: Path, resources: Resources) -> None:
+def _shift(stage: Label, folder: Path, resources: Resources) -> None:
     """What preference training changed in the supervisor, token by token: two models, one after the other."""
     task: Any = stage.task
-    assert stage.source.features is not None, "an implicit reward needs its reference"
-    base = stage.source.features.source
-    assert isinstance(base, BareModel)
-    examples = splits_of(task, stage.labels.split_seed or 0).of(stage.split)
+    assert isinstance(stage.source, Fit), "an untuned model has not been changed"
+    reference = stage.source.targets["reference"]
+    assert isinstance(reference, Label)
+    examples = splits_of(task, stage.split_seed or 0).of(stage.split)
 
     def read(source: Fit | BareModel) -> tuple[Rows, Ragged]:
         model = open_model(source, task, resources.store)
@@ -104,14 +104,16 @@ def _shift(stage: Shift, folder: Path, resources: Resources) -> None:
         return rows, every_token(model, rows, resources)
 
     rows, after = read(stage.source)
-    _, before = read(base)
+    _, before = read(reference.source)
     shifts = [one - own for one, own in zip(after, before, strict=True)]
     columns = {name: pa.array(shifts[place::2]) for place, name in enumerate(PLACES)}
     tables.write(folder / SHIFT, {"example_id": list(rows.ids), **columns})
     _write_counts(folder, rows)
 
 
-def _solutions(stage: Solve, folder: Path, resources: Resources) -> None:
+def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
+    assert stage.generation is not None
+    assert stage.seed is not None
     model = open_model(stage.source, stage.task, resources.store)
     model.network.to(resources.device).eval()
     writing, settings = Writing(stage.task, model.tokenizer), stage.generation

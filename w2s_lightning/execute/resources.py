@@ -22,7 +22,7 @@ from w2s_lightning.models.open import Opened
 from w2s_lightning.models.save import save
 from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import Fit, Label, Reference
+from w2s_lightning.stages import Fit, Label
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example, trained_on
 
@@ -62,17 +62,15 @@ def rows_of(
     return token_rows(examples, model.tokenizer, model.max_length)
 
 
-def rows_of_pairs(stage: Reference, model: Opened, store: Store) -> Rows:
+def rows_of_pairs(stage: Label, model: Opened, store: Store) -> Rows:
     """Pairs of solutions after their questions, the chosen one first."""
-    task, pairs = stage.pairs.task, read_pairs(stage.pairs, store)
-    questions = questions_of(task, stage.pairs.split_seed, stage.split)
-    written = [(pair.id, (pair.chosen.text, pair.rejected.text)) for pair in pairs]
-    return Writing(task, model.tokenizer).rows(written, questions, model.max_length)
+    assert stage.pairs is not None
+    questions = questions_of(stage.task, stage.pairs.split_seed, stage.split)
+    written = [(pair.id, (pair.chosen.text, pair.rejected.text)) for pair in read_pairs(stage.pairs, store)]
+    return Writing(stage.task, model.tokenizer).rows(written, questions, model.max_length)
 
 
-def stored_log_probs(
-    stage: Label | Reference, ids: Sequence[str], store: Store
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def stored_log_probs(stage: Label, ids: Sequence[str], store: Store) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Log-probabilities of completions and their tokens, both [num_rows, M], from their label stage."""
     table = tables.read(store.open(stage) / tables.LOG_PROBS)
     there = table.column("example_id").to_pylist()

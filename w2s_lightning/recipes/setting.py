@@ -118,8 +118,15 @@ class Setting:
         """Train `model` on `targets`; a floor or ceiling always takes the gold objective and the supervised module."""
         chosen = self.settings[role]
         student, implicit = role == "student", chosen.readout == "implicit"
-        base = chosen.tuning == "probe" or implicit
         start = self._start(model, role)
+        base = "reference" if implicit else "features" if chosen.tuning == "probe" else None
+
+        def named(labels: Targets) -> dict[str, Targets]:
+            """The labels, and what the untuned model says of the same split where that is needed too."""
+            return {"labels": labels} | (
+                {} if base is None else {base: self._of_base(model, start, chosen, labels.split)}
+            )
+
         objective = self.objective if student else self.gold_objective
         if objective.options.get("margin") == "data" and not isinstance(targets, Gold):
             raise UserError(
@@ -138,13 +145,11 @@ class Setting:
             objective=objective,
             module=self.module if student and not isinstance(targets, Gold) else SUPERVISED,
             labels="hard" if isinstance(targets, Gold) else chosen.labels,
-            evaluations=0 if implicit else chosen.evaluations,
             seed=self.seed if seed is None else seed,
             split_seed=self.seed,
-            targets=targets,
-            validation_targets=None if implicit else validation,
-            features=self._of_base(model, start, chosen, targets.split) if base else None,
-            validation_features=self._of_base(model, start, chosen, "validation") if base and not implicit else None,
+            targets=named(targets),
+            validation={} if implicit else named(validation),
+            evaluations=0 if implicit else chosen.evaluations,
         )
 
     def fit_gold(self, model: ModelSpec, split: Split, *, role: Role, seed: int | None = None) -> Fit:
@@ -162,11 +167,13 @@ class Setting:
         """The source's class probabilities on a split of the job's task (or of another one)."""
         task = self.task if of is None else of
         split_seed = None if split == "test" else self.seed
-        features = None
-        if isinstance(source, Fit) and source.features is not None:
-            base = source.features.source
-            features = Label(base, task, split, split_seed, source.features.mode, None)
-        return Label(source, task, split, split_seed, "probs", features)
+        beside = source.targets if isinstance(source, Fit) else {}
+        before: dict[str, Any] = {
+            name: replace(base, task=task, split=split, split_seed=split_seed)
+            for name in ("features", "reference")
+            if isinstance(base := beside.get(name), Label)
+        }
+        return Label(source, task, split, split_seed, "probs", **before)
 
     def select(self, rule: str, *sources: Targets, seed: int = 0, **options: Any) -> Select:
         """Targets made from targets by a rule of `selection.py`; `seed` only where the rule draws."""
@@ -208,13 +215,9 @@ class Setting:
             objective=TEXT_OBJECTIVE,
             module=SUPERVISED,
             labels="hard",
-            evaluations=0,
             seed=self.seed,
             split_seed=self.seed,
-            targets=Texts("supervise" if role == "floor" else "transfer"),
-            validation_targets=None,
-            features=None,
-            validation_features=None,
+            targets={"texts": Texts("supervise" if role == "floor" else "transfer")},
         )
 
     def _of_base(self, model: ModelSpec, start: Weights | Fit, chosen: FitSettings, split: Split) -> Label:
@@ -223,7 +226,7 @@ class Setting:
             raise UserError("a probe trains a head, and an implicit reward has none: use fit.tuning=full or lora")
         bare = BareModel(start, self._readout(model, chosen.readout), numerics_of(chosen))
         mode: Literal["features", "log_probs"] = "log_probs" if chosen.readout == "implicit" else "features"
-        return Label(bare, self.task, split, None if split == "test" else self.seed, mode, None)
+        return Label(bare, self.task, split, None if split == "test" else self.seed, mode)
 
     def _readout(self, model: ModelSpec, kind: ReadOutName) -> ReadOut:
         if kind == "text":

@@ -11,7 +11,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.recipes.setting import ModelSpec, Recipe, Row, Setting
 from w2s_lightning.recipes.vocabularies import WSPO, refuse_unequal
 from w2s_lightning.schema import Count, Share, record
-from w2s_lightning.stages import Fit, Gold, Label, Shift, Targets
+from w2s_lightning.stages import Fit, Gold, Label, Targets
 from w2s_lightning.tasks.example import Split
 
 
@@ -78,7 +78,8 @@ def _fit(setting: Setting, model: ModelSpec, targets: Targets, validation: Targe
             "paradigm.supervisors, selection, control and oracle_random_errors out"
         )
     refuse_unequal(targets.source, model.weights, WSPO)
-    return replace(fit, targets=Shift(targets))
+    shift = replace(targets, mode="shift", reference=None)
+    return replace(fit, targets={**fit.targets, "shift": shift})
 
 
 def _selected(setting: Setting, targets: Targets, options: Options) -> Targets:

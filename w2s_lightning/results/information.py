@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from w2s_lightning.recipes.setting import Row
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import BareModel, Fit, Gold, Select, Shown, Solve, Supervisor, Targets, Texts, Weights
+from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Shown, Supervisor, Targets, Texts, Weights
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Split
 
@@ -23,15 +23,15 @@ def information(store: Store, row: Row) -> dict[str, int]:
     own = list(_fits_of(answers.source))
     for fit in own:
         metrics = store.read_json(fit, "metrics.json")
-        if not isinstance(fit.targets, Texts):
-            seen[_kind(fit.targets)] += metrics["num_rows"]
+        if not isinstance(fit.learned, Texts):
+            seen[_kind(fit.learned)] += metrics["num_rows"]
         seen["train_tokens"] += metrics["num_tokens"]
-    if isinstance(answers, Solve) and answers.shown is not None:
+    if answers.shown is not None:
         seen[_kind(answers.shown.solutions)] += answers.shown.count
     mine = {fit.digest for fit in own}
     behind = {stage.digest: stage for stage in answers.ancestors() if stage.digest not in mine}.values()
     seen["gold_upstream"] = _gold_in(behind, store)
-    written = [stage for stage in behind if isinstance(stage, Solve)]
+    written = [stage for stage in behind if isinstance(stage, Label) and stage.mode == "solutions"]
     seen["sampled_tokens"] = sum(store.read_json(stage, "metrics.json")["num_drawn"] for stage in written)
     return seen
 
@@ -65,9 +65,9 @@ def _gold_in(stages: Iterable[Stage], store: Store) -> int:
 
 def _gold_of(stage: Stage, store: Store) -> Iterator[tuple[Place, int]]:
     match stage:
-        case Fit(targets=Gold(split=split)):
+        case Fit(learned=Gold(split=split)):
             yield (split, stage.split_seed), store.read_json(stage, "metrics.json")["num_rows"]
-        case Solve(shown=Shown(solutions=Gold(split=split)) as shown):
+        case Label(shown=Shown(solutions=Gold(split=split)) as shown):
             yield (split, shown.split_seed), shown.count
         case Select():
             metrics = store.read_json(stage, "metrics.json")

@@ -21,7 +21,7 @@ from w2s_lightning.results.scored import NO_FLOOR, score_answers
 from w2s_lightning.results.selected import selections
 from w2s_lightning.results.stored import Answers, Array, read_answers
 from w2s_lightning.results.votes import votes_of
-from w2s_lightning.stages import Label, Select, Solve
+from w2s_lightning.stages import Label, Select
 from w2s_lightning.store import Store
 
 VERSION = 1  # of result.json
@@ -88,8 +88,10 @@ def _cut(plan: Plan, store: Store) -> list[str]:
     shares = {}
     for row in plan.rows:
         answers = row.evaluate.answers
-        if isinstance(answers, Label):
-            shares[row.name] = store.read_json(answers.features or answers, "metrics.json").get("truncated_share", 0.0)
+        if isinstance(answers, Label) and answers.mode == "probs":
+            shares[row.name] = store.read_json(answers.features or answers.reference or answers, "metrics.json").get(
+                "truncated_share", 0.0
+            )
     cut = [f"{name} {share:.1%}" for name, share in shares.items() if share]
     return [f"test texts that lost their start (fit.max_length): {', '.join(cut)}"] if cut else []
 
@@ -171,7 +173,7 @@ def _endings(store: Store, row: Row) -> dict[str, Any]:
     """Shares of outputs that were cut off or hold no answer, and of prompts that were longer than the context."""
     metrics, answers = store.read_json(row.evaluate, "metrics.json"), row.evaluate.answers
     found = {name: metrics[name] for name in ("truncated_share", "unparsed_share", "timed_out_share")}
-    too_long = store.read_json(answers, "metrics.json")["too_long"] if isinstance(answers, Solve) else 0
+    too_long = store.read_json(answers, "metrics.json")["too_long"] if isinstance(answers, Label) else 0
     return {**found, "too_long_share": too_long / metrics["num_rows"]}
 
 

@@ -11,7 +11,7 @@ from w2s_lightning.plan import Plan
 from w2s_lightning.results.information import source_of
 from w2s_lightning.results.stored import PAIRS, StoredPair, read_pairs, read_solutions
 from w2s_lightning.solutions import majority
-from w2s_lightning.stages import Fit, Reference, Select, Solve, Supervisor
+from w2s_lightning.stages import Fit, Label, Select, Supervisor
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.solutions_file import read_solutions as read_file
 
@@ -22,14 +22,16 @@ def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
     `row` is the first row whose model learned from the selection, or drew the samples (None: no row shows it).
     """
     chosen = [one for one in plan.stages if isinstance(one, Select) and one.task.kind == "reasoning"]
-    solved = [one for one in plan.stages if isinstance(one, Solve) and one.generation.num_samples > 1]
+    solved = [
+        one for one in plan.stages if isinstance(one, Label) and one.generation and one.generation.num_samples > 1
+    ]
     drawn = [one for one in solved if one.split != "test"]  # those on `test` are votes of their own
     if not chosen and not drawn:
         return []
     task = (chosen or drawn)[0].task
     splits = task.splits(plan.name["seed"])
 
-    def golds(stage: Select | Solve) -> dict[str, str]:
+    def golds(stage: Select | Label) -> dict[str, str]:
         return {one.id: str(one.gold) for one in splits.of(stage.split)}
 
     learners = _learners(plan)
@@ -37,12 +39,12 @@ def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
     return found + [{"row": _writer(plan, one), **_of_samples(one, store, golds(one), task)} for one in drawn]
 
 
-def _writer(plan: Plan, drawn: Solve) -> str | None:
+def _writer(plan: Plan, drawn: Label) -> str | None:
     """The row that is judged by the same model's solutions after the same demonstrations: the paradigm's own one, where
     it is also `untuned`."""
     written = ((row.name, row.evaluate.answers) for row in reversed(plan.rows))
     same = (drawn.source, drawn.shown)
-    return next((name for name, own in written if isinstance(own, Solve) and (own.source, own.shown) == same), None)
+    return next((name for name, own in written if isinstance(own, Label) and (own.source, own.shown) == same), None)
 
 
 def _learners(plan: Plan) -> dict[str, str]:
@@ -50,8 +52,7 @@ def _learners(plan: Plan) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in plan.rows:
         fit = source_of(row)
-        targets = fit.targets if isinstance(fit, Fit) else None
-        targets = targets.pairs if isinstance(targets, Reference) else targets
+        targets = fit.learned if isinstance(fit, Fit) else None
         if isinstance(targets, Select):
             found.setdefault(targets.digest, row.name)
     return found
@@ -74,7 +75,7 @@ def _of_select(stage: Select, store: Store, golds: Mapping[str, str], task: Any)
 
 def _ever_right(stage: Select, store: Store, golds: Mapping[str, str], task: Any) -> set[str]:
     """The questions that some solution of the rule's sources answers right: what could have been kept."""
-    sources = [source for source in stage.sources if isinstance(source, Solve | Supervisor)]
+    sources = [source for source in stage.sources if isinstance(source, Label | Supervisor)]
     found = [item for source in sources for item in _answers(source, store, golds, task).items()]
     return {id for id, answers in found if any(task.equal(golds[id], one) for one in answers)}
 
@@ -91,10 +92,11 @@ def _pairs(rows: Sequence[StoredPair], golds: Mapping[str, str], task: Any) -> d
     }
 
 
-def _of_samples(stage: Solve, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:
+def _of_samples(stage: Label, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:
     """Accuracy of the samples, of their vote (maj@n), and of an oracle that picks among them (pass@n)."""
     grouped = _answers(stage, store, golds, task)
     scored = list(_scored(grouped, golds, task))
+    assert stage.generation is not None
     n, count = stage.generation.num_samples, len(scored)
     metrics = store.read_json(stage, "metrics.json")
     return {
@@ -119,7 +121,7 @@ def _scored(
 
 
 def _answers(
-    stage: Solve | Supervisor, store: Store, golds: Mapping[str, str], task: Any
+    stage: Label | Supervisor, store: Store, golds: Mapping[str, str], task: Any
 ) -> dict[str, list[str | None]]:
     if isinstance(stage, Supervisor):
         given = read_file(stage.file, list(golds), known=None, parse=task.parse)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
 from w2s_lightning.selection import TargetTable
-from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select, Solve
+from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select
 from w2s_lightning.store import Damaged, Manifest, Store
 from w2s_lightning.store.manifest import STAGE
 
@@ -113,7 +113,7 @@ def read_targets(store: Store, stage: Label | Select) -> TargetTable:
     return TargetTable(ids, _matrix(table, "probs").astype(np.float64), weights.astype(np.float64))
 
 
-def read_solutions(store: Store, stage: Solve | Select) -> tuple[StoredSolution, ...]:
+def read_solutions(store: Store, stage: Label | Select) -> tuple[StoredSolution, ...]:
     """The solutions that a model wrote, or that a selection kept, in the order in which they are stored."""
     table = pq.read_table(store.file(stage, SOLUTIONS))
     ends = table.column("finish").to_pylist() if "finish" in table.column_names else [None] * len(table)

@@ -13,7 +13,7 @@ from w2s_lightning.cost import HERE, Cost, Rate, total
 from w2s_lightning.refs import UNRESOLVED
 from w2s_lightning.show.words import counted, size
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Label, Reference, Shift, Solve
+from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Label
 from w2s_lightning.sweep.grid import Grid
 
 KINDS = ("pretrain", "fit", "label", "select", "evaluate")
@@ -98,6 +98,6 @@ def _doubts(stages: Sequence[Stage]) -> list[str]:
 
 
 def _weights(stage: Stage) -> object:
-    if isinstance(stage, Label | Solve | Reference | Shift):
+    if isinstance(stage, Label):
         return stage.source.weights
     return stage.weights if isinstance(stage, Fit) else None

@@ -12,7 +12,7 @@ from w2s_lightning.recipes.reasoning.solving import Solving
 from w2s_lightning.recipes.setting import Recipe, Setting
 from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL, refuse_unequal
 from w2s_lightning.schema import record
-from w2s_lightning.stages import Solve
+from w2s_lightning.stages import Label
 
 
 @record
@@ -28,7 +28,8 @@ def build(setting: Setting, options: Options) -> Recipe:
     teacher = solving.fit_gold(setting.strong, "supervise", role="ceiling")
     written = solving.greedy(teacher, "transfer")
     if options.level == "token":
-        student = solving.teach(setting.weak, _with_top_tokens(solving, written))
+        written = _with_top_tokens(solving, written)
+        student = solving.teach(setting.weak, written, top_tokens=written)
     else:
         student = solving.fit(setting.weak, written)
     reference = solving.fit_gold(setting.weak, "transfer", role="floor")
@@ -40,9 +41,10 @@ def build(setting: Setting, options: Options) -> Recipe:
     return Recipe(rows, supervisor="teacher")
 
 
-def _with_top_tokens(solving: Solving, written: Solve) -> Solve:
+def _with_top_tokens(solving: Solving, written: Label) -> Label:
     count = solving.setting.generation.top_log_probs
     if count == 0:
         raise UserError("token-level distillation needs the teacher's likeliest tokens: generation.top_log_probs=20")
     refuse_unequal(solving.setting.strong.weights, solving.setting.weak.weights, TOKEN_LEVEL)
+    assert written.generation is not None
     return replace(written, generation=replace(written.generation, top_log_probs=count))

@@ -3,6 +3,7 @@
 Floor, ceiling and the untuned rows are made here, alike for all paradigms, as `Setting` does for choice tasks.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,12 +26,11 @@ from w2s_lightning.stages import (
     Fit,
     FolderWeights,
     Gold,
+    Label,
     Pretrain,
     ReadOut,
-    Reference,
     Select,
     Shown,
-    Solve,
     Supervisor,
     Targets,
     Weights,
@@ -74,7 +74,8 @@ class Solving:
         """Fine-tune `model` on the solutions in `targets`, question by question, without examples before them."""
         gold = role != "student" or isinstance(targets, Gold)
         module = SUPERVISED if gold else self.setting.module
-        return self._fit(model, model.weights, targets, self.setting.gold_objective, module, role)
+        learned: dict[str, Targets] = {"solutions": targets}
+        return self._fit(model, model.weights, learned, self.setting.gold_objective, module, role)
 
     def fit_gold(self, model: ModelSpec, split: Split, *, role: Role) -> Fit:
         """Fine-tune `model` on the gold solutions of `split`."""
@@ -82,16 +83,24 @@ class Solving:
 
     def contrast(self, model: ModelSpec, start: Fit, pairs: Select, *, lr_scale: float) -> Fit:
         """Go on from `start` with contrastive pairs, against what `start` itself says of them; the job's objective."""
-        targets = Reference(start, pairs)
+        reference = Label(start, self.task, pairs.split, pairs.split_seed, "log_probs", pairs=pairs)
+        targets: dict[str, Targets] = {"pairs": pairs, "reference": reference}
         fit = self._fit(model, start, targets, self.setting.objective, self.setting.module, "student")
         return replace(fit, optimisation=replace(fit.optimisation, lr=fit.optimisation.lr * lr_scale))
 
-    def teach(self, model: ModelSpec, targets: Targets) -> Fit:
-        """Train `model` on solutions with the job's own objective and module."""
-        return self._fit(model, model.weights, targets, self.setting.objective, self.setting.module, "student")
+    def teach(self, model: ModelSpec, targets: Targets, **beside: Targets) -> Fit:
+        """Train `model` on solutions, and on what is beside them, with the job's own objective and module."""
+        named = {"solutions": targets, **beside}
+        return self._fit(model, model.weights, named, self.setting.objective, self.setting.module, "student")
 
     def _fit(
-        self, model: ModelSpec, weights: Weights | Fit, targets: Targets, objective: Objective, module: str, role: Role
+        self,
+        model: ModelSpec,
+        weights: Weights | Fit,
+        targets: Mapping[str, Targets],
+        objective: Objective,
+        module: str,
+        role: Role,
     ) -> Fit:
         chosen = self.setting.settings[role]
         if chosen.tuning == "probe":
@@ -108,30 +117,26 @@ class Solving:
             objective=objective,
             module=module,
             labels="hard",
-            evaluations=0,
             seed=self.setting.seed,
             split_seed=self.setting.seed,
             targets=targets,
-            validation_targets=None,
-            features=None,
-            validation_features=None,
         )
 
     def bare(self, model: ModelSpec) -> BareModel:
         """The model before any fit."""
         return BareModel(model.weights, TEXT, numerics_of(self.setting.settings["student"]))
 
-    def greedy(self, source: Fit | BareModel, split: Split, shown: Shown | None = None) -> Solve:
+    def greedy(self, source: Fit | BareModel, split: Split, shown: Shown | None = None) -> Label:
         """The source's one solution to each problem of a split."""
         own = self.setting.generation
         settings = replace(own, num_samples=1, temperature=0.0, top_p=1.0, top_log_probs=0)
         return self._solve(source, split, settings, shown, seed=0)
 
-    def samples(self, source: Fit | BareModel, split: Split, shown: Shown | None = None) -> Solve:
+    def samples(self, source: Fit | BareModel, split: Split, shown: Shown | None = None) -> Label:
         """Several solutions to each problem, as the `generation` group says."""
         return self._draw(source, split, shown, self.setting.generation.num_samples, "generation.num_samples")
 
-    def _draw(self, source: Fit | BareModel, split: Split, shown: Shown | None, count: int, key: str) -> Solve:
+    def _draw(self, source: Fit | BareModel, split: Split, shown: Shown | None, count: int, key: str) -> Label:
         own = self.setting.generation
         if own.temperature == 0 or count < 2:
             raise UserError(
@@ -142,9 +147,10 @@ class Solving:
 
     def _solve(
         self, source: Fit | BareModel, split: Split, settings: GenerationSettings, shown: Shown | None, *, seed: int
-    ) -> Solve:
+    ) -> Label:
         split_seed = None if split == "test" else self.setting.seed
-        return Solve(source, self.task, split, split_seed, settings, seed, shown)
+        asked: dict[str, Any] = {"generation": settings, "seed": seed, "shown": shown}
+        return Label(source, self.task, split, split_seed, "solutions", **asked)
 
     def select(self, rule: str, *sources: Targets, seed: int = 0, **options: Any) -> Select:
         """Solutions or pairs made from solutions by a rule of `solutions.py`; `seed` only where the rule draws."""
@@ -165,7 +171,7 @@ class Solving:
             votes = self._judged(self._draw(source, "test", shown, count, "task.test_samples"))
         return Row(name, role, model.name, self._judged(answers), votes=votes)
 
-    def _judged(self, answers: Solve | Supervisor) -> Evaluate:
+    def _judged(self, answers: Label | Supervisor) -> Evaluate:
         return Evaluate(answers, self.task, self.setting.judge)
 
     def common_rows(self) -> tuple[Row, ...]:
