@@ -22,9 +22,9 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from w2s_lightning.inference.engine import LocalEngine
-from w2s_lightning.inference.samples import Generation, Prompt
-from w2s_lightning.inference.stopping import Stops
+from w2s_lightning.generate.decoding import Stops
+from w2s_lightning.generate.engine import LocalEngine
+from w2s_lightning.generate.samples import Generation, Prompt
 from w2s_lightning.models.source import quiet
 
 GSM8K = Path(__file__).resolve().parents[2] / "shared" / "data" / "gsm8k"

@@ -25,7 +25,7 @@ LAYERS = [
     {"show"},
     {"results"},
     {"objectives"},
-    {"inference", "models", "data", "fit"},
+    {"generate", "models", "data", "fit"},
     {"execute"},
     {"rewardbench"},
     {"report"},

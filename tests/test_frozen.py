@@ -21,7 +21,7 @@ from tests.composing import job
 from tests.small_jobs import SMALL_ARITHMETIC, SMALL_PAIRS, SMALL_WORLD
 from w2s_lightning.data import batches
 from w2s_lightning.digest import canonical_json
-from w2s_lightning.inference import draws as samples
+from w2s_lightning.generate import sampling as samples
 from w2s_lightning.tasks import draws
 
 FROZEN = json.loads(Path(__file__).with_name("frozen.json").read_text())

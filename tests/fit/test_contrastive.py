@@ -12,7 +12,7 @@ from tests.fit.fitting import OPTIMISATION, module_of, run, step_data
 from w2s_lightning import objectives
 from w2s_lightning.data.rows import encode_completions
 from w2s_lightning.fit.paradigms import Supervised, WeakToStrong, learning_rate, objective_of
-from w2s_lightning.inference.scoring import completion_log_probs
+from w2s_lightning.generate.scoring import completion_log_probs
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer

@@ -18,7 +18,7 @@ from w2s_lightning.fit.paradigms import (
     learning_rate,
     step_seed,
 )
-from w2s_lightning.inference.scoring import score
+from w2s_lightning.generate.scoring import score
 from w2s_lightning.schema import Optimisation
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from tests.models.tiny import DECODERS, FAMILIES, TEXTS, WORDS
 from w2s_lightning.data.rows import encode
 from w2s_lightning.errors import UserError
-from w2s_lightning.inference.scoring import score
+from w2s_lightning.generate.scoring import score
 from w2s_lightning.models.build import Shape, build, reload
 from w2s_lightning.models.save import save
 from w2s_lightning.models.source import Source

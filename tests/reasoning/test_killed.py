@@ -17,7 +17,7 @@ from tests.composing import plan as planned
 from tests.models.tiny_stages import obtain
 from tests.reasoning.conftest import JOBS
 from tests.small_jobs import SMALL_ARITHMETIC
-from w2s_lightning.inference.journal import Journal
+from w2s_lightning.generate.samples import Journal
 from w2s_lightning.stages import BareModel, Label
 from w2s_lightning.store import Store
 
@@ -27,7 +27,7 @@ import os, pickle, signal, sys
 from pathlib import Path
 from tests.models.tiny_stages import obtain
 from tests.reasoning.test_killed import noting
-from w2s_lightning.inference.journal import Journal
+from w2s_lightning.generate.samples import Journal
 from w2s_lightning.store import Store
 
 def kill(number):

@@ -11,7 +11,7 @@ from w2s_lightning.data import tables
 from w2s_lightning.data.choices import splits_of
 from w2s_lightning.data.rows import Rows, encode_completions
 from w2s_lightning.errors import UserError
-from w2s_lightning.inference.samples import Prompt, Sample
+from w2s_lightning.generate.samples import Prompt, Sample
 from w2s_lightning.solutions import Pair, Pairs
 from w2s_lightning.stages import Gold, Label, Select, Shown, Supervisor, Targets
 from w2s_lightning.store import Store

@@ -22,10 +22,9 @@ from w2s_lightning.execute.resources import (
     rows_of_pairs,
     stored_log_probs,
 )
-from w2s_lightning.inference.engine import LocalEngine
-from w2s_lightning.inference.journal import Journal, resumed
-from w2s_lightning.inference.samples import Generation, Sample, Tally, refusing_long
-from w2s_lightning.inference.scoring import LogProbs, completion_log_probs, score, softmax
+from w2s_lightning.generate.engine import LocalEngine
+from w2s_lightning.generate.samples import Generation, Journal, Sample, Tally, refusing_long, resumed
+from w2s_lightning.generate.scoring import LogProbs, completion_log_probs, score, softmax
 from w2s_lightning.models.open import Opened, open_model
 from w2s_lightning.objectives import implied_rewards
 from w2s_lightning.stages import BareModel, Fit, Label

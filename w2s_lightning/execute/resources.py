@@ -16,7 +16,7 @@ from w2s_lightning.data.pairs import completion_rows, reward_rows
 from w2s_lightning.data.rows import Ragged, Rows
 from w2s_lightning.data.solutions import Writing, questions_of, read_pairs
 from w2s_lightning.fit.loop import Report
-from w2s_lightning.inference.scoring import token_log_probs
+from w2s_lightning.generate.scoring import token_log_probs
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.models.open import Opened
 from w2s_lightning.models.save import save
@@ -38,7 +38,7 @@ class Resources:
 
     @property
     def pace(self) -> dict[str, Any]:
-        """How rows are scored here, as the functions of `inference.scoring` take it."""
+        """How rows are scored here, as the functions of `generate.scoring` take it."""
         return {"tokens_per_batch": self.trainer.tokens_per_batch, "device": self.device}
 
 

@@ -21,7 +21,7 @@ from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.fit.checkpoints import Checkpoints, newest
 from w2s_lightning.fit.paradigms import Base
-from w2s_lightning.inference.scoring import evaluating, softmax
+from w2s_lightning.generate.scoring import evaluating, softmax
 from w2s_lightning.models.device import device
 from w2s_lightning.schema import Trainer
 

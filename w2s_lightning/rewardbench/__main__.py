@@ -21,10 +21,10 @@ from rich.progress import Progress
 from w2s_lightning.content import DataFile
 from w2s_lightning.digest import canonical
 from w2s_lightning.errors import UserError, run_command
-from w2s_lightning.inference.reward_models import Machine, RewardModel, Rewards, rewards_of
 from w2s_lightning.metrics.sections import judge, length_bias, wins
 from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, short, show, write
+from w2s_lightning.rewardbench.reward_models import Machine, RewardModel, Rewards, rewards_of
 from w2s_lightning.rewardbench.subject import form_for, shared_with_training, source_of
 from w2s_lightning.schema import Numerics
 from w2s_lightning.show.words import shown

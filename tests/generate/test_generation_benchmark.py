@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import generation as benchmark
-from tests.inference.drawing import PROMPTS, engine, settings, tokens_of
+from tests.generate.drawing import PROMPTS, engine, settings, tokens_of
 
 STOPPED = settings(max_new_tokens=14, stop=("day", "is", "?"))
 

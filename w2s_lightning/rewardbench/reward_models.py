@@ -20,7 +20,7 @@ from transformers.models.auto import modeling_auto
 from w2s_lightning.data.pairs import completion_rows, reward_rows
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
-from w2s_lightning.inference.scoring import completion_log_probs, score
+from w2s_lightning.generate.scoring import completion_log_probs, score
 from w2s_lightning.models.build import Shape, is_encoder, max_positions, reload
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.models.open import Opened

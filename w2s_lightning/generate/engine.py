@@ -1,18 +1,20 @@
-"""The local engine: one transformers model on this machine."""
+"""The local engine: one transformers model on this machine, and which models it can serve: told by their
+configuration, and proved by trying."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import final
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.inference.decoding import Decoding, Job
-from w2s_lightning.inference.draws import stream
-from w2s_lightning.inference.runner import Prefix, Runner
-from w2s_lightning.inference.samples import Generation, Prompt, Sample
-from w2s_lightning.inference.stopping import Stops
-from w2s_lightning.inference.suitable import refuse_unsuitable
+from w2s_lightning.generate.cache import Prefix, Runner, Slots
+from w2s_lightning.generate.decoding import Decoding, PromptJob, Stops
+from w2s_lightning.generate.samples import Generation, Prompt, Sample
+from w2s_lightning.generate.sampling import stream
 
 _WORTH_SHARING = 16  # tokens; below, the joined attention costs more than it saves
 
@@ -50,7 +52,7 @@ class LocalEngine:
         texts = self._encoded(prompts, settings)
         fitting = [text for text in texts if len(text) < self._max_length]
         shared = _shared_tokens(fitting)
-        jobs: list[Job] = []
+        jobs: list[PromptJob] = []
         for prompt, text in zip(prompts, texts, strict=True):
             numbers = [n for n in range(settings.num_samples) if (prompt.id, n) not in skip]
             if len(text) >= self._max_length:
@@ -58,13 +60,13 @@ class LocalEngine:
             elif numbers:
                 limit = min(settings.max_new_tokens, self._max_length - len(text))
                 streams = {n: stream(seed, prompt.id, n) for n in numbers}
-                jobs.append(Job(prompt.id, text[shared:], len(text), limit, streams))
+                jobs.append(PromptJob(prompt.id, text[shared:], len(text), limit, streams))
         if jobs:
             prefix = self._prefix(fitting[0][:shared])
             for group in _alike(jobs):
                 yield from self._drawn(group, settings, prefix)
 
-    def _drawn(self, jobs: Sequence[Job], settings: Generation, prefix: Prefix | None) -> Iterator[Sample]:
+    def _drawn(self, jobs: Sequence[PromptJob], settings: Generation, prefix: Prefix | None) -> Iterator[Sample]:
         decoding = Decoding(
             self._runner,
             jobs,
@@ -113,9 +115,9 @@ def _shared_tokens(texts: Sequence[np.ndarray]) -> int:
     return length if length >= _WORTH_SHARING else 0
 
 
-def _alike(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+def _alike(jobs: Sequence[PromptJob]) -> Iterator[list[PromptJob]]:
     """Jobs in groups whose longest row is at most twice the shortest, so that one long prompt narrows no other."""
-    group: list[Job] = []
+    group: list[PromptJob] = []
     for job in sorted(jobs, key=lambda job: len(job.tokens) + job.limit):
         if group and len(job.tokens) + job.limit > 2 * (len(group[0].tokens) + group[0].limit):
             yield group
@@ -129,3 +131,54 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
     own = model.generation_config.eos_token_id if model.generation_config else None
     listed = [own] if isinstance(own, int) else list(own or [])
     return frozenset([*listed, *([] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)])])
+
+
+_TOLERANCE = 1e-3  # of fp32 logits, relative to the largest
+
+
+def refuse_unsuitable(model: PreTrainedModel, max_length: int) -> None:
+    """Raise UserError for a model that generation cannot serve up to `max_length` tokens."""
+    config = model.config
+    kinds, window = set(getattr(config, "layer_types", None) or []), getattr(config, "sliding_window", None)
+    slides = "sliding_attention" in kinds if kinds else window is not None  # older families tell it by the window
+    if slides and (window is None or window < max_length):
+        raise UserError(
+            f"{config.model_type} attends in a sliding window of {window} tokens, and generation serves it only up to "
+            f"that length: set fit.max_length={window}, take another model, or give its solutions as a file"
+        )
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    if rope in ("dynamic", "longrope") or not model._supports_attention_backend:
+        raise _unfit(model, "its positions or its attention do not let rows of different length share a cache")
+    _try(model)
+
+
+def _try(model: PreTrainedModel) -> None:
+    """Compare prefix, prompts and step on a few tokens with one plain pass."""
+    tokens = np.arange(1, 9) * 7919 % model.config.get_text_config().vocab_size
+    try:
+        with torch.no_grad():
+            plain = model.eval()(input_ids=torch.from_numpy(tokens)[None].to(model.device), use_cache=False).logits
+        found = _shared(Runner(model, bf16=False), tokens)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise _unfit(model, str(error)) from error
+    near = _TOLERANCE * max(1.0, float(plain.abs().max()))
+    if not torch.allclose(found, plain[0, 6:8].float(), atol=near):
+        raise _unfit(model, "its logits with a shared cache differ from those without")
+
+
+def _shared(runner: Runner, tokens: NDArray[np.int64]) -> Tensor:
+    """Logits at positions 6 and 7: a prefix of three tokens, a prompt beside a shorter one, and one step."""
+    with runner.running():
+        prefix = runner.prefix(tokens[:3].tolist())
+        first, cache = runner.prompts([tokens[3:7], tokens[5:7]], prefix)
+        slots = Slots(num_slots=2, num_columns=6, longest=4, device=runner.device)
+        slots.enter(cache, rows=[1, 0], lengths=[4, 2])
+        second = runner.step([int(tokens[0]), int(tokens[7])], [2, 4], slots, prefix)
+    return torch.stack([first[0], second[1]])
+
+
+def _unfit(model: PreTrainedModel, why: str) -> UserError:
+    return UserError(
+        f"cannot generate with {model.config.model_type}: {why}. Take a model of another architecture, or give its "
+        "solutions as a file"
+    )

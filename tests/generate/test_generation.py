@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from transformers import AutoTokenizer, BloomConfig, BloomForCausalLM, MistralConfig, MistralForCausalLM
 
-from tests.inference.drawing import (
+from tests.generate.drawing import (
     MAX_LENGTH,
     PROMPTS,
     SAMPLED,
@@ -19,7 +19,7 @@ from tests.inference.drawing import (
     tokens_of,
 )
 from w2s_lightning.errors import UserError
-from w2s_lightning.inference.samples import Prompt, Tally, refusing_long
+from w2s_lightning.generate.samples import Prompt, Tally, refusing_long
 
 FAMILIES = ("gpt2", "gpt_neox", "llama", "grouped", "qwen2", "qwen3", "gemma")
 
@@ -51,6 +51,13 @@ def test_a_sample_depends_on_nothing_that_is_drawn_beside_it(family, wanted, tin
     stranger = Prompt("stranger", "fish")  # with it, no prefix is shared
     unshared = draw(tiny(family), wanted, [*PROMPTS, stranger])
     assert {key: unshared[key] for key in everything} == everything
+
+
+def test_samples_are_the_same_without_the_private_kernel(tiny, monkeypatch):
+    with_it = draw(tiny("grouped"), SAMPLED)
+    monkeypatch.setattr("w2s_lightning.generate.attention._FUSED", None)
+    without = draw(tiny("grouped"), SAMPLED)
+    assert {key: sample.tokens for key, sample in without.items()} == {k: s.tokens for k, s in with_it.items()}
 
 
 def test_skipped_samples_are_not_drawn_and_change_no_other(tiny):

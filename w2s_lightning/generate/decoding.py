@@ -1,4 +1,7 @@
-"""Rows on their way: prompts enter free slots, every row advances by one token a step, ended rows leave at once."""
+"""Rows on their way: prompts enter free slots, every row advances by one token a step, ended rows leave at once.
+
+Stop strings are looked for in decoded text, so they may span tokens in any way.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,20 +10,56 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
-from w2s_lightning.inference.draws import uniforms
-from w2s_lightning.inference.runner import Prefix, Runner
-from w2s_lightning.inference.samples import Finish, Generation, Sample
-from w2s_lightning.inference.sampling import greedy, pick
-from w2s_lightning.inference.slots import Slots
-from w2s_lightning.inference.stopping import Stops
+from w2s_lightning.generate.cache import Prefix, Runner, Slots
+from w2s_lightning.generate.samples import Finish, Generation, Sample
+from w2s_lightning.generate.sampling import greedy, pick, uniforms
+
+_HALF_CHARACTER = 4  # a UTF-8 character may begin up to three byte tokens before the tail that is decoded
+
+
+class Stops:
+    """The stop strings of a tokenizer's texts."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        self._stop = tuple(stop)
+        longest = max((len(text.encode()) for text in stop), default=0)
+        self._tail = longest + _HALF_CHARACTER  # a token is at least one byte
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The tokens decoded, without special ones."""
+        return self._decoded([list(tokens)])[0]
+
+    def reached(self, rows: Sequence[Sequence[int]]) -> list[bool]:
+        """Whether each row's newest tokens complete a stop string, judged by as many last tokens as can matter."""
+        if not self._stop or not rows:
+            return [False] * len(rows)
+        tails = self._decoded([list(row[-self._tail :]) for row in rows])
+        return [any(stop in tail for stop in self._stop) for tail in tails]
+
+    def cut(self, tokens: Sequence[int]) -> tuple[str, int] | None:
+        """The text before the first stop string and how many tokens lie wholly before it; None without one."""
+        text = self.text(tokens)
+        found = [place for stop in self._stop if (place := text.find(stop)) >= 0]
+        if not found:
+            return None
+        kept = len(tokens)
+        while kept and len(self.text(tokens[:kept])) > min(found):
+            kept -= 1
+        return text[: min(found)], kept
+
+    def _decoded(self, rows: list[list[int]]) -> list[str]:
+        return self._tokenizer.decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
 
 _STEPS = 16  # between two looks at what has ended: bf16 casts the weights anew at each
 _REFILL = 4  # prompts enter when a quarter of the slots is free: a few at a time would be slow
 
 
 @dataclass(frozen=True)
-class Job:
+class PromptJob:
     """A prompt whose samples are wanted: tokens after the shared prefix, one random stream a sample."""
 
     id: str
@@ -31,10 +70,10 @@ class Job:
 
 
 @dataclass
-class Row:
+class Draft:
     """One sample being drawn."""
 
-    job: Job
+    job: PromptJob
     number: int
     tokens: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
@@ -49,7 +88,7 @@ class Decoding:
     def __init__(
         self,
         runner: Runner,
-        jobs: Sequence[Job],
+        jobs: Sequence[PromptJob],
         settings: Generation,
         *,
         stops: Stops,
@@ -60,7 +99,7 @@ class Decoding:
         self._runner, self._settings, self._stops, self._ends, self._prefix = runner, settings, stops, ends, prefix
         self._tokens_per_batch = tokens_per_batch
         self._waiting = sorted(jobs, key=lambda job: len(job.tokens))
-        self._rows: list[Row] = []
+        self._rows: list[Draft] = []
         self._slots = _slots(jobs, tokens_per_batch, runner.device)
 
     @property
@@ -86,7 +125,7 @@ class Decoding:
         """Prefill as many prompts as there is room for, each once, and draw the first token of all their samples."""
         jobs = self._next()
         logits, cache = self._runner.prompts([job.tokens for job in jobs], self._prefix)
-        new = [(place, Row(job, number)) for place, job in enumerate(jobs) for number in job.streams]
+        new = [(place, Draft(job, number)) for place, job in enumerate(jobs) for number in job.streams]
         places = [place for place, _ in new]
         self._slots.enter(cache, places, [len(job.tokens) for job in jobs])
         rows = [row for _, row in new]
@@ -94,8 +133,8 @@ class Decoding:
         self._draw(logits[torch.tensor(places, device=logits.device)], rows)
         return self._leave()
 
-    def _next(self) -> list[Job]:
-        jobs: list[Job] = []
+    def _next(self) -> list[PromptJob]:
+        jobs: list[PromptJob] = []
         free, longest = self._slots.free, len(self._waiting[-1].tokens)
         while self._waiting and len(self._waiting[-1].streams) <= free:
             if jobs and (len(jobs) + 1) * longest > self._tokens_per_batch:
@@ -111,7 +150,7 @@ class Decoding:
         self._draw(self._runner.step(newest, positions, self._slots, self._prefix), self._rows)
         return self._leave()
 
-    def _draw(self, logits: Tensor, rows: Sequence[Row]) -> None:
+    def _draw(self, logits: Tensor, rows: Sequence[Draft]) -> None:
         """Append one token to each row, with what is stored of its distribution, and notice which rows end."""
         tokens = self._tokens(logits, rows)
         for row, token in zip(rows, tokens.tolist(), strict=True):
@@ -127,7 +166,7 @@ class Decoding:
             elif len(row.tokens) >= row.job.limit:
                 row.finish = "length"
 
-    def _tokens(self, logits: Tensor, rows: Sequence[Row]) -> Tensor:
+    def _tokens(self, logits: Tensor, rows: Sequence[Draft]) -> Tensor:
         if self._settings.temperature == 0:
             return greedy(logits)
         drawn = uniforms([row.job.streams[row.number] for row in rows], [len(row.tokens) for row in rows])
@@ -143,7 +182,7 @@ class Decoding:
         return samples
 
 
-def _slots(jobs: Sequence[Job], tokens_per_batch: int, device: torch.device) -> Slots:
+def _slots(jobs: Sequence[PromptJob], tokens_per_batch: int, device: torch.device) -> Slots:
     """Slots for as many rows as the budget holds when all are as long as can be, and at least for one prompt's."""
     longest = max(len(job.tokens) for job in jobs)
     width = longest + max(job.limit for job in jobs)
@@ -153,7 +192,7 @@ def _slots(jobs: Sequence[Job], tokens_per_batch: int, device: torch.device) -> 
     return Slots(num_slots=num_slots, num_columns=width + spare + 1, longest=longest, device=device)
 
 
-def _store(log_probs: Tensor, tokens: Tensor, rows: Sequence[Row], settings: Generation) -> None:
+def _store(log_probs: Tensor, tokens: Tensor, rows: Sequence[Draft], settings: Generation) -> None:
     if settings.log_probs:
         for row, value in zip(rows, log_probs.gather(-1, tokens[:, None])[:, 0].tolist(), strict=True):
             row.log_probs.append(value)
@@ -164,7 +203,7 @@ def _store(log_probs: Tensor, tokens: Tensor, rows: Sequence[Row], settings: Gen
             row.top_log_probs.append(tuple(values))
 
 
-def _sample(row: Row, stops: Stops) -> Sample:
+def _sample(row: Draft, stops: Stops) -> Sample:
     """What a finished row hands out: everything before the first stop string."""
     assert row.finish is not None
     cut = stops.cut(row.tokens)

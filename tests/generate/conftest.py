@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from tests.inference.drawing import Tiny
+from tests.generate.drawing import Tiny
 from tests.models.tiny import make_folder
 from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from w2s_lightning.inference.engine import LocalEngine
-from w2s_lightning.inference.samples import Generation, Prompt, Sample
+from w2s_lightning.generate.engine import LocalEngine
+from w2s_lightning.generate.samples import Generation, Prompt, Sample
 
 SHOTS = "is tea warm ? the tea is warm and the day is long . answer is snow black ? "
 ENDINGS = ("do cats", "in the yard . answer dogs bark", "a fish swims in the", "yes", "no tea snow", "sea", "warm day")

@@ -5,7 +5,7 @@ if they were one long sequence, and the two softmaxes are joined by their log-su
 Copying the prefix into every row's cache would cost its memory and its bandwidth once per row and token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -54,7 +54,7 @@ def shared_prefix_attention(
 
 def _joined(query: Tensor, own: KeyValues, mask: Tensor, prefix: KeyValues, scaling: float | None) -> Tensor:
     """Attention of `query` [B, H, T, width] to `own` [B, H, S, width] and to the one `prefix` of all rows."""
-    attend = flash if query.device.type == "cpu" else plain
+    attend = fused if _FUSED is not None and query.device.type == "cpu" else plain
     batch, heads, length, width = query.shape
     output, weight = attend(query, own.keys, own.values, mask, scaling)
     together = query.transpose(0, 1).reshape(1, heads, batch * length, width)
@@ -64,20 +64,33 @@ def _joined(query: Tensor, own: KeyValues, mask: Tensor, prefix: KeyValues, scal
     return torch.lerp(shared, output, torch.sigmoid(weight - shared_weight)[..., None].to(output.dtype))
 
 
-def flash(
+def _fused_kernel() -> Callable[..., tuple[Tensor, Tensor]] | None:
+    """torch's fused attention for CPUs that also gives the log-sum-exp: a private operator, which may not be there."""
+    some = torch.zeros(1, 1, 1, 8)
+    try:
+        kernel: Callable[..., tuple[Tensor, Tensor]] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        kernel(some, some, some, 0.0, False, attn_mask=None, scale=None)
+    except (AttributeError, TypeError, RuntimeError):
+        return None
+    return kernel
+
+
+_FUSED = _fused_kernel()
+
+
+def fused(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Outputs [B, H, T, width] and log-sum-exp of the scores [B, H, T], by torch's fused kernel for CPUs."""
+    """Outputs [B, H, T, width] and log-sum-exp of the scores [B, H, T], by the fused kernel."""
+    assert _FUSED is not None
     mask = None if mask is None else mask.to(query.dtype)
-    return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        query, key, value, 0.0, False, attn_mask=mask, scale=scaling
-    )
+    return _FUSED(query, key, value, 0.0, False, attn_mask=mask, scale=scaling)
 
 
 def plain(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None
 ) -> tuple[Tensor, Tensor]:
-    """As `flash`, written out, on any device."""
+    """As `fused`, written out in public operations, on any device."""
     scores = (query @ key.transpose(-1, -2)).float() * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     if mask is not None:
         scores = scores + mask

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.inference.drawing import PROMPTS, Tiny, draw, next_logits, settings, tokens_of
+from tests.generate.drawing import PROMPTS, Tiny, draw, next_logits, settings, tokens_of
 from w2s_lightning.data.rows import Rows, encode_completions
-from w2s_lightning.inference.scoring import completion_log_probs, token_log_probs
+from w2s_lightning.generate.scoring import completion_log_probs, token_log_probs
 from w2s_lightning.models.networks import CompletionLogProbs
 
 CPU = torch.device("cpu")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.inference.drawing import tokens_of
-from w2s_lightning.inference.stopping import Stops
+from tests.generate.drawing import tokens_of
+from w2s_lightning.generate.decoding import Stops
 from w2s_lightning.models.tokenizer import word_level
 
 TEXTS = ("the tea is warm ?\nQuestion: is snow black", "a fish — ¿ swims ? « yes » Question", "Question", "ends Quest")

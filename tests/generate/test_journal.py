@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from tests.inference.drawing import PROMPTS, SAMPLED, draw, engine
-from w2s_lightning.inference.journal import Journal, resumed
-from w2s_lightning.inference.samples import Sample
+from tests.generate.drawing import PROMPTS, SAMPLED, draw, engine
+from w2s_lightning.generate.samples import Journal, Sample, resumed
 
 RECORDS = [{"id": "a", "value": 0.1 + 0.2, "text": 'zwölf \u2028 "é"\n'}, {"id": "b", "value": None}, {"id": "c"}]
 
@@ -85,9 +84,9 @@ def test_samples_of_other_prompts_in_the_journal_are_left_out(tiny, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.inference.conftest import opened
-from tests.inference.drawing import PROMPTS, SAMPLED, engine
-from w2s_lightning.inference.journal import Journal, resumed
+from tests.generate.conftest import opened
+from tests.generate.drawing import PROMPTS, SAMPLED, engine
+from w2s_lightning.generate.samples import Journal, resumed
 tiny = opened(Path(sys.argv[1]) / "model", "llama")
 journal = Journal(Path(sys.argv[1]) / "journal.jsonl")
 for number, _ in enumerate(resumed(engine(tiny, tokens_per_batch=60), PROMPTS, SAMPLED, seed=0, journal=journal)):
