@@ -27,11 +27,11 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
-from w2s_lightning.report import examples
 from w2s_lightning.results.benchmarked import check_benchmark, refuse_shared
 from w2s_lightning.results.claims import cell_of
 from w2s_lightning.results.information import source_of
 from w2s_lightning.results.job_result import make_result
+from w2s_lightning.results.texts import write_texts
 from w2s_lightning.schema import Trainer
 from w2s_lightning.show.mirror import log_job
 from w2s_lightning.show.progress import StageLines
@@ -208,7 +208,7 @@ def finish(
         folder=folder,
     )
     with _writing(folder):
-        examples.write(folder, plan.rows[0].evaluate.task, plan.rows[0].evaluate.task.splits(plan.name["seed"]))
+        write_texts(folder, plan.rows[0].evaluate.task, plan.rows[0].evaluate.task.splits(plan.name["seed"]))
         write_whole(folder / "config.yaml", request.config)
         write_whole(folder / "result.json", json.dumps(result, indent=2) + "\n")
     print_result(console, result)

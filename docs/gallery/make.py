@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from w2s_lightning.report.sources import Wanted
-from w2s_lightning.report.view import Desk
+from w2s_lightning.report.sources import Library, Wanted
 from w2s_lightning.report.writing import write_page
 
 HERE = Path(__file__).resolve().parent
@@ -40,7 +39,7 @@ def main() -> None:
     with browser() as running:
         for name, pages in zip(given.sweeps, SWEEPS.values(), strict=True):
             report = outputs / "gallery.html"
-            write_page(Desk(), Wanted((newest[name],), None, None), report, {})
+            write_page(Library(), Wanted((newest[name],), None, None), report, {})
             for page in pages:
                 take(running, report, page)
 

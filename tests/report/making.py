@@ -131,6 +131,7 @@ class Made:
             "digest": job["digest"],
             "metric": "accuracy",
             "student_of_record": "student",
+            "supervisor": supervisor,
             **{arm: parts[arm] for arm in ("untuned", "floor", "student", "ceiling")},
             "pgr": pgr,
             "gain_over_untuned": asdict(scores.difference("student", "untuned")),
@@ -166,8 +167,8 @@ class Made:
             "texts": [self.texts(i) for i in range(count)] * 2,
             "difficulty": [float(i % 9) for i in range(count)] * 2,
         }
-        if self.solutions is not None:
-            columns["solution"] = [self.solutions(i) for i in range(count)] * 2
+        written = [self.solutions(i) if self.solutions is not None else None for i in range(count)]
+        columns["solution"] = pa.array(written * 2, pa.string())
         about = {"task": self.task, "kind": self.kind, "class_names": list(self.class_names)}
         pq.write_table(pa.table(columns).replace_schema_metadata({"w2s": json.dumps(about)}), path)
 

@@ -12,11 +12,10 @@ from tests.composing import job
 from tests.report.browsing import check, opened, seen
 from tests.report.making import Made, seal
 from tests.report.reading import Page
-from w2s_lightning.report import examples
-from w2s_lightning.report.answers import OUTCOMES, answered, chosen
-from w2s_lightning.report.pooled import Pool
+from w2s_lightning.report.inspector import chosen
 from w2s_lightning.report.records import Job
 from w2s_lightning.report.writing import Reporter
+from w2s_lightning.results.pooled import OUTCOMES
 from w2s_lightning.results.stored import Answers, StoreReader
 from w2s_lightning.tasks.example import Example, Splits
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 
 from w2s_lightning.errors import UserError, run_command
-from w2s_lightning.report.sources import Wanted
-from w2s_lightning.report.text import print_views
-from w2s_lightning.report.view import Desk
-from w2s_lightning.report.words import size
-from w2s_lightning.report.writing import CLAIMS, Written, claim_texts, write_page
+from w2s_lightning.report.sources import Library, Wanted
+from w2s_lightning.report.text import print_pages
+from w2s_lightning.report.views import pages_of
+from w2s_lightning.report.writing import CLAIMS, claim_texts, write_page
+from w2s_lightning.show.words import size
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,10 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted, out = _wanted(given)
         claims = claim_texts(given.claims)
         if given.text:
-            print_views(Console(highlight=False), Desk().views(wanted, claims)[0])
+            print_pages(Console(highlight=False), pages_of(Library(), wanted, claims)[0])
             return
-        written = write_page(Desk(), wanted, out, claims)
-        _tell(written)
+        written = write_page(Library(), wanted, out, claims)
+        print(f"report: {written.page} ({size(written.size)})")
+        if written.rows is not None:
+            print(f"rows:   {written.rows} ({written.num_rows:,} answers)")
         if given.open:
             webbrowser.open(written.page.absolute().as_uri())
 
@@ -56,12 +58,6 @@ def _wanted(given: argparse.Namespace) -> tuple[Wanted, Path]:
             raise UserError(f"there is no folder {folder}: sweeps lie in outputs/sweeps/<name>-<digest>")
     place = sweeps[0] if len(sweeps) == 1 else given.outputs
     return Wanted(sweeps, None if sweeps else given.outputs, store), given.out or place / "report.html"
-
-
-def _tell(written: Written) -> None:
-    print(f"report: {written.page} ({size(written.size)})")
-    if written.rows is not None:
-        print(f"rows:   {written.rows} ({written.num_rows:,} answers)")
 
 
 if __name__ == "__main__":

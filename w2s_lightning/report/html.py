@@ -1,4 +1,4 @@
-"""Views -> one HTML file: templates, one style sheet, scripts and data inlined, and a policy that runs nothing else.
+"""Pages -> one HTML file: templates, one style sheet, scripts and data inlined, and a policy that runs nothing else.
 
 The Content-Security-Policy names every script and style sheet by its sha256 and allows no request at all. Data stands
 in an `application/json` block in which no character can end a script.
@@ -19,11 +19,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.report.answers import WORDS
-from w2s_lightning.report.payload import MOST
+from w2s_lightning.report.figures import STYLE
+from w2s_lightning.report.inspector import MOST
+from w2s_lightning.report.paradigms import SEEN
 from w2s_lightning.report.theme import css_variables
-from w2s_lightning.report.view import PAGES, View
-from w2s_lightning.report.words import interval, saw, seconds, size
+from w2s_lightning.report.views import Pages
+from w2s_lightning.results.pooled import OUTCOMES
+from w2s_lightning.show.words import interval, seconds, size
 
 HERE = Path(__file__).parent
 SCRIPTS = ("dom.js", "route.js", "figures.js", "curves.js", "inspector.js", "runs.js", "start.js")
@@ -40,35 +42,61 @@ TITLES = {
 }
 
 
-def render(views: Sequence[View], *, rows_file: str | None, made: str, title: str, there: str) -> str:
+def render(views: Sequence[Pages], *, rows_file: str | None, made: str, title: str, there: str) -> str:
     """The whole page; `there` says what a page without sections found."""
     head, style = _asset("head.js"), css_variables() + _asset("report.css")
-    scripts, modules = [_plotly(), "\n".join(_asset(name) for name in SCRIPTS)], [_tables()]
+    scripts, module = [_plotly(), "\n".join(_asset(name) for name in SCRIPTS)], _tables()
+    data = {
+        "outcomes": OUTCOMES,
+        "style": STYLE,
+        "sections": {view.section.key: _section(view) for view in views},
+    }
     inlined = {
         "head": Markup(head),
         "style": Markup(style),
         "scripts": list(map(Markup, scripts)),
-        "modules": list(map(Markup, modules)),
-        "data": Markup(as_json(_data(views, rows_file))),
-        "policy": policy([head, *scripts, *modules], [style, EMPTY_STYLE]),
-        "unstyled": _unstyled(),
+        "module": Markup(module),
+        "data": Markup(as_json(data)),
+        "policy": policy([head, *scripts, module], [style, EMPTY_STYLE]),
+        # Plotly adds style sheets (for maps) unless elements of their ids are there.
+        "unstyled": sorted(set(re.findall(r'getElementById\("([0-9a-f]{32,})"\)', _plotly()))),
     }
-    pages = [page for page in PAGES if page != "rewardbench" or any(view.rewardbench for view in views)]
-    words = {"titles": TITLES, "title": title, "made": made, "rows_file": rows_file, "most": MOST, "there": there}
-    return _environment().get_template("page.html").render(views=views, pages=pages, **words, **inlined)
+    judged = any(view.rewardbench for view in views)
+    titles = {page: title for page, title in TITLES.items() if page != "rewardbench" or judged}
+    words = {"titles": titles, "title": title, "made": made, "rows_file": rows_file, "most": MOST, "there": there}
+    return _environment().get_template("page.html").render(views=views, seen=SEEN, **words, **inlined)
+
+
+def _section(view: Pages) -> dict[str, Any]:
+    figures = {}
+    for place, figure in view.figures().items():
+        views = [
+            # The page draws the matrix by itself, as a table of links.
+            {"label": one.label, "plot": None if figure.key == "matrix" else one.plot, "reading": one.reading}
+            | {"rows": figure.table(one)}
+            for one in figure.views
+        ]
+        figures[place] = {"columns": figure.columns, "choose": figure.choose, "views": views}
+    return {
+        "title": view.section.title,
+        "figures": figures,
+        "curves": view.training.curves if view.training else {"stages": [], "metrics": []},
+        "inspector": view.inspector,
+        "runs": view.runs.details,
+    }
 
 
 @cache
 def _environment() -> Environment:
     loader = FileSystemLoader(HERE / "templates")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"interval": interval, "saw": saw, "seconds": seconds, "size": size, "order": _order}
+    made.filters |= {"interval": interval, "seconds": seconds, "size": size, "order": _order}
     return made
 
 
-def _order(part: Mapping[str, Any]) -> float:
+def _order(part: Mapping[str, Any] | None) -> float:
     """What a figure is sorted by: none comes last."""
-    return -9.0 if part.get("value") is None else float(part["value"])
+    return -9.0 if part is None or part["value"] is None else float(part["value"])
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
@@ -82,35 +110,6 @@ def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-# ---------------------------------------------------------------- data
-
-
-def _data(views: Sequence[View], rows_file: str | None) -> dict[str, Any]:
-    return {
-        "outcomes": WORDS,
-        "rowsFile": rows_file,
-        "sections": {view.section.key: _section(view) for view in views},
-    }
-
-
-def _section(view: View) -> dict[str, Any]:
-    figures = {
-        place: {
-            "columns": figure.columns,
-            "choose": figure.choose,
-            "views": [vars(variant) for variant in figure.variants],
-        }
-        for place, figure in view.figures().items()
-    }
-    return {
-        "title": view.section.title,
-        "figures": figures,
-        "curves": view.training.curves if view.training else {"stages": [], "metrics": []},
-        "inspector": view.inspector,
-        "runs": view.runs.details,
-    }
 
 
 def as_json(value: Any) -> str:
@@ -143,12 +142,6 @@ def _asset(name: str) -> str:
 @cache
 def _plotly() -> str:
     return _closed(_packaged("plotly", "package_data/plotly.min.js"))
-
-
-@cache
-def _unstyled() -> list[str]:
-    """Ids of style sheets that plotly adds (for maps) unless an element of that id is there."""
-    return sorted(set(re.findall(r'getElementById\("([0-9a-f]{32,})"\)', _plotly())))
 
 
 @cache

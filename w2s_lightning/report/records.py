@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from w2s_lightning.digest import SHORT
-from w2s_lightning.report.words import arm_of, pair_of
-from w2s_lightning.results.stored import Fault, StoreReader
+from w2s_lightning.results.pooled import Pooled
+from w2s_lightning.results.stored import Fault
+from w2s_lightning.results.texts import ExampleTexts
+from w2s_lightning.show.matrix import Labels
+from w2s_lightning.show.words import pair
 
 STATES = ("done", "running", "waiting", "failed")
 Row = Mapping[str, Any]
@@ -15,66 +19,24 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One job as its sweep has it, with its result and configuration where they are."""
+    """One job as its sweep has it, with its result, configuration and texts where they are; `arm` is what varied."""
 
     row: Row
     folder: Path | None
     result: Row | None
     config: Mapping[str, Any]
+    texts: ExampleTexts | None
 
     @property
-    def state(self) -> str:
-        """One of STATES."""
-        return str(self.row["state"])
-
-    @property
-    def seed(self) -> Any:
-        """The job's seed."""
-        return self.row["seed"]
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        """The rows of its result."""
-        return self.result["rows"] if self.result else ()
-
-    def named(self, name: str) -> Row | None:
-        """One of its result's rows."""
-        return next((row for row in self.rows if row["name"] == name), None)
-
-    @property
-    def student(self) -> str:
-        """The row that is the student of record."""
-        return str(self.result["student_of_record"]) if self.result else "student"
-
-    @property
-    def supervisor(self) -> str | None:
-        """The row that made the student's targets."""
-        if self.result is None or (self.result.get("agreement") or {}).get("with_supervisor") is None:
-            return None
-        known = self.result.get("supervisor")
-        return str(known) if known is not None else _likely_supervisor(self.rows)
-
-    @property
-    def title(self) -> str:
-        """Pair, arm and seed in words."""
-        return f"{pair_of(self.row)} · {arm_of(self.row, with_paradigm=True)} · seed {self.seed}"
-
-
-def _likely_supervisor(rows: Sequence[Row]) -> str | None:
-    """For results that do not name it: the last of teacher, round or middle model, else the floor."""
-    for role in ("teacher", "middle"):
-        if named := [row["name"] for row in rows if row["role"] == role]:
-            return str(named[-1])
-    rounds = [row["name"] for row in rows if row["name"].startswith("round_")]
-    return str(rounds[-1]) if rounds else next((str(row["name"]) for row in rows if row["role"] == "floor"), None)
+    def stages(self) -> Sequence[Row]:
+        """The stages behind its result."""
+        return self.result["stages"] if self.result else ()
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Jobs that differ in their seed alone.
-
-    `arm` is what varied besides the pair, `title` what tells the group from the others of its section.
-    """
+    """Jobs that differ in their seed alone. `arm` is what varied besides the pair, `title` what tells the group from
+    the others of its section."""
 
     row: Row
     jobs: tuple[Job, ...]
@@ -82,27 +44,34 @@ class Group:
     title: str
 
     @property
+    def pair(self) -> str:
+        """`micro → small`."""
+        return pair(self.row)
+
+    @cached_property
     def done(self) -> tuple[Job, ...]:
         """Those with a readable result."""
         return tuple(job for job in self.jobs if job.result is not None)
 
+    @cached_property
+    def results(self) -> tuple[Row, ...]:
+        """The readable results."""
+        return tuple(job.result for job in self.jobs if job.result is not None)
+
     @property
-    def pair(self) -> str:
-        """`micro → small`."""
-        return pair_of(self.row)
+    def student(self) -> str:
+        """The row that is the student of record."""
+        return str(self.results[0]["student_of_record"])
 
-
-def named(found: Sequence[tuple[Row, tuple[Job, ...]]]) -> tuple[Group, ...]:
-    """Groups with names as short as telling them apart allows."""
-    rows = [row for row, _ in found]
-    several = len({row["paradigm"] for row in rows}) > 1
-    arms = [arm_of(row, with_paradigm=several) for row in rows]
-    alike, alone = len(set(arms)) == 1, len({pair_of(row) for row in rows}) == 1
-    titles = [
-        pair_of(row) if alike else arm if alone else f"{pair_of(row)} · {arm}"
-        for row, arm in zip(rows, arms, strict=True)
-    ]
-    return tuple(Group(*one, arm, title) for one, arm, title in zip(found, arms, titles, strict=True))
+    def rows(self, name: str, part: str) -> list[dict[str, Any]]:
+        """One of the group's figures as rows of a frame, one a seed."""
+        found = self.row[part]
+        if not found or found["value"] is None:
+            return []
+        ends = {end: found[end] for end in ("value", "low", "high")}
+        seeds = zip(self.row["seeds"], found.get("per_seed") or (found["value"],), strict=False)
+        head = {"cell": self.title, "pair": self.pair, "arm": self.arm, "row": name}
+        return [{**head, **ends, "seed": seed, "seed's": value} for seed, value in seeds]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,19 +82,18 @@ class Section:
     sweep: str
     task: str
     question: str
-    command: str | None
-    digest: str | None
-    times: Row
+    content: Row
     groups: tuple[Group, ...]
     jobs: tuple[Job, ...]
-    verdicts: Sequence[Row]
-    shelf: StoreReader
+    labels: Labels
+    pooled: Pooled
     notes: Sequence[Fault]
 
     @property
     def title(self) -> str:
         """Sweep and task; a digest tells sweeps of one name apart."""
-        return f"{self.sweep} {self.digest[:6]} · {self.task}" if self.digest else f"{self.sweep} · {self.task}"
+        digest = self.content.get("digest")
+        return f"{self.sweep} {digest[:6]} · {self.task}" if digest else f"{self.sweep} · {self.task}"
 
     @property
     def metric(self) -> str:
@@ -135,16 +103,20 @@ class Section:
     @property
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
-        states = [job.state for job in self.jobs]
+        states = [str(job.row["state"]) for job in self.jobs]
         return {state: states.count(state) for state in STATES}
 
-    @property
+    @cached_property
     def finished(self) -> tuple[Group, ...]:
         """Groups with at least one result."""
-        return tuple(group for group in self.groups if group.done)
+        return tuple(group for group in self.groups if group.results)
+
+    def title_of(self, job: Job) -> str:
+        """Pair, arm and seed in words."""
+        return f"{pair(job.row)} · {self.labels.arm(job.row)} · seed {job.row['seed']}"
 
     def faults(self) -> list[Fault]:
         """Everything on disk that could not be shown as it should be: files of its jobs, artifacts that they name."""
-        named = {stage["digest"][:SHORT] for job in self.jobs for stage in (job.result or {}).get("stages", ())}
+        named = {stage["digest"][:SHORT] for job in self.jobs for stage in job.stages}
         named |= {str(digest)[:SHORT] for job in self.jobs for digest in (job.row.get("arms") or {}).values()}
-        return [*self.notes, *(fault for digest, fault in self.shelf.faults.items() if digest in named)]
+        return [*self.notes, *(fault for digest, fault in self.pooled.reader.faults.items() if digest in named)]

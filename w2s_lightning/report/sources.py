@@ -1,26 +1,43 @@
 """Folders -> sections: the sweeps that a page is about, and the results that belong to none of them.
 
-A `Library` is kept between two writings of one page, so that a growing sweep is read once and not once a job.
+A `Library` is kept between two writings of one page, so that a growing sweep is read once and not once a job. A broken
+file is a fault that the page shows, and no end.
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import yaml
+
 from w2s_lightning.errors import UserError
-from w2s_lightning.report.ledgers import LEDGER, DamagedLedger, read_ledger
-from w2s_lightning.report.loose import loose_row
-from w2s_lightning.report.pooled import Pool
-from w2s_lightning.report.questions import question_of, stated_question
-from w2s_lightning.report.reading import Files
-from w2s_lightning.report.records import Job, Section, named
-from w2s_lightning.results.groups import SeedGroups, group_key
+from w2s_lightning.report.records import Group, Job, Row, Section
+from w2s_lightning.results.claims import key_of
+from w2s_lightning.results.groups import ARMS, SeedGroups, group_key, job_row
+from w2s_lightning.results.job_result import VERSION
+from w2s_lightning.results.pooled import Pooled
 from w2s_lightning.results.stored import Fault, StoreReader
+from w2s_lightning.results.texts import EXAMPLES, ExampleTexts, parse_texts
+from w2s_lightning.show.matrix import Labels
 from w2s_lightning.store.root import is_ours
 
-LOOSE = "single jobs"
+LEDGER, LOOSE = "sweep.json", "single jobs"
+SWEEPS = (Path("sweeps"), Path(__file__).resolve().parents[2] / "sweeps")
+QUESTION = "How much of the gap does the student recover?"
+
+# What the pages read of a ledger's rows, of a result, of its rows and of its stages.
+_SHARED = {"task", "paradigm", "weak", "strong", "axes", "metric", "cheats", "pgr", *ARMS}
+_OF_JOB = _SHARED | {"seed", "overrides", "digest", "folder", "state"}
+_OF_GROUP = _SHARED | {"n", "expected", "missing", "seeds"}
+_OF_RESULT = {"job", "rows", "pgr", "digest", "student_of_record", "stages", "agreement", "supervisor", "metric"}
+_OF_ROW = {"name", "role", "model", "value", "low", "high", "information", "evaluate"}
+_OF_STAGE = {"kind", "label", "digest", "cached", "seconds"}
+_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -33,134 +50,216 @@ class Wanted:
 
 
 class Library:
-    """What has been read of stores, results and configurations."""
+    """What has been read of stores, results, configurations and texts; `tables` keeps the rows of jobs."""
 
     def __init__(self) -> None:
-        self.files = Files()
-        self._pools: dict[Path, tuple[StoreReader, Pool]] = {}
+        self.tables: dict[tuple[str, str], pa.Table] = {}
+        self._faults: list[Fault] = []
+        self._files: dict[Path, tuple[int, Any]] = {}
+        self._pools: dict[Path, Pooled] = {}
+        self._texts: dict[str, ExampleTexts] = {}
 
     def sections(self, wanted: Wanted) -> list[Section]:
         """The sections of a page, anew; raise UserError for a folder that is no sweep or no store."""
-        self.files.faults = []
-        for shelf, _ in self._pools.values():
-            shelf.refresh()
+        self._faults = []
+        for pooled in self._pools.values():
+            pooled.reader.refresh()
         found: list[Section] = []
         seen: set[str] = set()
         for folder in wanted.sweeps or _below(wanted.outputs):
-            content = self._content(folder, alone=bool(wanted.sweeps))
+            content = self._ledger(folder, alone=bool(wanted.sweeps))
             if content is not None:
+                outputs = folder.resolve().parent.parent
                 seen |= {str(job["digest"]) for job in content["jobs"]}
-                found += self._of_sweep(content, folder.resolve().parent.parent, wanted.store, start=len(found))
+                jobs = [self._job(row, outputs / row["folder"] if row["folder"] else None) for row in content["jobs"]]
+                found += self._by_task(content, jobs, self.pooled(wanted.store or _store_of(jobs, outputs)), len(found))
         if not wanted.sweeps and wanted.outputs is not None:
             found += self._loose(wanted.outputs, wanted.store, seen, start=len(found))
         return found
 
-    def pool(self, section: Section) -> Pool:
-        """The computations over the section's store."""
-        return self._pools[section.shelf.root][1]
-
-    def shelf(self, store: Path) -> StoreReader:
-        """The reader of a store; raise UserError for a folder that is none."""
+    def pooled(self, store: Path) -> Pooled:
+        """The computations over a store; raise UserError for a folder that is none."""
         root = store.absolute()
         if root not in self._pools:
             if root.exists():
                 is_ours(root)
-            shelf = StoreReader(root)
-            self._pools[root] = (shelf, Pool(shelf))
-        return self._pools[root][0]
-
-    def _content(self, folder: Path, *, alone: bool) -> Mapping[str, Any] | None:
-        """A sweep's ledger; a broken one ends the page only when it was asked for by name."""
-        try:
-            return read_ledger(folder)
-        except DamagedLedger as error:
-            if alone:
-                raise UserError(f"{error}: run the sweep again, it is written anew") from None
-            self.files.faults.append(Fault("damaged", f"{folder.name}/{LEDGER}", str(error)))
-            return None
-
-    def _of_sweep(self, content: Mapping[str, Any], outputs: Path, store: Path | None, start: int) -> list[Section]:
-        before = len(self.files.faults)
-        jobs = [self._job(row, outputs / row["folder"] if row["folder"] else None) for row in content["jobs"]]
-        shelf = self.shelf(store or _store_of(jobs, outputs))
-        return _by_task(content, jobs, shelf, self.files.faults[before:], start)
-
-    def _job(self, row: Mapping[str, Any], folder: Path | None) -> Job:
-        if folder is None or row["state"] != "done":
-            return Job(row, folder, None, {})
-        result = self.files.result(folder)
-        if result is None and not (folder / "result.json").exists():
-            self.files.faults.append(Fault("missing", str(row["folder"]), "its result.json is gone: run the job again"))
-        return Job(row, folder, result, self.files.config(folder))
+            self._pools[root] = Pooled(StoreReader(root))
+        return self._pools[root]
 
     def _loose(self, outputs: Path, store: Path | None, seen: set[str], start: int) -> list[Section]:
-        before, jobs = len(self.files.faults), []
+        """Jobs that were run one at a time, as the rows that a sweep would have."""
+        jobs = []
         for folder in sorted(file.parent for file in outputs.glob("*/result.json")):
-            result = self.files.result(folder)
+            result = self._result(folder)
             if result is not None and result["digest"] not in seen:
-                jobs.append(Job(loose_row(result, folder.name), folder, result, self.files.config(folder)))
-        notes = self.files.faults[before:]
+                jobs.append(self._job(_loose_row(result, folder.name), folder))
         if not jobs:
             return []
-        shelf = self.shelf(store or _store_of(jobs, outputs))
-        rows = [job.row for job in sorted(jobs, key=lambda job: job.seed)]
-        content = {"sweep": LOOSE, "jobs": rows, "groups": SeedGroups(shelf.required_answers).rows(rows)}
-        return _by_task(content, jobs, shelf, notes, start)
+        jobs.sort(key=lambda job: job.row["seed"])
+        pooled = self.pooled(store or _store_of(jobs, outputs))
+        rows = [job.row for job in jobs]
+        groups = SeedGroups(pooled.reader.required_answers).rows(rows)
+        return self._by_task({"sweep": LOOSE, "jobs": rows, "groups": groups}, jobs, pooled, start)
 
+    # ------------------------------------------------------------ files
 
-def _below(outputs: Path | None) -> list[Path]:
-    """All sweeps of an outputs folder, the newest first."""
-    if outputs is None:
-        return []
-    files = sorted(outputs.glob(f"sweeps/*/{LEDGER}"), key=lambda file: file.stat().st_mtime, reverse=True)
-    return [file.parent for file in files]
+    def _ledger(self, folder: Path, *, alone: bool) -> Row | None:
+        """A sweep's content; a broken one ends the page only when it was asked for by name."""
+        file = folder / LEDGER
+        if not file.is_file():
+            raise UserError(_no_sweep(folder))
+        try:
+            content: Row = json.loads(file.read_bytes())
+            if not isinstance(content, dict) or not {"jobs", "groups", "sweep"} <= content.keys():
+                raise ValueError("it holds no jobs")
+            if not _complete(content["jobs"], _OF_JOB) or not _complete(content["groups"], _OF_GROUP):
+                raise ValueError("a row of it lacks figures: it was written by another version")
+        except ValueError as error:
+            told = f"{file} is damaged ({error})"
+            if alone:
+                raise UserError(f"{told}: run the sweep again, it is written anew") from None
+            self._faults.append(Fault("damaged", f"{folder.name}/{LEDGER}", told))
+            return None
+        return content
 
+    def _job(self, row: Row, folder: Path | None) -> Job:
+        if folder is None or row["state"] != "done":
+            return Job(row, folder, None, {}, None)
+        result = self._result(folder)
+        if result is None and not (folder / "result.json").exists():
+            self._faults.append(Fault("missing", str(row["folder"]), "its result.json is gone: run the job again"))
+        config = self._read(folder / "config.yaml", lambda content: yaml.load(content, Loader=_YAML))
+        flat = dict(_flat(config)) if isinstance(config, dict) else {}
+        return Job(row, folder, result, flat, self._read(folder / EXAMPLES, self._shared_texts))
 
-def _store_of(jobs: Sequence[Job], outputs: Path) -> Path:
-    """The store that the jobs used: as their configuration says it, from here or from beside the outputs."""
-    named = next((str(job.config["paths.store"]) for job in jobs if job.config.get("paths.store")), None)
-    if named is None:
-        overrides = [text for job in jobs for text in job.row["overrides"]]
-        named = next((text.split("=", 1)[1] for text in overrides if text.startswith("paths.store=")), "store")
-    here = Path(named)
-    return here if here.exists() or here.is_absolute() else outputs.absolute().parent / named
+    def _result(self, folder: Path) -> Row | None:
+        """A job's result; None without one, or with one that cannot be read as a result."""
+        file = folder / "result.json"
+        found = self._read(file, json.loads)
+        if found is None:
+            return None
+        whole = isinstance(found, dict) and found.keys() >= _OF_RESULT
+        if not whole or not _complete(found["rows"], _OF_ROW) or not _complete(found["stages"], _OF_STAGE):
+            self._note("damaged", file, "it is no result of a job: run the job again")
+            return None
+        if found.get("version") != VERSION:
+            detail = f"written in version {found.get('version')} of results, now {VERSION}: run the job again"
+            self._note("older", file, detail)
+        result: Row = found
+        return result
 
+    def _shared_texts(self, content: bytes) -> ExampleTexts:
+        """Seeds have the same test examples: files of equal content share one record."""
+        name = hashlib.sha256(content).hexdigest()
+        if name not in self._texts:
+            self._texts[name] = parse_texts(content)
+        return self._texts[name]
 
-def _by_task(
-    content: Mapping[str, Any], jobs: Sequence[Job], shelf: StoreReader, notes: Sequence[Fault], start: int
-) -> list[Section]:
-    tasks = list(dict.fromkeys(str(job.row["task"]) for job in jobs))
-    return [_section(_key(content, task, start + n), content, task, jobs, shelf, notes) for n, task in enumerate(tasks)]
+    def _read(self, file: Path, parse: Callable[[bytes], Any]) -> Any:
+        """A file's content, parsed again only when it changes; None where there is none or it cannot be read."""
+        try:
+            stamp = file.stat().st_mtime_ns
+        except OSError:
+            return None
+        if file not in self._files or self._files[file][0] != stamp:
+            try:
+                self._files[file] = (stamp, parse(file.read_bytes()))
+            except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, pa.ArrowException) as error:
+                self._note("damaged", file, f"it cannot be read: {str(error).splitlines()[0]}")
+                return None
+        return self._files[file][1]
 
+    def _note(self, kind: Any, file: Path, detail: str) -> None:
+        fault = Fault(kind, f"{file.parent.name}/{file.name}", detail)
+        self._faults += [] if fault in self._faults else [fault]
 
-def _key(content: Mapping[str, Any], task: str, number: int) -> str:
-    """What links call a section: it stays when other sweeps come and go."""
-    words = f"{content['sweep']}-{str(content.get('digest') or '')[:6]}-{task}"
-    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
-    return slug if len(slug) < 60 else f"{slug[:50]}-{number}"
+    # ------------------------------------------------------------ sections
+
+    def _by_task(self, content: Row, jobs: Sequence[Job], pooled: Pooled, start: int) -> list[Section]:
+        tasks = list(dict.fromkeys(str(job.row["task"]) for job in jobs))
+        notes, self._faults = self._faults, []
+        return [_section(content, task, jobs, pooled, notes, start + number) for number, task in enumerate(tasks)]
 
 
 def _section(
-    key: str, content: Mapping[str, Any], task: str, jobs: Sequence[Job], shelf: StoreReader, notes: Sequence[Fault]
+    content: Row, task: str, jobs: Sequence[Job], pooled: Pooled, notes: Sequence[Fault], number: int
 ) -> Section:
     own = tuple(job for job in jobs if job.row["task"] == task)
     members: dict[tuple[Any, ...], list[Job]] = {}
     for job in own:
         members.setdefault(group_key(job.row), []).append(job)
     rows = [row for row in content["groups"] if row["task"] == task]
-    sweep, verdicts = str(content["sweep"]), tuple(content.get("verdicts") or ())
-    groups = named([(row, tuple(members.get(group_key(row), ()))) for row in rows])
+    labels, sweep = Labels.among(rows), str(content["sweep"])
+    # What links call a section: it stays when other sweeps come and go.
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{sweep}-{str(content.get('digest') or '')[:6]}-{task}".lower()).strip("-")
     return Section(
-        key=key,
+        key=slug if len(slug) < 60 else f"{slug[:50]}-{number}",
         sweep=sweep,
         task=task,
-        question=content.get("question") or stated_question(sweep) or question_of(groups, verdicts),
-        command=content.get("command"),
-        digest=content.get("digest"),
-        times=content.get("times") or {},
-        groups=groups,
+        question=_stated_question(sweep) or QUESTION,
+        content=content,
+        groups=tuple(
+            Group(row, tuple(members.get(group_key(row), ())), labels.arm(row), labels.title(row)) for row in rows
+        ),
         jobs=own,
-        verdicts=verdicts,
-        shelf=shelf,
+        labels=labels,
+        pooled=pooled,
         notes=tuple(notes),
     )
+
+
+def _loose_row(result: Row, folder: str) -> Row:
+    """A finished job's row; its axes are the overrides that are no matter of the machine."""
+    overrides = list(result.get("overrides") or ())
+    axes = dict(sorted(text.lstrip("+").split("=", 1) for text in key_of(overrides) if "=" in text))
+    rows = {role: next((row for row in result["rows"] if row["role"] == role), None) for role in ARMS}
+    rows["student"] = next(row for row in result["rows"] if row["name"] == result["student_of_record"])
+    arms = {arm: row and row["evaluate"] for arm, row in rows.items()}
+    judged = {arm: row["benchmark"] for arm, row in rows.items() if row and row.get("benchmark")}
+    where = {"digest": result["digest"], "folder": folder, "state": "done"}
+    return job_row(result["job"], axes, overrides, result, **where, arms=arms, benchmark_arms=judged or None)
+
+
+def _complete(rows: Any, needed: set[str]) -> bool:
+    return all(isinstance(row, dict) and row.keys() >= needed for row in rows)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return found
+
+
+def _below(outputs: Path | None) -> list[Path]:
+    """All sweeps of an outputs folder, the newest first."""
+    files = [] if outputs is None else list(outputs.glob(f"sweeps/*/{LEDGER}"))
+    return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
+
+
+def _no_sweep(folder: Path) -> str:
+    near = [path.parent for path in (*folder.glob(f"*/{LEDGER}"), *folder.glob(f"sweeps/*/{LEDGER}"))]
+    if near:
+        return f"{folder} is no sweep, but it holds some: name one, such as --sweep {near[0]}"
+    return (
+        f"{folder} is no sweep: it has no {LEDGER}. Sweeps lie under outputs/sweeps/ once `python train.py -m ...` ran"
+    )
+
+
+def _store_of(jobs: Sequence[Job], outputs: Path) -> Path:
+    """The store that the jobs used: as their configuration says it, from here or from beside the outputs."""
+    named = [str(job.config["paths.store"]) for job in jobs if job.config.get("paths.store")]
+    named += [text.split("=", 1)[1] for job in jobs for text in job.row["overrides"] if text.startswith("paths.store=")]
+    here = Path(named[0] if named else "store")
+    return here if here.exists() or here.is_absolute() else outputs.absolute().parent / here
+
+
+def _stated_question(sweep: str) -> str | None:
+    """The first question in the comment that a sweep's file begins with (`sweeps/<name>.yaml`)."""
+    files = [folder / f"{sweep}.yaml" for folder in SWEEPS] if re.fullmatch(r"[\w-]+", sweep) else []
+    file = next((file for file in files if file.is_file()), None)
+    lines = file.read_text().splitlines() if file else []
+    comments = [line[1:].strip() for line in lines if line.startswith("#")]
+    found = re.search(r"[^.?]*\?", " ".join(line for line in comments if not line.startswith("@")))
+    return found[0].strip() if found else None

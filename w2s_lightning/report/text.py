@@ -4,65 +4,39 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from w2s_lightning.report.pages.matrix import Square
-from w2s_lightning.report.view import View
-from w2s_lightning.report.words import interval, saw
+from w2s_lightning.report.views import Pages
+from w2s_lightning.show.matrix import print_matrices
 from w2s_lightning.show.tables import print_table
-from w2s_lightning.show.words import shown
+from w2s_lightning.show.words import interval, saw, shown
 
-NOTHING = "There is no finished job and no sweep here. Run one of these, then again:"
-COMMANDS = ("python train.py", "python train.py -m sweeps=size_pairs")
+NOTHING = """There is no finished job and no sweep here. Run one of these, then again:
+  python train.py
+  python train.py -m sweeps=size_pairs"""
 
 
-def print_views(console: Console, views: Sequence[View]) -> None:
+def print_pages(console: Console, found: Sequence[Pages]) -> None:
     """Print every section, or what to run when there is none."""
-    if not views:
-        _say(console, NOTHING)
-        for command in COMMANDS:
-            _say(console, f"  {command}")
-    for view in views:
-        _overview(console, view)
-        _paradigms(console, view)
+    if not found:
+        console.print(NOTHING, soft_wrap=True)
+    for pages in found:
+        section, over = pages.section, pages.overview
+        console.print(f"[bold]{shown(section.title)}[/bold]", soft_wrap=True)
+        faults = (f"{fault.kind}: {fault.where}: {fault.detail}" for fault in pages.faults)
+        for line in (section.question, over.words, *faults, *over.remarks):
+            console.print(shown(line), soft_wrap=True)
+        print_matrices(console, [group.row for group in section.groups])
+        if over.claims:
+            rows = [(one["verdict"], one["text"] or one["claim"], one["figure"], one["seeds"]) for one in over.claims]
+            print_table(console, ("verdict", "claim", "value [95 %]", "per seed"), rows, "claims")
+        if pages.paradigms:
+            _print_paradigms(console, pages)
 
 
-def _overview(console: Console, view: View) -> None:
-    over = view.overview
-    console.print(f"[bold]{shown(view.section.title)}[/bold]", soft_wrap=True)
-    _say(console, view.section.question)
-    _say(console, over.words)
-    for fault in view.faults:
-        _say(console, f"{fault.kind}: {fault.where}: {fault.detail}")
-    for remark in over.remarks:
-        _say(console, remark)
-    rows = ([label, *map(_cell, squares)] for label, squares in over.matrix.rows)
-    print_table(console, (over.matrix.corner, *over.matrix.columns), rows, "PGR")
-    _say(console, over.matrix_figure.reading)
-    for tip in over.reasons:
-        _say(console, f"  {tip}")
-    if over.arms:
-        _say(console, over.arms.reading)
-    if over.claims:
-        claims = ((claim.verdict, claim.text or claim.name, claim.value, claim.per_seed) for claim in over.claims)
-        print_table(console, ("verdict", "claim", "value [95 %]", "per seed"), claims, "claims")
-
-
-def _cell(square: Square) -> str:
-    more = ", ".join(part for part in (square.below, square.seeds) if part)
-    return f"{square.text} ({more})" if more else square.text
-
-
-def _paradigms(console: Console, view: View) -> None:
-    if view.paradigms is None:
-        return
-    for variant, blocks in zip(view.paradigms.figure.variants, view.paradigms.blocks, strict=True):
-        lines = [line for block in blocks for line in block.lines]
-        rows = [(line.name, line.model, interval(line.part), saw(line.information)) for line in lines]
-        columns = ("row", "model", f"{view.section.metric} [95 %]", "trained on")
-        print_table(console, columns, rows, variant.label, folded=2)
-        _say(console, variant.reading)
+def _print_paradigms(console: Console, pages: Pages) -> None:
+    assert pages.paradigms is not None
+    for view, blocks in zip(pages.paradigms.figure.views, pages.paradigms.blocks, strict=True):
+        rows = [(row["row"], row["model"], interval(row), saw(row)) for block in blocks for row in block.rows]
+        columns = ("row", "model", f"{pages.section.metric} [95 %]", "trained on")
+        print_table(console, columns, rows, view.label, folded=2)
         for test in (test for block in blocks for test in block.tests):
-            _say(console, f"  {test.sentence}")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(shown(text), soft_wrap=True)
+            console.print(f"  {shown(test.sentence)}", soft_wrap=True)

@@ -1,9 +1,10 @@
 """Colours by meaning, for light and dark pages. Their distances under colour blindness are held by a test.
 
-Figures name colours by token (`@student`); the page resolves tokens to the theme in use, `resolve` to the light one.
+Figures name colours as `var(--student)`; the page resolves them to the theme in use, `resolve` to the light one.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 LIGHT = {
@@ -73,27 +74,33 @@ def _declared(colours: Mapping[str, str]) -> str:
     return ";".join(f"--{name}:{value}" for name, value in colours.items())
 
 
-def series(number: int) -> dict[str, str]:
-    """Colour token, symbol and dash of the n-th line of a figure: three ways to tell it from the others."""
-    return {
-        "colour": f"@{SERIES[number % len(SERIES)]}",
-        "symbol": SERIES_SYMBOLS[number % len(SERIES_SYMBOLS)],
-        "dash": DASHES[number % len(DASHES)],
-    }
+@dataclass(frozen=True)
+class Look:
+    """How a series of a figure is told from the others: in three ways, since no one sees all colours."""
+
+    colour: str
+    symbol: str = "circle"
+    dash: str = "solid"
+
+
+def of_role(role: str) -> Look:
+    """The look of a role; controls look like what is untuned, and references, teachers and middles like ceilings."""
+    known = role if role in ROLES else "untuned" if role == "control" else "ceiling"
+    return Look(f"var(--{known})", SYMBOLS[known])
+
+
+def nth(number: int) -> Look:
+    """The look of the n-th line of a figure."""
+    colour = SERIES[number % len(SERIES)]
+    return Look(f"var(--{colour})", SERIES_SYMBOLS[number % len(SERIES_SYMBOLS)], DASHES[number % len(DASHES)])
 
 
 def resolve(value: Any, colours: Mapping[str, str] = LIGHT) -> Any:
-    """Replace colour tokens anywhere in a plot; `@student/30` is the colour at 30 % opacity."""
+    """Replace the names of colours anywhere in a plot."""
     if isinstance(value, Mapping):
         return {key: resolve(inner, colours) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [resolve(inner, colours) for inner in value]
-    if isinstance(value, str) and value.startswith("@"):
-        name, _, percent = value[1:].partition("/")
-        return _rgba(colours[name], int(percent)) if percent else colours.get(name, value)
+    if isinstance(value, str) and value.startswith("var(--"):
+        return colours.get(value[6:-1], value)
     return value
-
-
-def _rgba(colour: str, percent: int) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{percent / 100:g})"

@@ -1,19 +1,18 @@
 """Writes the page: what the command line and the sweep call."""
 
-import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from w2s_lightning.atomic import replacing, write_whole
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.html import render
-from w2s_lightning.report.payload import write_rows
-from w2s_lightning.report.sources import Wanted
-from w2s_lightning.report.view import Desk, View
+from w2s_lightning.report.sources import Library, Wanted
+from w2s_lightning.report.views import pages_of
 from w2s_lightning.results.claims import read_claims
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.words import counted
@@ -38,49 +37,37 @@ class Reporter:
     def __init__(self, sweep: Path, *, store: Path | None = None, out: Path | None = None) -> None:
         self._wanted = Wanted((sweep,), None, store)
         self._out = out or sweep / "report.html"
-        self._desk = Desk()
+        self._library = Library()
 
     @property
-    def shelf(self) -> StoreReader:
+    def reader(self) -> StoreReader:
         """The reader of the sweep's store, which must have been given: whoever else needs it reads nothing twice."""
         assert self._wanted.store is not None
-        return self._desk.library.shelf(self._wanted.store)
+        return self._library.pooled(self._wanted.store).reader
 
     def write(self) -> Written:
         """Write the page as things are now; raise UserError for a folder that is no sweep or cannot be written."""
-        return write_page(self._desk, self._wanted, self._out, claim_texts(CLAIMS))
+        return write_page(self._library, self._wanted, self._out, claim_texts(CLAIMS))
 
 
-def write_page(desk: Desk, wanted: Wanted, out: Path, claims: Mapping[str, str]) -> Written:
+def write_page(library: Library, wanted: Wanted, out: Path, claims: Mapping[str, str]) -> Written:
     """Write page and rows, each atomically."""
-    views, tables = desk.views(wanted, claims)
+    pages, tables = pages_of(library, wanted, claims)
     rows = out.with_suffix(".examples.parquet")
     made = f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    there = "" if views else _what_is_there(wanted)
-    html = render(views, rows_file=rows.name if tables else None, made=made, title=_title(views), there=there)
-    return _write(out, html, rows, tables)
-
-
-def _title(views: Sequence[View]) -> str:
-    names = list(dict.fromkeys(view.section.sweep for view in views))
-    return f"{', '.join(names[:3])} · weak to strong" if names else "weak to strong"
-
-
-def _write(out: Path, html: str, rows: Path, tables: Sequence[pa.Table]) -> Written:
-    content = html.encode()
-    scratch = out.with_name(f".{out.name}.{os.getpid()}")
+    names = list(dict.fromkeys(one.section.sweep for one in pages))
+    title = f"{', '.join(names[:3])} · weak to strong" if names else "weak to strong"
+    there = "" if pages else _what_is_there(wanted)
+    content = render(pages, rows_file=rows.name if tables else None, made=made, title=title, there=there).encode()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if tables:
-            write_rows(rows, tables)
-        scratch.write_bytes(content)
-        scratch.replace(out)
+            with replacing(rows) as scratch:
+                pq.write_table(pa.concat_tables(tables), scratch, compression="zstd")
+        write_whole(out, content)
     except OSError as error:
-        with suppress(OSError):
-            scratch.unlink()
         raise UserError(f"cannot write {out} ({error.strerror}): name another place with --out FILE") from None
-    num_rows = sum(table.num_rows for table in tables)
-    return Written(out, rows if tables else None, len(content), num_rows)
+    return Written(out, rows if tables else None, len(content), sum(table.num_rows for table in tables))
 
 
 def _what_is_there(wanted: Wanted) -> str:

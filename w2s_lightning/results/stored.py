@@ -181,8 +181,7 @@ class StoreReader:
 
     def history(self, digest: str) -> list[dict[str, Any]]:
         """A training curve, empty when there is none."""
-        lines = self._read(digest, "history.jsonl", lambda file: file.read_text().splitlines()) or ()
-        return [json.loads(line) for line in lines]
+        return self._read(digest, "history.jsonl", _lines) or []
 
     def answers(self, digest: str) -> Answers | None:
         """The answers of an evaluate stage."""
@@ -238,6 +237,10 @@ def _checked(folder: Path, name: str) -> Path:
 
 def _json(file: Path) -> Any:
     return json.loads(file.read_bytes())
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def _matrix(table: pa.Table, column: str) -> Array:

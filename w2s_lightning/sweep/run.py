@@ -30,7 +30,7 @@ from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record, Request
 from w2s_lightning.refs import Refs
-from w2s_lightning.report.mirrored import mirrored
+from w2s_lightning.report.views import mirrored
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.claims import Results, Verdict, decide, key_of, print_verdicts
 from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
@@ -131,7 +131,7 @@ class Running:
         self._store = Store.at(Path(self._runtime.paths.store), create=False)
         self._reporter = Reporter(self.folder, store=self._store.root)
         head = {"sweep": command.name, "digest": grid.digest, "command": command.again}
-        self._ledger = Ledger(grid, self._reporter.shelf, head, finished)
+        self._ledger = Ledger(grid, self._reporter.reader, head, finished)
         earlier = read_json(self.folder / "sweep.json")  # of a former run of the same sweep
         mine = isinstance(earlier, dict) and earlier.get("digest") == grid.digest
         self._last: dict[str, Any] = earlier if mine else {}

@@ -47,16 +47,13 @@ function stageButton(stage, toggle) {
 function drawCurves(place, picked, metric) {
   const traces = picked.filter((stage) => stage.curve[metric]).map((stage, number) => {
     const [x, y] = stage.curve[metric];
-    const line = {color: `@${LINES[number % LINES.length]}`, width: 2, dash: DASHES[Math.floor(number / LINES.length) % 3]};
+    const line = {color: `var(--${LINES[number % LINES.length]})`, width: 2, dash: DASHES[Math.floor(number / LINES.length) % 3]};
     return {type: "scatter", mode: x.length > 20 ? "lines" : "lines+markers", name: plain(`${stage.label}${stage.role ? ` (${stage.role})` : ""}`), x, y, line, hoverinfo: "y+name"};
   });
-  const axis = {gridcolor: "@line", zerolinecolor: "@line", linecolor: "@line", automargin: true, ticks: ""};
-  const titled = (text) => ({...axis, title: {text, font: {color: "@muted", size: 12}}});
+  const axis = (text, more) => ({title: {text}, ...more});
   draw(place, {data: traces, layout: {
-    height: 440, margin: {l: 8, r: 12, t: 12, b: 8}, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    font: {color: "@ink", size: 13, family: "system-ui, sans-serif"}, showlegend: true,
-    legend: {orientation: "h", x: 0, y: -0.22, yanchor: "top"}, hoverlabel: {bgcolor: "@surface", font: {color: "@ink"}, namelength: -1},
-    xaxis: {...titled("share of training"), range: [0, 1.01]}, yaxis: titled(plain(metric)),
+    height: 440, margin: {t: 12}, showlegend: true, legend: {y: -0.22, yanchor: "top"}, hoverlabel: {namelength: -1},
+    xaxis: axis("share of training", {range: [0, 1.01]}), yaxis: axis(plain(metric)),
   }});
 }
 

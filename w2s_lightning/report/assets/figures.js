@@ -6,22 +6,20 @@ function inked(value, style) {
   if (value && typeof value === "object") {
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, inked(inner, style)]));
   }
-  if (typeof value !== "string" || value[0] !== "@") return value;
-  const [name, percent] = value.slice(1).split("/");
-  const colour = style.getPropertyValue(`--${name}`).trim();
-  if (!colour) return value;
-  return percent ? colour + Math.round(percent * 2.55).toString(16).padStart(2, "0") : colour;
+  const name = typeof value === "string" ? /^var\((--\w+)\)$/.exec(value) : null;
+  return name ? style.getPropertyValue(name[1]).trim() || value : value;
 }
 
 function draw(place, plot) {
-  const {data, layout} = inked({...plot, layout: {...plot.layout, modebar: {bgcolor: "rgba(0,0,0,0)", color: "@muted", activecolor: "@ink"}}}, colours());
+  const modebar = {bgcolor: "rgba(0,0,0,0)", color: "var(--muted)", activecolor: "var(--ink)"};
+  const {data, layout} = inked({...plot, layout: {...plot.layout, modebar, template: {layout: DATA.style}}}, colours());
   const narrow = place.clientWidth < 560;
   if (narrow) {
-    layout.font.size = 11;
+    layout.font = {size: 11};
     layout.dragmode = false;
     for (const axis of [layout.xaxis, layout.yaxis]) axis.tickfont = {size: 10};
     for (const note of layout.annotations ?? []) note.xshift = -72;
-    for (const trace of data) if (typeof trace.marker?.size === "number") trace.marker.size *= 0.8;
+    for (const {marker} of data) if (marker?.size) marker.size = Array.isArray(marker.size) ? marker.size.map((size) => size * 0.8) : marker.size * 0.8;
   }
   const about = {responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]};
   place.ariaBusy = "true";

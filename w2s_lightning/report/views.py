@@ -1,0 +1,131 @@
+"""All pages of all sections: made once, written as HTML, as text, or as figures and tables for wandb."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import pyarrow as pa
+
+from w2s_lightning.report.agreement import agreement, sections
+from w2s_lightning.report.figures import STYLE, Figure, Plot
+from w2s_lightning.report.inspector import inspector
+from w2s_lightning.report.overview import Overview, overview
+from w2s_lightning.report.paradigms import Paradigms, paradigms
+from w2s_lightning.report.records import Section
+from w2s_lightning.report.runs import Runs, runs
+from w2s_lightning.report.scaling import scaling
+from w2s_lightning.report.sources import Library, Wanted
+from w2s_lightning.report.theme import ROLES, resolve
+from w2s_lightning.report.training import Training, training
+from w2s_lightning.results.stored import Fault
+
+PARTS = (*ROLES, "pgr", "gain_over_untuned")
+OF_JOB = ("state", "pair", "arm", "seed", "seconds", "stored", "memory", "digest")
+OF_STAGE = ("kind", "label", "digest", "state", "seconds", "memory", "where", "finished", "used")
+OF_CLAIM = ("claim", "text", "verdict", "value", "low", "high")
+ENDS = ("value", "low", "high")
+
+
+@dataclass(frozen=True)
+class Pages:
+    """One section's pages; what has nothing to show is None."""
+
+    section: Section
+    overview: Overview
+    paradigms: Paradigms | None
+    scaling: Sequence[Figure | str]
+    agreement: Sequence[Figure | str]
+    training: Training | None
+    inspector: Mapping[str, Any]
+    rewardbench: Figure | None
+    runs: Runs
+    faults: Sequence[Fault]
+
+    def figures(self) -> dict[str, Figure]:
+        """Every figure by its place, `page/key`."""
+        by_page: dict[str, Sequence[Figure | str | None]] = {
+            "overview": (self.overview.matrix_figure, self.overview.arms),
+            "paradigms": (self.paradigms.figure,) if self.paradigms else (),
+            "scaling": self.scaling,
+            "agreement": self.agreement,
+            "training": self.training.parts if self.training else (),
+            "rewardbench": (self.rewardbench,),
+        }
+        return {f"{page}/{f.key}": f for page, parts in by_page.items() for f in parts if isinstance(f, Figure)}
+
+
+def pages_of(
+    library: Library, wanted: Wanted, claims: Mapping[str, str] | None = None
+) -> tuple[list[Pages], list[pa.Table]]:
+    """The pages of all sections, and the rows of every finished job; raise UserError for bad folders."""
+    found, tables = [], []
+    for section in library.sections(wanted):
+        shown, rows = inspector(section, library.tables)
+        pages = Pages(
+            section=section,
+            overview=overview(section, claims or {}),
+            paradigms=paradigms(section),
+            scaling=scaling(section),
+            agreement=agreement(section),
+            training=training(section),
+            inspector=shown,
+            rewardbench=sections(section),
+            runs=runs(section),
+            faults=[],
+        )
+        # What cannot be read is known once all pages are made.
+        found.append(Pages(**{**vars(pages), "faults": list(dict.fromkeys(section.faults()))}))
+        tables += rows
+    return found, tables
+
+
+# ---------------------------------------------------------------- for wandb
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Rows of cells under named columns."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+def mirrored(sweep: Path, store: Path | None = None) -> tuple[dict[str, Plot], dict[str, Columns]]:
+    """Plotly figures in light colours, and tables with the data of every figure, all by `task/name`.
+
+    Every pair's paradigms are drawn; of other figures with several views, the first. Curves of stages are not here:
+    each job's own run has those.
+    """
+    plots: dict[str, Plot] = {}
+    tables: dict[str, Columns] = {}
+    for pages in pages_of(Library(), Wanted((sweep,), None, store))[0]:
+        task = pages.section.task
+        for figure in pages.figures().values():
+            several = figure.key == "paradigms"
+            for view in figure.views if several else figure.views[:1]:
+                name = f"{task}/{figure.key}" + (f"/{view.label}" if several else "")
+                plots[name] = resolve(_styled(view.plot))
+            rows = [row for view in figure.views for row in figure.table(view)]
+            tables[f"{task}/{figure.key}"] = Columns(figure.columns, rows)
+        tables |= {f"{task}/{name}": table for name, table in _tables(pages)}
+    return plots, tables
+
+
+def _styled(plot: Plot) -> Plot:
+    layout = {**plot["layout"], "template": {"layout": STYLE}}
+    made: Plot = go.Figure({**plot, "layout": layout}).to_dict()
+    return made
+
+
+def _tables(pages: Pages) -> Iterator[tuple[str, Columns]]:
+    jobs = []
+    for line, job in zip(pages.runs.jobs, pages.section.jobs, strict=True):
+        parts = [job.row[part] or {} for part in PARTS]
+        jobs.append([*(line[name] for name in OF_JOB), *(part.get(end) for part in parts for end in ENDS)])
+    names = [part if end == "value" else f"{part} {end}" for part in PARTS for end in ENDS]
+    yield "jobs", Columns([*OF_JOB, *names], jobs)
+    yield "stages", Columns(OF_STAGE, [[line[name] for name in OF_STAGE] for line in pages.runs.stages])
+    if verdicts := pages.section.content.get("verdicts"):
+        yield "claims", Columns(OF_CLAIM, [[one.get(name) for name in OF_CLAIM] for one in verdicts])

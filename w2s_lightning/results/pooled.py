@@ -1,0 +1,272 @@
+"""Figures of jobs that differ in their seed alone, made from their stored answers for those who show them.
+
+Several seeds: crossed with the test examples (`metrics/seeds.py`). One seed: its job's own interval. Rates on parts of
+the test set hold the seeds together and resample test groups, so they speak for these trained models. A figure is None
+where a job lacks the row, or its answers cannot be read or are to other examples: the reader notes what is damaged.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from w2s_lightning.errors import UserError
+from w2s_lightning.metrics.choice import Calibration, DifficultyLevel, accuracy_by_difficulty, calibration
+from w2s_lightning.metrics.intervals import Interval
+from w2s_lightning.metrics.rates import part_rates
+from w2s_lightning.metrics.resampling import Resampling
+from w2s_lightning.metrics.sections import sections_of
+from w2s_lightning.results.scored import p_value, score_answers
+from w2s_lightning.results.stored import Answers, Array, StoreReader, ValidationAnswers
+
+DRAWN = Resampling(resamples=500)  # for pictures: their ends move by less than a line's width
+LEVELS = 6
+OUTPUTS = ("strict", "truncated_share", "unparsed_share")  # of rows that write solutions
+
+OUTCOMES = {
+    "followed_right": "followed a right supervisor",
+    "overruled_right": "overruled a right supervisor",
+    "imitated_error": "imitated its supervisor's error",
+    "overruled_wrong": "overruled a wrong supervisor",
+    "other_error": "made another error than its supervisor",
+    "right": "is right (no supervisor)",
+    "wrong": "is wrong (no supervisor)",
+}
+"""What a student can make of its supervisor's answer, and the last two where there is none.
+
+Two different wrong answers exist where there are more than two: such a student has overruled nothing."""
+
+Result = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SeedDifference:
+    """`first - second` with its interval, and a p-value before any correction."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A fit's answers on validation at one `share` of its training: accuracy by gold, which no fit saw, and agreement
+    with the targets that it had."""
+
+    share: float
+    epoch: float
+    gold: float
+    agreement: float | None
+
+
+def row_named(result: Result, name: str) -> Result | None:
+    """One of a result's rows."""
+    return next((row for row in result["rows"] if row["name"] == name), None)
+
+
+def supervisor_of(result: Result) -> str | None:
+    """The row that made the student's targets, None without one that answered the test set."""
+    return None if result["agreement"]["with_supervisor"] is None else result["supervisor"]
+
+
+def gap_of(group: Mapping[str, Any]) -> tuple[float | None, list[float]]:
+    """Ceiling minus floor of a group, and of each of its seeds."""
+    floor, ceiling = group["floor"], group["ceiling"]
+    if not floor or not ceiling:
+        return None, []
+    each = ceiling.get("per_seed") or [ceiling["value"]], floor.get("per_seed") or [floor["value"]]
+    return ceiling["value"] - floor["value"], [high - low for high, low in zip(*each, strict=True)]
+
+
+def outcomes(student: Answers, supervisor: Answers | None) -> Array:
+    """Indices into OUTCOMES, `[n]`."""
+    names, right = list(OUTCOMES), student.correct > 0
+    if supervisor is None:
+        return np.where(right, names.index("right"), names.index("wrong"))
+    led, same = supervisor.correct > 0, student.agrees(supervisor)
+    found = {"followed_right": led & right, "overruled_right": led, "overruled_wrong": right, "imitated_error": same}
+    return np.select(list(found.values()), [names.index(name) for name in found], names.index("other_error"))
+
+
+class Pooled:
+    """Computes from a store, once for each set of artifacts; `results` are those of jobs that differ in their seed."""
+
+    def __init__(self, reader: StoreReader) -> None:
+        self.reader = reader
+        self._kept: dict[tuple[Any, ...], Any] = {}
+
+    def answers(self, results: Sequence[Result], name: str, to: str = "evaluate") -> list[Answers] | None:
+        """A row's answers for every job, `to` the test set or its `benchmark`."""
+        rows = [row_named(result, name) for result in results]
+        found = [self.reader.answers(row[to]) for row in rows if row is not None and row.get(to)]
+        known = [one for one in found if one is not None]
+        same = all(one.ids == known[0].ids for one in known)
+        return known if known and same and len(known) == len(rows) else None
+
+    def row(self, results: Sequence[Result], name: str) -> dict[str, Any] | None:
+        """A row's `value`, `low`, `high`, `per_seed`, and the means of its OUTPUTS where it writes solutions."""
+        rows = [row for result in results if (row := row_named(result, name)) is not None]
+        if len(rows) != len(results) or not rows:
+            return None
+        per_seed = [row["value"] for row in rows]
+        found: dict[str, Any] = {"value": float(np.mean(per_seed)), "low": None, "high": None, "per_seed": per_seed}
+        if len(rows) == 1:
+            found |= {end: rows[0][end] for end in ("low", "high")}
+        else:
+            key = ("row", name, *_digests(results, name))
+            part = self._once(key, lambda: self._over_seeds(results, name))
+            found |= {} if part is None else {"low": part.low, "high": part.high}
+        if "strict" in rows[0]:
+            shares = [{**row, "strict": row["strict"]["value"]} for row in rows]
+            found |= {share: float(np.mean([one[share] for one in shares])) for share in OUTPUTS}
+        return found
+
+    def difference(
+        self, one: Sequence[Result], first: str, two: Sequence[Result], second: str
+    ) -> SeedDifference | None:
+        """Two rows over the seeds that both have, paired by seed and test example."""
+        shared = {_seed(result) for result in one} & {_seed(result) for result in two}
+        one, two = ([result for result in side if _seed(result) in shared] for side in (one, two))
+        key = ("difference", *_digests(one, first), "-", *_digests(two, second))
+        return self._once(key, lambda: self._difference(one, first, two, second)) if shared else None
+
+    def _difference(
+        self, one: Sequence[Result], first: str, two: Sequence[Result], second: str
+    ) -> SeedDifference | None:
+        left, right, metric = self.answers(one, first), self.answers(two, second), one[0]["metric"]
+        if not left or not right:
+            return None
+        try:
+            chance = p_value(left, right, metric)
+            found = score_answers({"first": left, "second": right}, metric).difference("first", "second")
+        except UserError:
+            return None
+        return None if chance is None else SeedDifference(found.value, found.low, found.high, chance)
+
+    def _over_seeds(self, results: Sequence[Result], name: str) -> Interval | None:
+        try:
+            answers = self.answers(results, name)
+            return score_answers({name: answers}, results[0]["metric"]).interval(name) if answers else None
+        except UserError:
+            return None
+
+    # ------------------------------------------------------------ parts of the test set
+
+    def following(self, results: Sequence[Result]) -> tuple[Interval | None, Interval | None] | None:
+        """Agreement of student and supervisor where the supervisor is right, and where it is wrong."""
+        student, supervisor = results[0]["student_of_record"], supervisor_of(results[0])
+        ours, theirs = self.answers(results, student), self.answers(results, supervisor) if supervisor else None
+        if not supervisor or not ours or not theirs:
+            return None
+        key = ("following", *_digests(results, student), *_digests(results, supervisor))
+        return self._once(key, lambda: _following(ours, theirs))
+
+    def calibration(self, results: Sequence[Result], name: str) -> Calibration | None:
+        """A row's calibration curve; None without probabilities."""
+        found = self.answers(results, name)
+        probs = [one.probs for one in found or () if one.probs is not None]
+        if found is None or len(probs) != len(found):
+            return None
+        gold = [one.gold for one in found]
+        key = ("calibration", *_digests(results, name))
+        return self._once(key, lambda: calibration(np.concatenate(probs), np.concatenate(gold)))
+
+    def by_difficulty(self, results: Sequence[Result], name: str) -> tuple[DifficultyLevel, ...] | None:
+        """A row's accuracy from easy to hard, the mean over seeds of each example; None without difficulty."""
+        found = self.answers(results, name)
+        key = ("difficulty", *_digests(results, name))
+        return self._once(key, lambda: _by_difficulty(found)) if found else None
+
+    def sections(self, results: Sequence[Result], name: str) -> dict[str, Interval]:
+        """A row's score in every section of a benchmark, empty without one: over seeds and prompts, or of one seed over
+        prompts."""
+        found = self.answers(results, name, "benchmark")
+        key = ("sections", *_digests(results, name, "benchmark"))
+        return self._once(key, lambda: _sections(found)) if found else {}
+
+    # ------------------------------------------------------------ how it was trained
+
+    def fit(self, result: Result, name: str) -> str | None:
+        """The digest of the fit whose answers a row is about, None for a bare model or a file."""
+        stage: Any = self.reader.stage(row["evaluate"]) if (row := row_named(result, name)) else None
+        for field in ("answers", "source"):  # evaluate -> label -> fit
+            value = (stage or {}).get(field)
+            digest = value.get("stage") if isinstance(value, dict) else None
+            stage = self.reader.stage(digest) if digest else None
+        return str(digest) if stage and stage.get("kind") == "fit" else None
+
+    def passes(self, digest: str, gold: Mapping[str, Any]) -> list[Pass]:
+        """A fit's passes over validation joined with `gold` by example id; empty where either is missing."""
+        found, stage = self.reader.validation(digest), self.reader.stage(digest)
+        if found is None or stage is None or any(one not in gold for one in found.ids):
+            return []
+        return self._once(("passes", digest), lambda: self._passes(digest, found, stage, gold))
+
+    def _passes(
+        self, digest: str, found: ValidationAnswers, stage: Mapping[str, Any], gold: Mapping[str, Any]
+    ) -> list[Pass]:
+        history = self.reader.history(digest)
+        last = max((row["step"] for row in history), default=found.steps[-1])
+        epochs = float((stage.get("optimisation") or {}).get("epochs") or 1.0)
+        agreement = {row["step"]: row["validation_agreement"] for row in history if "validation_agreement" in row}
+        right = (found.probs.argmax(axis=2) == np.array([gold[one] for one in found.ids])).mean(axis=1)
+        return [
+            Pass(step / last, epochs * step / last, accuracy, agreement.get(step))
+            for step, accuracy in zip(found.steps, right.tolist(), strict=True)
+        ]
+
+    def _once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
+
+
+def mean_passes(seeds: Sequence[Sequence[Pass]]) -> list[Pass]:
+    """Means over seeds, pass by pass; empty where the seeds made unequally many."""
+    if len({len(passes) for passes in seeds}) != 1:
+        return []
+    found = []
+    for one in zip(*seeds, strict=True):
+        agreement = [each.agreement for each in one if each.agreement is not None]
+        share, epoch, gold = (float(np.mean([getattr(each, name) for each in one])) for name in _MEANS)
+        found.append(Pass(share, epoch, gold, float(np.mean(agreement)) if len(agreement) == len(one) else None))
+    return found
+
+
+_MEANS = ("share", "epoch", "gold")
+
+
+def _seed(result: Result) -> Any:
+    return result["job"]["seed"]
+
+
+def _digests(results: Sequence[Result], name: str, to: str = "evaluate") -> tuple[str, ...]:
+    return tuple(str(row.get(to)) if (row := row_named(result, name)) else "" for result in results)
+
+
+def _following(ours: Sequence[Answers], theirs: Sequence[Answers]) -> tuple[Interval | None, Interval | None]:
+    agrees = np.concatenate([a.agrees(b) for a, b in zip(ours, theirs, strict=True)]).astype(float)
+    right = np.concatenate([one.correct > 0 for one in theirs])
+    groups = ours[0].groups * len(ours)
+    where_right, where_wrong = part_rates(agrees, np.stack([right, ~right]), groups, resampling=DRAWN)
+    return where_right, where_wrong
+
+
+def _by_difficulty(found: Sequence[Answers]) -> tuple[DifficultyLevel, ...] | None:
+    difficulty = found[0].difficulty
+    known = np.isfinite(difficulty)
+    if not known.any() or len(np.unique(difficulty[known])) < 2:
+        return None
+    hits = np.mean([one.correct for one in found], axis=0)
+    groups = np.array(found[0].groups)
+    return accuracy_by_difficulty(hits[known], difficulty[known], groups[known], num_levels=LEVELS, resampling=DRAWN)
+
+
+def _sections(found: Sequence[Answers]) -> dict[str, Interval]:
+    won = {"row": np.stack([one.correct for one in found])}
+    parts = sections_of(found[0].subsets)
+    return {part.name: part.intervals(won, found[0].groups, DRAWN)["row"] for part in parts}
