@@ -137,6 +137,14 @@ def test_a_figures_view_data_csv_and_link_belong_together(chromium: Any, page: P
         assert -100 < place.bounding_box()["y"] < 700
 
 
+def test_a_spreadsheet_runs_no_cell_of_a_csv(chromium: Any, page: Page) -> None:
+    with opened(chromium, page.path) as tab:
+        content = tab.evaluate("rows => csv(['text'], rows)", [[text] for text in CORPUS])
+    rows = list(csv.reader(io.StringIO(content.replace("\u0000", ""))))[1:]
+    assert len(rows) == len(CORPUS)
+    assert not [row for row in rows if row[0][:1] in ("=", "+", "-", "@")]
+
+
 def test_a_pair_brings_its_own_rows_and_tests(chromium: Any, page: Page) -> None:
     with opened(chromium, page.path, "paradigms") as tab:
         blocks = seen(tab, ".blocks:not([hidden])")

@@ -12,35 +12,29 @@ from tests.composing import job
 from tests.report.browsing import check, opened, seen
 from tests.report.making import Made, seal
 from tests.report.reading import Page
-from w2s_lightning.report.inspector import chosen
+from w2s_lightning.report.inspector import chosen, inspected
 from w2s_lightning.report.records import Job
 from w2s_lightning.report.writing import Reporter
-from w2s_lightning.results.pooled import OUTCOMES
+from w2s_lightning.results.pooled import OUTCOMES, Pooled
 from w2s_lightning.results.stored import Answers, StoreReader
+from w2s_lightning.results.texts import EXAMPLES, ExampleTexts, parse_texts, write_texts
 from w2s_lightning.tasks.example import Example, Splits
 
 
-def test_a_choice_tasks_texts_are_read_as_they_were_written(tmp_path: Path) -> None:
+def stored(folder: Path, task: Any, splits: Splits) -> ExampleTexts:
+    folder.mkdir(exist_ok=True)
+    write_texts(folder, task, splits)
+    return parse_texts((folder / EXAMPLES).read_bytes())
+
+
+def test_a_choice_tasks_texts_are_read_as_they_were_written_and_seeds_share_a_name(tmp_path: Path) -> None:
     task = job("task.items={supervise: 96, transfer: 96, validation: 32, test: 60}")[0].task
     splits = task.splits(3)
-    examples.write(tmp_path, task, splits)
-    found = examples.Examples().of(tmp_path)
-    assert found is not None
+    found = stored(tmp_path / "3", task, splits)
     assert found.texts == {example.id: example.texts for example in splits.test}
     assert found.validation_gold == {example.id: example.label for example in splits.validation}
     assert (found.kind, found.class_names) == ("choice", ("wrong", "right"))
-
-
-def test_seeds_with_the_same_test_examples_share_a_name(tmp_path: Path) -> None:
-    task = job("task.items={supervise: 96, transfer: 96, validation: 32, test: 60}")[0].task
-    names = set()
-    for seed in (0, 1):
-        (tmp_path / str(seed)).mkdir()
-        examples.write(tmp_path / str(seed), task, task.splits(seed))
-        texts = examples.Examples().of(tmp_path / str(seed))
-        assert texts is not None
-        names.add(texts.name)
-    assert len(names) == 1
+    assert stored(tmp_path / "4", task, task.splits(4)).name == found.name
 
 
 def test_a_reasoning_tasks_solutions_are_kept(tmp_path: Path) -> None:
@@ -48,11 +42,9 @@ def test_a_reasoning_tasks_solutions_are_kept(tmp_path: Path) -> None:
         name, kind = "sums", "reasoning"
 
     one = Example("a" * 16, "g", ("1 + 1 ?",), difficulty=1.0, completions=("1 + 1 = 2\nanswer 2",), answer="2")
-    examples.write(tmp_path, Task(), Splits((), (), (), (one,), ()))  # type: ignore[arg-type]
-    found = examples.Examples().of(tmp_path)
-    assert found is not None
+    found = stored(tmp_path, Task(), Splits((), (), (), (one,), ()))
     assert found.solutions == {"a" * 16: "1 + 1 = 2\nanswer 2"}
-    assert pq.read_table(tmp_path / examples.NAME).column("gold").to_pylist() == ["2"]
+    assert pq.read_table(tmp_path / EXAMPLES).column("gold").to_pylist() == ["2"]
 
 
 def test_every_outcome_has_its_share_of_the_shown_rows() -> None:
@@ -95,15 +87,14 @@ def test_a_wrong_supervisor_is_overruled_by_a_right_answer_alone() -> None:
     supervisor, student, outcomes = map(list, zip(*GIVEN, strict=True))
     rows = [{"name": name, "role": name, "evaluate": name} for name in ("floor", "student")]
     result = {"rows": rows, "student_of_record": "student", "supervisor": "floor", "agreement": {"with_supervisor": {}}}
-    job, pool = Job({}, None, result, {}), Pool(Kept(floor=supervisor, student=student))
-    found = answered(job, pool)
+    pooled = Pooled(Kept(floor=supervisor, student=student))
+    found = inspected(Job({}, None, result, {}, None), pooled)
     assert found is not None
-    assert [OUTCOMES[number] for number in found.outcome] == outcomes
-    following = pool.following([job], "student", "floor")
-    assert following is not None
-    assert (following.right.value, following.wrong.value) == (1 / 4, 1 / 6), (
-        "two outputs without an answer do not agree"
-    )
+    assert [list(OUTCOMES)[number] for number in found.outcome] == outcomes
+    right, wrong = pooled.following([result]) or (None, None)
+    assert right is not None
+    assert wrong is not None
+    assert (right.value, wrong.value) == (1 / 4, 1 / 6), "two outputs without an answer do not agree"
 
 
 def test_options_are_shown_apart_from_what_they_share(tmp_path: Path) -> None:

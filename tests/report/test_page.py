@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.report.making import Made, seal
+from tests.report.making import SKILL, Made, seal
 from tests.report.reading import Page
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.__main__ import main
 from w2s_lightning.report.writing import Reporter
+from w2s_lightning.show.words import interval
 
 
 def small(root: Path, **more: object) -> Made:
@@ -97,21 +98,17 @@ def test_the_inspector_holds_at_most_200_rows_a_job_and_the_parquet_all_of_them(
     assert outcomes.count("overruled_wrong") == sum(cell["counts"].get("overruled_wrong", 0) for cell in cells) > 0
 
 
-def test_training_joins_gold_and_says_what_an_oracle_stop_would_have_gained(page: Page) -> None:
-    figures = page.sections[0]["figures"]
-    assert "oracle stop would have gained" in figures["training/passes"]["views"][0]["reading"]
-    rows = figures["training/stops"]["views"][0]["rows"]
-    assert len(rows) == 30
-    assert all(best >= last and gain == pytest.approx(best - last) for *_, last, best, gain, _ in rows)
-
-
-def test_gold_accuracy_is_among_the_curves_of_every_fit(page: Page) -> None:
+def test_gold_accuracy_is_joined_pass_by_pass_and_is_among_the_curves_of_every_fit(page: Page) -> None:
     (section,) = page.sections
+    figure = section["figures"]["training/passes"]
+    rows = [dict(zip(figure["columns"], row, strict=True)) for view in figure["views"] for row in view["rows"]]
+    assert len([row for row in rows if row["row"] == "student"]) == 30 * 4
+    assert "from the first pass to the last: 0." in figure["views"][0]["reading"]
     fits = [stage["curve"] for stage in section["curves"]["stages"] if stage["kind"] == "fit"]
     gold = [curve["validation_gold_accuracy"] for curve in fits]
     assert [x for x, _ in gold] == [[0.25, 0.5, 0.75, 1.0]] * len(fits)
-    last = [row[3] for row in section["figures"]["training/stops"]["views"][0]["rows"]]
-    assert {round(value, 4) for value in last} <= {y[-1] for _, y in gold}
+    last = {round(row["gold"], 4) for row in rows if row["share"] == 1}
+    assert last <= {y[-1] for _, y in gold}
 
 
 def test_fits_that_answered_nothing_on_the_way_are_said_to(tmp_path: Path) -> None:
@@ -124,14 +121,17 @@ def test_fits_that_answered_nothing_on_the_way_are_said_to(tmp_path: Path) -> No
     assert "have written no examples" not in page.text
 
 
-def test_readings_hold_where_nothing_moves(tmp_path: Path) -> None:
-    flat = dict.fromkeys(("untuned", "floor", "student", "ceiling"), 1.0)
-    figures = written(small(tmp_path, skill=flat, strong=("micro", "small"))).sections[0]["figures"]
-    readings = {place: figure["views"][0]["reading"] for place, figure in figures.items()}
-    assert readings["overview/arms"] == "In none of 2 cells does the mean student lie above its floor."
-    assert "the student of nano stays where it is and the ceiling stays where it is" in readings["scaling/sizes"]
-    assert "further apart" not in readings["agreement/following"]
-    assert "scaling/gap" not in readings  # nothing to draw, and a sentence says so
+def test_a_figures_sentence_states_its_own_numbers(tmp_path: Path, page: Page) -> None:
+    figures = page.sections[0]["figures"]
+    arms = figures["overview/arms"]
+    students = {row[0]: row[4:7] for row in arms["views"][0]["rows"] if row[3] == "student"}
+    low, high = (end(students.items(), key=lambda item: item[1][0]) for end in (min, max))
+    parts = [dict(zip(("value", "low", "high"), part, strict=True)) for _, part in (low, high)]
+    ends = f"from {interval(parts[0])} ({low[0]}) to {interval(parts[1])} ({high[0]})."
+    assert arms["views"][0]["reading"] == f"The student runs {ends}"
+    flat = written(small(tmp_path, skill=dict.fromkeys(SKILL, 1.0), strong=("micro", "small"))).sections[0]["figures"]
+    assert flat["overview/matrix"]["views"][0]["reading"] == "PGR: no number is known."
+    assert "scaling/gap" not in flat  # nothing to draw, and a sentence says so
 
 
 def test_without_examples_the_training_page_says_so_and_the_rest_works(tmp_path: Path) -> None:
@@ -142,13 +142,13 @@ def test_without_examples_the_training_page_says_so_and_the_rest_works(tmp_path:
 
 def test_scaling_has_a_line_a_supervisor_over_the_sizes_of_the_strong_model(page: Page) -> None:
     rows = page.sections[0]["figures"]["scaling/sizes"]["views"][0]["rows"]
-    assert {row[1] for row in rows} == {"student of nano", "student of micro", "ceiling"}
-    assert {row[3] for row in rows} == {11_000, 19_000, 117_000}
+    assert {row[3] for row in rows} == {"student of nano", "student of micro", "ceiling"}
+    assert {row[10] for row in rows} == {11_000, 19_000, 117_000}
 
 
 def test_every_figure_has_a_reading_data_and_a_link(page: Page) -> None:
     figures = page.sections[0]["figures"]
-    assert len(figures) == 10
+    assert len(figures) == 9
     for place, figure in figures.items():
         for view in figure["views"]:
             assert view["reading"].endswith("."), place
@@ -204,8 +204,8 @@ def test_claims_are_shown_with_verdict_value_and_seeds(tmp_path: Path) -> None:
     }
     page = written(small(tmp_path, verdicts=[{**verdict, "per_seed": [0.5, float("nan")]}]))
     assert "It recovers." in page.text
-    assert "0.500 [0.400, 0.600]" in page.text
-    assert "0.50, –" in page.text
+    assert "0.500 [.400, .600]" in page.text
+    assert "0.50, -" in page.text
 
 
 # ---------------------------------------------------------------- bad input
@@ -400,7 +400,7 @@ def test_the_text_of_an_empty_folder_says_what_to_run(tmp_path: Path, capsys: py
 
 
 def test_nothing_heavy_is_loaded() -> None:
-    heavy = ("torch", "pytorch_lightning", "transformers", "wandb", "datasets", "peft", "plotly", "itables", "pandas")
+    heavy = ("torch", "pytorch_lightning", "transformers", "wandb", "datasets", "peft", "itables", "pandas")
     code = f"import sys, w2s_lightning.report.__main__; print(*[m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -1,9 +1,7 @@
 """Nothing that a model, a data set or a configuration wrote becomes markup, script, formula or template."""
 
 import base64
-import csv
 import hashlib
-import io
 import re
 from collections import Counter
 from pathlib import Path
@@ -14,10 +12,9 @@ from tests.report.hostile import CORPUS, hostile
 from tests.report.making import Made
 from tests.report.reading import Page
 from w2s_lightning.report.__main__ import main
-from w2s_lightning.report.figures import single
+from w2s_lightning.report.figures import plain
 from w2s_lightning.report.html import as_json
-from w2s_lightning.report.mirrored import mirrored
-from w2s_lightning.report.plots import plain
+from w2s_lightning.report.views import mirrored
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.show.mirror import media_key
 
@@ -118,12 +115,6 @@ def strings(value: object) -> list[str]:
     if isinstance(value, list):
         return [text for inner in value for text in strings(inner)]
     return [value] if isinstance(value, str) else []
-
-
-def test_a_spreadsheet_runs_no_cell_of_a_csv() -> None:
-    figure = single("x", "x", "x.", ("text",), [[text] for text in CORPUS], None)
-    rows = [row[0] for row in csv.reader(io.StringIO(figure.csv().replace("\u0000", "")))][1:]
-    assert not [row for row in rows if row[:1] in ("=", "+", "-", "@")]
 
 
 def test_the_terminal_prints_texts_as_they_are(made: Made, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,8 +71,8 @@ def test_colour_is_never_the_only_difference() -> None:
 
 
 def test_tokens_resolve_to_colours_and_both_themes_are_declared() -> None:
-    plot = {"a": ["@student", "@student/50", "@unknown", 3], "b": {"c": "text"}}
-    expected = {"a": ["#1f5fa8", "rgba(31,95,168,0.5)", "@unknown", 3], "b": {"c": "text"}}
+    plot = {"a": ["var(--student)", "var(--unknown)", "student", 3], "b": {"c": "text"}}
+    expected = {"a": ["#1f5fa8", "var(--unknown)", "student", 3], "b": {"c": "text"}}
     assert resolve(plot) == expected
     assert css_variables().count("--student:") == 3
     assert THEMES["light"].keys() == THEMES["dark"].keys()

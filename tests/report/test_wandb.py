@@ -13,7 +13,7 @@ import pytest
 
 from tests.report.making import Made
 from tests.report.reading import summary_of
-from w2s_lightning.report.mirrored import mirrored
+from w2s_lightning.report.views import mirrored
 from w2s_lightning.results.claims import cell_of
 from w2s_lightning.schema import Tracking
 from w2s_lightning.show.mirror import log_report, media_key, mirror
@@ -36,7 +36,7 @@ def test_the_figures_are_on_the_summary_run(made: Made, tmp_path: Path) -> None:
     run = json.loads(done.stdout.splitlines()[-1])
     assert run["mode"] == "offline", done.stderr
     logged = summary_of(run["dir"])
-    wanted = {"matrix", "arms", "sizes", "gap", "following", "calibration", "difficulty", "passes", "stops"}
+    wanted = {"matrix", "arms", "sizes", "gap", "following", "calibration", "difficulty", "passes"}
     assert {f"figures/facts/{name}" for name in wanted} <= logged.keys()
     assert {f"tables/facts/{name}" for name in (*wanted, "paradigms", "jobs", "stages")} <= logged.keys()
     assert sum(key.startswith("figures/facts/paradigms/") for key in logged) == 6
@@ -50,7 +50,7 @@ def test_the_figures_are_on_the_summary_run(made: Made, tmp_path: Path) -> None:
 def test_figures_for_wandb_have_colours_and_no_tokens(made: Made) -> None:
     figures, _ = mirrored(made.folder)
     assert {"facts/matrix", "facts/arms", "facts/paradigms/nano → small"} <= figures.keys()
-    assert '"@' not in json.dumps(figures)
+    assert "var(--" not in json.dumps(figures)
     assert media_key("facts/paradigms/nano → small") == "figures/facts/paradigms/nano_small"
 
 

@@ -5,8 +5,6 @@ Rows are dicts with a key a column; keys that begin with `_` are for the drawing
 go through `plain`.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -70,16 +68,6 @@ class Figure:
     def table(self, view: View) -> list[list[Any]]:
         """A view's data."""
         return [[row[name] for name in self.columns] for row in view.rows]
-
-
-def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Text that a spreadsheet would run as a formula is quoted."""
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(columns)
-    risky = ("=", "+", "-", "@", "\t", "\r")
-    writer.writerows([f"'{c}" if isinstance(c, str) and c[:1] in risky else c for c in row] for row in rows)
-    return sink.getvalue()
 
 
 def plain(text: object) -> str:
