@@ -35,7 +35,7 @@ from w2s_lightning.results.texts import write_texts
 from w2s_lightning.schema import Trainer
 from w2s_lightning.show.mirror import log_job
 from w2s_lightning.show.progress import StageLines
-from w2s_lightning.show.tables import print_plan, print_result
+from w2s_lightning.show.terminal import print_plan, print_result
 from w2s_lightning.show.words import shown
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain

@@ -19,9 +19,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from w2s_lightning.errors import UserError
+from w2s_lightning.report.compared import SEEN
 from w2s_lightning.report.figures import STYLE
 from w2s_lightning.report.inspector import MOST
-from w2s_lightning.report.paradigms import SEEN
 from w2s_lightning.report.theme import css_variables
 from w2s_lightning.report.views import Pages
 from w2s_lightning.results.pooled import OUTCOMES

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from w2s_lightning.report.views import Pages
 from w2s_lightning.show.matrix import print_matrices
-from w2s_lightning.show.tables import print_table
+from w2s_lightning.show.terminal import print_table
 from w2s_lightning.show.words import interval, saw, shown
 
 NOTHING = """There is no finished job and no sweep here. Run one of these, then again:

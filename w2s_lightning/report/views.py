@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 import pyarrow as pa
 
 from w2s_lightning.report.agreement import agreement, sections
+from w2s_lightning.report.compared import Paradigms, paradigms
 from w2s_lightning.report.figures import STYLE, Figure, Plot
 from w2s_lightning.report.inspector import inspector
 from w2s_lightning.report.overview import Overview, overview
-from w2s_lightning.report.paradigms import Paradigms, paradigms
 from w2s_lightning.report.records import Section
 from w2s_lightning.report.runs import Runs, runs
 from w2s_lightning.report.scaling import scaling

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from w2s_lightning.show.tables import print_table
+from w2s_lightning.show.terminal import print_table
 from w2s_lightning.show.words import counted, interval, listed, pair, shown
 
 WIDE = 4  # columns of figures that fit into a terminal

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from w2s_lightning.show.tables import print_result, print_table
+from w2s_lightning.show.terminal import print_result, print_table
 from w2s_lightning.show.words import interval, listed, number, seconds, size
 
 NAMES = {
