@@ -27,7 +27,7 @@ AT_MOST = {
     "private helpers of up to eight lines, used once": 160,
     "lines of the longest function": 51,
     "lines of the page's scripts": 737,
-    "lines of code in the tests": 13557,
+    "lines of code in the tests": 13561,
 }
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.COMMENT}
 
