@@ -1,0 +1,328 @@
+"""Do the tests notice when a line that matters goes wrong? `python -m benchmarks.planted_faults [NAME ...]`.
+
+Plants one fault at a time in a copy of this checkout and runs the test files that must fail then. A fault is text that
+stands exactly once in the package, and what takes its place: where it lies is looked up, so files may move.
+`--checkout DIR` tries another checkout. Exit code 1 when a fault is missed or no longer fits the code.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+MARKERS = "not slow and not network and not gpu and not slurm and not ray and not browser"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong, the text that is replaced, what replaces it, and the names of the test files that must fail."""
+
+    name: str
+    right: str
+    wrong: str
+    tests: tuple[str, ...]
+
+
+FAULTS = (
+    Fault(
+        "PGR is divided by the ceiling, not by the gap",
+        "(scores.values[at[2]] - scores.values[at[1]]))",
+        "(scores.values[at[2]]))",
+        ("test_pgr_of_one_job",),
+    ),
+    Fault(
+        "PGR is defined although the gap's interval reaches 0",
+        "if gap.low <= _ROUNDING else None",
+        "if gap.value <= _ROUNDING else None",
+        ("test_pgr_of_one_job",),
+    ),
+    Fault(
+        "seeds take the quantile of the normal distribution",
+        "seed_part = t_quantile(self.num_seeds - 1, confidence)",
+        "seed_part = t_quantile(10**9, confidence)",
+        ("test_pgr_over_seeds",),
+    ),
+    Fault(
+        "the residual counts twice in a variance over seeds and groups",
+        "example_variance=max(row + column - residual, row, column) - seed_part",
+        "example_variance=row + column - seed_part",
+        ("test_pgr_over_seeds",),
+    ),
+    Fault(
+        "examples are drawn one by one, not by group",
+        "_, index = np.unique(np.asarray(group_ids), return_inverse=True)",
+        "index = np.arange(len(np.asarray(group_ids)))",
+        ("test_pgr_of_one_job", "test_choice_metrics"),
+    ),
+    Fault(
+        "Holm's correction is none",
+        "np.arange(len(given), 0, -1)",
+        "np.ones(len(given))",
+        ("test_tests_of_difference",),
+    ),
+    Fault(
+        "AUROC gives a tie to nobody",
+        "np.cumsum(negative, axis=1) - negative / 2",
+        "np.cumsum(negative, axis=1) - negative",
+        ("test_choice_metrics",),
+    ),
+    Fault(
+        "a tie of two rewards is won",
+        "outcome: FloatArray = (better > worse)",
+        "outcome: FloatArray = (better >= worse)",
+        ("test_rewardbench", "test_sections"),
+    ),
+    Fault(
+        "logconf cuts at the other class's quantile",
+        "torch.quantile(first, probs[:, 1].mean()",
+        "torch.quantile(first, probs[:, 0].mean()",
+        ("test_objectives",),
+    ),
+    Fault(
+        "distillation lacks the square of its temperature",
+        "return temperature**2 * (",
+        "return (",
+        ("test_objectives",),
+    ),
+    Fault(
+        "DPO has no reference",
+        "scaled = beta * _gap(own - before)",
+        "scaled = beta * _gap(own)",
+        ("test_objectives", "test_preferences"),
+    ),
+    Fault(
+        "wspo is summed over tokens, not averaged",
+        "- 2 * beta * products + wanted) / tokens",
+        "- 2 * beta * products + wanted)",
+        ("test_objectives", "test_preferences", "test_weak_shift"),
+    ),
+    Fault(
+        "a row's weight is ignored",
+        "return (losses * batch.weights).sum() / batch.total_weight",
+        "return losses.sum() / batch.total_weight",
+        ("test_gradients", "test_modules", "test_paradigms"),
+    ),
+    Fault(
+        "each micro-batch is an average of its own",
+        "return Batch(answers, targets, step.weights[rows], total_weight, fraction)",
+        "return Batch(answers, targets, step.weights[rows], step.weights[rows].sum(), fraction)",
+        ("test_gradients",),
+    ),
+    Fault(
+        "every micro-batch drops the same units",
+        "return ((seed * 1_000_003 + step) * 1_009 + micro)",
+        "return ((seed * 1_000_003 + step) * 1_009)",
+        ("test_modules", "test_paradigms"),
+    ),
+    Fault(
+        "a warm-up starts with a step of rate 0",
+        "return settings.lr * (step + 1) / (warmup + 1)",
+        "return settings.lr * step / (warmup + 1)",
+        ("test_modules", "test_paradigms"),
+    ),
+    Fault(
+        "a fit goes on one step too late",
+        'self.position = state["position"]',
+        'self.position = state["position"] + 1',
+        ("test_loader", "test_checkpoints"),
+    ),
+    Fault(
+        "lengths are sorted over the whole fit, not within shuffled windows",
+        "return steps[generator.permutation(len(steps))]",
+        "return steps",
+        ("test_batches", "test_frozen"),
+    ),
+    Fault(
+        "a network is read at its first token",
+        "return hidden[rows, mask.sum(dim=1) - 1]",
+        "return hidden[rows, 0]",
+        ("test_read_outs",),
+    ),
+    Fault(
+        "long texts lose their end",
+        'tokenizer.truncation_side = "left"',
+        'tokenizer.truncation_side = "right"',
+        ("test_tokenizer",),
+    ),
+    Fault(
+        "a completion's end is not learned",
+        "ending = [int(eos_id)] if end and eos_id is not None else []",
+        "ending = list[int]()",
+        ("test_rows", "test_log_probs", "test_completions"),
+    ),
+    Fault(
+        "a fit's identity is without its seed",
+        '"version": self.version, **canonical_fields(self)}',
+        '"version": self.version, **{k: v for k, v in canonical_fields(self).items() if k != "seed"}}',
+        ("test_plan", "test_digest"),
+    ),
+    Fault(
+        "a stored file's sha256 is not compared",
+        "if found != self.sha256:",
+        "if len(found) != len(self.sha256):",
+        ("test_store",),
+    ),
+    Fault(
+        "a stored file may have grown",
+        "if stat.st_size != self.size:",
+        "if stat.st_size < self.size:",
+        ("test_store",),
+    ),
+    Fault(
+        "an artifact is found whatever its identity says",
+        "manifest.digest != stage.digest or",
+        "False and",
+        ("test_store",),
+    ),
+    Fault(
+        "examples of one question fall on both sides of a split",
+        "return sorted(examples, key=lambda item: (order[item.group], item.id))",
+        "return sorted(examples, key=lambda item: fingerprint(*key, item.id))",
+        ("test_splitting", "test_split"),
+    ),
+    Fault(
+        "test questions stay in the training splits",
+        "kept = [item for item in train if item.group not in shared]",
+        "kept = list(train)",
+        ("test_splitting", "test_split"),
+    ),
+    Fault(
+        "a filter keeps the unsure targets",
+        "kept = np.flatnonzero(table.confidence >= threshold)",
+        "kept = np.flatnonzero(table.confidence <= threshold)",
+        ("test_selection",),
+    ),
+    Fault(
+        "supervisors are averaged by position",
+        "return table.take(np.array([place[id] for id in first.ids], dtype=np.int64))",
+        "return table",
+        ("test_selection",),
+    ),
+    Fault(
+        "two outputs without an answer agree",
+        "if one.answer is not None and one.answer == partner[one.id].answer",
+        "if one.answer == partner[one.id].answer",
+        ("test_selection_reasoning", "test_selection"),
+    ),
+    Fault(
+        "an unsure majority makes pairs",
+        "if confidence < keep_from:",
+        "if confidence < keep_from / 2:",
+        ("test_selection_reasoning", "test_selection"),
+    ),
+    Fault(
+        "the samples of a question are one sample",
+        "digest([seed, example_id, number])",
+        "digest([seed, example_id])",
+        ("test_sampling", "test_frozen"),
+    ),
+    Fault(
+        "top-p leaves out the token that reaches the share",
+        "last = (reached < top_p).sum(dim=-1, keepdim=True)",
+        "last = (reached < top_p).sum(dim=-1, keepdim=True).sub(1).clamp_min(0)",
+        ("test_sampling",),
+    ),
+    Fault(
+        "a text goes on behind its first stop string",
+        "return text[: min(found)], kept",
+        "return text[: max(found)], kept",
+        ("test_stopping",),
+    ),
+    Fault(
+        "an answer is the first number of a solution",
+        "return numbers[-1] if numbers else None",
+        "return numbers[0] if numbers else None",
+        ("test_answers", "test_final_answer"),
+    ),
+    Fault(
+        "the ceiling learns from supervise",
+        'return self.fit_gold(self.strong, "transfer", role="ceiling")',
+        'return self.fit_gold(self.strong, "supervise", role="ceiling")',
+        ("test_plan",),
+    ),
+    Fault(
+        "a failed stage leaves what needs it waiting",
+        'self.states[other.key] = "blocked"',
+        'self.states[other.key] = "waiting"',
+        ("test_machine_and_board", "test_board", "test_failures"),
+    ),
+)
+
+
+def places(checkout: Path, text: str) -> list[Path]:
+    """The files of the package that hold the text, one for each time."""
+    files = sorted((checkout / "w2s_lightning").rglob("*.py"))
+    return [path for path in files for _ in range(path.read_text().count(text))]
+
+
+def tests_of(checkout: Path, fault: Fault) -> list[str]:
+    """Those of the fault's test files that are there."""
+    found = [path for name in fault.tests for path in sorted((checkout / "tests").rglob(f"{name}.py"))]
+    return [str(path.relative_to(checkout)) for path in found]
+
+
+def tried(checkout: Path, fault: Fault, seconds: float) -> str:
+    """`caught by TEST`, or what is wrong with the tests or with the fault."""
+    found, tests = places(checkout, fault.right), tests_of(checkout, fault)
+    if len(found) != 1 or not tests:
+        return f"DOES NOT FIT: the text stands {len(found)} times, {len(tests)} of its test files are there"
+    original = found[0].read_text()
+    try:
+        found[0].write_text(original.replace(fault.right, fault.wrong))
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", MARKERS, *tests]
+        done = subprocess.run(
+            command,
+            cwd=checkout,
+            env={**os.environ, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"CAUGHT by the clock: {seconds:g} s"
+    finally:
+        found[0].write_text(original)
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    if done.returncode == 1 and failed:
+        return f"caught by {failed[0].split()[1]}"
+    return "MISSED" if done.returncode == 0 else f"ERROR {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}"
+
+
+def copied(checkout: Path, place: Path) -> Path:
+    """The checkout without what git, tools and runs keep in it."""
+    left_out = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "outputs", "store", "*.egg-info")
+    return shutil.copytree(checkout, place, ignore=left_out)
+
+
+def chosen(names: list[str]) -> Iterator[Fault]:
+    """The faults whose names hold one of these words; all without any."""
+    return (fault for fault in FAULTS if not names or any(name in fault.name for name in names))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print a line a fault."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.planted_faults", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="words of a fault's name (default: all faults)")
+    parser.add_argument("--checkout", type=Path, default=HERE)
+    parser.add_argument("--seconds", type=float, default=300, help="the longest that a fault's tests may take")
+    asked = parser.parse_args(argv)
+    caught, count = 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        checkout = copied(asked.checkout.resolve(), Path(folder) / "checkout")
+        for fault in chosen(asked.names):
+            outcome = tried(checkout, fault, asked.seconds)
+            print(f"{fault.name}: {outcome}", flush=True)
+            caught, count = caught + outcome.lower().startswith("caught"), count + 1
+    print(f"{caught} of {count} faults are caught")
+    return int(caught < count)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
