@@ -20,14 +20,14 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SCRIPTS = sorted(path for path in (ROOT / "w2s_lightning").rglob("*") if path.suffix in (".js", ".css"))
 
 AT_MOST = {
-    "lines of code in the package": 16713,
-    "files in the package": 229,
-    "file names used twice": 16,
-    "public class names used twice": 16,
-    "private helpers of up to eight lines, used once": 160,
+    "lines of code in the package": 16215,
+    "files in the package": 205,
+    "file names used twice": 13,
+    "public class names used twice": 14,
+    "private helpers of up to eight lines, used once": 153,
     "lines of the longest function": 51,
     "lines of the page's scripts": 737,
-    "lines of code in the tests": 13561,
+    "lines of code in the tests": 13671,
 }
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.COMMENT}
 
