@@ -31,8 +31,8 @@ from w2s_lightning.data.module import StepData
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.fit.loop import fit
 from w2s_lightning.fit.paradigms import FitPlan, Supervised
+from w2s_lightning.models.ladder import word_level
 from w2s_lightning.models.networks import DecoderHead
-from w2s_lightning.models.tokenizer import word_level
 from w2s_lightning.objectives import xent
 from w2s_lightning.schema import Optimisation, Trainer
 

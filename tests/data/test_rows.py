@@ -8,7 +8,7 @@ from w2s_lightning.data.rows import Rows, encode
 from w2s_lightning.data.tables import matrix, places, read, vectors, write
 from w2s_lightning.data.targets import aligned, gold, with_targets
 from w2s_lightning.errors import UserError
-from w2s_lightning.models.tokenizer import word_level
+from w2s_lightning.models.ladder import word_level
 from w2s_lightning.selection import TargetTable
 from w2s_lightning.tasks.example import choice, group_id
 

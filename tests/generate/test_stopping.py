@@ -4,7 +4,7 @@ import pytest
 
 from tests.generate.drawing import tokens_of
 from w2s_lightning.generate.decoding import Stops
-from w2s_lightning.models.tokenizer import word_level
+from w2s_lightning.models.ladder import word_level
 
 TEXTS = ("the tea is warm ?\nQuestion: is snow black", "a fish — ¿ swims ? « yes » Question", "Question", "ends Quest")
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from tests.models.tiny_task import TinyTask
 from w2s_lightning.content import Folder
 from w2s_lightning.errors import UserError
-from w2s_lightning.models.open import open_model
+from w2s_lightning.models.load import open_model
 from w2s_lightning.schema import Numerics
 from w2s_lightning.stages import BareModel, FolderWeights, HubWeights, ReadOut
 from w2s_lightning.store import Store

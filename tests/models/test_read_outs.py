@@ -8,10 +8,9 @@ from tests.models.tiny import DECODERS, FAMILIES, TEXTS, WORDS
 from w2s_lightning.data.rows import encode
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.models.build import Shape, build, reload
-from w2s_lightning.models.save import save
-from w2s_lightning.models.source import Source
-from w2s_lightning.models.tokenizer import load_tokenizer, word_ids
+from w2s_lightning.models.load import Outputs, open_source
+from w2s_lightning.models.source import Source, save
+from w2s_lightning.models.tokenizer import word_ids
 from w2s_lightning.schema import Numerics
 from w2s_lightning.stages import ReadOut
 
@@ -28,11 +27,10 @@ def usual(family):
 
 
 def opened(path, readout, num_outputs=2, numerics=None, words=WORDS):
-    numerics = numerics or usual(path.name)
-    source = Source(str(path))
-    tokenizer = load_tokenizer(source)
     torch.manual_seed(0)
-    return build(source, tokenizer, readout, Shape(num_outputs, words), numerics=numerics, dropout=0.0), tokenizer
+    outputs, numerics = Outputs(num_outputs, words), numerics or usual(path.name)
+    made = open_source(Source(str(path)), readout, outputs, numerics, dropout=0.0, untouched=True)
+    return made.network, made.tokenizer
 
 
 def rows_of(tokenizer, texts=ROWS):
@@ -97,8 +95,7 @@ def test_a_saved_network_loads_with_automodel_and_gives_equal_logits(folder, fam
     randomise(network)
     ours = scored(network, tokenizer, 10_000)
     save(network.model, tokenizer, tmp_path, label="tiny", digest="0" * 64, story="A test.")
-    source, numerics = Source(str(tmp_path)), usual(family)
-    again = reload(source, load_tokenizer(source), ZEROS, Shape(2, WORDS), numerics=numerics)
+    again = open_source(Source(str(tmp_path)), ZEROS, Outputs(2, WORDS), usual(family)).network
     assert (scored(again, tokenizer, 10_000) == ours).all()
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     inputs = AutoTokenizer.from_pretrained(tmp_path)(ROWS[0][0], return_tensors="pt")
@@ -137,8 +134,8 @@ def test_bf16_runs_over_fp32_weights_with_an_fp32_head(folder):
 
 def test_dropout_is_set_everywhere_and_off_in_scoring(folder):
     source = Source(str(folder("gpt2")))
-    tokenizer = load_tokenizer(source)
-    network = build(source, tokenizer, UNEMBEDDING, Shape(2, WORDS), numerics=FP32, dropout=0.3)
+    made = open_source(source, UNEMBEDDING, Outputs(2, WORDS), FP32, dropout=0.3, untouched=True)
+    network, tokenizer = made.network, made.tokenizer
     rates = {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)}
     assert rates == {0.3}
     assert (scored(network, tokenizer, 10_000) == scored(network, tokenizer, 10_000)).all()

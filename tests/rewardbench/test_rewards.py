@@ -16,7 +16,7 @@ from w2s_lightning.data.pairs import completion_rows, reward_rows
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import completion_log_probs, score
-from w2s_lightning.models.open import Opened
+from w2s_lightning.models.load import Opened
 from w2s_lightning.models.source import Source
 from w2s_lightning.rewardbench.reward_models import Machine, RewardModel, open_classifier, open_policy, rewards_of
 from w2s_lightning.schema import Numerics

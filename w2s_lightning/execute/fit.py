@@ -25,9 +25,9 @@ from w2s_lightning.execute.label import PLACES, SHIFT
 from w2s_lightning.execute.resources import Resources, every_token, keep, rows_of, rows_of_pairs, stored_log_probs
 from w2s_lightning.fit.loop import Fitted, Validation, fit
 from w2s_lightning.fit.paradigms import Base, module_of, objective_of, reads
+from w2s_lightning.models.load import Opened, open_model
 from w2s_lightning.models.lora import adapt
 from w2s_lightning.models.networks import read_as
-from w2s_lightning.models.open import Opened, open_model
 from w2s_lightning.models.source import Source
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL, WSPO, ByToken, different

@@ -25,7 +25,7 @@ from w2s_lightning.execute.resources import (
 from w2s_lightning.generate.engine import LocalEngine
 from w2s_lightning.generate.samples import Generation, Journal, Sample, Tally, refusing_long, resumed
 from w2s_lightning.generate.scoring import LogProbs, completion_log_probs, score, softmax
-from w2s_lightning.models.open import Opened, open_model
+from w2s_lightning.models.load import Opened, open_model
 from w2s_lightning.objectives import implied_rewards
 from w2s_lightning.stages import BareModel, Fit, Label
 from w2s_lightning.tasks.example import Example

@@ -9,8 +9,7 @@ from w2s_lightning.execute.fit import train, write_fitted
 from w2s_lightning.execute.resources import Resources, keep
 from w2s_lightning.fit.loop import Fitted
 from w2s_lightning.fit.paradigms import FitPlan, Supervised
-from w2s_lightning.models.ladder import untrained
-from w2s_lightning.models.tokenizer import word_level
+from w2s_lightning.models.ladder import untrained, word_level
 from w2s_lightning.objectives import next_token
 from w2s_lightning.schema import Optimisation
 from w2s_lightning.stages import Pretrain

@@ -17,9 +17,9 @@ from w2s_lightning.data.rows import Ragged, Rows
 from w2s_lightning.data.solutions import Writing, questions_of, read_pairs
 from w2s_lightning.fit.loop import Report
 from w2s_lightning.generate.scoring import token_log_probs
+from w2s_lightning.models.load import Opened
 from w2s_lightning.models.networks import CompletionLogProbs
-from w2s_lightning.models.open import Opened
-from w2s_lightning.models.save import save
+from w2s_lightning.models.source import save
 from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Label

@@ -1,7 +1,10 @@
-"""The embedded ladder: small Llama-architecture models with random weights, ready for pretraining."""
+"""The embedded ladder: small Llama-architecture models with random weights and their tokenizer, for pretraining."""
+
+from collections.abc import Sequence
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from w2s_lightning.models.networks import LanguageModel
 from w2s_lightning.stages import Pretrain
@@ -27,3 +30,13 @@ def untrained(stage: Pretrain, tokenizer: PreTrainedTokenizerBase) -> LanguageMo
     )
     torch.manual_seed(stage.settings.seed)
     return LanguageModel(LlamaForCausalLM(config), bf16=False)
+
+
+def word_level(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A word-level tokenizer over blank-separated words; the special tokens come first in `vocabulary`."""
+    ids = {word: i for i, word in enumerate(vocabulary)}
+    assert len(ids) == len(vocabulary), "a word stands twice in the vocabulary"
+    backend = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    specials = {f"{name}_token": f"<{name}>" for name in ("pad", "unk", "bos", "eos") if f"<{name}>" in ids}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **specials)

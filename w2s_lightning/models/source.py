@@ -1,4 +1,4 @@
-"""Where weights are read from, and every way in which reading them can fail for a user.
+"""Where models are read from, every way in which reading them can fail for a user, and how they are saved.
 
 Only safetensors are read and no code from a repository is ever run.
 """
@@ -9,11 +9,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import CONFIG_MAPPING
+from transformers import CONFIG_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as hf_logging
 
 from w2s_lightning.content import model_config
 from w2s_lightning.errors import UserError
+
+CARD = """---
+license: unknown
+tags: [w2s-lightning]
+---
+# {label}
+
+Made by w2s_lightning, stage digest `{digest}`.
+
+{story}
+
+License: unknown. It follows from that of the initial weights and of the training data.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,3 +81,13 @@ def quiet() -> Iterator[None]:
         hf_logging.set_verbosity(level)
         if bars:
             hf_logging.enable_progress_bar()
+
+
+def save(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, label: str, digest: str, story: str
+) -> None:
+    """Write safetensors, configuration, tokenizer and README.md into `folder`; `from_pretrained` loads it."""
+    with quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text(CARD.format(label=label, digest=digest, story=story))

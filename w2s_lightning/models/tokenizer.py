@@ -1,9 +1,8 @@
-"""Tokenizers: loading with the sides and the padding that the read-outs need, verdict words, the ladder's own."""
+"""Tokenizers: loading with the sides and the padding that the read-outs need, and verdict words."""
 
 from collections.abc import Sequence
 
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.source import Source, quiet, reading
@@ -39,13 +38,3 @@ def word_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[i
         f"{len(split)} of {len(words)} verdict words are not one token of their own in this model's tokenizer ({few}): "
         "give others (task.words), or none (task.words=[] with head_init=zeros of the models)"
     )
-
-
-def word_level(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A word-level tokenizer over blank-separated words; the special tokens come first in `vocabulary`."""
-    ids = {word: i for i, word in enumerate(vocabulary)}
-    assert len(ids) == len(vocabulary), "a word stands twice in the vocabulary"
-    backend = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    specials = {f"{name}_token": f"<{name}>" for name in ("pad", "unk", "bos", "eos") if f"<{name}>" in ids}
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **specials)

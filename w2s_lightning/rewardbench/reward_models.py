@@ -1,6 +1,6 @@
 """Reward models in Hugging Face layout, from anywhere: a classifier with one output, or a language model.
 
-What loads and scores them is what loads and scores the models of a job (`models.build.reload`, `data.pairs`, `score`),
+What loads and scores them is what loads and scores a job's models (`models.load.open_source`, `data.pairs`, `score`),
 so that one folder gives equal rewards here and there. Only safetensors are read and no code from a repository is run.
 Nothing is made up: weights that a folder lacks are an error, never drawn at random.
 """
@@ -21,9 +21,8 @@ from w2s_lightning.data.pairs import completion_rows, reward_rows
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import completion_log_probs, score
-from w2s_lightning.models.build import Shape, is_encoder, max_positions, reload
+from w2s_lightning.models.load import Opened, Outputs, is_encoder, max_positions, open_source
 from w2s_lightning.models.networks import CompletionLogProbs
-from w2s_lightning.models.open import Opened
 from w2s_lightning.models.source import Source, reading
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.schema import Numerics
@@ -139,7 +138,7 @@ def open_classifier(source: Source, numerics: Numerics) -> Opened:
         raise UserError(
             f"{source} gives {config.num_labels} labels, a reward model one score: train it with num_labels=1"
         )
-    opened = _opened(source, ReadOut("head", "zeros"), numerics)
+    opened = open_source(source, ReadOut("head", "zeros"), Outputs(1, ()), numerics)
     # Every decoder of transformers calls its head so; encoders have heads of their own.
     if not is_encoder(config) and not isinstance(getattr(opened.network.model, "score", None), nn.Linear):
         raise UserError(f"{source} ({_architecture(config)}) has no linear head `score`: take a built-in decoder")
@@ -152,15 +151,9 @@ def open_policy(source: Source, numerics: Numerics) -> Opened:
     writes = config.model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not is_encoder(config)
     if is_classifier(config) or not writes:
         raise UserError(f"{source} ({_architecture(config)}) is no causal language model: it has no implicit reward")
-    opened = _opened(source, ReadOut("implicit", "zeros"), numerics)
+    opened = open_source(source, ReadOut("implicit", "zeros"), Outputs(0, ()), numerics)
     network = CompletionLogProbs(opened.network.model, bf16=opened.network.bf16).eval()
     return Opened(network, opened.tokenizer, opened.max_length)
-
-
-def _opened(source: Source, readout: ReadOut, numerics: Numerics) -> Opened:
-    tokenizer = load_tokenizer(source)
-    network = reload(source, tokenizer, readout, Shape(1, ()), numerics=numerics)
-    return Opened(network, tokenizer, min(numerics.max_length, max_positions(network.model.config, tokenizer)))
 
 
 def config_of(source: Source) -> PreTrainedConfig:

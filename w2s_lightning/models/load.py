@@ -1,0 +1,218 @@
+"""From a stage's weights to a network ready to run, with the wanted read-out and its tokenizer.
+
+Decoders carry the layout of `AutoModelForSequenceClassification` (head) or `AutoModelForCausalLM` (words, text),
+encoders their own classification layout, so that what is saved loads without this package.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto import modeling_auto
+
+from w2s_lightning.content import Folder
+from w2s_lightning.errors import UserError
+from w2s_lightning.models.networks import (
+    Classifier,
+    DecoderHead,
+    EncoderHead,
+    LanguageModel,
+    Network,
+    Probe,
+    WordLogits,
+)
+from w2s_lightning.models.source import Source, check_folder, quiet, reading
+from w2s_lightning.models.tokenizer import load_tokenizer, word_ids
+from w2s_lightning.schema import Numerics
+from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, ReadOut, Task, Weights
+from w2s_lightning.store import Store
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a task asks of a network: how many logits a text (1 where options are scored one by one), verdict words."""
+
+    number: int
+    words: tuple[str, ...]
+
+    @property
+    def verdict_words(self) -> tuple[str, ...]:
+        """One word for each class, or (not the right one, the right one); UserError for a task without them."""
+        wanted = 2 if self.number == 1 else self.number
+        if len(self.words) != wanted:
+            raise UserError(
+                f"the task has {len(self.words)} verdict words where {wanted} are needed: "
+                "use fit.readout=head with head_init=zeros, or set task.words"
+            )
+        return self.words
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network in eval mode, its tokenizer, and the longest text in tokens that both allow."""
+
+    network: Network
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+
+    @property
+    def classifier(self) -> Classifier:
+        """The network as one whose head can be trained alone; UserError for the verdict words' read-out."""
+        if not isinstance(self.network, Classifier):
+            raise UserError("a probe trains a head: use fit.readout=head, or fit.tuning=full with the verdict words")
+        return self.network
+
+    @property
+    def probe(self) -> Probe:
+        """The head alone, sharing its weights with the network."""
+        return Probe(self.classifier.head)
+
+
+def open_model(source: Fit | BareModel, task: Task, store: Store, *, dropout: float = 0.0, seed: int = 0) -> Opened:
+    """The network that a finished fit left, or pretrained weights with an untouched read-out for `task`.
+
+    Of the latter `seed` draws weights that the source lacks (an encoder's pooler).
+    """
+    torch.manual_seed(seed)
+    if isinstance(source, Fit):
+        found = Source(str(store.open(source) / "model"))
+        return open_source(found, source.readout, _outputs(source.task), source.numerics)
+    return open_source(
+        _source(source.weights, store), source.readout, _outputs(task), source.numerics, dropout=dropout, untouched=True
+    )
+
+
+def open_source(
+    source: Source,
+    readout: ReadOut,
+    outputs: Outputs,
+    numerics: Numerics,
+    *,
+    dropout: float | None = None,
+    untouched: bool = False,
+) -> Opened:
+    """A model with a read-out: its own, or (`untouched`) one that no fit has touched.
+
+    Raises UserError for weights that are missing, unless they are an untouched head's.
+    """
+    tokenizer = load_tokenizer(source)
+    config, bf16 = _config(source, dropout), numerics.precision == "bf16"
+    network: Network
+    if readout.kind == "head":
+        config.num_labels = outputs.number
+        model = _load(AutoModelForSequenceClassification, source, config, numerics, fresh=untouched)
+        network = (EncoderHead if is_encoder(config) else DecoderHead)(model, bf16=bf16)
+        if untouched:
+            _set_head(network, source, tokenizer, readout, outputs)
+    elif is_encoder(config):
+        what = "predicts no next word" if readout.kind == "words" else "writes no text"
+        instead = "use fit.readout=head" if readout.kind == "words" else "take a decoder"
+        raise UserError(f"{source} is an encoder, which {what}: {instead}")
+    elif readout.kind == "words":
+        ids = word_ids(tokenizer, outputs.verdict_words)
+        model = _load(AutoModelForCausalLM, source, config, numerics)
+        network = WordLogits(model, bf16=bf16, word_ids=ids, as_score=outputs.number == 1)
+    else:
+        network = LanguageModel(_load(AutoModelForCausalLM, source, config, numerics), bf16=bf16)
+    if untouched or readout.kind != "head":
+        network.model.config.pad_token_id = tokenizer.pad_token_id
+    return Opened(network.eval(), tokenizer, min(numerics.max_length, max_positions(network.model.config, tokenizer)))
+
+
+def max_positions(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Longest input in tokens that model and tokenizer allow."""
+    limit = getattr(config, "max_position_embeddings", None)  # absent where positions are unbounded
+    return min(int(tokenizer.model_max_length), limit or int(tokenizer.model_max_length))
+
+
+def is_encoder(config: PreTrainedConfig) -> bool:
+    """Whether the architecture reads in both directions: it has a masked-language-model form in transformers."""
+    return config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+
+def _outputs(task: Task) -> Outputs:
+    """K outputs for one text, or one output where K options are scored as texts of their own; none for solutions."""
+    if task.kind == "reasoning":
+        return Outputs(0, ())
+    return Outputs(1 if task.layout == "options" else task.num_classes, tuple(task.words))
+
+
+def _source(weights: Weights | Fit, store: Store) -> Source:
+    match weights:
+        case Pretrain() | Fit():
+            return Source(str(store.open(weights) / "model"))
+        case HubWeights(path=path, commit=commit):
+            return Source(path, commit)
+        case FolderWeights(folder=folder):
+            check_folder(Path(folder.path))
+            if Folder.of_model(folder.path).sha256 != folder.sha256:
+                raise UserError(f"{folder.path} changed after the plan was made: run the same command again")
+            return Source(str(folder.path))
+
+
+def _config(source: Source, dropout: float | None) -> PreTrainedConfig:
+    with reading(source):
+        config = AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
+    if not is_encoder(config) and config.model_type not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UserError(f"{source} ({config.model_type}) is neither a decoder nor an encoder: take another model")
+    if dropout is not None:
+        for name, value in config.to_dict().items():
+            if ("dropout" in name or name.endswith("pdrop")) and isinstance(value, int | float):
+                setattr(config, name, dropout)
+    return config
+
+
+def _load(
+    cls: type, source: Source, config: PreTrainedConfig, numerics: Numerics, *, fresh: bool = False
+) -> PreTrainedModel:
+    with reading(source), quiet():
+        model, info = cls.from_pretrained(  # type: ignore[attr-defined]
+            source.path,
+            revision=source.revision,
+            config=config,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            attn_implementation=numerics.attention,
+            ignore_mismatched_sizes=fresh,
+            output_loading_info=True,
+        )
+    missing = sorted(info["missing_keys"])
+    if fresh:  # a head is what gets new weights, and an encoder's pooler below it
+        body = f"{model.base_model_prefix}."
+        missing = [key for key in missing if key.startswith(body) and "pooler" not in key]
+    if missing:
+        raise UserError(f"{source}: the weights do not fit config.json, {len(missing)} are missing ({missing[0]}, ...)")
+    return model
+
+
+def _set_head(
+    network: Classifier, source: Source, tokenizer: PreTrainedTokenizerBase, readout: ReadOut, outputs: Outputs
+) -> None:
+    """Initial head weights: zeros, or the verdict words' unembedding rows (Burns et al. 2023)."""
+    with torch.no_grad():
+        network.head.weight.zero_()
+        if network.head.bias is not None:
+            network.head.bias.zero_()
+        if readout.head_init == "unembedding" and isinstance(network, DecoderHead):
+            rows = _unembedding(network.model, source)[word_ids(tokenizer, outputs.verdict_words)]
+            network.head.weight.copy_(rows[1:] - rows[:1] if outputs.number == 1 else rows)
+
+
+def _unembedding(model: PreTrainedModel, source: Source) -> Tensor:
+    if model.config.tie_word_embeddings:
+        return model.get_input_embeddings().weight.detach()
+    with reading(source), quiet():
+        causal = AutoModelForCausalLM.from_pretrained(
+            source.path, revision=source.revision, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+        )
+    return causal.get_output_embeddings().weight.detach()
