@@ -19,15 +19,14 @@ import yaml
 from rich.console import Console
 
 from w2s_lightning.atomic import write_whole
+from w2s_lightning.checks import check_data, refuse_shared
 from w2s_lightning.config import Job, Runtime
 from w2s_lightning.cost import Cost, cost, stated_parameters
 from w2s_lightning.devices import check as check_devices
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
-from w2s_lightning.results.benchmarked import check_benchmark, refuse_shared
 from w2s_lightning.results.claims import cell_of
 from w2s_lightning.results.information import source_of
 from w2s_lightning.results.job_result import make_result
@@ -40,7 +39,6 @@ from w2s_lightning.show.words import shown
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Damaged, Store
-from w2s_lightning.supervisor_check import check_supervisors
 
 Compute = Callable[[Sequence[Stage], Store, Trainer, StageLines], Sequence[Artifact]]
 
@@ -166,21 +164,6 @@ def wanted(plan: Plan, runtime: Runtime) -> tuple[Stage, ...]:
     goals = [plan.stage(wanted) for wanted in ((only,) if isinstance(only, str) else only)]
     needed = {stage.digest for goal in goals for stage in (goal, *goal.ancestors())}
     return tuple(stage for stage in plan.stages if stage.digest in needed)
-
-
-def check_data(job: Job, plan: Plan) -> tuple[str, ...]:
-    """Read the task's data before anything is computed, so that bad data leaves the store untouched.
-
-    Returns what was counted and dropped, and a warning when PGR's interval will be too wide to tell anything.
-    """
-    task = plan.rows[0].evaluate.task
-    splits = task.splits(job.seed)
-    check_supervisors(plan.stages, task, splits)
-    benchmark = check_benchmark(plan.rows[0].benchmark, splits, job.benchmark)
-    groups = len({example.group for example in splits.test})
-    width = predicted_half_width(floor=0.7, ceiling=0.9, num_examples=len(splits.test), num_groups=groups)
-    warning = f"PGR's interval will be about +-{width:.2f} wide even at a gap of 0.2: {len(splits.test)} test examples"
-    return (*splits.notices, *benchmark, *([warning] if width > TOO_WIDE else []))
 
 
 def _refuse_overlap(result: Mapping[str, Any], job: Job) -> None:

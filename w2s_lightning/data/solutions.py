@@ -45,7 +45,7 @@ def read_solutions(targets: Targets, task: ReasoningTask, seed: int, store: Stor
             return tuple(Solution(one.id, one.solution, one.answer) for one in problems_of(task, seed).of(split))
         case Supervisor(split=split, file=file):
             ids = [one.id for one in problems_of(task, seed).of(split)]
-            return read_file(file, ids, known=None, parse=task.parse)  # `supervisor_check` knows the job's seed
+            return read_file(file, ids, known=None, parse=task.parse)  # `checks` knows the job's seed
         case Label() | Select():
             table = tables.read(store.open(targets) / SOLUTIONS)
             columns = (table.column(name).to_pylist() for name in ("example_id", "text", "answer"))

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,18 +17,17 @@ import numpy as np
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.metrics.intervals import Interval
-from w2s_lightning.metrics.pgr import pgr_over_seeds
-from w2s_lightning.metrics.seeds import SeedScores, score_seeds
-from w2s_lightning.results.stored import StoreReader
+from w2s_lightning.metrics.pgr import PGR, pgr_over_seeds
+from w2s_lightning.metrics.seeds import score_seeds
+from w2s_lightning.results.stored import Answers, Array, StoreReader
 from w2s_lightning.schema import record
+from w2s_lightning.show.terminal import print_table
+from w2s_lightning.show.words import interval
 
 RUNTIME = ("trainer", "tracking", "paths", "run", "hydra", "sweeps", "seed")
-Columns = dict[str, np.ndarray[Any, Any]]
 
 
 @record
@@ -137,7 +136,7 @@ class Results:
 
     def __init__(self, found: Mapping[tuple[frozenset[str], int], Mapping[str, Any]], store: Path) -> None:
         self._found = found
-        self._answers = StoreReader(store).required_answers
+        self._read = StoreReader(store).required_answers
 
     @classmethod
     def under(cls, outputs: Path, store: Path) -> "Results":
@@ -154,77 +153,74 @@ class Results:
                     found.setdefault((key_of(overrides), job["seed"]), by_digest[job["digest"]])
         return cls(found, store)
 
-    def columns(self, overrides: Sequence[str], seeds: Sequence[int]) -> tuple[list[Columns], Any] | None:
-        """Per seed, each row's 0/1 scores on the shared test examples; None while a seed is missing."""
+    def answers(self, overrides: Sequence[str], seeds: Sequence[int]) -> list[dict[str, Answers]] | None:
+        """Per seed, each row's answers to the shared test examples; None while a seed is missing."""
         results = [self._found.get((key_of(overrides), seed)) for seed in seeds]
         if any(result is None for result in results):
             return None
-        rows = [{row["name"]: self._answers(row["evaluate"]) for row in result["rows"]} for result in results if result]
-        first = next(iter(rows[0].values()))
-        if any(answers.ids != first.ids for own in rows for answers in own.values()):
+        rows = [{row["name"]: self._read(row["evaluate"]) for row in result["rows"]} for result in results if result]
+        ids = next(iter(rows[0].values())).ids
+        if any(answers.ids != ids for own in rows for answers in own.values()):
             raise UserError(f"results for {sorted(overrides)} were scored on different test examples: run them again")
-        return [{name: answers.correct for name, answers in own.items()} for own in rows], first.groups
+        return rows
 
 
 def decide(claim: Claim, results: Results) -> Verdict:
     """Measure the claim's quantity and apply its rule."""
-    found = results.columns(claim.jobs, claim.seeds)
-    if found is None:
+    these = results.answers(claim.jobs, claim.seeds)
+    against = results.answers(claim.quantity.against, claim.seeds) if isinstance(claim.quantity, AgainstOf) else these
+    if these is None or against is None:
         return Verdict(claim, "waiting", None, None, None, ())
-    columns, groups = found
     match claim.quantity:
         case PGROf(row=row):
-            arms = _arms(columns, [row, "floor", "ceiling"])
-            group = pgr_over_seeds(score_seeds(arms, groups), student=row)
+            arms = {name: _over_seeds(these, name) for name in (row, "floor", "ceiling")}
+            group = pgr_over_seeds(score_seeds(arms, _groups(these)), student=row)
             per_seed = tuple(float("nan") if v is None else v for v in group.per_seed)
-            return _verdict(claim, group.pgr.value, group.pgr.low, group.pgr.high, per_seed)
-        case DifferenceOf(row=row, minus=minus):
-            return _paired(claim, score_seeds(_arms(columns, [row, minus]), groups), row, minus)
-        case AgainstOf(row=row, against=against):
-            other = results.columns(against, claim.seeds)
-            if other is None:
-                return Verdict(claim, "waiting", None, None, None, ())
-            arms = {"these": _arms(columns, [row])[row], "those": _arms(other[0], [row])[row]}
-            return _paired(claim, score_seeds(arms, groups), "these", "those")
+            return _verdict(claim, group.pgr, per_seed)
+        case DifferenceOf(row=row, minus=other):
+            return _paired(claim, _over_seeds(these, row), _over_seeds(these, other), _groups(these))
+        case AgainstOf(row=row):
+            return _paired(claim, _over_seeds(these, row), _over_seeds(against, row), _groups(these))
         case DepartureOf(row=row, chance=chance, distance=distance):
-            values = tuple(float(scores[row].mean()) for scores in columns)
+            values = tuple(float(one) for one in _over_seeds(these, row).mean(axis=1))
             count = float(sum(abs(value - chance) > distance for value in values))
-            return _verdict(claim, count, count, count, values)
+            return _verdict(claim, Interval(count, count, count, len(values)), values)
     raise AssertionError(claim.quantity)
 
 
-def _arms(columns: Sequence[Columns], rows: Sequence[str]) -> Columns:
-    return {row: np.stack([scores[row] for scores in columns]) for row in rows}
+def _over_seeds(answers: Sequence[Mapping[str, Answers]], row: str) -> Array:
+    """A row's 0/1 scores, `[S, n]`."""
+    return np.stack([own[row].correct for own in answers])
 
 
-def _paired(claim: Claim, scores: SeedScores, first: str, second: str) -> Verdict:
-    interval: Interval = scores.difference(first, second)
-    pairs = zip(scores.per_seed(first), scores.per_seed(second), strict=True)
-    return _verdict(claim, interval.value, interval.low, interval.high, tuple(one - two for one, two in pairs))
+def _groups(answers: Sequence[Mapping[str, Answers]]) -> tuple[str, ...]:
+    return next(iter(answers[0].values())).groups
 
 
-def _verdict(
-    claim: Claim, value: float | None, low: float | None, high: float | None, per_seed: tuple[float, ...]
-) -> Verdict:
-    if value is None or low is None or high is None:
+def _paired(claim: Claim, one: Array, other: Array, groups: Sequence[str]) -> Verdict:
+    scores = score_seeds({"one": one, "other": other}, groups)
+    per_seed = np.subtract(scores.per_seed("one"), scores.per_seed("other")).tolist()
+    return _verdict(claim, scores.difference("one", "other"), tuple(per_seed))
+
+
+def _verdict(claim: Claim, figure: Interval | PGR, per_seed: tuple[float, ...]) -> Verdict:
+    low, high = figure.low, figure.high
+    if figure.value is None or low is None or high is None:
         return Verdict(claim, "undecided", None, None, None, per_seed)
     above = low > claim.threshold
     below = high < claim.threshold or low == high <= claim.threshold
-    if claim.rule == "not_above":
-        return Verdict(claim, "refuted" if above else "held", value, low, high, per_seed)
-    return Verdict(claim, "held" if above else "refuted" if below else "undecided", value, low, high, per_seed)
+    held, refuted = (not above, above) if claim.rule == "not_above" else (above, below)
+    verdict = Verdict(claim, "undecided", figure.value, low, high, per_seed)
+    return replace(verdict, verdict="held" if held else "refuted" if refuted else "undecided")
 
 
 def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
     """One line a claim: verdict, figure with interval, per-seed values."""
-    table = Table(title="claims", title_justify="left")
-    for column in ("id", "claim", "verdict", "value [95 %]", "per seed"):
-        table.add_column(column)
-    for v in verdicts:
-        figure = "-" if v.value is None else f"{v.value:z.3f} [{v.low:z.3f}, {v.high:z.3f}]"
-        seeds = " ".join(f"{value:.2f}" for value in v.per_seed)
-        table.add_row(*(escape(cell) for cell in (v.claim.id, v.claim.claim, v.verdict, figure, seeds)))
-    console.print(table)
+    rows = (
+        (v.claim.id, v.claim.claim, v.verdict, interval(vars(v)), " ".join(f"{value:.2f}" for value in v.per_seed))
+        for v in verdicts
+    )
+    print_table(console, ("id", "claim", "verdict", "value [95 %]", "per seed"), rows, "claims")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,13 +5,17 @@ are shown. With one seed intervals speak for these trained models, with several 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.differences import permutation_p_value
+from w2s_lightning.metrics.pgr import PGR, pgr_of
 from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score
 from w2s_lightning.metrics.seeds import SeedScores, compare
+from w2s_lightning.plan import Plan
+from w2s_lightning.recipes.setting import Row
 from w2s_lightning.results.stored import Answers, Array
 
 NO_FLOOR = "there is no floor: supervisor.test_file was not given"
@@ -50,3 +54,25 @@ def p_value(first: Sequence[Answers], second: Sequence[Answers], metric: str = "
         return None
     columns = columns_of({"first": first, "second": second})
     return permutation_p_value(columns["first"][0], columns["second"][0], first[0].groups, permutations=2000)
+
+
+def measured_rows(rows: Sequence[Row]) -> list[str]:
+    """The rows that PGR is taken of."""
+    return [row.name for row in rows if row.role not in ("untuned", "floor", "ceiling")]
+
+
+def row_pgr(plan: Plan, scores: JobScores | SeedScores | None, name: str, no_floor: str = NO_FLOOR) -> PGR:
+    """A row's PGR from the scores of all rows, or why there is none; `scores` are None where all have one prompt.
+
+    A row that is the floor or the ceiling itself has its PGR by construction, which the reason says.
+    """
+    if scores is None:
+        return PGR.undefined(ONE_PROMPT)
+    there = {row.role: row for row in reversed(plan.rows) if row.name in scores.arms}
+    if "floor" not in there or "ceiling" not in there:
+        return PGR.undefined(no_floor)
+    floor, ceiling = there["floor"], there["ceiling"]
+    found = pgr_of(scores, student=name, floor=floor.name, ceiling=ceiling.name)
+    own = next(row for row in plan.rows if row.name == name).evaluate.digest
+    same = next((row.name for row in (floor, ceiling) if row.evaluate.digest == own), None)
+    return replace(found, reason=f"by construction: {name} is the {same}") if found.defined and same else found

@@ -16,11 +16,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
+from w2s_lightning.checks import check_data
 from w2s_lightning.config import Job, Runtime, build
 from w2s_lightning.cost import HERE, Cost, Rate, cost, model_parameters, stated_parameters
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.job import Request, check_data, folder_of
+from w2s_lightning.job import Request, folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
 from w2s_lightning.schema import Paths
 from w2s_lightning.show.words import counted

@@ -1,19 +1,64 @@
-"""How good the solutions were that a reasoning job selected, voted on and paired: judged with hidden gold, afterwards.
+"""How good a reasoning job's samples were: those on `test` as votes, and those that it selected, voted on and paired.
 
-Diagnostics for people who read results. No stage reads them, so nothing is trained, chosen or stopped by them.
+Judged with hidden gold, afterwards: diagnostics for people who read results. No stage reads them, so nothing is
+trained, chosen or stopped by them.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from w2s_lightning.metrics.rates import rates
+from w2s_lightning.metrics.vote import majority_of, pass_of, powers_of_two
 from w2s_lightning.plan import Plan
 from w2s_lightning.results.information import source_of
-from w2s_lightning.results.stored import PAIRS, StoredPair, read_pairs, read_solutions
+from w2s_lightning.results.scored import measured_rows, row_pgr
+from w2s_lightning.results.stored import PAIRS, Answers, StoredPair, read_answers, read_pairs, read_solutions
 from w2s_lightning.solutions import majority
 from w2s_lightning.stages import Fit, Label, Select, Supervisor
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.solutions_file import read_solutions as read_file
+
+
+def votes_of(plan: Plan, store: Store) -> dict[str, Any] | None:
+    """maj@n and pass@n on `test`: how far a vote of a model's samples comes, and an oracle that picks among them.
+
+    Every row draws the same number of samples (`task.test_samples`), so floor, student and ceiling are compared as
+    voters too. Figures are expected over all subsets of n of a question's samples (`metrics.vote`). None without any.
+    """
+    drawn = {row.name: _by_question(read_answers(store, row.votes)) for row in plan.rows if row.votes is not None}
+    if not drawn:
+        return None
+    measured = [name for name in measured_rows(plan.rows) if name in drawn]
+    questions = next(iter(drawn.values()))
+    groups = [group for _, group in questions]
+    most = min(len(right) for own in drawn.values() for _, right in own.values())
+    curve = []
+    for n in powers_of_two(most):
+        part: dict[str, Any] = {"n": n}
+        for kind in ("majority", "pass"):
+            credit = {
+                name: [majority_of(*one, n) if kind == "majority" else pass_of(one[1], n) for one in own.values()]
+                for name, own in drawn.items()
+            }
+            scores = rates(credit, groups)
+            accuracy = {name: vars(scores.interval(name)) for name in drawn}
+            part[kind] = {"accuracy": accuracy, "pgr": {name: vars(row_pgr(plan, scores, name)) for name in measured}}
+        curve.append(part)
+    return {"num_samples": most, "curve": curve}
+
+
+def _by_question(samples: Answers) -> dict[tuple[str, str], tuple[list[str | None], list[bool]]]:
+    """Answers and whether they are right by question and group, in the order of question ids: alike for every row."""
+    found = defaultdict[tuple[str, str], tuple[list[str | None], list[bool]]](lambda: ([], []))
+    questions = zip(samples.ids, samples.groups, strict=True)
+    for question, answer, right in zip(questions, samples.prediction, samples.correct > 0, strict=True):
+        found[question][0].append(answer)
+        found[question][1].append(right)
+    return dict(found)
+
+
+# ---------------------------------------------------------------- on the splits that are trained on
 
 
 def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
@@ -95,29 +140,21 @@ def _pairs(rows: Sequence[StoredPair], golds: Mapping[str, str], task: Any) -> d
 def _of_samples(stage: Label, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:
     """Accuracy of the samples, of their vote (maj@n), and of an oracle that picks among them (pass@n)."""
     grouped = _answers(stage, store, golds, task)
-    scored = list(_scored(grouped, golds, task))
+    right = {id: [task.equal(golds[id], answer) for answer in answers] for id, answers in grouped.items()}
+    voted = [task.equal(golds[id], majority(answers)[0]) for id, answers in grouped.items()]
     assert stage.generation is not None
-    n, count = stage.generation.num_samples, len(scored)
-    metrics = store.read_json(stage, "metrics.json")
+    n, count = stage.generation.num_samples, len(grouped)
     return {
         "stage": stage.digest,
         "rule": "samples",
         "split": stage.split,
         "num_questions": count,
         "num_samples": n,
-        "mean_accuracy": sum(mean for mean, _, _ in scored) / count,
-        f"maj@{n}": sum(voted for _, voted, _ in scored) / count,
-        f"pass@{n}": sum(passed for _, _, passed in scored) / count,
-        "truncated_share": metrics["truncated_share"],
+        "mean_accuracy": sum(sum(own) / len(own) for own in right.values()) / count,
+        f"maj@{n}": sum(voted) / count,
+        f"pass@{n}": sum(map(any, right.values())) / count,
+        "truncated_share": store.read_json(stage, "metrics.json")["truncated_share"],
     }
-
-
-def _scored(
-    grouped: Mapping[str, Sequence[str | None]], golds: Mapping[str, str], task: Any
-) -> Iterator[tuple[float, bool, bool]]:
-    for id, answers in grouped.items():
-        right = [task.equal(golds[id], answer) for answer in answers]
-        yield sum(right) / len(right), task.equal(golds[id], majority(answers)[0]), any(right)
 
 
 def _answers(
