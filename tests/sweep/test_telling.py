@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.report.reading import Page, summary_of
+from tests.show.test_mirror import records
 from tests.sweep.programs import SLOTS, ledger, own_sweep_file, run, sweep
-from tests.test_tracking import records
 
 TINY = """
 task:
