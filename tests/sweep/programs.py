@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,8 +49,10 @@ def sweep(place: Path, *arguments: str, expect: int = 0) -> str:
 
 def run(words: list[str], *, expect: int = 0) -> str:
     """Run a command; its output. Fails when the exit code is another than expected."""
-    done = subprocess.run(words, capture_output=True, text=True, env=environment(), cwd=ROOT)
-    text = done.stdout + done.stderr
+    with tempfile.TemporaryFile() as output:  # no pipe: a fork server that is still loading would hold it open
+        done = subprocess.run(words, stdout=output, stderr=output, env=environment(), cwd=ROOT)
+        output.seek(0)
+        text = output.read().decode()
     assert done.returncode == expect, f"exit code {done.returncode}\n{text}"
     return text
 

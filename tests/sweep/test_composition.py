@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from tests.sweep.planning import SWEEPS, composed_by_hydra, hydra_command
 
-FEW = 6
+FEW = 3
 MORE = ["+fit.student={lr_scale: 0.5, epochs: 1}", "~seed", "trainer.devices=[0,1]", "+tracking.tags=[a]"]
 
 
