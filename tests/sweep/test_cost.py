@@ -18,10 +18,10 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.schema import LadderModel, LocalModel, Trainer
 from w2s_lightning.show.progress import StageLines
+from w2s_lightning.show.tables import print_grid_plan
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Pretrain
 from w2s_lightning.store import Store
-from w2s_lightning.sweep.paper import in_time, on_paper, show_plan
 
 TINY = (
     *("task.world.seed=99", "task.world.people=10", "task.world.relations=6", "fit.epochs=1", "fit.evaluations=2"),
@@ -124,15 +124,14 @@ def test_no_accelerator_is_this_machine() -> None:
 
 
 def test_a_plan_counts_uses_uniques_and_what_is_stored() -> None:
-    grid = grid_of("sweeps=smoke")
-    paper = on_paper(grid, lambda stage: stage.kind == "pretrain", 1, HERE)
-    assert (paper.num_jobs, paper.num_done) == (6, 1)
-    assert len(paper.missing("pretrain")) == 0
-    assert len(paper.missing("fit")) == 14
+    jobs = grid_of("sweeps=smoke").jobs
+    asked = [stage for job in jobs for stage in job.plan.stages]
+    stored = {stage.digest: stage.kind == "pretrain" for stage in asked}
+    costs = {stage.digest: job.cost(stage) for job in jobs for stage in job.plan.stages}
     console = Console(file=io.StringIO(), width=120)
-    show_plan(console, paper, HERE, 2)
-    assert "6 jobs (1 done) ask for 98 stages, 60 of them different, 58 to compute" in console.file.getvalue()  # type: ignore[attr-defined]
-
-
-def test_times_are_told_in_fitting_units() -> None:
-    assert [in_time(s) for s in (37.2, 250, 46_800)] == ["37 s", "4.2 min", "13 hours"]
+    print_grid_plan(console, asked, stored, costs, jobs="6 jobs (1 done)", rate=HERE, slots=2)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "6 jobs (1 done) ask for 98 stages, 60 of them different, 58 to compute" in printed
+    lines = {words[0]: words[1:5] for words in map(str.split, printed.splitlines()) if words}
+    assert lines["pretrain"] == ["8", "2", "2", "0"]
+    assert lines["fit"] == ["18", "14", "0", "14"]

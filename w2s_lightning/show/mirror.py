@@ -230,6 +230,26 @@ def _summary(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 # ---------------------------------------------------------------- a sweep's run
 
 
+def log_sweep(
+    content: Mapping[str, Any],
+    draw: Callable[[], tuple[Mapping[str, Any], Mapping[str, Any]]],
+    group: str,
+    *,
+    settings: Tracking,
+    folder: Path,
+) -> dict[str, str | None]:
+    """Mirror a sweep as a whole (`sweep.json`'s content) in one group with its jobs' runs; `draw` gives the report's
+    figures and tables. Modes and errors are those of `mirror`."""
+
+    def write(wandb: ModuleType, run: Any) -> None:
+        log_report(wandb, run, *draw())
+        run.summary.update({f"jobs_{state}": count for state, count in content["counts"].items()})
+
+    naming = {"job_type": "sweep", "group": group, "name": f"summary-{group}", "tags": ()}
+    about = {"sweep": content["sweep"], "digest": content["digest"], "command": content["command"]}
+    return mirror(naming, about, write, settings=settings, folder=folder)
+
+
 def log_report(
     wandb: ModuleType, run: Any, figures: Mapping[str, Mapping[str, Any]], tables: Mapping[str, Any]
 ) -> None:

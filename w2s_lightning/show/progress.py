@@ -40,3 +40,28 @@ class StageLines:
 
     def _named(self, stage: Stage) -> str:
         return shown(f"[{self._done}/{self._total}] {stage.kind:8} {stage.label}")
+
+
+class LaunchLines:
+    """Progress of a sweep: one line a finished launch, a live line with the names of the running ones."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console, self._total, self._done = console, total, 0
+        self._running: list[str] = []
+        self.status = console.status("")
+
+    def start(self, name: str) -> None:
+        """A launch has begun."""
+        self._running.append(name)
+        self._show_running()
+
+    def finish(self, name: str, how: str) -> None:
+        """It has ended, and how."""
+        self._running.remove(name)
+        self._done += 1
+        self._console.print(shown(f"[{self._done}/{self._total}] {name} · {how}"), highlight=False, soft_wrap=True)
+        self._show_running()
+
+    def _show_running(self) -> None:
+        more = f" and {len(self._running) - 3} more" if len(self._running) > 3 else ""
+        self.status.update(shown(f"running: {', '.join(self._running[:3])}{more}"))

@@ -11,10 +11,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from w2s_lightning.cost import Cost, total
+from w2s_lightning.cost import HERE, Cost, Rate, total
 from w2s_lightning.metrics.sections import SECTIONS, WEIGHED
 from w2s_lightning.plan import Plan
-from w2s_lightning.show.words import DASH, interval, job_title, number, shown, size
+from w2s_lightning.refs import UNRESOLVED
+from w2s_lightning.show.words import DASH, interval, job_title, number, seconds, shown, size
+from w2s_lightning.stage import Stage
+from w2s_lightning.stages import FolderWeights, HubWeights, Label
 
 _KEY = re.compile(r" (?=[\w.@]+=)")
 _ENDINGS = {
@@ -81,6 +84,45 @@ def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: 
     )
     for notice in plan.notices:
         console.print(f"note: {shown(notice)}")
+
+
+KINDS = ("pretrain", "fit", "label", "select", "evaluate")
+
+
+def print_grid_plan(
+    console: Console,
+    asked: Sequence[Stage],
+    stored: Mapping[str, bool],
+    costs: Mapping[str, Cost],
+    *,
+    jobs: str,
+    rate: Rate,
+    slots: int,
+) -> None:
+    """A grid's stages by kind: how often its `jobs` ask for them, what is shared and stored, what the rest costs."""
+    unique = {stage.digest: stage for stage in asked}
+    missing = [stage for stage in unique.values() if not stored[stage.digest]]
+    rows: list[tuple[object, ...]] = []
+    for kind in KINDS:
+        uses, own, left = (sum(stage.kind == kind for stage in some) for some in (asked, unique.values(), missing))
+        price = total([costs[stage.digest] for stage in missing if stage.kind == kind])
+        figures = (f"{price.flops:.1e}", seconds(price.seconds), size(price.bytes))
+        rows += [(kind, uses, own, own - left, left, *figures)] if own else []
+    print_table(console, ("kind", "uses", "unique", "stored", "to do", "FLOPs", "time", "disk"), rows)
+    price = total([costs[stage.digest] for stage in missing])
+    where = f"on {slots} cores of this machine" if rate is HERE else f"on {rate.name}"
+    lines = [
+        f"{jobs} ask for {len(asked)} stages, {len(unique)} of them different, {len(missing)} to compute",
+        f"about {price.flops:.1e} FLOPs, {seconds(price.seconds / slots)} {where}, {size(price.bytes)} of disk",
+    ]
+    sources = [stage.source if isinstance(stage, Label) else stage for stage in unique.values()]
+    weights = [getattr(source, "weights", None) for source in sources]
+    if any(isinstance(one, HubWeights | FolderWeights) for one in weights):
+        lines.append("note: FLOPs of hub models and folders go by their parameters alone, without attention")
+    if any(isinstance(one, HubWeights) and one.commit == UNRESOLVED for one in weights):
+        lines.append("note: hub commits could not be looked up: digests are not final")
+    for line in lines:
+        console.print(shown(line), highlight=False, soft_wrap=True)
 
 
 def print_result(console: Console, result: Result) -> None:

@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -25,7 +24,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from w2s_lightning import devices
-from w2s_lightning.cost import HERE, rate_of
+from w2s_lightning.config import Runtime
+from w2s_lightning.cost import HERE, Cost, rate_of
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record, Request
@@ -34,14 +34,15 @@ from w2s_lightning.report.views import mirrored
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.claims import Results, Verdict, decide, key_of, print_verdicts
 from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
-from w2s_lightning.show.mirror import log_report, mirror
+from w2s_lightning.show.mirror import log_sweep
+from w2s_lightning.show.progress import LaunchLines
+from w2s_lightning.show.tables import print_grid_plan
 from w2s_lightning.show.words import counted, shown, size
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.axes import Command, own_words, read_command
 from w2s_lightning.sweep.board import Board, Finished, Ledger, Watcher, read_json, rows_digest, write
 from w2s_lightning.sweep.cluster import check_extra, run_waves
 from w2s_lightning.sweep.grid import Composer, Grid, PlannedJob, Refused, plan_grid, with_checked_data
-from w2s_lightning.sweep.paper import on_paper, show_plan
 from w2s_lightning.sweep.pool import Pool, machine_for, num_cores, start_server
 from w2s_lightning.sweep.units import Unit, Units, make_units
 
@@ -55,45 +56,20 @@ def sweep(
     context: HydraContext, task: TaskFunction, config: DictConfig, settings: Mapping[str, Any], arguments: Sequence[str]
 ) -> None:
     """Run or plan the sweep that Hydra was asked for; raise UserError for a mistake, and when something failed."""
-    loader, console, finished = context.config_loader, Console(), Finished()
+
+    def launcher() -> Launcher:
+        return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
+
+    loader = context.config_loader
     assert isinstance(loader, ConfigLoaderImpl)
-    launcher = str(config.hydra.launcher._target_)
-    refs = cache(lambda store, on_paper: Refs(Path(store), on_paper=on_paper))
-
-    def note(text: str) -> None:
-        console.print(shown(f"note: {text}"), highlight=False, soft_wrap=True)
-
-    def unfinished(job: PlannedJob) -> bool:
-        return finished.result(job) is None
-
-    def foresee(job: PlannedJob) -> None:
-        # As soon as one job is seen to need it: start the pool's server, which takes seconds, or look for the extra.
-        if job.runtime.run.mode == "job" and unfinished(job):
-            start_server() if launcher == POOL else check_extra(launcher)
-
+    plain = {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in settings.items()}
     with _stopping_cleanly():
-        plain = {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in settings.items()}
-        command, composer = read_command(config, plain, arguments), Composer(loader, config)
-        grid = plan_grid(
-            command.jobs,
-            composer,
-            lambda runtime: refs(runtime.paths.store, runtime.run.mode == "plan"),
-            console,
-            allow_inverted=bool(plain.get("allow_inverted")),
-            planned=foresee,
-        )
-        for notice in (*command.notices, *grid.notices()):
-            note(notice)
-        runtime = grid.jobs[0].runtime
-        if runtime.run.mode == "plan":
-            rate, store = rate_of(runtime.run.accelerator), Store.at(Path(runtime.paths.store), create=False)
-            num_done = len(grid.jobs) - sum(map(unfinished, grid.jobs))
-            show_plan(console, on_paper(grid, store.has, num_done, rate), rate, num_cores() if rate is HERE else 1)
-            return
-        grid = with_checked_data(grid, unfinished, note)
-        Running(command, composer, grid, finished, config, console).run(
-            lambda: Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
-        )
+        one = Sweep(config, read_command(config, plain, arguments), Composer(loader, config), launcher)
+        one.plan(allow_inverted=bool(plain.get("allow_inverted")))
+        if one.runtime.run.mode == "plan":
+            one.show_plan()
+        else:
+            one.run()
 
 
 @contextmanager
@@ -109,51 +85,75 @@ def _stopping_cleanly() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class Running:
-    """A planned grid on its way to results."""
+class Sweep:
+    """One sweep: its grid, planned, on the way to results. `launcher` makes Hydra's, for what the pool does not run."""
+
+    _grid: Grid  # from `plan` on
+    runtime: Runtime  # of all jobs, as far as their store, outputs and tracking go
 
     def __init__(
-        self,
-        command: Command,
-        composer: Composer,
-        grid: Grid,
-        finished: Finished,
-        config: DictConfig,
-        console: Console,
+        self, config: DictConfig, command: Command, composer: Composer, launcher: Callable[[], Launcher]
     ) -> None:
-        self._command, self._composer, self._grid, self._finished = command, composer, grid, finished
-        self._config, self._console, self._runtime = config, console, grid.jobs[0].runtime
-        launcher = OmegaConf.to_container(config.hydra.launcher)
-        assert isinstance(launcher, dict)
-        self._settings = {str(key): value for key, value in launcher.items()}
-        self._group = f"{command.name}-{grid.digest[:SHORT]}"
-        self.folder = Path(self._runtime.paths.outputs) / "sweeps" / self._group
-        self._store = Store.at(Path(self._runtime.paths.store), create=False)
-        self._reporter = Reporter(self.folder, store=self._store.root)
-        head = {"sweep": command.name, "digest": grid.digest, "command": command.again}
-        self._ledger = Ledger(grid, self._reporter.reader, head, finished)
-        earlier = read_json(self.folder / "sweep.json")  # of a former run of the same sweep
-        mine = isinstance(earlier, dict) and earlier.get("digest") == grid.digest
-        self._last: dict[str, Any] = earlier if mine else {}
-        self._times: dict[str, Any] = {
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "launched": dict((self._last.get("times") or {}).get("launched") or {}),
-        }
-        self._over = False
-        self._changed = threading.Event()
-        self._status = console.status("")
-        self._now: dict[str, str] = {}  # names of running units
-        self._num_ended = 0
+        self._config, self._command, self._composer, self._launcher = config, command, composer, launcher
+        settings = OmegaConf.to_container(config.hydra.launcher)
+        assert isinstance(settings, dict)
+        self._settings = {str(key): value for key, value in settings.items()}
+        self._pooled = self._settings["_target_"] == POOL
+        self._console, self._finished = Console(), Finished()
+        self._changed, self._over = threading.Event(), False
 
-    def run(self, launcher: Callable[[], Launcher]) -> None:
-        """Bring the sweep to its end; raise UserError with the last words when something failed.
+    def _note(self, text: str) -> None:
+        self._console.print(shown(f"note: {text}"), highlight=False, soft_wrap=True)
 
-        `launcher` makes Hydra's launcher for what the pool does not run; ours ask then whether their cluster answers.
-        """
-        units = make_units([job for job in self._grid.jobs if self._finished.result(job) is None], self._store.has)
+    def _unfinished(self, job: PlannedJob) -> bool:
+        return self._finished.result(job) is None
+
+    def plan(self, *, allow_inverted: bool) -> None:
+        """Plan the whole grid, and say what is left out of it."""
+        refs = cache(lambda store, on_paper: Refs(Path(store), on_paper=on_paper))
+        grid = plan_grid(
+            self._command.jobs,
+            self._composer,
+            lambda runtime: refs(runtime.paths.store, runtime.run.mode == "plan"),
+            self._console,
+            allow_inverted=allow_inverted,
+            planned=self._foresee,
+        )
+        for notice in (*self._command.notices, *grid.notices()):
+            self._note(notice)
+        self._grid, self.runtime = grid, grid.jobs[0].runtime
+        self._store = Store.at(Path(self.runtime.paths.store), create=False)
+
+    def _foresee(self, job: PlannedJob) -> None:
+        # As soon as one job is seen to need it: start the pool's server, which takes seconds, or look for the extra.
+        if job.runtime.run.mode == "job" and self._unfinished(job):
+            start_server() if self._pooled else check_extra(self._settings["_target_"])
+
+    def show_plan(self) -> None:
+        """What the grid asks for, what the store has of it, and what the rest costs; runs nothing."""
+        rate = rate_of(self.runtime.run.accelerator)
+        stored: dict[str, bool] = {}
+        costs: dict[str, Cost] = {}
+        asked = [(stage, job) for job in self._grid.jobs for stage in job.plan.stages]
+        for stage, job in asked:
+            if stage.digest not in costs:
+                stored[stage.digest], costs[stage.digest] = self._store.has(stage), job.cost(stage, rate)
+        num_done = len(self._grid.jobs) - sum(map(self._unfinished, self._grid.jobs))
+        jobs = f"{counted(len(self._grid.jobs), 'job')} ({num_done} done)"
+        slots = num_cores() if rate is HERE else 1  # of accelerators, their number is part of the rate
+        stages = [stage for stage, _ in asked]
+        print_grid_plan(self._console, stages, stored, costs, jobs=jobs, rate=rate, slots=slots)
+
+    def run(self) -> None:
+        """Bring the sweep to its end; raise UserError with the last words when something failed."""
+        self._grid = with_checked_data(self._grid, self._unfinished, self._note)
+        self._group = f"{self._command.name}-{self._grid.digest[:SHORT]}"
+        self.folder = Path(self.runtime.paths.outputs) / "sweeps" / self._group
+        units = make_units(list(filter(self._unfinished, self._grid.jobs)), self._store.has)
         self._check_disk(units)
-        board = Board(units, self.folder, self._arrived, self._started, self._ended)
-        launch = self._launch_of(board, launcher) if units.all else lambda: None
+        self._lines = LaunchLines(self._console, len(units.all))
+        board = Board(units, self.folder, self._arrived, lambda unit: self._lines.start(unit.name), self._ended)
+        launch = self._launch_of(board) if units.all else lambda: None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -161,19 +161,32 @@ class Running:
                 f"cannot write to {self.folder} ({error.strerror}): choose another place with paths.outputs=DIR"
             ) from None
         self._store.create()
+        self._open_ledger()
         self._announce(units)
         started = time.monotonic()
         with Watcher(lambda: self._write(board), self._changed):
             try:
-                with self._status:
+                with self._lines.status:
                     launch()
             finally:
                 self._times["seconds"] = round(time.monotonic() - started, 3)
                 self._over = True
         self._end(board)
 
+    def _open_ledger(self) -> None:
+        self._reporter = Reporter(self.folder, store=self._store.root)
+        head = {"sweep": self._command.name, "digest": self._grid.digest, "command": self._command.again}
+        self._ledger = Ledger(self._grid, self._reporter.reader, head, self._finished)
+        earlier = read_json(self.folder / "sweep.json")  # of a former run of the same sweep
+        mine = isinstance(earlier, dict) and earlier.get("digest") == self._grid.digest
+        self._last: dict[str, Any] = earlier if mine else {}
+        self._times: dict[str, Any] = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "launched": dict((self._last.get("times") or {}).get("launched") or {}),
+        }
+
     def _arrived(self, unit: Unit) -> bool:
-        return self._finished.result(unit.job) is not None if unit.scores else all(map(self._store.has, unit.goals))
+        return not self._unfinished(unit.job) if unit.scores else all(map(self._store.has, unit.goals))
 
     # ------------------------------------------------------------ launching
 
@@ -187,15 +200,15 @@ class Running:
                 f"make room (python -m w2s_lightning.store gc) or name another store with paths.store=FOLDER"
             )
 
-    def _launch_of(self, board: Board, launcher: Callable[[], Launcher]) -> Callable[[], None]:
+    def _launch_of(self, board: Board) -> Callable[[], None]:
         """What runs the board's units; raise UserError for what these devices or this launcher cannot run."""
-        trainer = self._runtime.trainer
+        trainer = self.runtime.trainer
         devices.check([stage for unit in board.units.all for stage in unit.stages], trainer)
-        if self._settings["_target_"] != POOL:
+        if not self._pooled:
             with open_dict(self._config):
                 self._config.hydra.sweep.dir = str(self.folder)
-            own = launcher()
-            return lambda: run_waves(board, own, self._overrides)
+            launcher = self._launcher()  # ours ask then whether their cluster answers
+            return lambda: run_waves(board, launcher, self._overrides)
         hardware = {(job.runtime.trainer.accelerator, str(job.runtime.trainer.devices)) for job in self._grid.jobs}
         if len(hardware) > 1:
             raise UserError(
@@ -219,7 +232,7 @@ class Running:
 
     def _words(self, unit: Unit) -> list[str]:
         """The same as words of a command line."""
-        group = [] if self._runtime.tracking.group else [f"tracking.group='{self._group}'"]
+        group = [] if self.runtime.tracking.group else [f"tracking.group='{self._group}'"]
         only = [f"run.only=[{','.join(stage.digest for stage in unit.goals)}]"] if unit.goals else []
         return [*unit.job.overrides, *only, *group]
 
@@ -234,33 +247,19 @@ class Running:
         scorings = sum(unit.scores for unit in units.all)
         stages = len(units.all) - scorings
         fits = sum(stage.kind == "fit" for unit in units.all for stage in unit.stages)
-        self._num_units = len(units.all)
         self._console.print(
             f"{counted(len(self._grid.jobs), 'job')}, {len(self._grid.jobs) - scorings} of them done; to launch: "
             f"{counted(stages, 'stage')} ({counted(fits, 'fit')}), {counted(scorings, 'scoring')}",
             highlight=False,
         )
 
-    def _started(self, unit: Unit) -> None:
-        self._now[unit.key] = unit.name
-        self._show_running()
-
     def _ended(self, unit: Unit, record: Record) -> None:
         told = {"seconds": record["seconds"], "peak_memory_bytes": record["peak_memory_bytes"]}
         self._times["launched"][unit.name] = told
         self._changed.set()
-        self._num_ended += 1
-        del self._now[unit.key]
         memory = f" · {size(record['peak_memory_bytes'])}" if record["peak_memory_bytes"] else ""
-        how = f"{record['seconds']:.1f} s{memory}" if record["status"] == "done" else f"FAILED: {record['message']}"
-        line = f"[{self._num_ended}/{self._num_units}] {unit.name} · {how}"
-        self._console.print(shown(line), highlight=False, soft_wrap=True)
-        self._show_running()
-
-    def _show_running(self) -> None:
-        names = list(self._now.values())
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        self._status.update(shown(f"running: {', '.join(names[:3])}{more}"))
+        done = record["status"] == "done"
+        self._lines.finish(unit.name, f"{record['seconds']:.1f} s{memory}" if done else f"FAILED: {record['message']}")
 
     def _write(self, board: Board) -> None:
         content = self._ledger.content(board, self._times)
@@ -285,7 +284,16 @@ class Running:
         write(self.folder, content)  # with the verdicts, for wandb's tables
         rows = rows_digest(content)
         if (content.get("wandb") or {}).get("rows") != rows:  # a rerun that changes nothing makes no second run
-            content["wandb"] = {**self._log_to_wandb(content), "rows": rows}
+            content["wandb"] = {
+                **log_sweep(
+                    content,
+                    lambda: mirrored(self.folder, self._store.root),
+                    self._group,
+                    settings=self.runtime.tracking,
+                    folder=self.folder,
+                ),
+                "rows": rows,
+            }
         write(self.folder, content)
         print_matrices(self._console, content["groups"])
         print_sections(self._console, content["groups"])
@@ -312,25 +320,6 @@ class Running:
                 found[key_of(overrides) - given, job.job.seed] = result
         results = Results(found, self._store.root)
         return [decide(claim, results) for claim in self._command.claims]
-
-    def _log_to_wandb(self, content: Mapping[str, Any]) -> dict[str, str | None]:
-        """One run for the sweep as a whole, in one group with its jobs' runs: the report's figures and tables."""
-        tracking = self._runtime.tracking
-        naming = {
-            "project": tracking.project,
-            "entity": tracking.entity,
-            "job_type": "sweep",
-            "group": self._group,
-            "name": f"summary-{self._group}",
-            "tags": list(tracking.tags),
-        }
-
-        def fill(wandb: ModuleType, run: Any) -> None:
-            log_report(wandb, run, *mirrored(self.folder, self._store.root))
-            run.summary.update({f"jobs_{state}": count for state, count in content["counts"].items()})
-
-        about = {"sweep": content["sweep"], "digest": content["digest"], "command": content["command"]}
-        return mirror(naming, about, fill, settings=tracking, folder=self.folder)
 
 
 def last_words(board: Board, refused: Sequence[Refused], command: str) -> str | None:
