@@ -18,7 +18,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.schema import LadderModel, LocalModel, Trainer
 from w2s_lightning.show.progress import StageLines
-from w2s_lightning.show.tables import print_grid_plan
+from w2s_lightning.show.terminal import print_grid_plan
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Pretrain
 from w2s_lightning.store import Store
