@@ -13,9 +13,8 @@ from tests.report.making import Made
 from tests.report.reading import Page
 from w2s_lightning.report.__main__ import main
 from w2s_lightning.report.figures import plain
-from w2s_lightning.report.html import as_json
 from w2s_lightning.report.views import mirrored
-from w2s_lightning.report.writing import Reporter
+from w2s_lightning.report.writing import Reporter, as_json
 from w2s_lightning.show.mirror import media_key
 
 

@@ -11,10 +11,15 @@ from rich.console import Console
 
 from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.report.sources import Library, Wanted
-from w2s_lightning.report.text import print_pages
-from w2s_lightning.report.views import pages_of
+from w2s_lightning.report.views import Pages, pages_of
 from w2s_lightning.report.writing import CLAIMS, claim_texts, write_page
-from w2s_lightning.show.words import size
+from w2s_lightning.show.matrix import print_matrices
+from w2s_lightning.show.terminal import print_table
+from w2s_lightning.show.words import interval, saw, shown, size
+
+NOTHING = """There is no finished job and no sweep here. Run one of these, then again:
+  python train.py
+  python train.py -m sweeps=size_pairs"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted, out = _wanted(given)
         claims = claim_texts(given.claims)
         if given.text:
-            print_pages(Console(highlight=False), pages_of(Library(), wanted, claims)[0])
+            _print_pages(Console(highlight=False), pages_of(Library(), wanted, claims)[0])
             return
         written = write_page(Library(), wanted, out, claims)
         print(f"report: {written.page} ({size(written.size)})")
@@ -58,6 +63,37 @@ def _wanted(given: argparse.Namespace) -> tuple[Wanted, Path]:
             raise UserError(f"there is no folder {folder}: sweeps lie in outputs/sweeps/<name>-<digest>")
     place = sweeps[0] if len(sweeps) == 1 else given.outputs
     return Wanted(sweeps, None if sweeps else given.outputs, store), given.out or place / "report.html"
+
+
+# ---------------------------------------------------------------- in the terminal, for people on a login node
+
+
+def _print_pages(console: Console, found: Sequence[Pages]) -> None:
+    """Print every section, or what to run when there is none."""
+    if not found:
+        console.print(NOTHING, soft_wrap=True)
+    for pages in found:
+        section, over = pages.section, pages.overview
+        console.print(f"[bold]{shown(section.title)}[/bold]", soft_wrap=True)
+        faults = (f"{fault.kind}: {fault.where}: {fault.detail}" for fault in pages.faults)
+        for line in (section.question, over.words, *faults, *over.remarks):
+            console.print(shown(line), soft_wrap=True)
+        print_matrices(console, [group.row for group in section.groups])
+        if over.claims:
+            rows = [(one["verdict"], one["text"] or one["claim"], one["figure"], one["seeds"]) for one in over.claims]
+            print_table(console, ("verdict", "claim", "value [95 %]", "per seed"), rows, "claims")
+        if pages.paradigms:
+            _print_paradigms(console, pages)
+
+
+def _print_paradigms(console: Console, pages: Pages) -> None:
+    assert pages.paradigms is not None
+    for view, blocks in zip(pages.paradigms.figure.views, pages.paradigms.blocks, strict=True):
+        rows = [(row["row"], row["model"], interval(row), saw(row)) for block in blocks for row in block.rows]
+        columns = ("row", "model", f"{pages.section.metric} [95 %]", "trained on")
+        print_table(console, columns, rows, view.label, folded=2)
+        for test in (test for block in blocks for test in block.tests):
+            console.print(f"  {shown(test.sentence)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -137,13 +137,14 @@ def series(
         look, label = looks(name), plain(name)
         line = {"color": look.colour, "width": 2}
         sizes = [row.get("_size", 11) for row in own]
+        marker = {"color": look.colour, "symbol": look.symbol, "size": sizes, "opacity": 1, "line": line}
         trace = go.Scatter(
             name=label,
             legendgroup=label,
             mode="lines+markers" if lines else "markers",
             x=[row[x] for row in own],
             y=[row[y] for row in own],
-            marker={"color": look.colour, "symbol": look.symbol, "size": sizes, "line": line},
+            marker=marker,
             line={**line, "dash": look.dash},
             hoverinfo="text",
             hovertext=[f"{plain(row[told])}<br>{label} {interval({**row, 'value': row[value]})}" for row in own],

@@ -27,27 +27,13 @@ ARMS_NOTE = "Large marks are means over seeds with 95 % intervals, cut where the
 
 
 @dataclass(frozen=True)
-class Square:
-    """One cell of the matrix as the page draws it; `shade` is -STEPS to STEPS, `place` where it leads to."""
-
-    state: str
-    text: str
-    below: str
-    seeds: str
-    shade: int
-    tip: str
-    title: str
-    place: str
-
-
-@dataclass(frozen=True)
 class Overview:
     """What the first page shows; `progress` lists states with their counts, `words` says them."""
 
     progress: Sequence[tuple[str, int]]
     words: str
     matrix: Matrix
-    squares: Sequence[tuple[str, Sequence[Square]]]
+    squares: Sequence[tuple[str, Sequence[Row]]]
     matrix_figure: Figure
     reasons: Sequence[str]
     arms: Figure | None
@@ -61,7 +47,7 @@ def overview(section: Section, claims: Mapping[str, str]) -> Overview:
     matrix = matrix_of(groups)
     by_row = {id(group.row): group for group in section.groups}
 
-    def square(row: str, column: str) -> Square:
+    def square(row: str, column: str) -> Row:
         found = matrix.cells.get((row, column))
         return _square(None if found is None else by_row[id(found)])
 
@@ -104,22 +90,22 @@ def _claim(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, An
 # ---------------------------------------------------------------- the matrix
 
 
-def _square(group: Group | None) -> Square:
+def _square(group: Group | None) -> Row:
+    """One cell as the page draws it: `shade` is -STEPS to STEPS, `place` where it leads to."""
     if group is None:
-        return Square("absent", "", "", "", 0, "not part of the sweep", "", "")
-    state, pgr = state_of(group.row), group.row["pgr"]
-    text, _, ends = interval(pgr, 2).partition(" ")
-    defined = state == "defined"
-    return Square(
-        state=state,
-        text=text if defined else state,
-        below=ends,
-        seeds=seeds_of(group.row),
-        shade=round(max(-1.0, min(1.0, pgr["value"])) * STEPS) if defined else 0,
-        tip=story(group.row, group.title),
-        title=group.title,
-        place="examples" if group.results else "runs",
-    )
+        return {"state": "absent", "shade": 0, "tip": "not part of the sweep", "place": ""}
+    state, (text, _, ends) = state_of(group.row), interval(group.row["pgr"], 2).partition(" ")
+    value = group.row["pgr"]["value"] if state == "defined" else 0.0
+    return {
+        "state": state,
+        "text": text if state == "defined" else state,
+        "below": ends,
+        "seeds": seeds_of(group.row),
+        "shade": round(max(-1.0, min(1.0, value)) * STEPS),
+        "tip": story(group.row, group.title),
+        "title": group.title,
+        "place": "examples" if group.results else "runs",
+    }
 
 
 def _matrix_figure(groups: Sequence[Group], matrix: Matrix) -> Figure:
