@@ -19,7 +19,7 @@ from w2s_lightning.metrics.pgr import pgr_of_job
 from w2s_lightning.metrics.rates import part_rates, rates
 from w2s_lightning.metrics.resampling import Resampling
 from w2s_lightning.results.groups import SeedGroups
-from w2s_lightning.results.stored import Answers
+from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.store.manifest import Manifest
 from w2s_lightning.sweep.board import write
 
@@ -59,7 +59,7 @@ class Made:
         self.store, self.outputs = self.root / "store", self.root / "outputs"
         self.store.mkdir(parents=True, exist_ok=True)
         (self.store / "w2s_store.json").write_text(json.dumps({"format": 1}))
-        self.known: dict[str, Answers] = {}
+        self.reader = StoreReader(self.store)
         self.folder = self.root  # until it is written
 
     def write(self) -> Path:
@@ -82,7 +82,7 @@ class Made:
             "command": f"python train.py -m sweeps={self.name}",
             "counts": {"jobs": len(jobs), **counts, "inverted": 0, "repeated": 0},
             "jobs": jobs,
-            "groups": SeedGroups(self.known.__getitem__).rows(jobs),
+            "groups": SeedGroups(self.reader.required_answers).rows(jobs),
             "times": {"started": "2026-01-01T00:00:00+00:00", "launched": {}, "seconds": 61.0},
             **({"verdicts": list(self.verdicts)} if self.verdicts else {}),
         }
@@ -114,7 +114,8 @@ class Made:
         return {**job, **{part: result[part] for part in parts}, "cheats": [], "notices": list(self.notices)}
 
     def _result(self, job: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        tables = {row["name"]: self.known[row["evaluate"]] for row in rows}
+        self.reader.refresh()
+        tables = {row["name"]: self.reader.required_answers(row["evaluate"]) for row in rows}
         about = tables["student"]
         scores = rates({n: t.correct for n, t in tables.items()}, about.groups, resampling=FEW)
         parts = {name: asdict(scores.interval(name)) for name in tables}
@@ -245,24 +246,22 @@ class Made:
         gold = np.array(self._gold())
         right = rng.random(len(gold)) < self.skill[role]
         probs = self._probs(gold, right, rng)
-        ids = tuple(f"{i:016x}" for i in range(self.num_examples))
-        groups = tuple(f"g{i // 2}" for i in range(self.num_examples))
-        answer = probs.argmax(axis=1)
-        columns: dict[str, Any] = {"example_id": ids, "group_id": groups, "gold": gold, "prediction": answer}
-        columns |= {"correct": answer == gold, "probs": probs.tolist()}
-        columns["difficulty"] = [float(i % 9) for i in range(self.num_examples)]
+        answer, count = probs.argmax(axis=1), range(self.num_examples)
+        columns: dict[str, Any] = {
+            "example_id": [f"{i:016x}" for i in count],
+            "group_id": [f"g{i // 2}" for i in count],
+        }
+        columns |= {"gold": gold, "prediction": answer, "correct": answer == gold, "probs": probs.tolist()}
+        columns["difficulty"] = [float(i % 9) for i in count]
         if self.kind == "reasoning":
             del columns["probs"]
             columns |= {"gold": [str(one) for one in gold], "prediction": [str(one) for one in answer]}
         if self.solutions is not None:
             columns["solution"] = [self.solutions(i) for i in range(self.num_examples)]
-        subsets = tuple(self.subsets[i // 2 % len(self.subsets)] for i in range(self.num_examples) if self.subsets)
-        if subsets:
-            columns["subset"] = subsets
+        if self.subsets:
+            columns["subset"] = [self.subsets[i // 2 % len(self.subsets)] for i in range(self.num_examples)]
         pq.write_table(pa.table(columns), folder / "predictions.parquet")
         (folder / "metrics.json").write_text(json.dumps({"accuracy": 0.5}))
-        correct, difficulty = (answer == gold).astype(float), np.array(columns["difficulty"])
-        self.known[key] = Answers(ids, groups, gold, answer, correct, difficulty, probs, subsets=subsets)
 
     def _probs(self, gold: Any, right: Any, rng: Any) -> Any:
         answer = np.where(right, gold, (gold + 1) % self.num_options)
