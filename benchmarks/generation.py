@@ -39,7 +39,6 @@ GREEDY = Generation(
     top_p=1.0,
     stop=("Question", "Answer"),
     special_tokens=True,
-    log_probs=False,
     top_log_probs=0,
 )
 

@@ -34,7 +34,6 @@ def settings(**changed: object) -> Generation:
         "top_p": 1.0,
         "stop": (),
         "special_tokens": True,
-        "log_probs": False,
         "top_log_probs": 0,
     }
     return Generation(**{**plain, **changed})

@@ -51,9 +51,9 @@ def test_a_damaged_line_is_dropped_wherever_it_stands(damage, tmp_path):
 
 
 def test_samples_come_back_equal(tmp_path):
-    sample = Sample("a", 2, "text", (1, 2), "stop", 5, 3, (-0.1, -2.0), ((1, 7), (2, 9)), ((-0.1, -3.0), (-1.5, -2.0)))
+    sample = Sample("a", 2, "text", (1, 2), "stop", 5, 3, ((1, 7), (2, 9)), ((-0.1, -3.0), (-1.5, -2.0)))
     assert Sample.of(json.loads(json.dumps(sample.record()))) == sample
-    assert Sample.of(json.loads(json.dumps(Sample("a", 0, "", (), "length", 1, 0).record()))).log_probs is None
+    assert Sample.of(json.loads(json.dumps(Sample("a", 0, "", (), "length", 1, 0).record()))).top_ids is None
 
 
 def test_a_broken_off_draw_goes_on_without_drawing_anything_twice(tiny, tmp_path):

@@ -23,7 +23,7 @@ from w2s_lightning.execute.resources import (
     stored_log_probs,
 )
 from w2s_lightning.generate.engine import LocalEngine
-from w2s_lightning.generate.samples import Generation, Journal, Sample, Tally, refusing_long, resumed
+from w2s_lightning.generate.samples import Generation, Journal, Sample, refusing_long, resumed
 from w2s_lightning.generate.scoring import LogProbs, completion_log_probs, score, softmax
 from w2s_lightning.models.load import Opened, open_model
 from w2s_lightning.objectives import implied_rewards
@@ -125,25 +125,21 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
         tokens_per_batch=resources.trainer.tokens_per_batch,
         bf16=model.network.bf16,
     )
-    drawing = Generation(
-        max_new_tokens=settings.max_new_tokens,
-        num_samples=settings.num_samples,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        stop=stage.task.stop,
-        special_tokens=writing.special_tokens,
-        log_probs=False,
-        top_log_probs=settings.top_log_probs,
-    )
+    drawing = Generation(**vars(settings), stop=stage.task.stop, special_tokens=writing.special_tokens)
     wanted = len(prompts) * settings.num_samples
     journal = Journal(resources.store.checkpoints(stage) / "samples.jsonl")
     drawn = resumed(engine, prompts, drawing, seed=stage.seed, journal=journal)
     samples = list(_reported(refusing_long(drawn, num_samples=wanted, max_share=MAX_TOO_LONG), wanted, resources))
     write_samples(folder, samples, stage.task)
-    tally = Tally.of(samples)
-    counts = {"num_rows": wanted, "num_tokens": tally.num_tokens, "num_drawn": tally.num_drawn}
-    shares = {"truncated_share": tally.truncated_share, "too_long": tally.num_too_long}
-    tables.write_json(folder / tables.METRICS, {**counts, **shares})
+    ends = [sample.finish for sample in samples]
+    counts = {
+        "num_rows": wanted,
+        "num_tokens": sum(len(sample.tokens) for sample in samples),
+        "num_drawn": sum(sample.num_drawn for sample in samples),  # what was cut off counts too
+        "truncated_share": ends.count("length") / max(1, len(ends) - ends.count("too_long")),
+        "too_long": ends.count("too_long"),
+    }
+    tables.write_json(folder / tables.METRICS, counts)
 
 
 def _reported(samples: Iterator[Sample], wanted: int, resources: Resources) -> Iterator[Sample]:

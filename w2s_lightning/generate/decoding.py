@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.generate.cache import Prefix, Runner, Slots
 from w2s_lightning.generate.samples import Finish, Generation, Sample
-from w2s_lightning.generate.sampling import greedy, pick, uniforms
+from w2s_lightning.generate.sampling import pick, uniforms
 
 _HALF_CHARACTER = 4  # a UTF-8 character may begin up to three byte tokens before the tail that is decoded
 
@@ -76,7 +76,6 @@ class Draft:
     job: PromptJob
     number: int
     tokens: list[int] = field(default_factory=list)
-    log_probs: list[float] = field(default_factory=list)
     top_ids: list[tuple[int, ...]] = field(default_factory=list)
     top_log_probs: list[tuple[float, ...]] = field(default_factory=list)
     finish: Finish | None = None
@@ -155,8 +154,11 @@ class Decoding:
         tokens = self._tokens(logits, rows)
         for row, token in zip(rows, tokens.tolist(), strict=True):
             row.tokens.append(token)
-        if self._settings.log_probs or self._settings.top_log_probs:
-            _store(torch.log_softmax(logits, dim=-1), tokens, rows, self._settings)
+        if self._settings.top_log_probs:
+            top = torch.log_softmax(logits, dim=-1).topk(self._settings.top_log_probs, dim=-1)
+            for row, ids, values in zip(rows, top.indices.tolist(), top.values.tolist(), strict=True):
+                row.top_ids.append(tuple(ids))
+                row.top_log_probs.append(tuple(values))
         reached = self._stops.reached([row.tokens for row in rows])
         for row, stop in zip(rows, reached, strict=True):
             if row.tokens[-1] in self._ends:
@@ -168,7 +170,7 @@ class Decoding:
 
     def _tokens(self, logits: Tensor, rows: Sequence[Draft]) -> Tensor:
         if self._settings.temperature == 0:
-            return greedy(logits)
+            return logits.argmax(dim=-1)  # of equals the first
         drawn = uniforms([row.job.streams[row.number] for row in rows], [len(row.tokens) for row in rows])
         settings = self._settings
         return pick(logits, torch.from_numpy(drawn), temperature=settings.temperature, top_p=settings.top_p)
@@ -192,17 +194,6 @@ def _slots(jobs: Sequence[PromptJob], tokens_per_batch: int, device: torch.devic
     return Slots(num_slots=num_slots, num_columns=width + spare + 1, longest=longest, device=device)
 
 
-def _store(log_probs: Tensor, tokens: Tensor, rows: Sequence[Draft], settings: Generation) -> None:
-    if settings.log_probs:
-        for row, value in zip(rows, log_probs.gather(-1, tokens[:, None])[:, 0].tolist(), strict=True):
-            row.log_probs.append(value)
-    if settings.top_log_probs:
-        top = log_probs.topk(settings.top_log_probs, dim=-1)
-        for row, ids, values in zip(rows, top.indices.tolist(), top.values.tolist(), strict=True):
-            row.top_ids.append(tuple(ids))
-            row.top_log_probs.append(tuple(values))
-
-
 def _sample(row: Draft, stops: Stops) -> Sample:
     """What a finished row hands out: everything before the first stop string."""
     assert row.finish is not None
@@ -216,7 +207,6 @@ def _sample(row: Draft, stops: Stops) -> Sample:
         finish="stop" if cut else row.finish,
         prompt_tokens=row.job.prompt_tokens,
         num_drawn=len(row.tokens),
-        log_probs=tuple(row.log_probs[:kept]) if row.log_probs else None,
         top_ids=tuple(row.top_ids[:kept]) if row.top_ids else None,
         top_log_probs=tuple(row.top_log_probs[:kept]) if row.top_log_probs else None,
     )

@@ -7,14 +7,13 @@ and any line whose checksum is wrong is dropped when the file is opened, and its
 
 import json
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import Count, NonNegative, record
 
 Finish = Literal["eos", "stop", "length", "too_long"]
 
@@ -27,36 +26,23 @@ class Prompt:
     text: str
 
 
-@record
+@dataclass(frozen=True)
 class Generation:
-    """How solutions are drawn; all of it is identity.
+    """How solutions are drawn: the settings of the `generation` group, and what a task adds.
 
     `temperature` 0 is greedy. `top_p` keeps the most probable tokens that hold this share. A text ends before the
     first of the `stop` strings. `special_tokens` lets the tokenizer add its own (a chat template has them already).
-    `log_probs` stores the model's log-probability of every token, `top_log_probs` those of its k most probable ones:
-    both in nats, from the untouched distribution (temperature 1, no top-p).
+    `top_log_probs` stores the log-probabilities of so many most probable tokens in place of every token, in nats, from
+    the untouched distribution (temperature 1, no top-p).
     """
 
-    max_new_tokens: Count
-    num_samples: Count
-    temperature: NonNegative
+    max_new_tokens: int
+    num_samples: int
+    temperature: float
     top_p: float
+    top_log_probs: int
     stop: tuple[str, ...]
     special_tokens: bool
-    log_probs: bool
-    top_log_probs: int
-
-    def __post_init__(self) -> None:
-        _require(self.max_new_tokens >= 1, f"max_new_tokens={self.max_new_tokens} should be at least 1")
-        _require(self.num_samples >= 1, f"num_samples={self.num_samples} should be at least 1")
-        _require(self.temperature >= 0, f"temperature={self.temperature} should be 0 (greedy) or more")
-        _require(0 < self.top_p <= 1, f"top_p={self.top_p} should lie above 0 and at most at 1 (1: all tokens)")
-        _require(self.top_log_probs >= 0, f"top_log_probs={self.top_log_probs} should be 0 (none) or more")
-        _require(all(self.stop), "a stop string is empty: it would end every text at once")
-        _require(
-            self.temperature > 0 or self.num_samples == 1,
-            f"num_samples={self.num_samples} at temperature=0 are all the same: use num_samples=1, or temperature=1",
-        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +50,7 @@ class Sample:
     """One drawn text.
 
     `tokens` lie wholly before a stop string; after `finish="eos"` the last one is the end-of-text token. `num_drawn`
-    also counts what was cut off. `log_probs` [len(tokens)]; `top_ids` and `top_log_probs` [len(tokens), k].
+    also counts what was cut off. `top_ids` and `top_log_probs` [len(tokens), k].
     """
 
     id: str
@@ -74,7 +60,6 @@ class Sample:
     finish: Finish
     prompt_tokens: int
     num_drawn: int
-    log_probs: tuple[float, ...] | None = None
     top_ids: tuple[tuple[int, ...], ...] | None = None
     top_log_probs: tuple[tuple[float, ...], ...] | None = None
 
@@ -101,30 +86,6 @@ class Engine(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Tally:
-    """Counts over samples: all, cut at `max_new_tokens` or the end of the context, and not drawn for long prompts."""
-
-    num_samples: int
-    num_truncated: int
-    num_too_long: int
-    num_tokens: int
-    num_drawn: int
-
-    @classmethod
-    def of(cls, samples: Iterable[Sample]) -> "Tally":
-        """The counts of these samples; `num_tokens` is useful output, `num_drawn` also what was cut off."""
-        rows = [(sample.finish, len(sample.tokens), sample.num_drawn) for sample in samples]
-        ends = [finish for finish, _, _ in rows]
-        tokens, drawn = sum(row[1] for row in rows), sum(row[2] for row in rows)
-        return cls(len(rows), ends.count("length"), ends.count("too_long"), tokens, drawn)
-
-    @property
-    def truncated_share(self) -> float:
-        """Truncated samples over all that were drawn."""
-        return self.num_truncated / max(1, self.num_samples - self.num_too_long)
-
-
 def refusing_long(samples: Iterator[Sample], *, num_samples: int, max_share: float) -> Iterator[Sample]:
     """The samples, until more than `max_share` of the expected `num_samples` had prompts longer than the context.
 
@@ -143,11 +104,6 @@ def refusing_long(samples: Iterator[Sample], *, num_samples: int, max_share: flo
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
 
 
 class Journal:

@@ -37,11 +37,6 @@ def uniforms(streams: Sequence[int], positions: Sequence[int]) -> NDArray[np.flo
 _FIRST_LOOK = 128  # most probable tokens that are sorted before the whole vocabulary is
 
 
-def greedy(logits: Tensor) -> Tensor:
-    """The most probable token (of equals the first), [B, V] -> [B]."""
-    return logits.argmax(dim=-1)
-
-
 def pick(logits: Tensor, uniforms: Tensor, *, temperature: float, top_p: float) -> Tensor:
     """Tokens [B] drawn from logits [B, V] at uniforms [B] in [0, 1) by the inverse CDF, in vocabulary order.
 
