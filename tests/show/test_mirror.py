@@ -197,24 +197,24 @@ def test_a_server_that_never_answers_delays_a_job_by_the_timeout_only(tmp_path: 
     assert "NOT ONLINE" in terminal
 
 
-def test_a_key_in_netrc_counts_as_logged_in(tmp_path: Path) -> None:
-    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1:9\n  login user\n  password {KEY}\n")
-    (tmp_path / ".netrc").chmod(0o600)
-    done, terminal = job(tmp_path / "job", "auto", 1, WANDB_BASE_URL="http://127.0.0.1:9")
-    assert "NOT ONLINE" in terminal, "it tried"
+@pytest.mark.parametrize(
+    ("mode", "known_by", "environment", "words"),
+    [
+        ("auto", "netrc", {"WANDB_BASE_URL": "http://127.0.0.1:9"}, "NOT ONLINE"),  # it tried
+        ("online", "", {}, "wandb login"),
+        ("auto", "", {"WANDB_API_KEY": "short"}, "invalid"),
+    ],
+    ids=["a key in netrc counts as logged in", "without a login nobody is asked", "an unusable key"],
+)
+def test_whatever_hinders_a_run_from_going_online_is_one_warning(
+    tmp_path: Path, mode: str, known_by: str, environment: dict[str, str], words: str
+) -> None:
+    if known_by:
+        (tmp_path / ".netrc").write_text(f"machine 127.0.0.1:9\n  login user\n  password {KEY}\n")
+        (tmp_path / ".netrc").chmod(0o600)
+    done, terminal = job(tmp_path / "job", mode, 1, **environment)
+    assert words in terminal
     assert done["mode"] == "offline"
-
-
-def test_online_without_a_login_goes_offline_and_does_not_ask(tmp_path: Path) -> None:
-    done, terminal = job(tmp_path / "job", "online")
-    assert done["mode"] == "offline"
-    assert "wandb login" in terminal
-
-
-def test_an_unusable_key_is_a_warning(tmp_path: Path) -> None:
-    done, terminal = job(tmp_path / "job", "auto", WANDB_API_KEY="short")
-    assert done["mode"] == "offline"
-    assert "invalid" in terminal
 
 
 def test_disabled_does_nothing_and_imports_no_wandb(tmp_path: Path) -> None:

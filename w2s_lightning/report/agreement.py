@@ -1,7 +1,7 @@
 """Parts of the test set: does the student follow its supervisor where it is wrong, calibration, accuracy by difficulty,
 and the sections of a benchmark where jobs were judged on one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from w2s_lightning.report.figures import Figure, Row, View, axis, drawing, guide, places, plain, series, shares, spread
@@ -9,7 +9,6 @@ from w2s_lightning.report.overview import ROW_HEIGHT, row_labels
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import Look, of_role
 from w2s_lightning.results.pooled import Pooled, supervisor_of
-from w2s_lightning.show.terminal import sections_shown
 from w2s_lightning.show.words import number
 
 FAINT = 20  # examples, below which a calibration bin is drawn small
@@ -151,18 +150,8 @@ def _sections(group: Group, pooled: Pooled) -> View | None:
     traces = series(rows, "_x", "value", by="row", looks=of_role, error="y", told="section")
     plot = drawing(traces, 380, xaxis=ticks, yaxis=axis("accuracy", range=shares(rows)))
     pgrs: list[Row] = []
-    for name, pgr in _pgrs(group).items():
-        ends = {end: pgr[end] for end in ("value", "low", "high", "reason")}
-        pgrs.append({**rows[0], "row": "PGR", "section": name, "n": None, **ends})
+    for part in group.row["sections"]:
+        ends = {end: part["pgr"][end] for end in ("value", "low", "high", "reason")}
+        pgrs.append({**rows[0], "row": "PGR", "section": part["name"], "n": None, **ends})
     reading = spread(f"PGR of {group.title}", pgrs, label="section", digits=2)
     return View(group.title, [*rows, *pgrs], plot, reading)
-
-
-def _pgrs(group: Group) -> dict[str, Mapping[str, Any]]:
-    """The student's PGR by section: over seeds as its sweep has it, else of the one job."""
-    parts = group.row.get("sections")
-    if parts is not None:
-        return {part["name"]: part["pgr"] for part in parts}
-    found = group.results[0].get("benchmark") if len(group.results) == 1 else None
-    parts = sections_shown(found) if found else ()
-    return {part["name"]: part["pgr"][group.student] for part in parts if group.student in part["pgr"]}

@@ -33,7 +33,7 @@ QUESTION = "How much of the gap does the student recover?"
 # What the pages read of a ledger's rows, of a result, of its rows and of its stages.
 _SHARED = {"task", "paradigm", "weak", "strong", "axes", "metric", "cheats", "pgr", *ARMS}
 _OF_JOB = _SHARED | {"seed", "overrides", "digest", "folder", "state"}
-_OF_GROUP = _SHARED | {"n", "expected", "missing", "seeds"}
+_OF_GROUP = _SHARED | {"n", "expected", "missing", "seeds", "sections"}
 _OF_RESULT = {"job", "rows", "pgr", "digest", "student_of_record", "stages", "agreement", "supervisor", "metric"}
 _OF_ROW = {"name", "role", "model", "value", "low", "high", "information", "evaluate"}
 _OF_STAGE = {"kind", "label", "digest", "cached", "seconds"}

@@ -84,22 +84,18 @@ def pages_of(
 # ---------------------------------------------------------------- for wandb
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Rows of cells under named columns."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
+"""Columns, and rows of cells under them."""
 
 
-def mirrored(sweep: Path, store: Path | None = None) -> tuple[dict[str, Plot], dict[str, Columns]]:
+def mirrored(sweep: Path, store: Path | None = None) -> tuple[dict[str, Plot], dict[str, Table]]:
     """Plotly figures in light colours, and tables with the data of every figure, all by `task/name`.
 
     Every pair's paradigms are drawn; of other figures with several views, the first. Curves of stages are not here:
     each job's own run has those.
     """
     plots: dict[str, Plot] = {}
-    tables: dict[str, Columns] = {}
+    tables: dict[str, Table] = {}
     for pages in pages_of(Library(), Wanted((sweep,), None, store))[0]:
         task = pages.section.task
         for figure in pages.figures().values():
@@ -108,7 +104,7 @@ def mirrored(sweep: Path, store: Path | None = None) -> tuple[dict[str, Plot], d
                 name = f"{task}/{figure.key}" + (f"/{view.label}" if several else "")
                 plots[name] = resolve(_styled(view.plot))
             rows = [row for view in figure.views for row in figure.table(view)]
-            tables[f"{task}/{figure.key}"] = Columns(figure.columns, rows)
+            tables[f"{task}/{figure.key}"] = (figure.columns, rows)
         tables |= {f"{task}/{name}": table for name, table in _tables(pages)}
     return plots, tables
 
@@ -119,13 +115,13 @@ def _styled(plot: Plot) -> Plot:
     return made
 
 
-def _tables(pages: Pages) -> Iterator[tuple[str, Columns]]:
+def _tables(pages: Pages) -> Iterator[tuple[str, Table]]:
     jobs = []
     for line, job in zip(pages.runs.jobs, pages.section.jobs, strict=True):
         parts = [job.row[part] or {} for part in PARTS]
         jobs.append([*(line[name] for name in OF_JOB), *(part.get(end) for part in parts for end in ENDS)])
     names = [part if end == "value" else f"{part} {end}" for part in PARTS for end in ENDS]
-    yield "jobs", Columns([*OF_JOB, *names], jobs)
-    yield "stages", Columns(OF_STAGE, [[line[name] for name in OF_STAGE] for line in pages.runs.stages])
+    yield "jobs", ([*OF_JOB, *names], jobs)
+    yield "stages", (OF_STAGE, [[line[name] for name in OF_STAGE] for line in pages.runs.stages])
     if verdicts := pages.section.content.get("verdicts"):
-        yield "claims", Columns(OF_CLAIM, [[one.get(name) for name in OF_CLAIM] for one in verdicts])
+        yield "claims", (OF_CLAIM, [[one.get(name) for name in OF_CLAIM] for one in verdicts])

@@ -253,13 +253,12 @@ def log_sweep(
 def log_report(
     wandb: ModuleType, run: Any, figures: Mapping[str, Mapping[str, Any]], tables: Mapping[str, Any]
 ) -> None:
-    """Log figures (Plotly JSON by name) under `figures/...`, tables (with columns and rows) under `tables/...`."""
+    """Log figures (Plotly JSON by name) under `figures/...`, tables (columns, rows) under `tables/...`."""
     import plotly.io
 
     logged = {media_key(name): wandb.Plotly(plotly.io.from_json(json.dumps(one))) for name, one in figures.items()}
-    for name, table in tables.items():
-        rows = [list(row) for row in table.rows]
-        logged[media_key(name, "tables")] = wandb.Table(columns=list(table.columns), data=rows)
+    for name, (columns, rows) in tables.items():
+        logged[media_key(name, "tables")] = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
     if logged:
         run.log(logged)
 
