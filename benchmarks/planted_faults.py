@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -267,6 +266,20 @@ def tests_of(checkout: Path, fault: Fault) -> list[str]:
     return [str(path.relative_to(checkout)) for path in found]
 
 
+def failures(checkout: Path, tests: list[str], seconds: float) -> str:
+    """What the test files' first failure is called, empty where all pass."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", MARKERS, *tests]
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"the clock after {seconds:g} s"
+    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    return "" if done.returncode == 0 else (failed or [f"NO FAILED TEST: {done.stdout[-300:]}{done.stderr[-300:]}"])[0]
+
+
 def tried(checkout: Path, fault: Fault, seconds: float) -> str:
     """`caught by TEST`, or what is wrong with the tests or with the fault."""
     found, tests = places(checkout, fault.right), tests_of(checkout, fault)
@@ -275,35 +288,25 @@ def tried(checkout: Path, fault: Fault, seconds: float) -> str:
     original = found[0].read_text()
     try:
         found[0].write_text(original.replace(fault.right, fault.wrong))
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", MARKERS, *tests]
-        done = subprocess.run(
-            command,
-            cwd=checkout,
-            env={**os.environ, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"CAUGHT by the clock: {seconds:g} s"
+        failed = failures(checkout, tests, seconds)
     finally:
         found[0].write_text(original)
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    if done.returncode == 1 and failed:
-        return f"caught by {failed[0].split()[1]}"
-    return "MISSED" if done.returncode == 0 else f"ERROR {done.returncode}: {done.stdout[-300:]}{done.stderr[-300:]}"
+    return "MISSED" if not failed else failed if failed.startswith("NO FAILED") else f"caught by {failed}"
 
 
 def copied(checkout: Path, place: Path) -> Path:
-    """The checkout without what git, tools and runs keep in it."""
-    left_out = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "outputs", "store", "*.egg-info")
-    return shutil.copytree(checkout, place, ignore=left_out)
+    """What git knows of the checkout, as it lies there, and what it does not ignore."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=checkout, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and (checkout / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(checkout / name, place / name)
+    return place
 
 
-def chosen(names: list[str]) -> Iterator[Fault]:
+def chosen(names: list[str]) -> list[Fault]:
     """The faults whose names hold one of these words; all without any."""
-    return (fault for fault in FAULTS if not names or any(name in fault.name for name in names))
+    return [fault for fault in FAULTS if not names or any(name in fault.name for name in names)]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -313,15 +316,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--checkout", type=Path, default=HERE)
     parser.add_argument("--seconds", type=float, default=300, help="the longest that a fault's tests may take")
     asked = parser.parse_args(argv)
-    caught, count = 0, 0
+    caught = 0
     with tempfile.TemporaryDirectory() as folder:
         checkout = copied(asked.checkout.resolve(), Path(folder) / "checkout")
-        for fault in chosen(asked.names):
+        faults = chosen(asked.names)
+        sound = sorted({test for fault in faults for test in tests_of(checkout, fault)})
+        if failed := failures(checkout, sound, 10 * asked.seconds):
+            print(f"error: without any fault these tests fail already: {failed}", file=sys.stderr)
+            return 1
+        for fault in faults:
             outcome = tried(checkout, fault, asked.seconds)
             print(f"{fault.name}: {outcome}", flush=True)
-            caught, count = caught + outcome.lower().startswith("caught"), count + 1
-    print(f"{caught} of {count} faults are caught")
-    return int(caught < count)
+            caught += outcome.startswith("caught")
+    print(f"{caught} of {len(faults)} faults are caught")
+    return int(caught < len(faults))
 
 
 if __name__ == "__main__":
