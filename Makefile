@@ -19,7 +19,7 @@ demo: .venv/installed  ## Set up, then run the main job: one weak/strong pair on
 	$(BIN)/python train.py
 
 test: .venv/installed  ## Set up, then run the tests that need no network, GPU, cluster or browser
-	$(BIN)/python -m pytest -m "$(MARKERS)"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "$(MARKERS)"
 
 test-all: .venv/installed  ## Every test that this machine can run, slow ones too
 	$(BIN)/python -m pytest
