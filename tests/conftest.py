@@ -1,4 +1,4 @@
-"""Which tests one worker runs, when several do (`pytest -n 2 --dist loadgroup`): those of a file, or of a whole room."""
+"""Which tests one worker runs, where several do (`pytest -n 2 --dist loadgroup`): those of a file, or of a room."""
 
 import pytest
 
