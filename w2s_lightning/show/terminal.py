@@ -135,10 +135,12 @@ def print_result(console: Console, result: Result) -> None:
     ]
     print_table(console, columns, cells, job_title(result["job"]), bold=student, folded=2)
     if parts := result["by_difficulty"]:
-        lines = [(row["name"], *(number(part["accuracy"][row["name"]], 2) for part in parts)) for row in rows]
-        lines.append((f"PGR of {student}", *(interval(part["pgr"], 2) for part in parts)))
-        heads = [f"{part['difficulty']:g} (n={part['n']})" for part in parts]
-        print_table(console, ["row", *heads], lines, "accuracy by difficulty", bold=student)
+        names = [row["name"] for row in rows]
+        lines = []
+        for part in parts:
+            values = (number(part["accuracy"][name], 2) for name in names)
+            lines.append((f"{part['difficulty']:.4g}", part["n"], *values, interval(part["pgr"], 2)))
+        print_table(console, ["difficulty", "n", *names, "PGR [95 %]"], lines, "accuracy by difficulty")
     if found := result.get("benchmark"):
         judged = [row["name"] for row in rows if "benchmark" in row]
         sections = []
