@@ -239,14 +239,15 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
     """
     table = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist([_flat(job) for job in content["jobs"]]), table)
-    try:
-        write_whole(folder / "sweep.json", json.dumps(content, indent=1) + "\n")
-        write_whole(folder / "sweep.parquet", table.getvalue().to_pybytes())
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder} ({error.strerror}): finished stages and results are kept. Make room, and the same "
-            "command goes on from there"
-        ) from None
+    contents = {"sweep.json": json.dumps(content, indent=1) + "\n", "sweep.parquet": table.getvalue().to_pybytes()}
+    for name, whole in contents.items():
+        try:
+            write_whole(folder / name, whole)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {folder / name} ({error.strerror}): finished stages and results are kept. Make room, "
+                "and the same command goes on from there"
+            ) from None
 
 
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
