@@ -4,7 +4,9 @@ import errno
 import json
 import logging
 import os
+import secrets
 import shutil
+import socket
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
@@ -13,15 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from w2s_lightning.stage import Stage
-from w2s_lightning.store.lease import LEASE_SECONDS, lease
-from w2s_lightning.store.manifest import MANIFEST, STAGE, Damaged, FileEntry, Manifest, sync_one
-from w2s_lightning.store.provenance import provenance
-from w2s_lightning.store.root import LEASES, QUARANTINE, WORK, establish, is_ours, make_folder
-from w2s_lightning.store.scratch import CHECKPOINTS, new_scratch, tidy
-from w2s_lightning.store.trouble import room, writable
+import psutil
 
-_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+from w2s_lightning.digest import SHORT
+from w2s_lightning.stage import Stage
+from w2s_lightning.store.disk import CHECKPOINTS, LEASES, QUARANTINE, WORK
+from w2s_lightning.store.disk import establish, is_ours, make_folder, room, sync, writable
+from w2s_lightning.store.lease import LEASE_SECONDS, lease
+from w2s_lightning.store.manifest import MANIFEST, STAGE, Damaged, FileEntry, Manifest, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Store:
         self.root = Path(root).expanduser().absolute()
         self._lease_seconds = lease_seconds
         self._verified: dict[Path, FileEntry] = {}
+        self._labelled: dict[str, tuple[int, dict[str, Path]]] = {}
 
     @classmethod
     def at(cls, root: str | Path, create: bool = True) -> Self:
@@ -57,16 +59,25 @@ class Store:
         with writable(store.root):
             present = is_ours(store.root)
         if create and not present:
-            store.create()
+            establish(store.root)
         return store
 
-    def create(self) -> None:
-        """Make the folder and mark it as a store; raises UserError when that is impossible."""
-        establish(self.root)
-
     def path(self, stage: Stage) -> Path:
-        """Where the stage's artifact lies or will lie."""
-        return self.root / stage.kind / stage.folder
+        """Where the stage's artifact lies, whatever it was called when it was made, or will lie."""
+        own = self.root / stage.kind / stage.folder
+        return own if os.path.lexists(own) else self._others(own.parent).get(stage.digest[:SHORT], own)
+
+    def _others(self, kind: Path) -> dict[str, Path]:
+        """Artifacts of a kind by digest alone; read again only when the folder has changed: a plan asks a thousand times."""
+        try:
+            changed = kind.stat().st_mtime_ns
+        except OSError:
+            return {}
+        known = self._labelled.get(kind.name)
+        if known is None or known[0] != changed:
+            known = changed, {path.name.rpartition("-")[2]: path for path in kind.iterdir()}
+            self._labelled[kind.name] = known
+        return known[1]
 
     def has(self, stage: Stage) -> bool:
         """Plan-time hit: manifest, identity, names, sizes and modification times are right.
@@ -85,7 +96,10 @@ class Store:
         if not os.path.lexists(folder):
             raise Missing(f"{_name(stage)} is not in the store {self.root}")
         manifest = Manifest.read(folder)
-        if manifest.digest != stage.digest or _record_in(folder) != stage.record():
+        record: Any = None
+        with suppress(FileNotFoundError, ValueError):
+            record = json.loads((folder / STAGE).read_bytes())
+        if manifest.digest != stage.digest or record != stage.record():
             raise Damaged(f"{STAGE} does not hold the wanted identity")
         manifest.glance(folder)
         return manifest
@@ -120,7 +134,7 @@ class Store:
         """
         if (found := self._found(stage)) is not None:
             return found
-        self.create()
+        establish(self.root)
         place = make_folder(self.root, LEASES) / stage.digest
         with ExitStack() as stack:
             with writable(self.root):
@@ -160,10 +174,17 @@ class Store:
 
     def _make(self, stage: Stage, compute: Callable[[Path], None], more: Mapping[str, Any]) -> Artifact:
         make_folder(self.root, stage.kind)
-        scratch = new_scratch(self.root, stage.digest)
+        owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        scratch = make_folder(self.root, WORK, stage.digest, owner)
         try:
             with room(self.root, _name(stage)):
-                manifest = _fill(scratch, stage, compute, more)
+                started = time.monotonic()
+                compute(scratch)
+                seconds = time.monotonic() - started
+                assert not {STAGE, MANIFEST} & set(os.listdir(scratch)), "these names are the store's"
+                (scratch / STAGE).write_text(json.dumps(stage.record(), indent=1, sort_keys=True) + "\n")
+                manifest = Manifest.of(scratch, stage.digest, provenance(seconds, more))
+                manifest.write(scratch)
                 made = self._publish(stage, scratch, manifest)
         except Exception as error:
             # A holder whose lease was taken may find its folders gone: the other one's result is as good.
@@ -173,22 +194,22 @@ class Store:
             made = theirs
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        tidy(self.root, stage.digest)
+        _tidy(self.root / WORK / stage.digest)
         return made
 
     def _publish(self, stage: Stage, scratch: Path, manifest: Manifest) -> Artifact:
         """Rename into place; when somebody else was faster, theirs is verified and ours discarded."""
-        final = self.path(stage)
+        final = self.root / stage.kind / stage.folder
         while True:
             try:
                 scratch.rename(final)
             except OSError as error:
-                if error.errno not in _TAKEN:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
                 if (theirs := self._found(stage)) is not None:
                     return theirs
                 continue  # what was there is in quarantine now
-            sync_one(final.parent)
+            sync(final.parent)
             self._verified.update({final / name: entry for name, entry in manifest.files.items()})
             return Artifact(final, False, manifest.seconds)
 
@@ -201,22 +222,15 @@ def inode_of(path: Path) -> int | None:
         return None
 
 
-def _fill(scratch: Path, stage: Stage, compute: Callable[[Path], None], more: Mapping[str, Any]) -> Manifest:
-    started = time.monotonic()
-    compute(scratch)
-    seconds = time.monotonic() - started
-    assert not {STAGE, MANIFEST} & set(os.listdir(scratch)), "these names are the store's"
-    (scratch / STAGE).write_text(json.dumps(stage.record(), indent=1, sort_keys=True) + "\n")
-    manifest = Manifest.of(scratch, stage.digest, provenance(seconds, more))
-    manifest.write(scratch)
-    return manifest
-
-
-def _record_in(folder: Path) -> Any:
-    try:
-        return json.loads((folder / STAGE).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
+def _tidy(work: Path) -> None:
+    """Remove a finished stage's checkpoints and what dead processes left; a living rival keeps its folder."""
+    shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
+    for left in work.glob("*"):
+        host, _, pid = left.name.rpartition("-")[0].rpartition("-")
+        if host == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    with suppress(OSError):
+        work.rmdir()
 
 
 def _name(stage: Stage) -> str:

@@ -9,16 +9,16 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from w2s_lightning.digest import SHORT, digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.store.artifacts import Store
+from w2s_lightning.store.disk import LEASES, QUARANTINE, WORK, make_folder, writable
 from w2s_lightning.store.lease import LEASE_SECONDS
 from w2s_lightning.store.manifest import STAGE, Damaged, Manifest, files_in
-from w2s_lightning.store.root import LEASES, QUARANTINE, WORK, make_folder
-from w2s_lightning.store.trouble import writable
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,13 @@ def garbage(store: Store, keep: set[str], keep_seconds: float) -> Iterator[Garba
     """Unreferenced artifacts, abandoned work, quarantine and stale leases, all older than `keep_seconds`."""
     before = time.time() - keep_seconds
     for folder in artifact_folders(store):
-        if _digest_of(folder) not in keep and folder.lstat().st_mtime < before:
+        digest_of = None
+        with suppress(Damaged):
+            digest_of = Manifest.read(folder).digest
+        if digest_of not in keep and folder.lstat().st_mtime < before:
             yield Garbage(folder, "no result refers to it")
     for work in (store.root / WORK).glob("*"):
-        if not _is_live(store.root / LEASES / work.name) and _newest(work) < before:
+        if not _is_live(store.root / LEASES / work.name) and max(path.lstat().st_mtime for path in (work, *work.rglob("*"))) < before:
             yield Garbage(work, "abandoned work")
     for damaged in (store.root / QUARANTINE).glob("*"):
         if damaged.lstat().st_mtime < before:
@@ -98,17 +101,6 @@ def delete(store: Store, path: Path) -> None:
 def size_of(path: Path) -> int:
     """Bytes of a file or of all visible files of a folder."""
     return sum(stat.st_size for stat in files_in(path).values()) if path.is_dir() else path.lstat().st_size
-
-
-def _digest_of(folder: Path) -> str | None:
-    try:
-        return Manifest.read(folder).digest
-    except Damaged:
-        return None
-
-
-def _newest(path: Path) -> float:
-    return max(p.lstat().st_mtime for p in (path, *path.rglob("*")))
 
 
 def _is_live(lease: Path) -> bool:

@@ -31,25 +31,27 @@ def lease(path: Path, what: str, arrived: Callable[[], bool], seconds: float) ->
 
 
 def _wait(claim: SoftFileLease, what: str, arrived: Callable[[], bool]) -> bool:
+    """Whether the lease is held now; not where somebody else has finished the work, or contends by other rules."""
+
     def over() -> bool:
         _take_away_if_nameless(claim)
         return arrived()
 
     _take_away_if_nameless(claim)
     try:
-        claim.acquire(blocking=False)
-        return True
-    except Timeout:
-        logger.warning("%s is being computed by %s: waiting for it", what, _holder(claim))
-    except LeaseSettingsMismatch as error:
-        return _without(error)
-    try:
-        claim.acquire(timeout=-1, poll_interval=POLL_SECONDS, cancel_check=over)
-        return True
+        try:
+            claim.acquire(blocking=False)
+        except Timeout:
+            owner = claim.owner
+            holder = "another process" if owner is None else f"process {owner.pid} on {owner.hostname}"
+            logger.warning("%s is being computed by %s: waiting for it", what, holder)
+            claim.acquire(timeout=-1, poll_interval=POLL_SECONDS, cancel_check=over)
     except Timeout:
         return False
     except LeaseSettingsMismatch as error:
-        return _without(error)
+        logger.warning("going on without a lease, at the worst the work is done twice: %s", error)
+        return False
+    return True
 
 
 def _take_away_if_nameless(claim: SoftFileLease) -> None:
@@ -59,16 +61,6 @@ def _take_away_if_nameless(claim: SoftFileLease) -> None:
         state = path.stat()
         if state.st_size == 0 and time.time() - state.st_mtime > claim.lease_duration:
             path.unlink()
-
-
-def _holder(claim: SoftFileLease) -> str:
-    owner = claim.owner
-    return "another process" if owner is None else f"process {owner.pid} on {owner.hostname}"
-
-
-def _without(error: LeaseSettingsMismatch) -> bool:
-    logger.warning("going on without a lease, at the worst the work is done twice: %s", error)
-    return False
 
 
 def _lost(loss: LeaseCompromise) -> None:

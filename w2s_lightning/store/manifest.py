@@ -1,18 +1,26 @@
 """What an artifact's folder must hold: sha256, size and time of every file, and where it was made.
 
-The manifest is written last, so a folder without one is unfinished or broken. Hidden files (an editor's, a
-network file system's) do not count.
+The manifest is written last, so a folder without one is unfinished or broken. Hidden files (an editor's, a network
+file system's) do not count. Bit-equality is promised only between equal provenances.
 """
 
 import json
 import os
+import platform
+import resource
+import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
 from w2s_lightning.digest import file_sha256
+from w2s_lightning.store.disk import sync
 
 MANIFEST = "manifest.json"
 STAGE = "stage.json"
@@ -85,12 +93,12 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json` after everything that it lists has reached the disk."""
-        sync(folder)
+        for place, _, names in os.walk(folder):
+            sync(*(Path(place, name) for name in names), Path(place))
         content = {"digest": self.digest, "files": {name: asdict(f) for name, f in self.files.items()}}
         text = json.dumps({**content, "provenance": self.provenance}, indent=1)
         (folder / MANIFEST).write_text(text + "\n")
-        sync_one(folder / MANIFEST)
-        sync_one(folder)
+        sync(folder / MANIFEST, folder)
 
     def glance(self, folder: Path) -> None:
         """Check names, sizes and modification times without reading the files; raises Damaged."""
@@ -130,18 +138,46 @@ def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
         raise Damaged("it vanished while it was read") from None
 
 
-def sync(folder: Path) -> None:
-    """Wait until all files and folders below `folder` are on the disk."""
-    for place, _, names in os.walk(folder):
-        for name in names:
-            sync_one(Path(place, name))
-        sync_one(Path(place))
+# ---------------------------------------------------------------- provenance
+
+_PACKAGES = (
+    *("w2s-lightning", "torch", "pytorch-lightning", "transformers", "tokenizers"),
+    *("safetensors", "datasets", "peft", "numpy", "pyarrow"),
+)
 
 
-def sync_one(path: Path) -> None:
-    """fsync one file or folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def provenance(seconds: float, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions, machine and cost of a computation that ends now; `more` adds to it or overrides it."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the process's own, which in a job of its own is the stage's
+    return {
+        "versions": dict(_versions()),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "host": socket.gethostname(),
+        "threads": int(os.environ.get("OMP_NUM_THREADS") or 0) or cores,
+        "seconds": round(seconds, 3),
+        "peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **more,
+    }
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+@cache
+def _processor() -> str:
+    """The model of the processor: another one's kernels round otherwise."""
+    lines = list[str]()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
