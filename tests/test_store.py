@@ -96,6 +96,17 @@ def test_another_identity_is_another_artifact(store: Store, compute: Counted) ->
     assert compute.runs == 2
 
 
+def test_a_stage_is_found_by_its_digest_whatever_it_was_called(store: Store, compute: Counted) -> None:
+    made = store.obtain(TOY, compute).path
+    renamed = made.rename(made.with_name(f"another name-{TOY.digest[:16]}"))
+    assert again(store).has(TOY)
+    assert again(store).obtain(TOY, compute).path == renamed == store.open(TOY)
+    damage(renamed / "metrics.json", keep_time=True)
+    assert again(store).obtain(TOY, compute).path == made, "a new artifact has the name of today"
+    assert compute.runs == 2
+    assert quarantined(store)
+
+
 def test_the_manifest_lists_every_file_and_where_it_was_made(store: Store, compute: Counted) -> None:
     store.obtain(TOY, compute, {"device": "cpu", "threads": 2})
     manifest = store.manifest(TOY)

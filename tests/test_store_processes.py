@@ -131,7 +131,7 @@ def test_a_holder_killed_before_it_wrote_its_name_is_waited_for_no_longer_than_a
     age: float, tmp_path: Path
 ) -> None:
     store = Store(tmp_path / "store", lease_seconds=2.0)
-    store.create()
+    Store.at(store.root)
     nameless = tmp_path / "store" / ".lease" / Slow().digest
     nameless.parent.mkdir(exist_ok=True)
     nameless.touch()

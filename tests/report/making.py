@@ -20,7 +20,7 @@ from w2s_lightning.metrics.rates import part_rates, rates
 from w2s_lightning.metrics.resampling import Resampling
 from w2s_lightning.results.groups import SeedGroups
 from w2s_lightning.results.stored import StoreReader
-from w2s_lightning.store.manifest import Manifest
+from w2s_lightning.store import Manifest, Store
 from w2s_lightning.sweep.board import write
 
 FEW = Resampling(resamples=200)
@@ -57,8 +57,7 @@ class Made:
 
     def __post_init__(self) -> None:
         self.store, self.outputs = self.root / "store", self.root / "outputs"
-        self.store.mkdir(parents=True, exist_ok=True)
-        (self.store / "w2s_store.json").write_text(json.dumps({"format": 1}))
+        Store.at(self.store)
         self.reader = StoreReader(self.store)
         self.folder = self.root  # until it is written
 

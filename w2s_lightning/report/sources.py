@@ -24,7 +24,7 @@ from w2s_lightning.results.pooled import Pooled
 from w2s_lightning.results.stored import Fault, StoreReader
 from w2s_lightning.results.texts import EXAMPLES, ExampleTexts, parse_texts
 from w2s_lightning.show.matrix import Labels
-from w2s_lightning.store.root import is_ours
+from w2s_lightning.store import is_ours
 
 LEDGER, LOOSE = "sweep.json", "single jobs"
 SWEEPS = (Path("sweeps"), Path(__file__).resolve().parents[2] / "sweeps")

@@ -35,7 +35,7 @@ from w2s_lightning.results.claims import read_claims
 from w2s_lightning.results.pooled import OUTCOMES
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.words import counted, interval, seconds, size
-from w2s_lightning.store.root import is_ours
+from w2s_lightning.store import is_ours
 
 HERE = Path(__file__).parent
 SCRIPTS = ("dom.js", "route.js", "figures.js", "curves.js", "inspector.js", "runs.js", "start.js")

@@ -5,18 +5,19 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.show.terminal import print_table
+from w2s_lightning.show.words import shown, size
 from w2s_lightning.store.artifacts import Store, inode_of
+from w2s_lightning.store.disk import is_ours
 from w2s_lightning.store.garbage import artifact_folders, damage_of, delete, garbage, referenced, size_of
 from w2s_lightning.store.manifest import Damaged, Manifest
-from w2s_lightning.store.root import is_ours
 
 DAY = 86400.0
 
@@ -56,20 +57,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def list_artifacts(store: Store, options: argparse.Namespace, console: Console) -> int:
     """`ls`: a table of artifacts."""
-    table = Table("kind", "label", "digest", "size", "age", "seconds")
-    count = 0
+    rows = []
     for folder in artifact_folders(store):
-        try:
+        bytes_there, seconds = "-", "damaged"
+        with suppress(Damaged):
             manifest = Manifest.read(folder)
-        except Damaged:
-            size, seconds = "-", "damaged"
-        else:
-            size, seconds = _size(manifest.size), f"{manifest.seconds:.1f}"
+            bytes_there, seconds = size(manifest.size), f"{manifest.seconds:.1f}"
         label, _, short = folder.name.rpartition("-")
         age = _age(time.time() - folder.lstat().st_mtime)
-        table.add_row(*map(escape, (folder.parent.name, label, short[:SHORT], size, age, seconds)))
-        count += 1
-    console.print(table if count else f"the store {store.root} is empty", soft_wrap=not count)
+        rows.append((folder.parent.name, label, short[:SHORT], bytes_there, age, seconds))
+    if rows:
+        print_table(console, ("kind", "label", "digest", "size", "age", "seconds"), rows)
+    else:
+        _say(console, f"the store {store.root} is empty")
     return 0
 
 
@@ -96,18 +96,18 @@ def collect_garbage(store: Store, options: argparse.Namespace, console: Console)
     total = 0
     items = list(garbage(store, keep, options.keep_days * DAY))
     for item in items:
-        size = size_of(item.path)
-        total += size
-        _say(console, f"{_size(size):>9}  {item.path.relative_to(store.root)}  ({item.reason})")
+        there = size_of(item.path)
+        total += there
+        _say(console, f"{size(there):>9}  {item.path.relative_to(store.root)}  ({item.reason})")
         if options.delete:
             delete(store, item.path)
     done = "removed" if options.delete else "would be removed (add --delete)"
-    _say(console, f"{len(items)} items, {_size(total)} {done}; {len(keep)} stages are referred to")
+    _say(console, f"{len(items)} items, {size(total)} {done}; {len(keep)} stages are referred to")
     return 0
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(escape(text), soft_wrap=True)
+    console.print(shown(text), soft_wrap=True)
 
 
 def _days(text: str) -> float:
@@ -115,15 +115,6 @@ def _days(text: str) -> float:
     if not days >= 0:
         raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
     return days
-
-
-def _size(size: int) -> str:
-    value = float(size)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
 
 
 def _age(seconds: float) -> str:

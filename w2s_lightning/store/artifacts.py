@@ -19,8 +19,18 @@ import psutil
 
 from w2s_lightning.digest import SHORT
 from w2s_lightning.stage import Stage
-from w2s_lightning.store.disk import CHECKPOINTS, LEASES, QUARANTINE, WORK
-from w2s_lightning.store.disk import establish, is_ours, make_folder, room, sync, writable
+from w2s_lightning.store.disk import (
+    CHECKPOINTS,
+    LEASES,
+    QUARANTINE,
+    WORK,
+    establish,
+    is_ours,
+    make_folder,
+    room,
+    sync,
+    writable,
+)
 from w2s_lightning.store.lease import LEASE_SECONDS, lease
 from w2s_lightning.store.manifest import MANIFEST, STAGE, Damaged, FileEntry, Manifest, provenance
 
@@ -68,16 +78,14 @@ class Store:
         return own if os.path.lexists(own) else self._others(own.parent).get(stage.digest[:SHORT], own)
 
     def _others(self, kind: Path) -> dict[str, Path]:
-        """Artifacts of a kind by digest alone; read again only when the folder has changed: a plan asks a thousand times."""
-        try:
+        """Artifacts of a kind by digest alone, read again when its folder has changed: a plan asks a thousandfold."""
+        with suppress(OSError):
             changed = kind.stat().st_mtime_ns
-        except OSError:
-            return {}
-        known = self._labelled.get(kind.name)
-        if known is None or known[0] != changed:
-            known = changed, {path.name.rpartition("-")[2]: path for path in kind.iterdir()}
-            self._labelled[kind.name] = known
-        return known[1]
+            if self._labelled.get(kind.name, (0, {}))[0] != changed:
+                there = {path.name.rpartition("-")[2]: path for path in kind.iterdir()}
+                self._labelled[kind.name] = changed, there
+            return self._labelled[kind.name][1]
+        return {}
 
     def has(self, stage: Stage) -> bool:
         """Plan-time hit: manifest, identity, names, sizes and modification times are right.

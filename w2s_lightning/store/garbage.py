@@ -77,14 +77,13 @@ def garbage(store: Store, keep: set[str], keep_seconds: float) -> Iterator[Garba
         if digest_of not in keep and folder.lstat().st_mtime < before:
             yield Garbage(folder, "no result refers to it")
     for work in (store.root / WORK).glob("*"):
-        if not _is_live(store.root / LEASES / work.name) and max(path.lstat().st_mtime for path in (work, *work.rglob("*"))) < before:
+        newest = max(path.lstat().st_mtime for path in (work, *work.rglob("*")))
+        if newest < before and not _is_live(store.root / LEASES / work.name):
             yield Garbage(work, "abandoned work")
-    for damaged in (store.root / QUARANTINE).glob("*"):
-        if damaged.lstat().st_mtime < before:
-            yield Garbage(damaged, "quarantine")
-    for lease in (store.root / LEASES).glob("*"):
-        if not _is_live(lease) and lease.lstat().st_mtime < before:
-            yield Garbage(lease, "stale lease")
+    for place, reason in ((QUARANTINE, "quarantine"), (LEASES, "stale lease")):
+        for path in (store.root / place).glob("*"):
+            if path.lstat().st_mtime < before and not (place == LEASES and _is_live(path)):
+                yield Garbage(path, reason)
 
 
 def delete(store: Store, path: Path) -> None:

@@ -149,7 +149,8 @@ _PACKAGES = (
 def provenance(seconds: float, more: Mapping[str, Any]) -> dict[str, Any]:
     """Versions, machine and cost of a computation that ends now; `more` adds to it or overrides it."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the process's own, which in a job of its own is the stage's
+    # The process's own, which in a job of its own is the stage's.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "versions": dict(_versions()),
         "python": platform.python_version(),

@@ -160,7 +160,7 @@ class Sweep:
             raise UserError(
                 f"cannot write to {self.folder} ({error.strerror}): choose another place with paths.outputs=DIR"
             ) from None
-        self._store.create()
+        Store.at(self._store.root)  # it is made now, with something to compute
         self._open_ledger()
         self._announce(units)
         started = time.monotonic()
