@@ -40,11 +40,11 @@ from w2s_lightning.rewardbench.__main__ import tokens_per_batch
 from w2s_lightning.rewardbench.reward_models import config_of, is_classifier, open_classifier
 from w2s_lightning.rewardbench.subject import form_for
 from w2s_lightning.schema import Numerics
-from w2s_lightning.tasks.arithmetic_pairs import ArithmeticPairs
-from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.export import task_from_yaml
+from w2s_lightning.tasks.format import Format
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
+from w2s_lightning.tasks.worlds.arithmetic_pairs import ArithmeticPairs
 
 MAX_LENGTH = 2048
 EQUAL = 1e-3  # of scores of a few units, in fp32
@@ -108,7 +108,7 @@ def small(task: ArithmeticPairs, folder: Path) -> Source:
     return Source(str(folder))
 
 
-def ours(source: Source, form: Form, precision: str, budget: int) -> Callable[[Sequence[Example]], Timed]:
+def ours(source: Source, form: Format, precision: str, budget: int) -> Callable[[Sequence[Example]], Timed]:
     """Our way, with the model opened beforehand."""
     numerics = Numerics(precision=precision, attention="sdpa", max_length=MAX_LENGTH)  # type: ignore[arg-type]
     opened = open_classifier(source, numerics)
@@ -120,7 +120,7 @@ def ours(source: Source, form: Form, precision: str, budget: int) -> Callable[[S
     return lambda pairs: timed(lambda: work(pairs))
 
 
-def baseline(source: Source, form: Form, pairs: Sequence[Example]) -> Timed:
+def baseline(source: Source, form: Format, pairs: Sequence[Example]) -> Timed:
     """A pipeline, one text a call."""
     tokenizer = load_tokenizer(source)
     with quiet():
@@ -142,7 +142,7 @@ def baseline(source: Source, form: Form, pairs: Sequence[Example]) -> Timed:
 
 
 def compare(
-    source: Source, form: Form, pairs: Sequence[Example], some: Sequence[Example], budget: int, bf16: bool
+    source: Source, form: Format, pairs: Sequence[Example], some: Sequence[Example], budget: int, bf16: bool
 ) -> float:
     """Print both ways, the baseline on `some` of the pairs, and their ratio; the largest difference of their scores."""
     mine = ours(source, form, "fp32", budget)
@@ -191,11 +191,11 @@ def main() -> int:
     return int(gap > EQUAL)
 
 
-def _subject(options: argparse.Namespace, folder: Path) -> tuple[Source, Form, Sequence[Example]]:
+def _subject(options: argparse.Namespace, folder: Path) -> tuple[Source, Format, Sequence[Example]]:
     """A model, and the rows that it is timed on as it reads them."""
     if options.model is None:
         task: ArithmeticPairs = task_from_yaml(TASK, [])
-        return small(task, folder), task.form, task.splits(0).test  # type: ignore[return-value]
+        return small(task, folder), task.format, task.splits(0).test  # type: ignore[return-value]
     source = headed(options.model, folder)
     form = form_for(source, "auto")
     return source, form, read_reward_set(located(options.data), form).pairs

@@ -32,7 +32,14 @@ HERE = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-9
 
 # Old words of a command line or a claims file -> new ones, as regular expressions, applied in this order.
-RENAMED: tuple[tuple[str, str], ...] = ()
+RENAMED: tuple[tuple[str, str], ...] = (
+    (r"^task\.(text|label|group|difficulty|question|solution|answer)_column=", r"task.reader.\1="),
+    (r"^task\.columns\.", "task.reader."),
+    (r"^task\.answers=", "task.reader.answers="),
+    (r"^task\.(form|prompts)\.", "task.format."),
+    (r"^task\.reading\.", "task.source."),
+    (r"^task\.subjects=", "task.source.config="),
+)
 # Old names of figures -> new ones, likewise; a figure whose new name is empty is gone on purpose.
 MOVED: tuple[tuple[str, str], ...] = ((r"^best_of.*", ""), (r"^(\w+/)?version$", ""))
 

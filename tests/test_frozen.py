@@ -106,7 +106,7 @@ HUB = {
     "math": (math, "train", "test"),
 }
 CONFIGS = {"gsm8k": ("main",), "openbookqa": ("main",), "math": ("algebra", "geometry")}
-MORE = {"math": ("task.subjects=[algebra,geometry]",)}
+MORE = {"math": ("task.source.config=[algebra,geometry]",)}
 LOCAL_MODELS = ("model@weak=pythia_70m", "model@strong=pythia_70m")
 
 

@@ -163,7 +163,7 @@ def test_margins_of_the_data_move_bt_pair_by_pair(tmp_path: Path) -> None:
     """A head of zeros starts at log(1 + exp(m)) on a pair with margin m."""
     asked = (
         *SIMPLE,
-        "task.columns.margin=margin",
+        "task.reader.margin=margin",
         "gold.preference.options.margin=data",
         *("fit.rows_per_step=2", "fit.epochs=1", "fit.lr_scale=0"),  # every pair once, by a head that stays at zero
         *simple_files(tmp_path),
@@ -462,7 +462,7 @@ def test_a_verifier_of_gsm8k_test_questions_is_not_judged_on_them(tmp_path: Path
     local = [f"{side}.{key}" for side in ("weak", "strong") for key in (f"path={model}", "head_init=zeros")]
     models = ("model@weak=local", "model@strong=local", "task.words=null", *local)
     files = [f"task.{name}_file={tmp_path}/{name}.jsonl" for name in ("train", "test")]
-    asked = ("task=local_preference", *files, "task.columns.group=question", f"task.benchmark={tmp_path}/judged.jsonl")
+    asked = ("task=local_preference", *files, "task.reader.group=question", f"task.benchmark={tmp_path}/judged.jsonl")
     with pytest.raises(UserError, match=r"1 of its 2 rows have a prompt that stands in the training splits"):
         run_job(tmp_path, *asked, *models, "fit.max_length=64", world=())
 

@@ -46,8 +46,8 @@ def completions_token_by_token(model: Path, weights: Path) -> dict[str, list[lis
     found = {}
     task = job(*SMALL)[0].task
     for pair in task.splits(0).transfer:
-        per_text, prompt = [], task.form.prompt(pair.turns)
-        for answer in map(task.form.completion, pair.completions):
+        per_text, prompt = [], task.format.prompt(pair.turns)
+        for answer in map(task.format.completion, pair.completions):
             start = len(tokenizer(prompt)["input_ids"])
             ids = torch.tensor([[*tokenizer(prompt + answer)["input_ids"], tokenizer.eos_token_id]])
             with torch.no_grad():

@@ -20,14 +20,14 @@ GIVEN = {
     "task/local_preference": [
         "task.train_file={train}",
         "task.test_file={test}",
-        "task.columns={{prompt: text, chosen: text, rejected: label}}",
+        "task.reader={{prompt: text, chosen: text, rejected: label}}",
     ],
     "task/local_reasoning": [
         "task.train_file={train}",
         "task.test_file={test}",
-        "task.question_column=text",
-        "task.solution_column=text",
-        "task.answer_column=label",
+        "task.reader.question=text",
+        "task.reader.solution=text",
+        "task.reader.answer=label",
     ],
 }
 

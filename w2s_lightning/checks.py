@@ -15,8 +15,7 @@ from w2s_lightning.schema import Benchmark
 from w2s_lightning.stage import Part, Stage
 from w2s_lightning.stages import Supervisor, Task
 from w2s_lightning.tasks.example import SPLITS, Splits, trained_on
-from w2s_lightning.tasks.solutions_file import read_solutions
-from w2s_lightning.tasks.supervisor_file import read_answers
+from w2s_lightning.tasks.supervisor_file import read_answers, read_solutions
 
 
 def check_data(job: Job, plan: Plan) -> tuple[str, ...]:
@@ -65,7 +64,7 @@ def check_supervisors(stages: Iterable[Stage], task: Task, splits: Splits) -> No
         ids = [item.id for item in splits.of(one.split)]
         if task.kind == "reasoning":
             known = {item.id for split in SPLITS for item in splits.of(split)}
-            read_solutions(one.file, ids, known=known, parse=task.parse)
+            read_solutions(one.file, ids, known=known, parse=task.key.parse)
         else:
             read_answers(one.file, ids, task.class_names)
 

@@ -160,8 +160,11 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
 
 
 def bind_target(block: Mapping[str, Any], origin: Origin) -> Any:
-    """A block of values as the record that its `_target_` names by dotted path."""
-    fields = dict(block)
+    """A block of values as the record that its `_target_` names by dotted path; so are blocks within that have one."""
+    fields = {
+        key: bind_target(value, Origin(f"{origin.key}.{key}", origin.choice)) if _has_target(value) else value
+        for key, value in block.items()
+    }
     path = fields.pop("_target_", None)
     if not isinstance(path, str):
         raise UserError(f"{origin.file}: `_target_` is missing (the dotted path of a record class)")
@@ -170,6 +173,10 @@ def bind_target(block: Mapping[str, Any], origin: Origin) -> Any:
     if cls is None:
         raise UserError(f"{origin.file}: {module} has no {name}")
     return bind(cls, fields, origin)
+
+
+def _has_target(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
 
 
 def _module(path: str, origin: Origin) -> Any:

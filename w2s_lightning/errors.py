@@ -1,7 +1,8 @@
 """The one exception that means "the user can mend this", and how every command shows it: without a stack trace."""
 
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class UserError(ValueError):
@@ -35,3 +36,10 @@ def run_command(
 def printable(text: str, keep: str = "") -> str:
     """Text of others without control characters, which a terminal would obey, but for those in `keep`."""
     return "".join(sign if sign.isprintable() or sign in keep else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'?`, or a list of what there is when nothing is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names) or 'none'}"

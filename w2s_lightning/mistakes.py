@@ -38,7 +38,7 @@ class Origin:
     @property
     def file(self) -> str:
         """The YAML file to look into."""
-        group = "model" if self.key in _MOUNTS else _GROUPS.get(self.key.partition(".")[0], self.key)
+        group = "model" if self.key in _MOUNTS else _GROUPS.get(self.key.partition(".")[0], self.key.partition(".")[0])
         return f"conf/{group}/{self.choice}.yaml" if self.choice else "conf/config.yaml"
 
 

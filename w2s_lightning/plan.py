@@ -20,7 +20,7 @@ from w2s_lightning.recipes.setting import ModelSpec, Role, Row, Setting
 from w2s_lightning.schema import FitSettings, HubModel, LadderModel, LocalModel, Model, Objective
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import FolderWeights, HubWeights, Label, Pretrain
-from w2s_lightning.tasks.reward_set_task import RewardSetTask, benchmark_at
+from w2s_lightning.tasks.reward_sets import RewardSetTask, benchmark_at
 
 ENCODERS = frozenset(
     ("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta")

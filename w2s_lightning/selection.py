@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, did_you_mean
 from w2s_lightning.tasks.draws import permutation
-from w2s_lightning.tasks.suggest import did_you_mean
 
 Floats = NDArray[np.float64]
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.answers import equations
+from w2s_lightning.errors import UserError, did_you_mean
 from w2s_lightning.tasks.draws import permutation
 from w2s_lightning.tasks.example import Solution
-from w2s_lightning.tasks.suggest import did_you_mean
+from w2s_lightning.tasks.final_answer import equations
 
 
 @dataclass(frozen=True)

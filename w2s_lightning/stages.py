@@ -24,7 +24,7 @@ from w2s_lightning.schema import (
 )
 from w2s_lightning.stage import Part, Stage
 from w2s_lightning.tasks.example import Split
-from w2s_lightning.tasks.reward_set_task import RewardSetTask
+from w2s_lightning.tasks.reward_sets import RewardSetTask
 
 Task = Any
 """A task of any kind: its `kind` says which."""

@@ -21,7 +21,7 @@ TOKEN = ("paradigm=distillation", "paradigm.reasoning.level=token")
 STRONG = ("model@strong=local", "strong.path={decoder}")
 
 ON_PAPER = [
-    (["task.prompts.chat_template=default"], "the tokenizer of nano has none: take plain text"),
+    (["task.format.chat_template=default"], "the tokenizer of nano has none: take plain text"),
     (["model@strong=local", "strong.path={encoder}"], "is an encoder and writes no solutions: take a decoder"),
     (["fit=probe"], "a probe trains a head, and a reasoning task has none: use fit.tuning=full"),
     (["model@middle.m1=mini"], "no bootstrapping through middle models: leave model@middle.* out"),
@@ -75,12 +75,12 @@ def test_a_template_that_the_tokenizer_lacks_is_named(folders: dict[str, Path], 
     (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": template}))
     asked = [o for o in SMALL_ARITHMETIC if not o.startswith(("strong.", "weak."))]
     both = [f"model@{model}=local" for model in ("weak", "strong")] + [f"strong.path={folder}"]
-    plan = planned(*asked, *both, f"weak.path={folder}", "task.prompts.chat_template=default")
+    plan = planned(*asked, *both, f"weak.path={folder}", "task.format.chat_template=default")
     writing = Writing(plan.rows[0].evaluate.task, load_tokenizer(Source(str(folder))))
     assert writing.prompt("how many ?") == "<user> q how many ? a <assistant>"
     with pytest.raises(UserError, match="the tokenizer of local has none"):
-        planned(*asked, *both, f"weak.path={bare}", "task.prompts.chat_template=default")
-    other = planned(*asked, *both, f"weak.path={folder}", "task.prompts.chat_template=tools").rows[0].evaluate.task
+        planned(*asked, *both, f"weak.path={bare}", "task.format.chat_template=default")
+    other = planned(*asked, *both, f"weak.path={folder}", "task.format.chat_template=tools").rows[0].evaluate.task
     with pytest.raises(UserError, match="chat_template=tools: this model's tokenizer has default: take plain text"):
         Writing(other, load_tokenizer(Source(str(folder))))
     assert Writing(task, load_tokenizer(Source(str(bare)))).special_tokens

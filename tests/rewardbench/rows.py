@@ -1,11 +1,10 @@
 """Pairs of different lengths for tests of scoring, and a chat template for tiny tokenizers."""
 
-from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.example import Example, Turn
-from w2s_lightning.tasks.preferences import pair
+from w2s_lightning.tasks.format import Format, pair
 
-FORM = Form(chat_template=None, user="is {text} ?", joint=" ", separator=" . ")
-CHAT = Form(chat_template="default", user="{text}", joint="", separator="")
+FORM = Format(chat_template=None, user="is {text} ?", joint=" ", separator=" . ")
+CHAT = Format(chat_template="default", user="{text}", joint="", separator="")
 TALK = (
     "is tea warm ? the tea is warm and the day is long .",
     "is snow black ? snow is white , the night is black .",
@@ -20,7 +19,7 @@ TEMPLATE = (
 )
 
 
-def pairs(form: Form = FORM) -> list[Example]:
+def pairs(form: Format = FORM) -> list[Example]:
     """Five pairs; answers have from one to nine words."""
     told = [text.split(" ? ") for text in TALK]
     return [

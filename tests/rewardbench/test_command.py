@@ -19,7 +19,7 @@ from tests.tasks.composing_tasks import task
 from w2s_lightning.digest import canonical
 from w2s_lightning.rewardbench.__main__ import main
 from w2s_lightning.rewardbench.subject import PLAIN
-from w2s_lightning.tasks.conversations import Form
+from w2s_lightning.tasks.format import Format
 
 Row = dict[str, Any]
 Models = Callable[..., Path]
@@ -134,7 +134,7 @@ def test_a_fit_of_ours_reads_rows_as_it_was_trained(models: Models, tmp_path: Pa
     fit = tmp_path / "fit" / "some-label"
     fit.mkdir(parents=True)
     shutil.copytree(models("llama", labels=1), fit / "model")
-    form = Form(chat_template=None, user="Q: {text} A:", joint=" ", separator=" . ")
+    form = Format(chat_template=None, user="Q: {text} A:", joint=" ", separator=" . ")
     (fit / "stage.json").write_text(json.dumps({"kind": "fit", "task": {"type": "Any", "form": canonical(form)}}))
     for named in (fit, fit / "model"):
         assert run(tmp_path, named, "--data", written(tmp_path, rows()))["form"] == canonical(form)
@@ -142,7 +142,7 @@ def test_a_fit_of_ours_reads_rows_as_it_was_trained(models: Models, tmp_path: Pa
 
 def test_plain_text_is_that_of_preference_tasks(tmp_path: Path) -> None:
     file = written(tmp_path, rows())
-    assert task("local_preference", f"train_file={file}", f"test_file={file}").form == PLAIN
+    assert task("local_preference", f"train_file={file}", f"test_file={file}").format == PLAIN
 
 
 # ---------------------------------------------------------------- the hub's sets, from folders in their layout

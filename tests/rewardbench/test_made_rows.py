@@ -11,15 +11,15 @@ import pytest
 from tests.tasks.composing_tasks import task
 from w2s_lightning.content import DataFile
 from w2s_lightning.metrics.sections import SECTIONS
-from w2s_lightning.tasks.answers import GSM8K_KEY
-from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.example import SPLITS, question_group
+from w2s_lightning.tasks.final_answer import GSM8K_KEY
+from w2s_lightning.tasks.format import Format
 from w2s_lightning.tasks.reward_sets import read_reward_set
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"
 PAGE = REPOSITORY / "docs" / "rewardbench.md"
-FORM = Form(chat_template=None, user="{text}", joint="", separator="")
+FORM = Format(chat_template=None, user="{text}", joint="", separator="")
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason=f"real data is absent: {SHARED}")
 
 
@@ -80,7 +80,7 @@ def test_gsm8k_pairs_are_right_against_wrong_and_split_by_question(made: Path) -
 @needs_data
 def test_gsm8k_pairs_say_that_their_questions_are_for_testing(made: Path) -> None:
     files = (f"train_file={made}/gsm8k_train.jsonl", f"test_file={made}/gsm8k_test.jsonl")
-    splits = task("local_preference", *files, "columns.difficulty=failed").splits(0)
+    splits = task("local_preference", *files, "reader.difficulty=failed").splits(0)
     assert "rows are about test questions of gsm8k" in splits.notices[0]
     groups = {item.group for split in SPLITS for item in splits.of(split)}
     tested = {question_group(row["question"]) for row in lines(SHARED / "gsm8k" / "test.jsonl")}

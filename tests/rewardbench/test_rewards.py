@@ -20,9 +20,8 @@ from w2s_lightning.models.load import Opened
 from w2s_lightning.models.source import Source
 from w2s_lightning.rewardbench.reward_models import Machine, RewardModel, open_classifier, open_policy, rewards_of
 from w2s_lightning.schema import Numerics
-from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.example import Example, Turn
-from w2s_lightning.tasks.preferences import pair
+from w2s_lightning.tasks.format import Format, pair
 
 CPU = torch.device("cpu")
 FAMILIES = ("llama", "gpt2", "gpt_neox", "qwen3", "bert")
@@ -37,7 +36,7 @@ def reward_model(folder: Path) -> Opened:
     return open_classifier(Source(str(folder)), numerics())
 
 
-def scores(opened: Opened, rows: Sequence[Example], tokens_per_batch: int = 10_000, form: Form = FORM) -> np.ndarray:
+def scores(opened: Opened, rows: Sequence[Example], tokens_per_batch: int = 10_000, form: Format = FORM) -> np.ndarray:
     encoded = reward_rows(rows, form, opened.tokenizer, opened.max_length)
     return score(opened.network, encoded, tokens_per_batch=tokens_per_batch, device=CPU)
 
@@ -155,7 +154,7 @@ def log_probs(folder: Path, rows: Rows, tokens_per_batch: int = 10_000):
     return completion_log_probs(opened.network, rows, tokens_per_batch=tokens_per_batch, device=CPU)
 
 
-def encoded(folder: Path, rows: Sequence[Example], form: Form = FORM, **options: bool) -> Rows:
+def encoded(folder: Path, rows: Sequence[Example], form: Format = FORM, **options: bool) -> Rows:
     opened = open_policy(Source(str(folder)), numerics())
     return completion_rows(rows, form, opened.tokenizer, opened.max_length, **options)
 
@@ -266,6 +265,6 @@ def test_a_template_that_opens_answers_otherwise_starts_them_after_the_question(
     ],
 )
 def test_templates_that_cannot_be_used_are_refused(models, template, wanted, message):
-    form = Form(chat_template=wanted, user="{text}", joint="", separator="")
+    form = Format(chat_template=wanted, user="{text}", joint="", separator="")
     with pytest.raises(UserError, match=message):
         reward_rows(pairs(CHAT), form, talking(models, template=template), 64)

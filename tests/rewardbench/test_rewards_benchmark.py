@@ -41,4 +41,4 @@ def test_without_arguments_a_small_model_reads_arithmetic(tmp_path: Path) -> Non
     task = benchmark.task_from_yaml(benchmark.TASK, ["items.test=40", "items.transfer=40", "items.supervise=40"])
     source = benchmark.small(task, tmp_path / "small")
     assert config_of(source).num_labels == 1
-    assert benchmark.compare(source, task.form, task.splits(0).test, task.splits(0).test[:4], 500, bf16=False) < 1e-5
+    assert benchmark.compare(source, task.format, task.splits(0).test, task.splits(0).test[:4], 500, bf16=False) < 1e-5

@@ -2,7 +2,7 @@
 
     python -m tests.tasks.gsm8k_right_wrong FOLDER
     python train.py task=local_choice task.train_file=FOLDER/train.jsonl task.test_file=FOLDER/test.jsonl \
-        task.group_column=question task.difficulty_column=failed ...
+        task.reader.group=question task.reader.difficulty=failed ...
 
 Four models' solutions of 1,319 questions (openai/grade-school-math, MIT); `failed` counts how many of the four failed.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.tasks.gsm8k_right_wrong import MODELS, SOLUTIONS, needs_gsm8k
-from w2s_lightning.tasks.answers import GSM8K_KEY, NumberKey, Verdict, equations, last_boxed
+from w2s_lightning.tasks.final_answer import GSM8K_KEY, NumberKey, Verdict, equations, last_boxed
 
 DATA = SOLUTIONS.parent
 

@@ -10,10 +10,10 @@ import pytest
 from tests.tasks.composing_tasks import task
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.arithmetic import KEY, Arithmetic
 from w2s_lightning.tasks.example import SPLITS, Splits
-from w2s_lightning.tasks.worlds.arithmetic import ArithmeticWorld, Grading, Habits
-from w2s_lightning.tasks.worlds.stories import GAINS, ITEMS, LOSSES, NAMES, SPECIAL, STRUCTURE
+from w2s_lightning.tasks.worlds.arithmetic import KEY, Arithmetic, ArithmeticWorld, Grading, Habits
+from w2s_lightning.tasks.worlds.text import GAINS, ITEMS, LOSSES, NAMES, SPECIAL
+from w2s_lightning.tasks.worlds.text import STORY_STRUCTURE as STRUCTURE
 
 SMALL = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=100")
 PINNED = "0b97b19f19830280d97b3558c1613b7dfcabb337f982f2fde8d2532e19029ecf"
@@ -43,7 +43,7 @@ def texts(world: ArithmeticWorld) -> list[str]:
 def test_no_two_words_are_alike(world: ArithmeticWorld) -> None:
     words = [*SPECIAL, *STRUCTURE, *NAMES, *ITEMS, *GAINS, *LOSSES]
     assert len(set(words)) == len(words)
-    assert len(set(world.vocabulary())) == len(world.vocabulary()) == len(words) + 30
+    assert len(set(world.vocabulary())) == len(world.vocabulary()) == len(words) + 1 + 30
     assert len(GAINS) == len(LOSSES)
 
 
@@ -128,7 +128,7 @@ def test_prompts_match_the_pretraining_text(world: ArithmeticWorld, splits: Spli
     made = arithmetic()
     shown = [(item.question, item.solution) for item in splits.supervise[:3]]
     asked = splits.transfer[0]
-    text = made.prompt(asked.question, shown) + made.completion(asked.solution)  # type: ignore[arg-type]
+    text = made.format.prompt(made.format.asked(asked.question, shown)) + made.format.completion(asked.solution)
     assert set(text.split()) <= set(world.vocabulary())
     for part in text.split(" <eos> "):
         assert part.split()[0] == "q"
@@ -182,7 +182,7 @@ def test_the_tasks_grading_does_not_change_what_is_pretrained(world: ArithmeticW
         (["grading.steps=[0.5,0.4]"], r"grading\.steps=\[0\.5, 0\.4\]: shares must add up to 1"),
         (["grading.bounds=[1.0]"], "1 shares in grading.bounds, the world has 3 bounds"),
         (["world.bounds=[10,10,30]"], "must grow"),
-        (["prompts.question='q {question} anser'"], "the world has no word 'anser': did you mean 'answer'"),
+        (["format.user='q {text} anser'"], "the world has no word 'anser': did you mean 'answer'"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(overrides: list[str], message: str) -> None:
@@ -191,7 +191,7 @@ def test_settings_that_cannot_work_are_refused(overrides: list[str], message: st
 
 
 def test_too_few_different_problems_say_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("w2s_lightning.tasks.arithmetic._BATCHES", 1)
+    monkeypatch.setattr("w2s_lightning.tasks.worlds.arithmetic._BATCHES", 1)
     easy = arithmetic("grading.steps=[1.0]", "grading.bounds=[1.0,0,0]", "items.test=2000")
     with pytest.raises(UserError, match=r"different problems for test, not task\.items\.test=2000: ask for fewer"):
         easy.splits(0)

@@ -8,11 +8,11 @@ from tests.tasks.composing_tasks import task
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Splits
-from w2s_lightning.tasks.facts import Facts
+from w2s_lightning.tasks.worlds.facts import Facts
 
 FIRST = "alma drives tram . ann owns pony so"
 PINNED = "5838366f9e6663b395588579a281816f8bebfc7269034dc6093703cd06edaf91"
-PINNED_TASK = "f21b395206cde9affe0f85bf9a9f86426d72691d1e04a2342622f909e1fccd71"
+PINNED_TASK = "8259cb7a2ba094c278778bc4b927932802c41473d4e1096c7c6214f52a4ae30e"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.files import read_table
+from w2s_lightning.tasks.source import read_table
 
 
 def test_the_three_formats_give_the_same_rows(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.tasks.composing_tasks import task
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS
-from w2s_lightning.tasks.hub_source import HubSource
+from w2s_lightning.tasks.source import Hub
 
 pytestmark = pytest.mark.usefixtures("offline_datasets")
 
@@ -79,7 +79,7 @@ def test_statements_do_not_depend_on_the_seed(tmp_path: Path) -> None:
 
 def test_options_have_a_text_each_and_the_right_one_anywhere(tmp_path: Path) -> None:
     place = data(tmp_path / "sciq", train=sciq("train", 200), test=sciq("test", 200))
-    options = made("sciq", place, "format=options")
+    options = made("sciq", place, "reader.form=options")
     assert (options.layout, options.num_classes, options.class_names) == ("options", 4, ("0", "1", "2", "3"))
     test = options.splits(0).test
     assert all("right" in item.texts[item.label] for item in test)
@@ -110,7 +110,7 @@ def test_cosmos_reads_the_hubs_parquet_branch_and_validation(tmp_path: Path) -> 
         assert (answer == right) == (item.label == 1)
         assert not (item.label == 1 and number % 4 == 3)
     with pytest.raises(UserError, match=r"answer '-1' in column 'label'.*without its answers"):
-        made("cosmos_qa", place, "reading.test=test").splits(0)
+        made("cosmos_qa", place, "source.test=test").splits(0)
 
 
 def test_openbookqa_reads_nested_lists_and_a_named_config(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_openbookqa_reads_nested_lists_and_a_named_config(tmp_path: Path) -> Non
         for split in ("train", "test")
     }
     place = folder(tmp_path / "openbookqa", files, card + "---\n")
-    test = made("openbookqa", place, "format=options").splits(0).test
+    test = made("openbookqa", place, "reader.form=options").splits(0).test
     assert all(item.texts[0].startswith("Q: main test") for item in test)
     for item in test:
         number = int(item.texts[0].split()[3])
@@ -199,9 +199,9 @@ def test_large_splits_are_read_at_even_distances(tmp_path: Path) -> None:
     rows = [{"text": f"{n}", "label": int(n >= 500)} for n in range(1000)]
     place = data(tmp_path / "imdb", train=rows, test=rows)
     source = made("imdb", place).source
-    read = [int(row.values["text"]) for row in source.rows("train", ["text", "label"], 10)]
+    read = [int(row.values["text"]) for row in source.split("train", ["text", "label"], 10, None)]
     assert read == list(range(0, 1000, 100))
-    assert len(source.rows("train", ["text"], 5000)) == 1000
+    assert len(source.split("train", ["text"], 5000, None)) == 1000
 
 
 def test_a_folder_enters_by_content_and_must_not_change(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_hub_repository_is_identified_by_its_commit() -> None:
 
     known = unknown.resolved(find)
     assert asked == [("allenai/sciq", "main")]
-    assert known.source.identity() == {"source": "allenai/sciq", "config": None, "commit": COMMIT}
+    assert known.source.identity()["commit"] == COMMIT
     assert digest(known) == digest(task("sciq", f"source.commit={COMMIT}", "source.revision=v1"))
     assert digest(known) != digest(unknown)
 
@@ -250,15 +250,16 @@ def test_no_network_says_how_to_use_a_folder(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["reading.test=dev"], "cannot load .*split dev"),
-        (["template='{qestion} {option}'"], "no column 'qestion': did you mean 'question'"),
-        (["template='{question}'"], r"must contain \{option\}"),
-        (["group='{question.x}'"], "only plain column names"),
-        (["answers.columns=[a,b]"], "right='correct_answer' must be one of"),
-        (["answers.keys=labels"], "exactly when right_by is key"),
-        (["num_options=5"], "none of the 40 rows can be used: .* 4 options, not task.num_options=5"),
+        (["source.test=dev"], "cannot load .*split dev"),
+        (["reader.template='{qestion} {option}'"], "no column 'qestion': did you mean 'question'"),
+        (["reader.template='{question}'"], r"must contain \{option\}"),
+        (["reader.template='{question.x} {option}'"], "only plain column names"),
+        (["reader.options=[a,b]"], "has no column 'a'"),
+        (["reader.keys=labels"], r"keys a list only where task\.reader\.right is none of them"),
+        (["reader.num_options=5"], "none of the 40 rows can be used: .* 4 options, not task.reader.num_options=5"),
         (["source.path=/no/such/folder"], "data folder not found"),
-        (["words=[wrong]"], "words"),
+        (["words=[wrong]"], "1 words for 2 classes"),
+        (["words=[]"], "0 words for 2 classes"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(tmp_path: Path, overrides: list[str], message: str) -> None:
@@ -273,7 +274,7 @@ def test_labels_that_are_no_class_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\(test\):1: label '-1' in column 'label' is none of 0, 1"):
         made("imdb", place).splits(0)
     with pytest.raises(UserError, match="two or more different labels"):
-        made("imdb", place, "classes=['0']", "words=[bad]")
+        made("imdb", place, "reader.classes=['0']", "words=[bad]")
 
 
 def test_a_loading_script_is_refused_with_its_name(tmp_path: Path) -> None:
@@ -289,5 +290,5 @@ def test_a_folder_name_wins_over_a_hub_id(tmp_path: Path, monkeypatch: pytest.Mo
     data(tmp_path / "allenai" / "sciq", train=sciq("train", 4), test=sciq("test", 3))
     monkeypatch.chdir(tmp_path)
     source = task("sciq").source
-    assert isinstance(source, HubSource)
+    assert isinstance(source, Hub)
     assert source.label == str(tmp_path / "allenai" / "sciq")

@@ -9,11 +9,10 @@ import pytest
 
 from tests.tasks.composing_tasks import task
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.arithmetic_pairs import ArithmeticPairs
 from w2s_lightning.tasks.worlds.arithmetic import Grading
+from w2s_lightning.tasks.worlds.arithmetic_pairs import RIGHT, WRONG, ArithmeticPairs, JudgedArithmetic
 from w2s_lightning.tasks.worlds.flaws import FLAWS, FlawWeights, Step, flawed, written
-from w2s_lightning.tasks.worlds.judged_arithmetic import RIGHT, WRONG, JudgedArithmetic
-from w2s_lightning.tasks.worlds.stories import GAINS
+from w2s_lightning.tasks.worlds.text import GAINS
 
 PINNED = "f3c8cd3501deacd50d5daf7fe3a4d31d63a67903874fc1c654e2526515f42f60"
 EVEN = FlawWeights(answer=1, operation=1, operand=1, slip=1, off_by_one=1)

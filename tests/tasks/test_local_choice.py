@@ -14,7 +14,7 @@ from tests.tasks.gsm8k_right_wrong import needs_gsm8k, write_right_wrong
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS
-from w2s_lightning.tasks.local_choice import LocalChoice
+from w2s_lightning.tasks.task import DataTask
 
 PINNED = ["c924b0a05e223691", "1a3fd9a604acd42a", "c62f9e62620a8484", "66adf7b87cf63e3e"]
 
@@ -23,9 +23,9 @@ def rows(prefix: str, count: int) -> list[dict[str, Any]]:
     return [{"text": f"{prefix} {n}", "label": ("bad", "good")[n % 2], "topic": n // 4} for n in range(count)]
 
 
-def local(train: Path, test: Path, *overrides: str) -> LocalChoice:
+def local(train: Path, test: Path, *overrides: str) -> DataTask:
     made = task("local_choice", f"train_file={train}", f"test_file={test}", *overrides)
-    assert isinstance(made, LocalChoice)
+    assert isinstance(made, DataTask)
     return made
 
 
@@ -59,18 +59,18 @@ def test_numbers_and_booleans_are_classes_whatever_the_format(jsonl: Write, tmp_
 
 
 def test_groups_stay_on_one_side(files: tuple[Path, Path]) -> None:
-    splits = local(*files, "group_column=topic").splits(0)
+    splits = local(*files, "reader.group=topic").splits(0)
     assert len({item.group for split in ("supervise", "transfer", "validation") for item in splits.of(split)}) == 10
     assert splits.notices == ("10 groups of the training file (40 examples) removed: also in the test file",)
 
 
 def test_a_template_may_use_other_columns(files: tuple[Path, Path]) -> None:
-    made = local(*files, "template='{topic}: {text}'")
+    made = local(*files, "reader.template='{topic}: {text}'")
     assert "1: b 5" in {item.texts[0] for item in made.splits(0).test}
 
 
 def test_difficulty_comes_from_its_column(files: tuple[Path, Path]) -> None:
-    made = local(*files, "difficulty_column=topic")
+    made = local(*files, "reader.difficulty=topic")
     assert {item.texts[0]: item.difficulty for item in made.splits(0).test}["b 39"] == 9.0
 
 
@@ -109,14 +109,14 @@ def changed(row: int, **values: Any) -> list[Mapping[str, Any]]:
 @pytest.mark.parametrize(
     ("train", "overrides", "message"),
     [
-        (rows("a", 80), ["label_column=lable"], r"has no column 'lable' \(task.label_column\): did you mean 'label'"),
-        (rows("a", 80), ["text_column=prompt"], "has no column 'prompt'"),
-        (rows("a", 80), ["group_column=topics"], "did you mean 'topic'"),
-        (rows("a", 80), ["template='{txt}'"], "did you mean 'text'"),
-        (rows("a", 80), ["template='{text.upper}'"], "only plain column names"),
-        (rows("a", 80), ["label_column=text"], "80 different labels in 80 rows"),
+        (rows("a", 80), ["reader.label=lable"], r"has no column 'lable' \(task.reader.label\): did you mean 'label'"),
+        (rows("a", 80), ["reader.text=prompt"], "has no column 'prompt'"),
+        (rows("a", 80), ["reader.group=topics"], "did you mean 'topic'"),
+        (rows("a", 80), ["reader.template='{txt}'"], "did you mean 'text'"),
+        (rows("a", 80), ["reader.template='{text.upper}'"], "only plain column names"),
+        (rows("a", 80), ["reader.label=text"], "80 different labels in 80 rows"),
         (rows("a", 80), ["words=[one]"], "1 words for 2 classes"),
-        (rows("a", 80), ["difficulty_column=label"], r"train\.jsonl:1: difficulty 'bad' is no number"),
+        (rows("a", 80), ["reader.difficulty=label"], r"train\.jsonl:1: column 'label' holds 'bad', expected a number"),
         (changed(3, text=""), [], r"train\.jsonl:4: column 'text' is empty"),
         (changed(3, text=["a"]), [], r"train\.jsonl:4: column 'text' holds list"),
         (changed(3, label=None), [], r"train\.jsonl:4: column 'label' is empty"),
@@ -139,14 +139,14 @@ def test_bad_input_is_one_clear_message(jsonl: Write, train: Any, overrides: lis
 
 
 @pytest.fixture(scope="module")
-def solutions(tmp_path_factory: pytest.TempPathFactory) -> LocalChoice:
+def solutions(tmp_path_factory: pytest.TempPathFactory) -> DataTask:
     """GSM8K's published model solutions, judged right or wrong, split by question."""
     train, test = write_right_wrong(tmp_path_factory.mktemp("gsm8k"))
-    return local(train, test, "group_column=question", "difficulty_column=failed", "words=[right,wrong]")
+    return local(train, test, "reader.group=question", "reader.difficulty=failed", "words=[right,wrong]")
 
 
 @needs_gsm8k
-def test_every_real_solution_is_used_or_counted(solutions: LocalChoice) -> None:
+def test_every_real_solution_is_used_or_counted(solutions: DataTask) -> None:
     splits = solutions.splits(0)
     used = sum(len(splits.of(split)) for split in SPLITS)
     counted = sum(int(notice.split(": ")[1].split()[0]) for notice in splits.notices)
@@ -155,20 +155,20 @@ def test_every_real_solution_is_used_or_counted(solutions: LocalChoice) -> None:
 
 
 @needs_gsm8k
-def test_a_real_question_stays_on_one_side(solutions: LocalChoice) -> None:
+def test_a_real_question_stays_on_one_side(solutions: DataTask) -> None:
     splits = solutions.splits(0)
     questions = [{item.texts[0].split("\n")[0] for item in splits.of(split)} for split in SPLITS]
     assert sum(map(len, questions)) == len(set().union(*questions)) == 1319
 
 
 @needs_gsm8k
-def test_seeds_share_the_real_test_set(solutions: LocalChoice) -> None:
+def test_seeds_share_the_real_test_set(solutions: DataTask) -> None:
     assert solutions.splits(0).test == solutions.splits(1).test
     assert solutions.splits(0).supervise != solutions.splits(1).supervise
 
 
 @needs_gsm8k
-def test_harder_real_questions_have_more_wrong_solutions(solutions: LocalChoice) -> None:
+def test_harder_real_questions_have_more_wrong_solutions(solutions: DataTask) -> None:
     for failed in range(5):
         labels = [item.label for item in solutions.splits(0).transfer if item.difficulty == failed]
         assert sum(labels) / len(labels) == pytest.approx(failed / 4, abs=0.1)

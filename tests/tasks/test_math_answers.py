@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.answers import Verdict
-from w2s_lightning.tasks.math_answers import MATH_KEY, compare, normalised
+from w2s_lightning.tasks.final_answer import MATH_KEY, Verdict, compare, normalised
 
 needs_math = pytest.mark.skipif(
     importlib.util.find_spec("math_verify") is None, reason="math-verify is absent: pip install 'w2s-lightning[math]'"

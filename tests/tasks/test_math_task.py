@@ -10,7 +10,7 @@ from tests.tasks.composing_tasks import task
 from tests.tasks.test_hub_choice import COMMIT, folder
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.math_task import Math
+from w2s_lightning.tasks.task import DataTask
 
 pytestmark = pytest.mark.usefixtures("offline_datasets")
 
@@ -40,9 +40,9 @@ def place(tmp_path: Path, extra: Mapping[str, Any] | None = None) -> Path:
     return folder(tmp_path / "math", files, card + "---\n")
 
 
-def made(source: Path, *overrides: str) -> Math:
-    found = task("math", f"source.path={source}", "subjects=[algebra,geometry]", *SMALL, *overrides)
-    assert isinstance(found, Math)
+def made(source: Path, *overrides: str) -> DataTask:
+    found = task("math", f"source.path={source}", "source.config=[algebra,geometry]", *SMALL, *overrides)
+    assert isinstance(found, DataTask)
     return found
 
 
@@ -65,16 +65,16 @@ def test_a_solution_without_a_box_is_left_out_and_counted(tmp_path: Path) -> Non
 def test_gold_solutions_pass_their_own_judge(tmp_path: Path) -> None:
     task = made(place(tmp_path))
     test = task.splits(0).test
-    verdicts = task.grade([item.answer for item in test], [item.solution for item in test])
+    verdicts = task.key.grade([item.answer for item in test], [item.solution for item in test])
     assert all(verdict.strict and verdict.flexible for verdict in verdicts)
 
 
 def test_a_subject_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot load .*config topology"):
-        made(place(tmp_path), "subjects=[topology]").splits(0)
+        made(place(tmp_path), "source.config=[topology]").splits(0)
 
 
 def test_subjects_are_identity_and_the_commit_is_looked_up() -> None:
     known = task("math").resolved(lambda repository, revision: COMMIT)
     assert known.source.commit == COMMIT
-    assert digest(task("math", "subjects=[algebra]")) != digest(task("math"))
+    assert digest(task("math", "source.config=[algebra]")) != digest(task("math"))

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.conversations import Form, answered, conversation, messages
 from w2s_lightning.tasks.example import Example, Turn, example_id, question_group
-from w2s_lightning.tasks.files import Row, Unusable
-from w2s_lightning.tasks.preferences import pair
+from w2s_lightning.tasks.format import Format, answered, conversation, messages, pair
+from w2s_lightning.tasks.source import Row, Unusable
 from w2s_lightning.tasks.split import make_pool
 
-FORM = Form(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
+FORM = Format(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
 ASKED = (Turn("user", "how?"),)
 TALK = [
     {"role": "user", "content": "hi"},
@@ -164,7 +163,7 @@ def test_published_rows_with_faults_are_counted_and_left_out() -> None:
 
 
 def test_a_form_must_have_room_for_the_text() -> None:
-    with pytest.raises(UserError, match=r"task\.form\.user='Human:' must contain \{text\}"):
+    with pytest.raises(UserError, match=r"task\.format\.user='Human:' must contain \{text\}"):
         replace(FORM, user="Human:")
     with pytest.raises(UserError, match="did you mean 'text'"):
         replace(FORM, user="{txt}")

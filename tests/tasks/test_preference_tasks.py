@@ -14,9 +14,9 @@ from tests.tasks.composing_tasks import task
 from tests.tasks.conftest import Write
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.arithmetic import Arithmetic
-from w2s_lightning.tasks.arithmetic_pairs import ArithmeticPairs
 from w2s_lightning.tasks.example import SPLITS, Example, Splits, Turn
+from w2s_lightning.tasks.worlds.arithmetic import Arithmetic
+from w2s_lightning.tasks.worlds.arithmetic_pairs import ArithmeticPairs
 from w2s_lightning.tasks.worlds.flaws import FLAWS, Step, flawed, steps_of
 
 Rows = Sequence[Mapping[str, Any]]
@@ -49,7 +49,7 @@ def files(jsonl: Write) -> tuple[Path, Path]:
 
 
 def test_own_pairs_become_two_options_each(files: tuple[Path, Path]) -> None:
-    made = local(*files, "columns.margin=gap", "columns.subset=kind", "columns.difficulty=gap")
+    made = local(*files, "reader.margin=gap", "reader.subset=kind", "reader.difficulty=gap")
     assert (made.kind, made.layout, made.num_classes, made.class_names) == ("preference", "options", 2, ("0", "1"))
     splits = made.splits(0)
     assert [len(splits.of(split)) for split in SPLITS] == [32, 40, 8, 40]
@@ -67,7 +67,7 @@ def test_rows_of_one_prompt_stay_on_one_side(files: tuple[Path, Path]) -> None:
     splits = local(*files).splits(0)
     groups = [{item.group for item in splits.of(split)} for split in SPLITS]
     assert sum(map(len, groups)) == len(set().union(*groups)) == 60
-    grouped = local(*files, "columns.group=kind")
+    grouped = local(*files, "reader.group=kind")
     with pytest.raises(UserError, match="every group of the training file is also in the test file"):
         grouped.splits(0)
 
@@ -89,14 +89,14 @@ def turns(row: Mapping[str, Any], which: str) -> list[dict[str, str]]:
 def test_answers_may_be_whole_conversations_without_a_prompt(jsonl: Write, files: tuple[Path, Path]) -> None:
     rows = [{"chosen": turns(row, "chosen"), "rejected": turns(row, "rejected")} for row in own("b", 40)]
     train = [{"chosen": turns(row, "chosen"), "rejected": turns(row, "rejected")} for row in own("a", 80)]
-    whole = local(jsonl("t", train), jsonl("whole", rows), "columns.prompt=null").splits(0)
+    whole = local(jsonl("t", train), jsonl("whole", rows), "reader.prompt=null").splits(0)
     assert whole.test == local(*files).splits(0).test
 
 
 def test_the_form_is_part_of_the_task_and_of_its_identity(files: tuple[Path, Path]) -> None:
-    plain, other = local(*files), local(*files, "form.user='Q: {text} A:'")
+    plain, other = local(*files), local(*files, "format.user='Q: {text} A:'")
     assert pairs_of(other.splits(0))[0].texts[0].startswith("Q: ")
-    assert digest(plain) != digest(other) != digest(local(*files, "form.chat_template=default"))
+    assert digest(plain) != digest(other) != digest(local(*files, "format.chat_template=default"))
 
 
 def test_rows_about_test_questions_are_announced(jsonl: Write, files: tuple[Path, Path]) -> None:
@@ -116,17 +116,17 @@ def changed(row: int, **values: Any) -> list[Mapping[str, Any]]:
     [
         (
             own("a", 80),
-            ["columns.chosen=choosen"],
-            r"no column 'choosen' \(task\.columns\.chosen\): did you mean 'chosen'",
+            ["reader.chosen=choosen"],
+            r"no column 'choosen' \(task\.reader\.chosen\): did you mean 'chosen'",
         ),
-        (own("a", 80), ["columns.margin=kind"], r"train\.jsonl:1: column 'kind' holds 'a', expected a number"),
-        (own("a", 80), ["columns.prompt=null"], r"train\.jsonl:1: no prompt: name its column"),
-        (own("a", 80), ["form.user=Human"], r"must contain \{text\}"),
+        (own("a", 80), ["reader.margin=kind"], r"train\.jsonl:1: column 'kind' holds 'a', expected a number"),
+        (own("a", 80), ["reader.prompt=null"], r"train\.jsonl:1: no prompt: name its column"),
+        (own("a", 80), ["format.user=Human"], r"must contain \{text\}"),
         (changed(3, prompt=""), [], r"train\.jsonl:4: column 'prompt' is empty"),
         (changed(3, chosen=None), [], r"train\.jsonl:4: column 'chosen' is empty"),
         (changed(3, rejected="  "), [], r"train\.jsonl:4: column 'rejected' is empty"),
         (changed(3, chosen=7), [], r"train\.jsonl:4: got int; expected a text, or turns"),
-        (changed(3, gap=-2), ["columns.margin=gap"], r"train\.jsonl:4: margin -2 says"),
+        (changed(3, gap=-2), ["reader.margin=gap"], r"train\.jsonl:4: margin -2 says"),
         (changed(3, prompt=turns(own("a", 1)[0], "chosen")), [], r"train\.jsonl:4: the prompt must end with a user's"),
         (changed(3, chosen=turns(own("c", 1)[0], "chosen")), [], r"train\.jsonl:4: the turns before the chosen"),
         (changed(3, chosen="bad 2", rejected="good 2"), [], r"jsonl:3 and .*jsonl:4: one pair with either answer"),
@@ -327,7 +327,7 @@ def test_pairs_read_as_the_pretraining_text(pairs: ArithmeticPairs, splits: Spli
 
 
 def test_problems_are_written_and_split_as_those_of_the_task_arithmetic(pairs: ArithmeticPairs, splits: Splits) -> None:
-    same = ("name", "seed", "grading", "parts", "items", "prompts")
+    same = ("name", "seed", "grading", "parts", "items", "format")
     problems = Arithmetic(world=pairs.world.problems, **{name: getattr(pairs, name) for name in same})
     assert [item.group for item in splits.test] == [item.group for item in problems.splits(0).test]
     computed = [{item.group for item in splits.of(split)} for split in SPLITS]
@@ -346,9 +346,9 @@ def test_flaws_can_be_chosen(pairs: ArithmeticPairs) -> None:
     with pytest.raises(UserError, match=r"are all 0: give one of them a weight"):
         task("arithmetic_pairs", *(f"flaws.{flaw}=0" for flaw in FLAWS))
     with pytest.raises(UserError, match="has no chat template"):
-        task("arithmetic_pairs", "prompts.chat_template=default")
+        task("arithmetic_pairs", "format.chat_template=default")
     with pytest.raises(UserError, match="the world has no word"):
-        task("arithmetic_pairs", "prompts.question='Q: {question}'")
+        task("arithmetic_pairs", "format.user='Q: {text}'")
 
 
 def test_flaws_by_hand() -> None:

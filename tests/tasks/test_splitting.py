@@ -6,7 +6,7 @@ import pytest
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, choice
-from w2s_lightning.tasks.files import Row
+from w2s_lightning.tasks.source import Row
 from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
 
 SHARES = Shares(supervise=0.4, transfer=0.5, validation=0.1)

@@ -6,33 +6,63 @@ import sys
 import pytest
 
 from tests.tasks.composing_tasks import CONF, task
+from tests.tasks.conftest import Write
 from w2s_lightning.digest import digest
 from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.export import task_from_yaml
 
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if not path.stem.startswith("_"))
 OWN_FILES = ("local_choice", "local_preference", "local_reasoning")  # have no data of their own
-PREFERENCE = ("anthropic_hh", "arithmetic_pairs", "shp", "ultrafeedback_binarized")
-REASONING = ("arithmetic", "gsm8k", "local_reasoning", "math")  # see test_reasoning_tasks.py
+PREFERENCE = ("anthropic_hh", "arithmetic_pairs", "local_preference", "shp", "ultrafeedback_binarized")
+REASONING = ("arithmetic", "gsm8k", "local_reasoning", "math")
+ROWS = {
+    "local_choice": {"text": "t {}", "label": "{}"},
+    "local_preference": {"prompt": "p {}", "chosen": "a {}", "rejected": "b {}"},
+    "local_reasoning": {"question": "{} ?", "solution": "so {}", "answer": "{}"},
+}
+
+
+@pytest.fixture
+def given(jsonl: Write) -> dict[str, list[str]]:
+    """The files that a task needs, by its name."""
+
+    def file(name: str, part: str, numbers: range) -> str:
+        rows = [{key: text.format(n % 2 if key == "label" else n) for key, text in ROWS[name].items()} for n in numbers]
+        return f"{part}_file={jsonl(f'{name}_{part}', rows)}"
+
+    return {name: [file(name, "train", range(40)), file(name, "test", range(50, 60))] for name in OWN_FILES}
 
 
 def test_all_ready_tasks_are_there() -> None:
     expected = {"facts", "facts_null", "local_choice", "sciq", "boolq", "cosmos_qa", "openbookqa", "imdb"}
-    assert expected | {"amazon_polarity"} <= set(NAMES)
+    assert expected | {"amazon_polarity", *PREFERENCE, *REASONING} <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in (*OWN_FILES, *REASONING)])
-def test_a_task_offers_what_is_asked_of_it(name: str) -> None:
-    made = task(name)
-    assert made.kind == ("preference" if name in PREFERENCE else "choice")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_offers_what_is_asked_of_it(name: str, given: dict[str, list[str]]) -> None:
+    made = task(name, *given.get(name, []))
+    assert made.kind == ("preference" if name in PREFERENCE else "reasoning" if name in REASONING else "choice")
     assert made.name == name
-    assert len(made.class_names) == made.num_classes
-    wanted = 2 if made.layout == "options" else made.num_classes
-    assert len(made.words) == wanted
     assert set(made.sizes()) == set(SPLITS)
-    assert made.typical_tokens > 0
     assert len(digest(made)) == 64
-    assert made == task_from_yaml(CONF / f"{name}.yaml", [])
+    assert hash(made) == hash(task(name, *given.get(name, [])))
+    assert made == task_from_yaml(CONF / f"{name}.yaml", given.get(name, []))
+    assert made.typical_tokens > 0
+    if made.kind == "reasoning":
+        assert made.typical_tokens > made.typical_solution_tokens > 0
+        assert all(made.format.stop)
+        assert made.format.prompt(made.format.asked("what ?")).endswith(("Answer:", " a"))
+        assert made.key.equal("7", made.key.parse("the answer is 7"))
+        assert made.key.parse_strict("seven") is None
+        assert made.key.grade(["7"], ["the answer is 7"])[0].flexible
+    else:
+        assert len(made.class_names) == made.num_classes
+        assert len(made.words) == (2 if made.layout == "options" else made.num_classes)
+
+
+def test_a_tasks_name_is_for_people_and_no_part_of_its_identity() -> None:
+    for name in ("facts", "arithmetic", "arithmetic_pairs", "sciq"):
+        assert digest(task(name, "name=other")) == digest(task(name))
 
 
 def test_no_two_tasks_share_an_identity() -> None:
@@ -41,10 +71,10 @@ def test_no_two_tasks_share_an_identity() -> None:
 
 
 def test_tasks_load_nothing_heavy() -> None:
-    modules = ["facts", "local_choice", "hub_choice", "hub_questions", "supervisor_file", "export"]
+    modules = ["worlds.facts", "worlds.arithmetic_pairs", "task", "reward_sets", "supervisor_file", "export"]
     code = (
         f"import sys, {', '.join(f'w2s_lightning.tasks.{module}' for module in modules)}, w2s_lightning.selection\n"
-        "heavy = {'torch', 'transformers', 'pytorch_lightning', 'wandb', 'datasets', 'pyarrow'}\n"
+        "heavy = {'torch', 'transformers', 'pytorch_lightning', 'wandb', 'datasets', 'pyarrow', 'math_verify'}\n"
         "print(*sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,13 +12,13 @@ from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.data.rows import Rows, encode_completions
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.conversations import Form, messages
 from w2s_lightning.tasks.example import Example, Turn
+from w2s_lightning.tasks.format import Format, messages
 
 DEFAULT_TEMPLATE = "default"
 
 
-def reward_rows(pairs: Sequence[Example], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Rows:
+def reward_rows(pairs: Sequence[Example], form: Format, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Rows:
     """The whole texts of every pair, for a reward model: [num_rows, 2] (or 1, for single answers).
 
     A text over `max_length` tokens loses the start of its prompt after the first token.
@@ -27,7 +27,7 @@ def reward_rows(pairs: Sequence[Example], form: Form, tokenizer: PreTrainedToken
 
 
 def completion_rows(
-    pairs: Sequence[Example], form: Form, tokenizer: PreTrainedTokenizerBase, max_length: int, *, end: bool = True
+    pairs: Sequence[Example], form: Format, tokenizer: PreTrainedTokenizerBase, max_length: int, *, end: bool = True
 ) -> Rows:
     """The completions of every pair after its prompt, in the order of its options, [num_rows, 2] (or 1).
 
@@ -47,7 +47,7 @@ def completion_rows(
 
 
 def written(
-    pairs: Sequence[Example], form: Form, tokenizer: PreTrainedTokenizerBase
+    pairs: Sequence[Example], form: Format, tokenizer: PreTrainedTokenizerBase
 ) -> list[tuple[str, tuple[str, ...]]]:
     """Prompt and completions of every pair as text; a chat template has its special tokens in it already."""
     template = chat_template(form, tokenizer)
@@ -56,7 +56,7 @@ def written(
     return [_chat(pair, template, tokenizer) for pair in pairs]
 
 
-def chat_template(form: Form, tokenizer: PreTrainedTokenizerBase) -> str | None:
+def chat_template(form: Format, tokenizer: PreTrainedTokenizerBase) -> str | None:
     """The template that writes conversations, None for plain text; UserError for a tokenizer without the wanted one."""
     if not form.is_chat:
         return None

@@ -17,16 +17,15 @@ from w2s_lightning.stages import Gold, Label, Select, Shown, Supervisor, Targets
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.draws import permutation
 from w2s_lightning.tasks.example import Example, Solution, Split, Splits
-from w2s_lightning.tasks.prompts import Demonstration
-from w2s_lightning.tasks.solutions_file import read_solutions as read_file
-from w2s_lightning.tasks.task import ReasoningTask
+from w2s_lightning.tasks.supervisor_file import read_solutions as read_file
+from w2s_lightning.tasks.task import Task
 
 SOLUTIONS = "solutions.parquet"
 PAIRS = "pairs.parquet"
 FINISHED = ("eos", "stop")
 
 
-def problems_of(task: ReasoningTask, seed: int) -> Splits:
+def problems_of(task: Task, seed: int) -> Splits:
     """The task's problems, remembered with the examples of all other tasks."""
     found: Any = splits_of(task, seed)
     return found
@@ -35,7 +34,7 @@ def problems_of(task: ReasoningTask, seed: int) -> Splits:
 # ---------------------------------------------------------------- reading
 
 
-def read_solutions(targets: Targets, task: ReasoningTask, seed: int, store: Store) -> tuple[Solution, ...]:
+def read_solutions(targets: Targets, task: Task, seed: int, store: Store) -> tuple[Solution, ...]:
     """The solutions that targets stand for, on the problems of job seed `seed`; parents must be in the store.
 
     What a model did not bring to an end has no answer.
@@ -45,7 +44,7 @@ def read_solutions(targets: Targets, task: ReasoningTask, seed: int, store: Stor
             return tuple(Solution(one.id, one.solution, one.answer) for one in problems_of(task, seed).of(split))
         case Supervisor(split=split, file=file):
             ids = [one.id for one in problems_of(task, seed).of(split)]
-            return read_file(file, ids, known=None, parse=task.parse)  # `checks` knows the job's seed
+            return read_file(file, ids, known=None, parse=task.key.parse)  # `checks` knows the job's seed
         case Label() | Select():
             table = tables.read(store.open(targets) / SOLUTIONS)
             columns = (table.column(name).to_pylist() for name in ("example_id", "text", "answer"))
@@ -53,7 +52,7 @@ def read_solutions(targets: Targets, task: ReasoningTask, seed: int, store: Stor
     raise AssertionError(targets)
 
 
-def read_finished(targets: Targets, task: ReasoningTask, seed: int, store: Store) -> tuple[Solution, ...]:
+def read_finished(targets: Targets, task: Task, seed: int, store: Store) -> tuple[Solution, ...]:
     """`read_solutions` without those that were cut off: learning to stop in the middle helps nobody."""
     found = read_solutions(targets, task, seed, store)
     if not isinstance(targets, Label):
@@ -79,7 +78,7 @@ def read_pairs(stage: Select, store: Store) -> tuple[Pair, ...]:
 # ---------------------------------------------------------------- writing
 
 
-def write_samples(folder: Path, samples: Sequence[Sample], task: ReasoningTask) -> None:
+def write_samples(folder: Path, samples: Sequence[Sample], task: Task) -> None:
     """solutions.parquet: one row a sample, sorted by problem and number; token columns where top tokens were drawn."""
     ordered = sorted(samples, key=lambda sample: (sample.id, sample.number))
     columns: dict[str, object] = {
@@ -87,7 +86,7 @@ def write_samples(folder: Path, samples: Sequence[Sample], task: ReasoningTask) 
         "number": [sample.number for sample in ordered],
         "text": [sample.text for sample in ordered],
         "answer": pa.array(
-            [task.parse(sample.text) if sample.finish in FINISHED else None for sample in ordered], pa.string()
+            [task.key.parse(sample.text) if sample.finish in FINISHED else None for sample in ordered], pa.string()
         ),
         "finish": [sample.finish for sample in ordered],
         "num_drawn": [sample.num_drawn for sample in ordered],
@@ -135,22 +134,22 @@ def _pair_columns(pairs: Sequence[Pair]) -> dict[str, object]:
 class Writing:
     """How a task's questions are put to one model: plain text, or its chat template."""
 
-    def __init__(self, task: ReasoningTask, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
         self._task = task
         self._tokenizer = tokenizer
-        self._template = _template(task, tokenizer) if task.prompts.is_chat else None
+        self._template = _template(task, tokenizer) if task.format.is_chat else None
 
     @property
     def special_tokens(self) -> bool:
         """Whether the tokenizer adds its own; a chat template has them already."""
         return self._template is None
 
-    def prompt(self, question: str, shown: Sequence[Demonstration] = ()) -> str:
+    def prompt(self, question: str, shown: Sequence[tuple[str, str]] = ()) -> str:
         """What the model is to go on from."""
         if self._template is None:
-            return self._task.prompt(question, shown)
+            return self._task.format.prompt(self._task.format.asked(question, shown))
         text = self._tokenizer.apply_chat_template(
-            self._task.messages(question, shown),
+            self._task.format.messages(question, shown),
             chat_template=self._template,
             tokenize=False,
             add_generation_prompt=True,
@@ -159,9 +158,10 @@ class Writing:
 
     def completion(self, solution: str) -> str:
         """What the model is trained to go on with, but for the end-of-text token."""
-        return self._task.completion(solution) if self._template is None else solution.strip()
+        text = solution.strip()
+        return self._task.format.completion(text) if self._template is None else text
 
-    def prompts(self, problems: Sequence[Example], shown: Sequence[Demonstration]) -> list[Prompt]:
+    def prompts(self, problems: Sequence[Example], shown: Sequence[tuple[str, str]]) -> list[Prompt]:
         """One prompt a problem."""
         return [Prompt(problem.id, self.prompt(problem.question, shown)) for problem in problems]
 
@@ -178,26 +178,26 @@ class Writing:
         )
 
 
-def _template(task: ReasoningTask, tokenizer: PreTrainedTokenizerBase) -> str:
+def _template(task: Task, tokenizer: PreTrainedTokenizerBase) -> str:
     """The text of the wanted chat template; raise UserError for a tokenizer without it."""
-    wanted, there = task.prompts.chat_template, tokenizer.chat_template
+    wanted, there = task.format.chat_template, tokenizer.chat_template
     named = {"default": there} if there is None or isinstance(there, str) else there
     found = named.get(wanted)
     if not found:
         names = ", ".join(sorted(name for name, text in named.items() if text)) or "none at all"
         raise UserError(
-            f"task.prompts.chat_template={wanted}: this model's tokenizer has {names}: take plain text "
-            "(task.prompts.chat_template=null) or an instruction-tuned model"
+            f"task.format.chat_template={wanted}: this model's tokenizer has {names}: take plain text "
+            "(task.format.chat_template=null) or an instruction-tuned model"
         )
     return str(found)
 
 
-def questions_of(task: ReasoningTask, seed: int, split: Split) -> dict[str, str]:
+def questions_of(task: Task, seed: int, split: Split) -> dict[str, str]:
     """Questions of a split by problem id."""
     return {one.id: one.question for one in problems_of(task, seed).of(split)}
 
 
-def demonstrations(shown: Shown | None, task: ReasoningTask, store: Store) -> list[Demonstration]:
+def demonstrations(shown: Shown | None, task: Task, store: Store) -> list[tuple[str, str]]:
     """The worked examples of a prompt: solutions with an answer, drawn by the split's seed.
 
     Raises UserError when there are too few.
@@ -212,4 +212,4 @@ def demonstrations(shown: Shown | None, task: ReasoningTask, store: Store) -> li
             f"`{shown.solutions.split}` hold an answer: show fewer, or give more room (generation.max_new_tokens)"
         )
     order = permutation(len(found), "demonstrations", shown.split_seed)[: shown.count]
-    return [Demonstration(questions[found[place].id], found[place].text) for place in order]
+    return [(questions[found[place].id], found[place].text) for place in order]

@@ -14,10 +14,10 @@ from w2s_lightning.stages import Gold, Label, Select, Supervisor, Targets
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.supervisor_file import read_answers
-from w2s_lightning.tasks.task import ChoiceTask
+from w2s_lightning.tasks.task import Task
 
 
-def read_targets(targets: Targets, examples: Sequence[Example], task: ChoiceTask, store: Store) -> TargetTable:
+def read_targets(targets: Targets, examples: Sequence[Example], task: Task, store: Store) -> TargetTable:
     """The target table of a split whose examples are given; parents must be in the store."""
     match targets:
         case Gold():

@@ -160,7 +160,7 @@ def _margins(stage: Fit, ids: Sequence[str], examples: Sequence[Example]) -> NDA
     if None in margins:
         raise UserError(
             f"margin=data: {margins.count(None)} of {len(ids)} pairs of {stage.task.name} have no margin "
-            "(task.columns.margin names its column)"
+            "(task.reader.margin names its column)"
         )
     return np.array(margins, dtype=np.float32)
 
@@ -193,7 +193,7 @@ def _texts(stage: Fit, model: Opened) -> Rows:
     """
     examples = splits_of(stage.task, stage.split_seed).of(stage.split)
     if stage.task.kind == "preference":
-        rows = completion_rows(examples, stage.task.form, model.tokenizer, model.max_length)
+        rows = completion_rows(examples, stage.task.format, model.tokenizer, model.max_length)
     else:
         rows = token_rows(examples, model.tokenizer, model.max_length)
     whole = rows.one_text_each()

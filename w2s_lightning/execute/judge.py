@@ -17,8 +17,8 @@ from w2s_lightning.metrics.sections import overall, section_scores, subset_accur
 from w2s_lightning.stages import Evaluate, Label
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example, Solution
-from w2s_lightning.tasks.reward_set_task import RewardSetTask
-from w2s_lightning.tasks.task import ReasoningTask
+from w2s_lightning.tasks.reward_sets import RewardSetTask
+from w2s_lightning.tasks.task import Task
 
 
 def compute(stage: Evaluate, folder: Path, resources: Resources) -> None:
@@ -104,7 +104,7 @@ def _write_wins(folder: Path, task: RewardSetTask, answers: Label, store: Store)
 
 def _write_solutions(
     folder: Path,
-    task: ReasoningTask,
+    task: Task,
     problems: Sequence[Example],
     solutions: Sequence[Solution],
     ends: Sequence[str] | None,
@@ -112,7 +112,7 @@ def _write_solutions(
     """predictions.parquet (one row a problem, one solution each) and metrics.json; `ends` says how each text ended."""
     order = tables.places([one.id for one in problems], [one.id for one in solutions], "solutions to test")
     texts = [solutions[place].text for place in order]
-    verdicts = task.grade([str(one.gold) for one in problems], texts)
+    verdicts = task.key.grade([str(one.gold) for one in problems], texts)
     finish = None if ends is None else [ends[place] for place in order]
     columns: dict[str, object] = {
         "example_id": [one.id for one in problems],
@@ -139,13 +139,13 @@ def _write_solutions(
     tables.write_json(folder / tables.METRICS, scores)
 
 
-def _write_samples(folder: Path, task: ReasoningTask, problems: Sequence[Example], samples: Sequence[Solution]) -> None:
+def _write_samples(folder: Path, task: Task, problems: Sequence[Example], samples: Sequence[Solution]) -> None:
     """predictions.parquet (one row a sample, several a problem) and metrics.json.
 
     What was cut off has no answer and is wrong here, as in the votes that select solutions.
     """
     by_id = {one.id: one for one in problems}
-    verdicts = task.grade([str(by_id[one.id].gold) for one in samples], [one.text for one in samples])
+    verdicts = task.key.grade([str(by_id[one.id].gold) for one in samples], [one.text for one in samples])
     right = [verdict.flexible and one.answer is not None for verdict, one in zip(verdicts, samples, strict=True)]
     columns: dict[str, object] = {
         "example_id": [one.id for one in samples],

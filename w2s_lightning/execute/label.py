@@ -99,7 +99,7 @@ def _shift(stage: Label, folder: Path, resources: Resources) -> None:
 
     def read(source: Fit | BareModel) -> tuple[Rows, Ragged]:
         model = open_model(source, task, resources.store)
-        rows = completion_rows(examples, task.form, model.tokenizer, model.max_length)
+        rows = completion_rows(examples, task.format, model.tokenizer, model.max_length)
         return rows, every_token(model, rows, resources)
 
     rows, after = read(stage.source)
@@ -125,7 +125,7 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
         tokens_per_batch=resources.trainer.tokens_per_batch,
         bf16=model.network.bf16,
     )
-    drawing = Generation(**vars(settings), stop=stage.task.stop, special_tokens=writing.special_tokens)
+    drawing = Generation(**vars(settings), stop=stage.task.format.stop, special_tokens=writing.special_tokens)
     wanted = len(prompts) * settings.num_samples
     journal = Journal(resources.store.checkpoints(stage) / "samples.jsonl")
     drawn = resumed(engine, prompts, drawing, seed=stage.seed, journal=journal)

@@ -54,11 +54,11 @@ def rows_of(
 ) -> Rows:
     """Examples as the model reads them: completions where its rewards are `implicit`, else whole texts, or features."""
     if implicit:
-        return completion_rows(examples, task.form, model.tokenizer, model.max_length)
+        return completion_rows(examples, task.format, model.tokenizer, model.max_length)
     if features is not None:
         return feature_rows(examples, features, store)
     if task.kind == "preference":
-        return reward_rows(examples, task.form, model.tokenizer, model.max_length)
+        return reward_rows(examples, task.format, model.tokenizer, model.max_length)
     return token_rows(examples, model.tokenizer, model.max_length)
 
 

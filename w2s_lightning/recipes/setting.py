@@ -33,8 +33,8 @@ from w2s_lightning.stages import (
     Weights,
 )
 from w2s_lightning.tasks.example import Split
-from w2s_lightning.tasks.reward_set_task import OwnTest, RewardSetTask
-from w2s_lightning.tasks.task import ChoiceTask
+from w2s_lightning.tasks.reward_sets import OwnTest, RewardSetTask
+from w2s_lightning.tasks.task import Task
 
 Role = Literal["floor", "student", "ceiling"]
 RowRole = Literal["untuned", "floor", "student", "ceiling", "teacher", "middle", "control", "reference"]
@@ -84,7 +84,7 @@ class Recipe:
 class Setting:
     """One job's resolved configuration, and the constructors of a choice job's stages.
 
-    `task` is a `ChoiceTask`, or a `ReasoningTask` (see `recipes/reasoning`). `by_token`: the objective follows what was
+    `task` is a `Task`, or a `ReasoningTask` (see `recipes/reasoning`). `by_token`: the objective follows what was
     changed in a supervisor token by token, not its answers."""
 
     task: Any
@@ -163,7 +163,7 @@ class Setting:
         chosen = self.settings["student"]
         return BareModel(start or model.weights, self._readout(model, readout or chosen.readout), numerics_of(chosen))
 
-    def label(self, source: Fit | BareModel, split: Split, of: ChoiceTask | None = None) -> Label:
+    def label(self, source: Fit | BareModel, split: Split, of: Task | RewardSetTask | None = None) -> Label:
         """The source's class probabilities on a split of the job's task (or of another one)."""
         task = self.task if of is None else of
         split_seed = None if split == "test" else self.seed

@@ -17,7 +17,7 @@ from w2s_lightning.results.stored import PAIRS, Answers, StoredPair, read_answer
 from w2s_lightning.solutions import majority
 from w2s_lightning.stages import Fit, Label, Select, Supervisor
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.solutions_file import read_solutions as read_file
+from w2s_lightning.tasks.supervisor_file import read_solutions as read_file
 
 
 def votes_of(plan: Plan, store: Store) -> dict[str, Any] | None:
@@ -109,7 +109,7 @@ def _of_select(stage: Select, store: Store, golds: Mapping[str, str], task: Any)
     if (store.path(stage) / PAIRS).is_file():
         return record | _pairs(read_pairs(store, stage), golds, task)
     rows = read_solutions(store, stage)
-    right = [task.equal(golds[row.id], row.answer) for row in rows]
+    right = [task.key.equal(golds[row.id], row.answer) for row in rows]
     kept_right = {row.id for row, ok in zip(rows, right, strict=True) if ok}
     possible = _ever_right(stage, store, golds, task)
     return record | {
@@ -122,14 +122,14 @@ def _ever_right(stage: Select, store: Store, golds: Mapping[str, str], task: Any
     """The questions that some solution of the rule's sources answers right: what could have been kept."""
     sources = [source for source in stage.sources if isinstance(source, Label | Supervisor)]
     found = [item for source in sources for item in _answers(source, store, golds, task).items()]
-    return {id for id, answers in found if any(task.equal(golds[id], one) for one in answers)}
+    return {id for id, answers in found if any(task.key.equal(golds[id], one) for one in answers)}
 
 
 def _pairs(rows: Sequence[StoredPair], golds: Mapping[str, str], task: Any) -> dict[str, Any]:
     """`precision`: share of pairs whose better side is right (the other then ends otherwise); `inverted`: whose worse
     side is right. Of the rest both sides are wrong."""
-    right = [task.equal(golds[row.id], row.chosen_answer) for row in rows]
-    worse = [task.equal(golds[row.id], row.rejected_answer) for row in rows]
+    right = [task.key.equal(golds[row.id], row.chosen_answer) for row in rows]
+    worse = [task.key.equal(golds[row.id], row.rejected_answer) for row in rows]
     return {
         "precision": sum(right) / len(rows),
         "inverted": sum(worse) / len(rows),
@@ -140,8 +140,8 @@ def _pairs(rows: Sequence[StoredPair], golds: Mapping[str, str], task: Any) -> d
 def _of_samples(stage: Label, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:
     """Accuracy of the samples, of their vote (maj@n), and of an oracle that picks among them (pass@n)."""
     grouped = _answers(stage, store, golds, task)
-    right = {id: [task.equal(golds[id], answer) for answer in answers] for id, answers in grouped.items()}
-    voted = [task.equal(golds[id], majority(answers)[0]) for id, answers in grouped.items()]
+    right = {id: [task.key.equal(golds[id], answer) for answer in answers] for id, answers in grouped.items()}
+    voted = [task.key.equal(golds[id], majority(answers)[0]) for id, answers in grouped.items()]
     assert stage.generation is not None
     n, count = stage.generation.num_samples, len(grouped)
     return {
@@ -161,7 +161,7 @@ def _answers(
     stage: Label | Supervisor, store: Store, golds: Mapping[str, str], task: Any
 ) -> dict[str, list[str | None]]:
     if isinstance(stage, Supervisor):
-        given = read_file(stage.file, list(golds), known=None, parse=task.parse)
+        given = read_file(stage.file, list(golds), known=None, parse=task.key.parse)
         return {one.id: [one.answer] for one in given}
     grouped: defaultdict[str, list[str | None]] = defaultdict(list)
     for row in read_solutions(store, stage):

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from w2s_lightning.atomic import replacing
 from w2s_lightning.tasks.example import Example, Split, Splits
-from w2s_lightning.tasks.task import ChoiceTask, ReasoningTask
+from w2s_lightning.tasks.task import Task
 
 EXAMPLES = "examples.parquet"
 _ABOUT = b"w2s"
@@ -39,7 +39,7 @@ class ExampleTexts:
     validation_gold: Mapping[str, Any]
 
 
-def write_texts(folder: Path, task: ChoiceTask | ReasoningTask, splits: Splits) -> None:
+def write_texts(folder: Path, task: Task | Task, splits: Splits) -> None:
     """Write a job's test and validation examples beside its result, atomically; does nothing when they are there."""
     if (folder / EXAMPLES).exists():
         return

@@ -28,8 +28,8 @@ from w2s_lightning.rewardbench.reward_models import Machine, RewardModel, Reward
 from w2s_lightning.rewardbench.subject import form_for, shared_with_training, source_of
 from w2s_lightning.schema import Numerics
 from w2s_lightning.show.words import shown
-from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.example import Example
+from w2s_lightning.tasks.format import Format
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
 
 
@@ -101,7 +101,7 @@ def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
     )
 
 
-def _scored(model: RewardModel, pairs: Sequence[Example], form: Form, options: argparse.Namespace) -> Rewards:
+def _scored(model: RewardModel, pairs: Sequence[Example], form: Format, options: argparse.Namespace) -> Rewards:
     """The rewards, with a line in the terminal that tells how many answers a model has scored."""
     device = _device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as line:

@@ -27,8 +27,8 @@ from w2s_lightning.models.source import Source, reading
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.schema import Numerics
 from w2s_lightning.stages import ReadOut
-from w2s_lightning.tasks.conversations import Form
 from w2s_lightning.tasks.example import Example
+from w2s_lightning.tasks.format import Format
 
 Normalisation = Literal["sum", "mean"]
 
@@ -62,7 +62,7 @@ class Rewards:
     num_truncated: int
 
 
-def rewards_of(model: RewardModel, answers: Sequence[Example], form: Form, machine: Machine) -> Rewards:
+def rewards_of(model: RewardModel, answers: Sequence[Example], form: Format, machine: Machine) -> Rewards:
     """Score K answers to each prompt; raise UserError for a model that does not fit what is asked of it."""
     alone = model.reference is None and model.reference_free is None
     if is_classifier(config_of(model.source)):
@@ -77,7 +77,7 @@ def rewards_of(model: RewardModel, answers: Sequence[Example], form: Form, machi
     return _of_policy(model, answers, form, machine)
 
 
-def _of_classifier(model: RewardModel, answers: Sequence[Example], form: Form, machine: Machine) -> Rewards:
+def _of_classifier(model: RewardModel, answers: Sequence[Example], form: Format, machine: Machine) -> Rewards:
     opened = open_classifier(model.source, model.numerics)
     rows = reward_rows(answers, form, opened.tokenizer, opened.max_length)
     values = score(
@@ -90,7 +90,7 @@ def _of_classifier(model: RewardModel, answers: Sequence[Example], form: Form, m
     return _rewards("of a classifier", values, rows)
 
 
-def _of_policy(model: RewardModel, answers: Sequence[Example], form: Form, machine: Machine) -> Rewards:
+def _of_policy(model: RewardModel, answers: Sequence[Example], form: Format, machine: Machine) -> Rewards:
     """Log-ratios have no factor beta (Rafailov et al. 2023, arXiv 2305.18290): it changes no comparison."""
     policy, max_length = open_policy(model.source, model.numerics), model.numerics.max_length
     if model.reference is not None:

@@ -16,10 +16,10 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.models.source import Source, check_folder
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.refs import Refs
-from w2s_lightning.tasks.conversations import Form
+from w2s_lightning.tasks.format import Format
 
-PLAIN = Form(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
-CHAT = Form(chat_template=DEFAULT_TEMPLATE, user="{text}", joint="", separator="")
+PLAIN = Format(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
+CHAT = Format(chat_template=DEFAULT_TEMPLATE, user="{text}", joint="", separator="")
 
 Written = Literal["auto", "chat", "plain"]
 
@@ -42,7 +42,7 @@ def source_of(name: str, refs: Refs) -> Source:
         ) from None
 
 
-def form_for(source: Source, written: Written) -> Form:
+def form_for(source: Source, written: Written) -> Format:
     """How rows are written for a model: as our fit of it was trained, else by its chat template, else as plain text."""
     if written == "auto":
         stage = Path(source.path).parent / "stage.json"
@@ -51,7 +51,7 @@ def form_for(source: Source, written: Written) -> Form:
     return CHAT if written == "chat" else PLAIN
 
 
-def _form_of(stage: object) -> Form | None:
+def _form_of(stage: object) -> Format | None:
     """How a stage's task writes its rows, None where it has none."""
     task = stage.get("task") if isinstance(stage, dict) else None
     form = task.get("form") if isinstance(task, dict) else None
@@ -61,7 +61,7 @@ def _form_of(stage: object) -> Form | None:
         form = {"chat_template": None, "user": user, "joint": prompts["joint"], "separator": prompts["separator"]}
     if not isinstance(form, dict):
         return None
-    return TypeAdapter(Form).validate_python({name: value for name, value in form.items() if name != "type"})
+    return TypeAdapter(Format).validate_python({name: value for name, value in form.items() if name != "type"})
 
 
 def shared_with_training(model: Source, groups: Sequence[str], allowed: bool) -> int | None:

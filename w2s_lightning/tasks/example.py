@@ -117,6 +117,18 @@ def choice(texts: Sequence[str], *, label: int, group: str, difficulty: float | 
     return Example(example_id(texts), group, tuple(texts), label, difficulty)
 
 
+def problem(question: str, solution: str, answer: str, difficulty: float | None, group: str | None = None) -> Example:
+    """A question with its gold solution, as a model should write it; `group` None for the question's own."""
+    return Example(
+        id=question_id(question),
+        group=group or question_group(question),
+        texts=(question,),
+        difficulty=difficulty,
+        completions=(solution,),
+        answer=answer,
+    )
+
+
 def example_id(texts: Sequence[str]) -> str:
     """16 hex digits of the sha256 of an example's texts: the key that targets and predictions are joined by."""
     return fingerprint("texts", *texts)[:SHORT]

@@ -2,61 +2,58 @@
 
     python -m w2s_lightning.tasks.export conf/task/facts.yaml --split transfer --seed 0 --out to_label.csv
 
-What comes back is `supervisor.file` (see `supervisor_file.py`, for reasoning tasks `solutions_file.py`). The YAML may
-lean on others through `defaults`; more arguments set its keys (`source.path=/data/sciq`).
+What comes back is `supervisor.file` (see `supervisor_file.py`); gold stays out. The YAML may lean on others through
+`defaults`; more arguments set its keys (`source.path=/data/sciq`).
 """
 
 import argparse
 import csv
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped, unused-ignore]
-from pydantic import TypeAdapter, ValidationError
 
+from w2s_lightning.config import bind_target
 from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.mistakes import Origin
 from w2s_lightning.tasks.example import SPLITS, Split
-from w2s_lightning.tasks.solutions_file import write_for_solving
-from w2s_lightning.tasks.task import ChoiceTask
+from w2s_lightning.tasks.task import Task
+
+_NOT_OF_THE_TASK = ("judge", "benchmark", "benchmark_overlap", "test_samples")
 
 
-def write_for_labelling(task: ChoiceTask, splits: Sequence[Split], seed: int, path: Path) -> int:
-    """Write id, split, text columns and an empty label column; gold labels stay out. Returns the number of rows."""
+def write_to_answer(task: Task, splits: Sequence[Split], seed: int, path: Path) -> str:
+    """Write id, split, texts and an empty column to fill in; returns what to tell of it."""
     made = task.splits(seed)
     items = [(split, item) for split in splits for item in made.of(split)]
-    texts = ["text"] if task.layout == "text" else [f"option_{n}" for n in range(task.num_classes)]
+    if task.kind == "reasoning":
+        texts, answer, told = ["question"], "solution", "problems in {}; fill in the column `solution`"
+    else:
+        texts = ["text"] if task.layout == "text" else [f"option_{n}" for n in range(task.num_classes)]
+        answer, told = "label", f"examples in {{}}; labels: {', '.join(task.class_names)}"
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["id", "split", *texts, "label"])
+        writer.writerow(["id", "split", *texts, answer])
         writer.writerows([item.id, split, *item.texts, ""] for split, item in items)
-    return len(items)
+    return f"{len(items)} {told.format(path)}"
 
 
-def task_from_yaml(path: Path, overrides: Sequence[str]) -> Any:
+def task_from_yaml(path: Path, overrides: Sequence[str]) -> Task:
     """The task that a YAML file of `conf/task/` describes; raise UserError for what does not fit."""
     values = _merged(path)
-    for key in ("judge", "benchmark", "benchmark_overlap", "test_samples"):  # no part of the task itself
+    for key in _NOT_OF_THE_TASK:
         values.pop(key, None)
     for override in overrides:
         key, _, value = override.partition("=")
-        block, *rest = reversed(key.split("."))
+        *blocks, last = key.split(".")
         target = values
-        for part in reversed(rest):
-            target = target.setdefault(part, {})
-        target[block] = yaml.safe_load(value)
-    module, _, name = str(values.pop("_target_", "")).rpartition(".")
-    if not module:
-        raise UserError(f"{path} has no `_target_`: give a file of conf/task/")
-    try:
-        return TypeAdapter(getattr(importlib.import_module(module), name)).validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        inner = first.get("ctx", {}).get("error")
-        place = ".".join(map(str, first["loc"]))
-        raise UserError(str(inner) if isinstance(inner, UserError) else f"{place}: {first['msg']}") from None
+        for block in blocks:
+            target = target.setdefault(block, {})
+        target[last] = yaml.safe_load(value)
+    task: Task = bind_target(values, Origin("task", path.stem))
+    return task
 
 
 def _merged(path: Path) -> dict[str, Any]:
@@ -88,17 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the CSV file to write")
     parser.add_argument("overrides", nargs="*", help="name=value")
     given = parser.parse_intermixed_args(arguments)
-
-    def export() -> None:
-        task, out = task_from_yaml(given.task, given.overrides), given.out
-        if task.kind == "reasoning":
-            count = write_for_solving(task, given.split, given.seed, out)
-            print(f"{count} problems in {out}; fill in the column `solution`")
-        else:
-            count = write_for_labelling(task, given.split, given.seed, out)
-            print(f"{count} examples in {out}; labels: {', '.join(task.class_names)}")
-
-    return run_command(export)
+    return run_command(
+        lambda: print(write_to_answer(task_from_yaml(given.task, given.overrides), given.split, given.seed, given.out))
+    )
 
 
 if __name__ == "__main__":

@@ -1,23 +1,28 @@
-"""Rows that reward models are judged on: RewardBench, its prior sets, and files in the same columns.
+"""Rows that reward models are judged on: RewardBench, its prior sets, files in its columns, a task's own test pairs.
 
 Columns are `prompt` (a text or turns), `chosen`, `rejected` and `subset`. Every row counts, also one that stands twice:
-the published figures are means over rows.
+the published figures are means over rows. As a task of a job (`RewardSetTask`) they are `test`, and nothing is trained
+on them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.conversations import Form
-from w2s_lightning.tasks.example import Example
-from w2s_lightning.tasks.files import Row, SameAnswers, Unusable, read_table
-from w2s_lightning.tasks.hub_source import HubSource
-from w2s_lightning.tasks.pair_columns import PairColumns, read_pair
-from w2s_lightning.tasks.split import left_out
+from w2s_lightning.schema import record
+from w2s_lightning.tasks.example import Example, Kind, Layout, Split, Splits
+from w2s_lightning.tasks.format import Format
+from w2s_lightning.tasks.readers import Pairs
+from w2s_lightning.tasks.source import ENDINGS, Hub, Row, Unusable, read_table
+from w2s_lightning.tasks.split import left_out, usable
+from w2s_lightning.tasks.task import mean_tokens
 
 REWARD_BENCH = "allenai/reward-bench"
 PRIOR_SETS = "allenai/pref-test-sets"
@@ -26,7 +31,10 @@ _SPLITS = {  # by the last part of the repository's name, so that a folder may h
     "pref-test-sets": ("anthropic_helpful", "anthropic_hhh", "shp", "summarize"),
 }
 _BY_SPLIT = ("pref-test-sets",)  # where a split's name is its rows' subset
-_FILES = (".jsonl", ".csv", ".parquet")
+_PUBLISHED = {REWARD_BENCH: 2985, PRIOR_SETS: 17154}  # rows, for estimates without a download
+_TOKENS = 1000
+OWN_TEST = "test"
+"""What `task.benchmark` calls the task's own test pairs."""
 
 
 @dataclass(frozen=True)
@@ -48,63 +56,158 @@ class RewardSet:
         return tuple(pair.group for pair in self.pairs)
 
 
-def located(data: str) -> DataFile | HubSource:
+def located(data: str) -> DataFile | Hub:
     """A file by its ending, a folder in a hub repository's layout, or a hub repository whose commit is yet to be found.
 
     Raises UserError for a file or folder that is not there.
     """
-    if Path(data).suffix in _FILES:
+    if Path(data).suffix in ENDINGS:
         return DataFile.at(data)
     folder = Path(data).expanduser().is_dir()
     if not folder and (data.startswith(("/", "~", ".")) or data.count("/") != 1):
-        raise UserError(f"no such data: {data} (expected a file ({', '.join(_FILES)}), a folder, or {REWARD_BENCH})")
-    hub = {"path": data, "config": None, "revision": "main", "commit": None}
-    return TypeAdapter(HubSource).validate_python(hub)
+        raise UserError(f"no such data: {data} (expected a file ({', '.join(ENDINGS)}), a folder, or {REWARD_BENCH})")
+    whole = {"train": "", "test": "", "max_train_rows": None, "max_test_rows": None}
+    hub = {"path": data, "config": None, "revision": "main", "commit": None, **whole}
+    return TypeAdapter(Hub).validate_python(hub)
 
 
-def read_reward_set(source: DataFile | HubSource, form: Form, splits: Sequence[str] = ()) -> RewardSet:
-    """The rows of a source, written with `form`; `splits` of a hub repository (none: those known for its name).
+def read_reward_set(source: DataFile | Hub, format: Format, splits: Sequence[str] = ()) -> RewardSet:
+    """The rows of a source, written with `format`; `splits` of a hub repository (none: those known for its name).
 
     Rows with equal answers are left out and counted, as are rows of published data without a comparison in them. Raises
     UserError for such a row of a file, naming file and line.
     """
     if isinstance(source, DataFile):
         table = read_table(source)
-        for column in ("prompt", "chosen", "rejected", "subset"):
+        for column in _COLUMNS.columns():
             table.require(column, "RewardBench's columns are prompt, chosen, rejected, subset")
-        return _read([(row, None) for row in table.rows], form, str(source.path), own=True)
+        rows, what = list(table.rows), str(source.path)
+    else:
+        rows, what = _published(source, splits), source.label
+
+    def read(row: Row) -> Example:
+        if not isinstance(row.values.get("subset"), str):
+            raise Unusable(f"{row.place}: column 'subset' holds no name")
+        return _COLUMNS.read(row, format)
+
+    found, faults = usable(rows, read, own=isinstance(source, DataFile))
+    if not found:
+        raise UserError(f"{what} holds no pair of different answers")
+    pairs, places = zip(*found, strict=True)
+    return RewardSet(pairs, places, left_out(faults, what, "preference"))
+
+
+_COLUMNS = Pairs(
+    prompt="prompt", chosen="chosen", rejected="rejected", margin=None, subset="subset", group=None, difficulty=None
+)
+
+
+def _published(source: Hub, splits: Sequence[str]) -> list[Row]:
     name = source.label.rsplit("/", 1)[-1]
     known = splits or _SPLITS.get(name)
     if known is None:
         raise UserError(f"{source.label}: which of its splits? Give --split NAME (known: {', '.join(_SPLITS)})")
-    by_split = name in _BY_SPLIT
-    columns = ["prompt", "chosen", "rejected", *([] if by_split else ["subset"])]
-    rows = [(row, split if by_split else None) for split in known for row in source.rows(split, columns, None)]
-    return _read(rows, form, source.label, own=False)
+    if name not in _BY_SPLIT:
+        return [row for split in known for row in source.split(split, list(_COLUMNS.columns()), None, None)]
+    columns = [column for column in _COLUMNS.columns() if column != "subset"]
+    rows = [(split, row) for split in known for row in source.split(split, columns, None, None)]
+    return [replace(row, values={**row.values, "subset": split}) for split, row in rows]
 
 
-def _read(rows: Sequence[tuple[Row, str | None]], form: Form, what: str, *, own: bool) -> RewardSet:
-    pairs, places, faults = list[Example](), list[str](), list[Unusable]()
-    for row, subset in rows:
+# ---------------------------------------------------------------- as a job's task
+
+
+@record
+class OwnTest:
+    """The test pairs of the job's own task, to be judged by subset; pairs in none are in one named like the task."""
+
+    task: Any
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"test pairs of {self.task.name}"
+
+    def rows(self) -> RewardSet:
+        """The pairs, which are the same for every seed."""
+        pairs = [replace(pair, subset=pair.subset or self.task.name) for pair in self.task.splits(0).test]
+        return RewardSet(tuple(pairs), tuple(f"{self.label}: {number}" for number in range(1, len(pairs) + 1)), ())
+
+
+@record
+class RewardSetTask:
+    """Rows in RewardBench's columns, written as the job's own task writes its pairs (`format`, `words`)."""
+
+    kind: ClassVar[Kind] = "preference"
+    layout: ClassVar[Layout] = "options"
+    num_classes: ClassVar[int] = 2
+    class_names: ClassVar[tuple[str, ...]] = ("0", "1")
+    world: ClassVar[None] = None  # models come with the job's task
+
+    source: DataFile | Hub | OwnTest
+    format: Format
+    words: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The hub set's name."""
+        return self.place.rsplit("/", 1)[-1] if self._far_away else "benchmark"
+
+    @property
+    def place(self) -> str:
+        """Where the rows are, for people."""
+        return str(self.source.path) if isinstance(self.source, DataFile) else self.source.label
+
+    @property
+    def typical_tokens(self) -> int:
+        if isinstance(self.source, OwnTest):
+            return int(self.source.task.typical_tokens)
+        return _TOKENS if self._far_away else mean_tokens(["".join(pair.texts) for pair in self.rows().pairs])
+
+    @property
+    def _far_away(self) -> bool:
+        return isinstance(self.source, Hub) and isinstance(self.source.path, str)
+
+    def rows(self) -> RewardSet:
+        """The rows and where each of them stands; raise UserError for what cannot be used."""
+        return _rows(self)
+
+    def sizes(self) -> Mapping[Split, int]:
+        """All rows are `test`; of a hub set as published."""
+        if isinstance(self.source, OwnTest):
+            return {**self.source.task.sizes(), "supervise": 0, "transfer": 0, "validation": 0}
+        there = _PUBLISHED.get(self.place, 0) if self._far_away else len(self.rows().pairs)
+        return {"supervise": 0, "transfer": 0, "validation": 0, "test": there}
+
+    def splits(self, seed: int) -> Splits:
+        """The same rows for every seed, in the order of the source."""
+        rows = self.rows()
+        return Splits(supervise=(), transfer=(), validation=(), test=rows.pairs, notices=rows.notices)
+
+
+def benchmark_at(data: str, task: Any, find: Callable[[str, str], str]) -> RewardSetTask:
+    """What a preference task's `benchmark` names; `find(repository, revision)` tells a hub set's commit."""
+    if data == OWN_TEST:
+        return RewardSetTask(source=OwnTest(task=task), format=task.format, words=task.words)
+    source = located(data)
+    if isinstance(source, Hub):
+        if source.label.rsplit("/", 1)[-1] not in _SPLITS:
+            raise UserError(
+                f"task.benchmark={data}: expected {OWN_TEST}, a file, or {', '.join(_PUBLISHED)} (or a folder of it)"
+            )
         try:
-            pairs.append(_pair(row, form, subset))
-            places.append(row.place)
-        except Unusable as fault:
-            if own and not isinstance(fault, SameAnswers):
-                raise
-            faults.append(fault)
-    if not pairs:
-        raise UserError(f"{what} holds no pair of different answers")
-    return RewardSet(tuple(pairs), tuple(places), left_out(faults, what, "preference"))
+            source = source.resolved(find)
+        except UserError as error:  # which speaks of a task's own data
+            raise UserError(str(error).replace("task.source.path", "task.benchmark")) from None
+    return RewardSetTask(source=source, format=task.format, words=task.words)
 
 
-def _pair(row: Row, form: Form, subset: str | None) -> Example:
-    values = row.values if subset is None else {**row.values, "subset": subset}
-    if not isinstance(values.get("subset"), str):
-        raise Unusable(f"{row.place}: column 'subset' holds no name")
-    return read_pair(Row(row.place, values), _COLUMNS, form)
-
-
-_COLUMNS = PairColumns(
-    prompt="prompt", chosen="chosen", rejected="rejected", margin=None, subset="subset", group=None, difficulty=None
-)
+@lru_cache(maxsize=4)
+def _rows(task: RewardSetTask) -> RewardSet:
+    if isinstance(task.source, OwnTest):
+        return task.source.rows()
+    found, seen, pairs = read_reward_set(task.source, task.format), Counter[str](), list[Example]()
+    for pair in found.pairs:  # a row that stands twice counts twice: later ones get ids of their own
+        seen[pair.id] += 1
+        pairs.append(pair if seen[pair.id] == 1 else replace(pair, id=f"{pair.id}-{seen[pair.id]}"))
+    return replace(found, pairs=tuple(pairs))

@@ -14,7 +14,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.schema import Count, OpenShare, record
 from w2s_lightning.tasks.draws import fingerprint
 from w2s_lightning.tasks.example import SPLITS, TRAINING, Example, Kind, Split, Splits
-from w2s_lightning.tasks.files import Row, SameAnswers, Unusable
+from w2s_lightning.tasks.source import Row, SameAnswers, Unusable
 
 _NOUNS: Mapping[Kind, str] = {"choice": "example", "preference": "pair", "reasoning": "question"}
 
@@ -70,26 +70,18 @@ def make_pool(
         UserError: in an own file, with file and line, for a row that is unusable (but for equal answers) or that
             contradicts another; in published data when no row can be used, with the first of them.
     """
-    faults, contradicted = list[Unusable](), set[str]()
-    first, counts = dict[str, tuple[Example, str]](), Counter[str]()
-    for row in rows:
-        try:
-            example = read(row)
-        except Unusable as fault:
-            if own and not isinstance(fault, SameAnswers):
-                raise
-            faults.append(fault)
-            continue
-        counts[example.id] += 1
-        other, place = first.setdefault(example.id, (example, row.place))
+    found, faults = usable(rows, read, own=own)
+    first, contradicted = dict[str, tuple[Example, str]](), set[str]()
+    for example, place in found:
+        other, other_place = first.setdefault(example.id, (example, place))
         if (other.label, other.answer) != (example.label, example.answer):
             if own:
-                raise UserError(f"{place} and {row.place}: {_contradiction(other, example, class_names)}; keep one")
+                raise UserError(f"{other_place} and {place}: {_contradiction(other, example, class_names)}; keep one")
             contradicted.add(example.id)
-    if faults and not first and not own:
+    if faults and not found and not own:
         raise UserError(f"{what}: none of the {len(faults)} rows can be used: {faults[0]}")
     kept = tuple(example for id, (example, _) in first.items() if id not in contradicted)
-    repeated = sum(counts[example.id] - 1 for example in kept)
+    repeated = sum(example.id not in contradicted for example, _ in found) - len(kept)
     noun, notices = _NOUNS[kind], left_out(faults, what, kind)
     if contradicted:
         conflicting = f"conflicting {'answers' if kind == 'reasoning' else 'labels'}"
@@ -97,6 +89,21 @@ def make_pool(
     if repeated:
         notices += (f"{what}: {_counted(repeated, f'duplicate {noun}')} left out",)
     return Pool(kept, notices)
+
+
+def usable(
+    rows: Iterable[Row], read: Callable[[Row], Example], *, own: bool
+) -> tuple[list[tuple[Example, str]], list[Unusable]]:
+    """The examples of rows with their places, and what is wrong with the other rows; raise that in an own file."""
+    found, faults = list[tuple[Example, str]](), list[Unusable]()
+    for row in rows:
+        try:
+            found.append((read(row), row.place))
+        except Unusable as fault:
+            if own and not isinstance(fault, SameAnswers):
+                raise
+            faults.append(fault)
+    return found, faults
 
 
 def _contradiction(first: Example, other: Example, class_names: Sequence[str]) -> str:

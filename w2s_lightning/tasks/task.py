@@ -1,142 +1,212 @@
-"""What a task offers to everything above it: its kind, how it is read out and judged, and its examples."""
+"""What a task is: what it offers to everything above (`Task`), and the one that reads rows (`DataTask`).
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+A task's fields are identity of the data but for its name, which is for people. Its kind is a value: whoever needs more
+than ids, groups and texts asks for it. How an answer is judged is not here (`schema.Judge`).
+"""
 
-from w2s_lightning.tasks.answers import AnswerKey, Verdict
-from w2s_lightning.tasks.conversations import Form
-from w2s_lightning.tasks.example import Example, Kind, Layout, Split, Splits
-from w2s_lightning.tasks.prompts import Demonstration, Message, Prompts
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, replace
+from functools import lru_cache
+from typing import Any, Protocol, cast
+
+from w2s_lightning.content import DataFile
+from w2s_lightning.errors import UserError
+from w2s_lightning.schema import record
+from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits
+from w2s_lightning.tasks.final_answer import AnswerKey
+from w2s_lightning.tasks.format import Format
+from w2s_lightning.tasks.readers import Reader
+from w2s_lightning.tasks.source import GivenFile, Hub, Part, Row, needs_file, read_table
+from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
+
+TEST_OF = "test_of"
+"""A column of a person's file that names the task of which a row's prompt is a test question: said in a notice."""
+_CHARACTERS_PER_TOKEN = 4
 
 
-class ChoiceTask(Protocol):
-    """What every task of kind choice offers.
+class Task(Protocol):
+    """What every task offers, whatever its kind.
 
-    `words` holds one verdict word per class in layout `text`, and (not the right one, the right one) in layout
-    `options`, where every text is a statement of its own. `class_names` always has `num_classes` names, the ones that
-    label files use. `typical_tokens` is a rough number of tokens per example, all its texts together, for estimates.
+    Of choice and preference: `class_names`, the ones that label files use; `words`, one verdict word a class in layout
+    `text`, (not the right one, the right one) in layout `options`, where every text is a statement of its own, or none.
+    Of preference and reasoning: `format`. Of reasoning: `key`, which reads and compares final answers. `world` is the
+    embedded world that ladder models are pretrained on (None: other data). `typical_tokens` is a rough number of tokens
+    of an example, all its texts together, for estimates; `typical_solution_tokens` of a gold solution alone.
     """
 
-    kind: ClassVar[Kind]
-
+    @property
+    def kind(self) -> Kind: ...
     @property
     def name(self) -> str: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
     @property
     def num_classes(self) -> int: ...
     @property
     def words(self) -> tuple[str, ...]: ...
     @property
-    def class_names(self) -> tuple[str, ...]: ...
-    @property
-    def layout(self) -> Layout: ...
-    @property
-    def world(self) -> Any | None: ...
-    @property
-    def typical_tokens(self) -> int: ...
-    def splits(self, seed: int) -> Splits: ...
-    def sizes(self) -> Mapping[Split, int]: ...
-    def __hash__(self) -> int: ...
-
-
-class PreferenceTask(ChoiceTask, Protocol):
-    """What every task of kind preference offers: a `ChoiceTask` of layout `options`, its texts written by `form`."""
-
-    @property
-    def form(self) -> Form: ...
-
-
-class Preference:
-    """The part of `PreferenceTask` that all such tasks have in common."""
-
-    kind: ClassVar[Kind] = "preference"
-    num_classes: ClassVar[int] = 2
-    layout: ClassVar[Layout] = "options"
-    class_names: ClassVar[tuple[str, ...]] = ("0", "1")
-
-
-class ReasoningTask(Protocol):
-    """What every task of kind reasoning offers.
-
-    `stop` are the strings that end a solution; a model's end-of-text token ends it too. `typical_tokens` is a rough
-    number of tokens of a question with its solution, `typical_solution_tokens` of the solution alone, for estimates.
-    """
-
-    kind: ClassVar[Kind]
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def world(self) -> Any | None: ...
-    @property
-    def prompts(self) -> Prompts: ...
+    def format(self) -> Format: ...
     @property
     def key(self) -> AnswerKey: ...
     @property
-    def stop(self) -> tuple[str, ...]: ...
+    def world(self) -> Any | None: ...
     @property
     def typical_tokens(self) -> int: ...
     @property
     def typical_solution_tokens(self) -> int: ...
-    def splits(self, seed: int) -> Splits: ...
     def sizes(self) -> Mapping[Split, int]: ...
-    def prompt(self, question: str, demonstrations: Sequence[Demonstration] = ()) -> str: ...
-    def messages(self, question: str, demonstrations: Sequence[Demonstration] = ()) -> list[Message]: ...
-    def completion(self, solution: str) -> str: ...
-    def parse(self, text: str) -> str | None: ...
-    def parse_strict(self, text: str) -> str | None: ...
-    def equal(self, gold: str, answer: str | None) -> bool: ...
-    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[Verdict]: ...
+    def splits(self, seed: int) -> Splits: ...
     def __hash__(self) -> int: ...
 
 
-class Reasoning:
-    """The part of `ReasoningTask` that follows from a task's prompts and answer key."""
+def mean_tokens(texts: Sequence[str]) -> int:
+    """A rough number of tokens of the mean text."""
+    return 1 + sum(map(len, texts)) // (max(1, len(texts)) * _CHARACTERS_PER_TOKEN)
 
-    kind: ClassVar[Kind] = "reasoning"
-    prompts: Prompts
+
+@record
+class DataTask:
+    """Examples of a hub data set or, in the same columns, of a person's own `train_file` and `test_file`.
+
+    `reader` says which kind of task it is and how a row becomes an example, `format` how a preference's or reasoning
+    task's texts are written down. `shares` and `limits` say how training rows are split; on the hub a plan counts with
+    the limits, since it downloads nothing. `words` null: the class names.
+    """
+
+    name: str = field(compare=False)
+    source: Hub | None
+    train_file: GivenFile | None
+    test_file: GivenFile | None
+    reader: Reader
+    format: Format | None
+    words: tuple[str, ...] | None
+    shares: Shares
+    limits: Limits
+
+    def __post_init__(self) -> None:
+        given = {"train_file": self.train_file, "test_file": self.test_file}
+        missing = [name for name, file in given.items() if file is None]
+        if missing and (len(missing) == 1 or self.source is None):
+            raise needs_file(f"task.{missing[0]}", or_hub=self.source is not None)
+        if self.reader.kind != "choice" and self.format is None:
+            raise UserError("task.format is missing: it says how the texts are written down")
+        if not missing:  # they stand in for the hub, which then is no part of what is learned
+            object.__setattr__(self, "source", None)
+            for table in map(read_table, self._files()):
+                for column, setting in self.reader.columns().items():
+                    table.require(column, setting)
+        train = None if missing else read_table(self._files()[0])
+        object.__setattr__(self, "reader", self.reader.fitted(train))
+        if self.words is None:
+            object.__setattr__(self, "words", self.reader.class_names if self.layout == "text" else ())
+        named = self.reader.class_names
+        wanted = len(named) if named and self.layout == "text" else 2
+        if self.kind != "reasoning" and len(self.words or ()) not in ((0, wanted) if named else (wanted,)):
+            told = f" ({', '.join(named)})" if len(named) == wanted else ""
+            raise UserError(
+                f"task.words has {len(self.words or ())} words for {wanted} classes{told}: "
+                "give one for each, in this order"
+            )
+
+    def _files(self) -> tuple[DataFile, DataFile]:
+        assert self.train_file is not None
+        assert self.test_file is not None
+        return self.train_file, self.test_file
+
+    @property
+    def kind(self) -> Kind:
+        return self.reader.kind
+
+    @property
+    def layout(self) -> Layout:
+        return self.reader.layout
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What label files call the classes; those without names of their own go by their verdict words."""
+        return self.reader.class_names or self.words or ()
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
 
     @property
     def key(self) -> AnswerKey:
-        raise NotImplementedError
+        return self.reader.key
 
     @property
-    def stop(self) -> tuple[str, ...]:
-        """The strings that end a solution."""
-        return self.prompts.stop
+    def world(self) -> None:
+        """No embedded world."""
 
-    def prompt(self, question: str, demonstrations: Sequence[Demonstration] = ()) -> str:
-        """Plain text that a solution follows, worked examples before the question."""
-        return self.prompts.prompt(question, demonstrations)
+    @property
+    def typical_tokens(self) -> int:
+        if self.source is None:
+            read = [(*one.texts, *(one.completions if self.kind == "reasoning" else ())) for one in self._some()]
+            return mean_tokens(["".join(texts) for texts in read])
+        return self.reader.typical_tokens * (self.num_classes if self.layout == "options" else 1)
 
-    def messages(self, question: str, demonstrations: Sequence[Demonstration] = ()) -> list[Message]:
-        """The same as a conversation, for `prompts.chat_template`."""
-        return self.prompts.messages(question, demonstrations)
+    @property
+    def typical_solution_tokens(self) -> int:
+        if self.source is None:
+            return mean_tokens([one.solution for one in self._some()])
+        return self.reader.typical_solution_tokens
 
-    def completion(self, solution: str) -> str:
-        """What a model is trained to write after a plain prompt."""
-        return self.prompts.completion(solution)
+    def _some(self) -> Sequence[Example]:
+        return _pools(self)[0].examples[:500]
 
-    def parse(self, text: str) -> str | None:
-        """The final answer wherever a solution gives it (flexible), None when there is none."""
-        return self.key.parse(text)
+    def resolved(self, find: Callable[[str, str], str]) -> "DataTask":
+        """The same task with the commit of its data set filled in, which `find(repository, revision)` tells."""
+        if self.source is None:
+            return self
+        try:
+            return replace(self, source=self.source.resolved(find))
+        except UserError as error:
+            raise UserError(f"{error}, or files in its columns: `task.train_file=... task.test_file=...`") from None
 
-    def parse_strict(self, text: str) -> str | None:
-        """The marked final answer alone."""
-        return self.key.parse_strict(text)
+    def sizes(self) -> Mapping[Split, int]:
+        """Examples per split.
 
-    def equal(self, gold: str, answer: str | None) -> bool:
-        """Whether two answers are the same, as votes and filters count them."""
-        return self.key.equal(gold, answer)
+        On the hub the limits (0: not known), which need no download. Of files those of seed 0: splits are by whole
+        groups, so another seed may differ by a few.
+        """
+        if self.source is not None:
+            return {split: limit or 0 for split, limit in self.limits.by_split().items()}
+        splits = self.splits(0)
+        return {split: len(splits.of(split)) for split in SPLITS}
 
-    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[Verdict]:
-        """Judge one solution for each gold answer."""
-        return self.key.grade(golds, texts)
+    def splits(self, seed: int) -> Splits:
+        """The examples of job seed `seed`; raise UserError for data that cannot be loaded or used."""
+        train, test = _pools(self)
+        return make_splits(train, test, shares=self.shares, limits=self.limits, seed=seed)
 
 
-_CHARACTERS_PER_TOKEN = 4
+@lru_cache(maxsize=4)
+def _pools(task: DataTask) -> tuple[Pool, Pool]:
+    return _pool(task, "train"), _pool(task, "test")
 
 
-def mean_tokens(examples: Sequence[Example]) -> int:
-    """A rough number of tokens of an example's texts together, from the first five hundred."""
-    lengths = [len(text) for example in examples[:500] for text in example.texts]
-    return 1 + 2 * sum(lengths) // (max(1, len(lengths)) * _CHARACTERS_PER_TOKEN)
+def _pool(task: DataTask, part: Part) -> Pool:
+    if task.source is not None:
+        rows: Sequence[Row] = task.source.rows(part, list(task.reader.columns()))
+        what = f"{task.name} ({getattr(task.source, part)})"
+    else:
+        rows = read_table(task._files()[part == "test"]).rows
+        what = "training file" if part == "train" else "test file"
+    format = cast(Format, task.format)
+    pool = make_pool(
+        rows,
+        lambda row: task.reader.read(row, format),
+        what,
+        kind=task.kind,
+        own=task.source is None,
+        class_names=task.class_names,
+    )
+    counts = Counter(str(row.values[TEST_OF]) for row in rows if row.values.get(TEST_OF))
+    warnings = tuple(
+        f"{what}: {count} rows are about test questions of {name}: what is trained on them must not be tested there"
+        for name, count in counts.items()
+    )
+    return replace(pool, notices=warnings + pool.notices)

@@ -36,7 +36,7 @@ from w2s_lightning.stages import (
     Weights,
 )
 from w2s_lightning.tasks.example import Split
-from w2s_lightning.tasks.task import ReasoningTask
+from w2s_lightning.tasks.task import Task
 
 TEXT = ReadOut("text", "zeros")
 UNTUNED_SHOWN = 4  # gold solutions of `supervise` before every question of the untuned model
@@ -47,7 +47,7 @@ class Solving:
     """The constructors of a reasoning job's stages."""
 
     setting: Setting
-    task: ReasoningTask
+    task: Task
 
     @classmethod
     def of(cls, setting: Setting) -> "Solving":
@@ -57,10 +57,10 @@ class Solving:
         for model in (setting.weak, setting.strong):
             if model.encoder:
                 raise UserError(f"{model.name} is an encoder and writes no solutions: take a decoder")
-            if setting.task.prompts.is_chat and _has_no_template(model.weights):
+            if setting.task.format.is_chat and _has_no_template(model.weights):
                 raise UserError(
-                    f"task.prompts.chat_template={setting.task.prompts.chat_template}: the tokenizer of {model.name} "
-                    "has none: take plain text (task.prompts.chat_template=null) or an instruction-tuned model"
+                    f"task.format.chat_template={setting.task.format.chat_template}: the tokenizer of {model.name} "
+                    "has none: take plain text (task.format.chat_template=null) or an instruction-tuned model"
                 )
         for readout in {chosen.readout for chosen in setting.settings.values()} - {"head", "text"}:
             raise UserError(f"fit.readout={readout}: solutions are read as text, whatever it says: leave it out")

@@ -1,4 +1,4 @@
-"""The world `arithmetic`: worded problems of one to six steps, each followed by its worked solution.
+"""The world `arithmetic` and its task: worded problems of one to six steps, each followed by its worked solution.
 
     q tom has 7 apples . buys 5 . eats 2 . how many ? a 7 + 5 = 12 . 12 - 2 = 10 . answer 10 . <eos>
     q ann has 7 apples . buys 5 . eats 2 . how many ? a answer 10 . <eos>
@@ -10,11 +10,16 @@ Difficulty is graded, so that models of different size know different parts of i
 problem's numbers stay below, and long tails (small numbers, the first words of each list are much more frequent). Every
 number is one token: sums are then learned pair by pair, the frequent ones first, where digits would need a carry rule
 that a small model has or has not.
+
+The task asks just as the pretraining text does. Problems are split by what is computed (`7 + 5 = 12 . 12 - 2 = 10`),
+never by wording: no computation of one split is asked in another. Test problems depend on the task's own seed alone; a
+job's seed splits the rest.
 """
 
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Len
@@ -22,15 +27,30 @@ from numpy.typing import NDArray
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import Positive, Share, record
-from w2s_lightning.tasks.draws import uniforms
-from w2s_lightning.tasks.worlds.stories import GAINS, ITEMS, LOSSES, NAMES, SPECIAL, STRUCTURE
+from w2s_lightning.tasks.draws import Floats, Integers, category, fingerprint, uniforms
+from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits, Turn, group_id, problem
+from w2s_lightning.tasks.final_answer import NumberKey
+from w2s_lightning.tasks.format import Format
+from w2s_lightning.tasks.worlds.text import (
+    EMPTY,
+    GAINS,
+    ITEMS,
+    LOSSES,
+    NAMES,
+    SPECIAL,
+    STORY_STRUCTURE,
+    PerSplit,
+    check_words,
+    packed,
+)
 
 MAX_STEPS = 6
-_BLOCK = 1 << 13  # problems drawn at a time
-_EMPTY = -1
+BLOCK = 1 << 13
+"""Problems of the pretraining text drawn at a time."""
+KEY = NumberKey(mark="answer", cut=r"<eos>|(?:^|\s)q\s")
+_BATCH, _BATCHES = 2048, 64  # problems of the task drawn at a time, and how often at most
+_QUESTION_TOKENS, _STEP_TOKENS, _ANSWER_TOKENS = (10, 3), 6, 4
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Shares = Annotated[tuple[Share, ...], Len(1)]
 
@@ -67,7 +87,7 @@ class ArithmeticWorld:
     A word of rank r is used in proportion to 1 / (r + `word_offset`), the number k to 1 / (k + `number_offset`).
     """
 
-    name: str
+    name: str = field(compare=False)
     bounds: Annotated[tuple[Annotated[int, Ge(4)], ...], Len(1)]
     word_offset: Positive
     number_offset: Positive
@@ -87,24 +107,22 @@ class ArithmeticWorld:
     def vocabulary(self) -> list[str]:
         """All words by token id: `<pad>` 0, `<unk>` 1, `<eos>` 2, and at the end the numbers from 0 on."""
         numbers = map(str, range(self.bounds[-1]))
-        return [*SPECIAL, *STRUCTURE, *NAMES, *ITEMS, *GAINS, *LOSSES, *numbers]
+        return [*SPECIAL, "<eos>", *STORY_STRUCTURE, *NAMES, *ITEMS, *GAINS, *LOSSES, *numbers]
 
     def windows(self, steps: int, rows_per_step: int, window: int, seed: int) -> NDArray[np.int16]:
         """Token ids [steps, rows_per_step, window] of problems packed end to end, a pure function of all arguments."""
-        needed, found = steps * rows_per_step * window, 0
-        blocks = [np.empty(0, np.int16)]
-        while found < needed:
-            problems = drawn(self, self.grading, _BLOCK, "windows", seed, len(blocks))
-            table = written(self, problems, worked_out(self.habits, problems, "windows", seed, len(blocks)))
-            blocks.append(table[table != _EMPTY])
-            found += len(blocks[-1])
-        return np.concatenate(blocks)[:needed].reshape(steps, rows_per_step, window)
+
+        def block(number: int) -> NDArray[np.int16]:
+            problems = drawn(self, self.grading, BLOCK, "windows", seed, number)
+            return written(self, problems, worked_out(self.habits, problems, "windows", seed, number))
+
+        return packed(block, steps, rows_per_step, window)
 
     def texts(self, grading: Grading, count: int, *key: str | int) -> list[str]:
         """`count` problems, all worked out, as text: a pure function of all arguments."""
         words = np.array(self.vocabulary())
         table = written(self, drawn(self, grading, count, *key), np.ones(count, np.bool_))
-        return [" ".join(words[row[row != _EMPTY]]) for row in table]
+        return [" ".join(words[row[row != EMPTY]]) for row in table]
 
 
 @dataclass(frozen=True)
@@ -125,7 +143,7 @@ def drawn(world: ArithmeticWorld, grading: Grading, count: int, *key: str | int)
     """`count` problems as columns."""
     u = uniforms((5 + 3 * MAX_STEPS) * count, *key).reshape(-1, count)
     signs, sizes, verbs = u[5:].reshape(3, MAX_STEPS, count)
-    below = np.array(world.bounds)[_category(grading.bounds, u[1])]
+    below = np.array(world.bounds)[category(grading.bounds, u[1])]
     tail = np.cumsum(1.0 / (np.arange(1, world.bounds[-1]) + world.number_offset))
     values, change = [_number(below - 1, u[2], tail)], []
     for sign, size in zip(signs, sizes, strict=True):
@@ -135,7 +153,7 @@ def drawn(world: ArithmeticWorld, grading: Grading, count: int, *key: str | int)
         change.append(np.where(gain, number, -number))
         values.append(values[-1] + change[-1])
     return Problems(
-        steps=1 + _category(grading.steps, u[0]),
+        steps=1 + category(grading.steps, u[0]),
         name=_rank(NAMES, world.word_offset, u[3]),
         item=_rank(ITEMS, world.word_offset, u[4]),
         verbs=_rank(GAINS, world.word_offset, verbs.T),
@@ -154,7 +172,7 @@ def worked_out(habits: Habits, problems: Problems, *key: str | int) -> Bools:
 
 
 def written(world: ArithmeticWorld, problems: Problems, worked: Bools) -> NDArray[np.int16]:
-    """Problems as rows of token ids, with _EMPTY where one has no such step or is not `worked` [n] out."""
+    """Problems as rows of token ids, with EMPTY where one has no such step or is not `worked` [n] out."""
     ids = {word: place for place, word in enumerate(world.vocabulary())}
     zero, rows = ids["0"], len(problems.steps)
     number, gain = zero + np.abs(problems.change), problems.change > 0
@@ -168,7 +186,7 @@ def written(world: ArithmeticWorld, problems: Problems, worked: Bools) -> NDArra
     def each(*tokens: str | Integers) -> Integers:
         """Tokens [n, MAX_STEPS] of every step, side by side, where the problem has that step."""
         full = [np.full(there.shape, ids[token]) if isinstance(token, str) else token for token in tokens]
-        return np.where(there[..., None], np.stack(full, axis=2), _EMPTY).reshape(rows, -1)
+        return np.where(there[..., None], np.stack(full, axis=2), EMPTY).reshape(rows, -1)
 
     last = value[np.arange(rows), problems.steps]
     name, item = ids[NAMES[0]] + problems.name, ids[ITEMS[0]] + problems.item
@@ -176,7 +194,7 @@ def written(world: ArithmeticWorld, problems: Problems, worked: Bools) -> NDArra
     ask = [column(token) for token in ("how", "many", "?", "a")]
     end = [column(token) for token in ("answer", last, ".", "<eos>")]
     question, solution = each(verb, number, "."), each(value[:, :-1], sign, number, "=", value[:, 1:], ".")
-    solution = np.where(worked[:, None], solution, _EMPTY)
+    solution = np.where(worked[:, None], solution, EMPTY)
     parts = [np.stack(start, 1), question, np.stack(ask, 1), solution, np.stack(end, 1)]
     return np.concatenate(parts, axis=1).astype(np.int16)
 
@@ -192,9 +210,110 @@ def _number(most: Integers, uniform: Floats, tail: Floats) -> Integers:
 def _rank(words: tuple[str, ...], offset: float, uniform: Floats) -> Integers:
     """Ranks in a list of words, the first more often."""
     weight = 1.0 / (np.arange(len(words)) + offset)
-    return _category(weight / weight.sum(), uniform)
+    return category(weight / weight.sum(), uniform)
 
 
-def _category(shares: Floats | tuple[float, ...], uniform: Floats) -> Integers:
-    """Indices drawn with the given shares, which add up to 1."""
-    return np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right").astype(np.int64)
+# ---------------------------------------------------------------- the task
+
+
+@record
+class Arithmetic:
+    """Problems of the world, as hard as `grading` says (the world has its own, for the pretraining text).
+
+    `parts`: how much of all computations belongs to each split, as weights. `items`: problems per split. Difficulty is
+    the number of steps.
+    """
+
+    kind: ClassVar[Kind] = "reasoning"
+    layout: ClassVar[Layout] = "text"
+    num_classes: ClassVar[int] = 0
+    class_names: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[tuple[str, ...]] = ()
+    key: ClassVar[NumberKey] = KEY
+
+    name: str = field(compare=False)
+    world: ArithmeticWorld
+    seed: int
+    grading: Grading
+    parts: PerSplit
+    items: PerSplit
+    format: Format
+
+    def __post_init__(self) -> None:
+        self.world.check(self.grading)
+        own = self.format
+        asked, worked = own.prompt([Turn("user", "")]), own.gold_solution("", "")
+        written = " ".join([own.instruction, asked, worked, own.joint, own.separator])
+        check_words(self.name, written, set(self.world.vocabulary()))
+
+    @property
+    def typical_solution_tokens(self) -> int:
+        return round(_STEP_TOKENS * self._mean_steps) + _ANSWER_TOKENS
+
+    @property
+    def typical_tokens(self) -> int:
+        fixed, each = _QUESTION_TOKENS
+        return round(fixed + each * self._mean_steps) + self.typical_solution_tokens
+
+    @property
+    def _mean_steps(self) -> float:
+        return sum(number * share for number, share in enumerate(self.grading.steps, start=1))
+
+    def sizes(self) -> Mapping[Split, int]:
+        """Problems per split: exact."""
+        return self.items.by_split()
+
+    def splits(self, seed: int) -> Splits:
+        """The problems of job seed `seed`; raise UserError when there are too few different ones."""
+        found: dict[Split, dict[str, Example]] = {split: {} for split in SPLITS}
+        self._fill(found, ("test",), "test", self.seed)
+        self._fill(found, ("supervise", "transfer", "validation"), "rest", self.seed, seed)
+        made = {split: tuple(found[split].values()) for split in SPLITS}
+        return Splits(**made, notices=())
+
+    def _fill(self, found: dict[Split, dict[str, Example]], splits: tuple[Split, ...], *key: str | int) -> None:
+        """Draw problems until each of these splits has enough; a problem goes where its computation belongs."""
+        wanted = self.sizes()
+        for text in self._drawn(*key):
+            if all(len(found[split]) == wanted[split] for split in splits):
+                return
+            question, solution = text.removeprefix("q ").removesuffix(" <eos>").split(" a ")
+            home = self._home(solution, *key)
+            if home in splits and len(found[home]) < wanted[home]:
+                found[home].setdefault(question, self._problem(question, solution))
+        short = {split: len(found[split]) for split in splits if len(found[split]) < wanted[split]}
+        if short:
+            split, there = next(iter(short.items()))
+            raise UserError(
+                f"task {self.name}: {_BATCH * _BATCHES} draws gave {there} different problems for {split}, not "
+                f"task.items.{split}={wanted[split]}: ask for fewer, or for harder ones (task.grading)"
+            )
+
+    def _drawn(self, *key: str | int) -> Iterator[str]:
+        for batch in range(_BATCHES):
+            yield from self.world.texts(self.grading, _BATCH, "problems", *key, batch)
+
+    def _home(self, solution: str, *key: str | int) -> Split:
+        """The split that a computation belongs to: test or not by the task's seed, then by the key's."""
+        parts = self.parts.by_split()
+        test = parts.pop("test")
+        if _place(test + sum(parts.values()), "test", self.seed, solution) < test:
+            return "test"
+        place, ends = _place(sum(parts.values()), *key, solution), list(accumulate(parts.values()))
+        return next(split for split, end in zip(parts, ends, strict=True) if place < end)
+
+    def _problem(self, question: str, solution: str) -> Example:
+        words = solution.split()
+        answer = words[words.index("answer") + 1]
+        return problem(
+            question,
+            self.format.gold_solution(solution, answer),
+            answer,
+            difficulty=float(words.count("=")),
+            group=group_id(solution),
+        )
+
+
+def _place(parts: int, *key: str | int) -> int:
+    """A number from 0 to `parts` - 1, as good as random."""
+    return int(fingerprint(*key), 16) % parts

@@ -1,12 +1,19 @@
-"""The world `facts`: people, relations and values ("ann likes tea"), some people written about far more than others.
+"""The world `facts` and its task: is a claim true? The default task, with no network and no shipped data.
 
-How often a person appears falls as 1 / (rank + offset), so a small model knows the frequent people and not the tail.
-Text is only ever this world's own truth, said in four ways (`DocumentMix`).
+The world is people, relations and values ("ann likes tea"), some people written about far more than others: how often
+one appears falls as 1 / (rank + offset), so a small model knows the frequent people and not the tail. Text is only ever
+this world's own truth, said in four ways (`DocumentMix`). An item of the task is one true distractor fact and then a
+claim. Facts are split, never items: what is asked of one split is not asked of another. Test facts and test items
+depend on the task's own seed alone; a job's seed splits the rest.
 """
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Annotated
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import accumulate, pairwise
+from math import log
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Interval
@@ -14,13 +21,23 @@ from numpy.typing import NDArray
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.schema import Positive, Share, record
-from w2s_lightning.tasks.draws import uniforms
-from w2s_lightning.tasks.worlds.lexicon import FOREIGN, PEOPLE, RELATIONS, SPECIAL, STRUCTURE
+from w2s_lightning.tasks.draws import Floats, Integers, below, category, permutation, uniforms
+from w2s_lightning.tasks.example import TRAINING, Example, Kind, Layout, Split, Splits, choice
+from w2s_lightning.tasks.format import Template, TemplateText
+from w2s_lightning.tasks.worlds.text import (
+    EMPTY,
+    FACT_STRUCTURE,
+    FOREIGN,
+    PEOPLE,
+    RELATIONS,
+    SPECIAL,
+    PerSplit,
+    check_words,
+    packed,
+)
 
 _BLOCK = 1 << 16  # documents drawn at a time
-_EMPTY = -1
-
-Integers = NDArray[np.int64]
+_ROUNDS = 20  # of drawing items again that came out twice
 
 
 @record
@@ -47,7 +64,7 @@ class DocumentMix:
 class FactsWorld:
     """A world of `people` x `relations` facts, each with one of `values` values, drawn from the world's own `seed`."""
 
-    name: str
+    name: str = field(compare=False)
     people: Annotated[int, Interval(ge=2, le=len(PEOPLE))]
     relations: Annotated[int, Interval(ge=2, le=len(RELATIONS))]
     values: Annotated[int, Interval(ge=2, le=8)]
@@ -63,7 +80,7 @@ class FactsWorld:
     def vocabulary(self) -> list[str]:
         """All words by token id; `<pad>` is 0 and `<unk>` 1."""
         values = [value for names in self.value_names() for value in names]
-        return [*SPECIAL, *STRUCTURE, *FOREIGN, *PEOPLE[: self.people], *self.relation_names(), *values]
+        return [*SPECIAL, *FACT_STRUCTURE, *FOREIGN, *PEOPLE[: self.people], *self.relation_names(), *values]
 
     def relation_names(self) -> list[str]:
         """The relations of this world."""
@@ -80,12 +97,7 @@ class FactsWorld:
 
     def windows(self, steps: int, rows_per_step: int, window: int, seed: int) -> NDArray[np.int16]:
         """Token ids [steps, rows_per_step, window] of documents packed end to end, a pure function of all arguments."""
-        needed, found = steps * rows_per_step * window, 0
-        blocks = [np.empty(0, np.int16)]
-        while found < needed:
-            blocks.append(_write(self, _draw(self, "windows", seed, len(blocks))))
-            found += len(blocks[-1])
-        return np.concatenate(blocks)[:needed].reshape(steps, rows_per_step, window)
+        return packed(lambda block: _write(self, _draw(self, "windows", seed, block)), steps, rows_per_step, window)
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ class Truth:
     """
 
     fact: Integers
-    frequency: NDArray[np.float64]
+    frequency: Floats
     pronoun: Integers
     place: Integers
 
@@ -106,10 +118,10 @@ def _truth(world: FactsWorld) -> Truth:
     people, relations, values = world.people, world.relations, world.values
     weight = 1.0 / (np.arange(people) + world.frequency_offset)
     return Truth(
-        fact=_below(values, uniforms(people * relations, "fact", world.seed)).reshape(people, relations),
+        fact=below(values, uniforms(people * relations, "fact", world.seed)).reshape(people, relations),
         frequency=weight / weight.sum(),
-        pronoun=_below(2, uniforms(people, "pronoun", world.seed)),
-        place=_below(2, uniforms(relations * values, "place", world.seed)).reshape(relations, values),
+        pronoun=below(2, uniforms(people, "pronoun", world.seed)),
+        place=below(2, uniforms(relations * values, "place", world.seed)).reshape(relations, values),
     )
 
 
@@ -130,18 +142,18 @@ def _draw(world: FactsWorld, *key: str | int) -> _Documents:
     """A block of documents as columns."""
     u = uniforms(7 * _BLOCK, *key).reshape(7, _BLOCK)
     truth, mix = world.truth, world.mix
-    kind = _category([mix.claim, mix.aside, mix.verdict, mix.question], u[0])
-    person, relation = _category(truth.frequency, u[1]), _below(world.relations, u[2])
+    kind = category([mix.claim, mix.aside, mix.verdict, mix.question], u[0])
+    person, relation = category(truth.frequency, u[1]), below(world.relations, u[2])
     true = (kind == 0) | (u[3] < 0.5)
     right = truth.fact[person, relation]
-    other_value = (right + 1 + _below(world.values - 1, u[4])) % world.values
-    other_relation = (relation + 1 + _below(world.relations - 1, u[5])) % world.relations
+    other_value = (right + 1 + below(world.values - 1, u[4])) % world.values
+    other_relation = (relation + 1 + below(world.relations - 1, u[5])) % world.relations
     value, asked = np.where(true, right, other_value), np.where(true, relation, other_relation)
     return _Documents(kind, person, relation, value, true, u[6] < 0.5, asked)
 
 
 def _write(world: FactsWorld, drawn: _Documents) -> NDArray[np.int16]:
-    """The documents as token ids, end to end."""
+    """The documents as rows of token ids."""
     ids = {word: index for index, word in enumerate(world.vocabulary())}
     relations = ids[world.relation_names()[0]]
     value = relations + world.relations + drawn.relation * world.values + drawn.value
@@ -149,7 +161,7 @@ def _write(world: FactsWorld, drawn: _Documents) -> NDArray[np.int16]:
     verdict = np.where(drawn.true, ids["right"], ids["wrong"])
     answer = np.where(drawn.true, ids["yes"], ids["no"])
     shapes: tuple[list[Integers | int], ...] = (
-        [*subject, ids["."], _EMPTY, _EMPTY],
+        [*subject, ids["."], EMPTY, EMPTY],
         [*subject, ids["so"], _aside(world, drawn, ids), ids["."]],
         [*subject, ids["so"], verdict, ids["."]],
         [ids["is"], value, relations + drawn.asked, ids["?"], answer, ids["."]],
@@ -159,8 +171,7 @@ def _write(world: FactsWorld, drawn: _Documents) -> NDArray[np.int16]:
         rows = drawn.kind == kind
         for place, column in enumerate(columns):
             table[rows, place] = column[rows] if isinstance(column, np.ndarray) else column
-    tokens: NDArray[np.int16] = table[table != _EMPTY]
-    return tokens
+    return table
 
 
 def _aside(world: FactsWorld, drawn: _Documents, ids: dict[str, int]) -> Integers:
@@ -170,11 +181,104 @@ def _aside(world: FactsWorld, drawn: _Documents, ids: dict[str, int]) -> Integer
     return np.where(drawn.personal, pronoun, place)
 
 
-def _below(bound: int, uniform: NDArray[np.float64]) -> Integers:
-    """Whole numbers in [0, bound)."""
-    return (uniform * bound).astype(np.int64)
+# ---------------------------------------------------------------- the task
 
 
-def _category(shares: NDArray[np.float64] | list[float], uniform: NDArray[np.float64]) -> Integers:
-    """Indices drawn with the given shares, which add up to 1."""
-    return np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right").astype(np.int64)
+@record
+class Facts:
+    """Claims about a world of facts, half of them true, drawn by how often the world's text mentions the person.
+
+    `facts` and `items` count (person, relation) facts and examples per split. `template` may use {distractor} and
+    {claim}; all its other words must be in the world's vocabulary. `words`: the verdict on a false, on a true claim.
+    Difficulty is -ln(share of the world's documents that are about the person).
+    """
+
+    kind: ClassVar[Kind] = "choice"
+    num_classes: ClassVar[int] = 2
+    layout: ClassVar[Layout] = "text"
+
+    name: str = field(compare=False)
+    world: FactsWorld
+    seed: int
+    template: TemplateText
+    words: tuple[str, str]
+    facts: PerSplit
+    items: PerSplit
+
+    def __post_init__(self) -> None:
+        self._parsed.check(("claim", "distractor"), "claim", "task.template")
+        written = " ".join([self._parsed.fill({"claim": "", "distractor": ""}), *self.words])
+        check_words(self.name, written, set(self.world.vocabulary()))
+        wanted, there = sum(self.facts.by_split().values()), self.world.people * self.world.relations
+        if wanted > there:
+            raise UserError(f"task.facts asks for {wanted} facts, the world has {there} (people x relations)")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.words
+
+    @property
+    def typical_tokens(self) -> int:
+        return len(self._parsed.fill({"claim": "a b c", "distractor": "a b c"}).split())
+
+    def sizes(self) -> Mapping[Split, int]:
+        """Examples per split: exact."""
+        return self.items.by_split()
+
+    def splits(self, seed: int) -> Splits:
+        """The examples of job seed `seed`; raise UserError when a split has too few facts for its items."""
+        own, world = self.facts, self.world
+        order = permutation(world.people * world.relations, "test facts", self.seed).tolist()
+        test, rest = order[: own.test], order[own.test :]
+        rest = [rest[place] for place in permutation(len(rest), "facts", self.seed, seed)]
+        ends = [0, *accumulate([own.supervise, own.transfer, own.validation])]
+        training = {split: rest[start:end] for split, (start, end) in zip(TRAINING, pairwise(ends), strict=True)}
+        made = {split: self._items(split, facts, seed) for split, facts in training.items()}
+        return Splits(**made, test=self._items("test", test), notices=())
+
+    def _items(self, split: Split, facts: Sequence[int], *key: int) -> tuple[Example, ...]:
+        """Distinct items of some facts (person x relations + relation), drawn by how often the person is mentioned.
+
+        Labels alternate 0 and 1.
+        """
+        if len(facts) < 2:
+            raise UserError(f"task.facts.{split} must be 2 or more: a claim and its distractor are different facts")
+        wanted, found = self.sizes()[split], dict[str, Example]()
+        frequency = self.world.truth.frequency.tolist()
+        weights = list(accumulate(frequency[fact // self.world.relations] for fact in facts))
+        for u in self._draws(wanted, split, *key):
+            if len(found) == wanted:
+                break
+            place = min(bisect_right(weights, u[0] * weights[-1]), len(facts) - 1)
+            distractor = facts[(place + 1 + int(u[1] * (len(facts) - 1))) % len(facts)]
+            self._add(found, facts[place], distractor, u[2])
+        if len(found) < wanted:
+            raise UserError(
+                f"task {self.name}: its {len(facts)} {split} facts give {len(found)} different items, half of them "
+                f"true, not task.items.{split}={wanted}: ask for fewer, or put {{distractor}} into task.template"
+            )
+        return tuple(found.values())
+
+    def _draws(self, wanted: int, *key: str | int) -> Iterator[list[float]]:
+        for number in range(_ROUNDS):
+            yield from uniforms(3 * wanted, "items", self.seed, *key, number).reshape(-1, 3).tolist()
+
+    def _add(self, found: dict[str, Example], fact: int, distractor: int, uniform: float) -> None:
+        """Add one more item by its text, unless it is there; `uniform` picks the value of a false claim."""
+        label, truth = len(found) % 2, self.world.truth
+        person, relation = divmod(fact, self.world.relations)
+        right = int(truth.fact[person, relation])
+        value = right if label else (right + 1 + int(uniform * (self.world.values - 1))) % self.world.values
+        claim = self.world.claim(person, relation, value)
+        text = self._parsed.fill({"claim": claim, "distractor": self._true_claim(distractor)})
+        if text not in found:
+            difficulty = -log(float(truth.frequency[person]))
+            found[text] = choice([text], label=label, group=claim.rsplit(" ", 1)[0], difficulty=difficulty)
+
+    def _true_claim(self, fact: int) -> str:
+        person, relation = divmod(fact, self.world.relations)
+        return self.world.claim(person, relation, int(self.world.truth.fact[person, relation]))
+
+    @cached_property
+    def _parsed(self) -> Template:
+        return Template.parse(self.template)

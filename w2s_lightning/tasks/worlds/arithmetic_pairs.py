@@ -1,39 +1,55 @@
-"""The world `judged_arithmetic`: problems of the world `arithmetic` whose solutions are judged, with good reason.
+"""The world `judged_arithmetic` and its task: a right worked answer against one with a single mistake.
+
+The world's problems are those of `arithmetic`; its text judges their solutions, with good reason:
 
     q tom has 7 apples . buys 5 . how many ? a 7 + 5 = 12 . answer 12 . right <eos>
     q ann has 7 apples . buys 5 . how many ? a 7 - 5 = 2 . answer 2 . wrong <eos>
     a 7 + 5 = 11 . answer 11 . wrong <eos>
 
-A wrong solution has one flaw of `worlds.flaws`. The verdict follows a solution's last token, which is where a reward
-model reads. Flaws differ in what it takes to see them: one layer of attention can hold a verb against a sign, but not
-two numbers against a third. Solutions that stand without their question are judged by their sums alone: with fewer
-tokens between verdicts, a model learns to check sums several times sooner.
+A wrong solution has one flaw of `flaws`. The verdict follows a solution's last token, which is where a reward model
+reads. Flaws differ in what it takes to see them: one layer of attention can hold a verb against a sign, but not two
+numbers against a third. Solutions that stand without their question are judged by their sums alone: with fewer tokens
+between verdicts, a model learns to check sums several times sooner.
+
+A pair's difficulty is how subtle its mistake is: the place of its flaw in `flaws.FLAWS`, from 1. Pairs are split as the
+task `arithmetic` splits its problems, by what is computed.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import field, fields, replace
 from functools import cached_property
-from typing import Annotated
+from itertools import accumulate
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Len
 from numpy.typing import NDArray
 
+from w2s_lightning.errors import UserError
 from w2s_lightning.schema import Positive, Share, record
-from w2s_lightning.tasks.draws import uniforms
-from w2s_lightning.tasks.worlds.arithmetic import MAX_STEPS, ArithmeticWorld, Grading, Habits, Problems, drawn, written
-from w2s_lightning.tasks.worlds.flaws import FAR, FLAWS, FlawWeights
+from w2s_lightning.tasks.draws import Floats, Integers, fingerprint, uniforms
+from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits, Turn
+from w2s_lightning.tasks.format import Format, pair
+from w2s_lightning.tasks.worlds.arithmetic import (
+    BLOCK,
+    MAX_STEPS,
+    Arithmetic,
+    ArithmeticWorld,
+    Grading,
+    Habits,
+    Problems,
+    drawn,
+    written,
+)
+from w2s_lightning.tasks.worlds.flaws import FAR, FLAWS, FlawWeights, flawed
+from w2s_lightning.tasks.worlds.text import EMPTY, PerSplit, packed
 
 WRONG, RIGHT = "wrong", "right"
-_BLOCK = 1 << 13  # problems drawn at a time
-_EMPTY = -1
 _SOLUTION = -(6 * MAX_STEPS + 4)  # columns of a written problem from here on are its solution
 _ANSWER = -3
 _OFFSETS = np.array([sign * size for size in range(1, FAR + 1) for sign in (1, -1)])
 
 _ANSWER_FLAW, _OPERATION, _OPERAND = (FLAWS.index(name) for name in ("answer", "operation", "operand"))
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @record
@@ -44,7 +60,7 @@ class JudgedArithmetic:
     `flaws`), and a share `bare` stands without the question, but for flaws that are seen against the question alone.
     """
 
-    name: str
+    name: str = field(compare=False)
     bounds: Annotated[tuple[Annotated[int, Ge(4)], ...], Len(1)]
     word_offset: Positive
     number_offset: Positive
@@ -75,30 +91,24 @@ class JudgedArithmetic:
 
     def windows(self, steps: int, rows_per_step: int, window: int, seed: int) -> NDArray[np.int16]:
         """Token ids [steps, rows_per_step, window] of problems packed end to end, a pure function of all arguments."""
-        needed, found = steps * rows_per_step * window, 0
-        blocks = [np.empty(0, np.int16)]
-        while found < needed:
-            table = _judged(self, "windows", seed, len(blocks))
-            blocks.append(table[table != _EMPTY])
-            found += len(blocks[-1])
-        return np.concatenate(blocks)[:needed].reshape(steps, rows_per_step, window)
+        return packed(lambda block: _judged(self, "windows", seed, block), steps, rows_per_step, window)
 
 
 def _judged(world: JudgedArithmetic, *key: str | int) -> NDArray[np.int16]:
-    """A block of problems with solutions and verdicts as rows of token ids, with _EMPTY in unused columns."""
-    problems = drawn(world.problems, world.grading, _BLOCK, *key)
-    verdict, kind, step, alone, *sizes = uniforms((4 + len(_OFFSETS)) * _BLOCK, "verdicts", *key).reshape(-1, _BLOCK)
+    """A block of problems with solutions and verdicts as rows of token ids, with EMPTY in unused columns."""
+    problems = drawn(world.problems, world.grading, BLOCK, *key)
+    verdict, kind, step, alone, *sizes = uniforms((4 + len(_OFFSETS)) * BLOCK, "verdicts", *key).reshape(-1, BLOCK)
     wrong = verdict < world.judged * world.flawed
     flaw = np.searchsorted(world.flaws.ends(), kind, side="right")
     solution, excess = _flawed(world, problems, flaw, (step * problems.steps).astype(np.int64), np.stack(sizes, axis=1))
-    everyone = np.ones(_BLOCK, np.bool_)
+    everyone = np.ones(BLOCK, np.bool_)
     table, spoiled = (written(world.problems, one, everyone) for one in (problems, solution))
     spoiled[:, _ANSWER] += excess.astype(np.int16)
     table[wrong, _SOLUTION:] = spoiled[wrong, _SOLUTION:]
     bare = (alone < world.bare) & (verdict < world.judged) & ~(wrong & np.isin(flaw, (_OPERATION, _OPERAND)))
-    table[bare, : _SOLUTION - 1] = _EMPTY
+    table[bare, : _SOLUTION - 1] = EMPTY
     words = world.vocabulary()
-    said = np.where(wrong, words.index(WRONG), np.where(verdict < world.judged, words.index(RIGHT), _EMPTY))
+    said = np.where(wrong, words.index(WRONG), np.where(verdict < world.judged, words.index(RIGHT), EMPTY))
     return np.insert(table, -1, said.astype(np.int16), axis=1)
 
 
@@ -152,3 +162,80 @@ def _bounds(world: JudgedArithmetic, right: Problems, place: Integers) -> tuple[
     operands = np.where(used[:, 1:], np.abs(right.change), 0).max(axis=1)
     largest = np.maximum(operands, np.where(used, right.values, 0).max(axis=1))
     return low, high, np.array(world.bounds)[np.searchsorted(world.bounds, largest, side="right")]
+
+
+# ---------------------------------------------------------------- the task
+
+
+@record
+class ArithmeticPairs:
+    """One pair a problem of the task `arithmetic` in the same world; a pair's subset is the name of its flaw."""
+
+    kind: ClassVar[Kind] = "preference"
+    layout: ClassVar[Layout] = "options"
+    num_classes: ClassVar[int] = 2
+    class_names: ClassVar[tuple[str, ...]] = ("0", "1")
+    words: ClassVar[tuple[str, ...]] = (WRONG, RIGHT)  # as the pretraining text judges solutions
+
+    name: str = field(compare=False)
+    world: JudgedArithmetic
+    seed: int
+    grading: Grading
+    parts: PerSplit
+    items: PerSplit
+    format: Format
+    flaws: FlawWeights
+
+    def __post_init__(self) -> None:
+        if self.format.is_chat:
+            raise UserError(f"task {self.name}: an embedded world has no chat template: task.format.chat_template=null")
+        assert self._problems is not None  # refuses what the world does not know
+
+    @cached_property
+    def _problems(self) -> Arithmetic:
+        """The task that the pairs' problems come from."""
+        shared = {field.name: getattr(self, field.name) for field in fields(Arithmetic)}
+        return Arithmetic(**{**shared, "world": self.world.problems})
+
+    @property
+    def typical_tokens(self) -> int:
+        return 2 * self._problems.typical_tokens
+
+    def sizes(self) -> Mapping[Split, int]:
+        """Pairs per split: exact."""
+        return self.items.by_split()
+
+    def splits(self, seed: int) -> Splits:
+        """The pairs of job seed `seed`; raise UserError when there are too few different problems."""
+        problems = self._problems.splits(seed)
+        made = {split: tuple(self._pair(problem) for problem in problems.of(split)) for split in SPLITS}
+        return Splits(**made, notices=problems.notices)
+
+    def _pair(self, problem: Example) -> Example:
+        """The problem's pair: its flaw, and where the mistake is, are hashes of the question."""
+        draw = int(fingerprint("flaw", self.seed, problem.question), 16)
+        flaw, wrong = self._wrong(problem, draw)
+        return pair(
+            [Turn("user", problem.question)],
+            problem.solution,
+            wrong,
+            self.format,
+            place=problem.question,
+            group=problem.group,
+            subset=flaw,
+            difficulty=1.0 + FLAWS.index(flaw),
+        )
+
+    def _wrong(self, problem: Example, draw: int) -> tuple[str, str]:
+        """The drawn flaw, or another that the problem has room for (for a wrong last line there always is)."""
+        weights = self.flaws.each()
+        place, draw = draw % sum(weights), draw // sum(weights)
+        drawn = FLAWS[next(number for number, end in enumerate(accumulate(weights)) if place < end)]
+        others = [flaw for flaw, weight in zip(FLAWS, weights, strict=True) if weight and flaw != drawn]
+        turn = draw % max(1, len(others))
+        largest = max(int(word) for word in problem.solution.split() if word.isdigit())
+        below = next(bound for bound in self.world.bounds if bound > largest)
+        for flaw in (drawn, *others[turn:], *others[:turn], FLAWS[0]):
+            if found := flawed(problem.solution, flaw, below):
+                return flaw, found[draw // len(FLAWS) % len(found)]
+        raise AssertionError(problem)

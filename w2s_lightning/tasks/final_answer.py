@@ -1,0 +1,343 @@
+r"""Final answers: how they are read from a worked solution and compared, as numbers or as mathematics.
+
+Answers are text in one canonical form ("18" for "$18.00"), so that votes, agreement filters and comparisons are string
+equality. Nothing that a model wrote is ever evaluated: text is searched with regular expressions; answers of MATH are
+compared by math-verify (the extra `[math]`), of which only the LaTeX grammar is used (its plain expressions go through
+Python's `eval`), in worker processes that are killed when one comparison takes too long or too much memory.
+"""
+
+import importlib
+import importlib.util
+import logging
+import os
+import re
+import resource
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import TimeoutError as TookTooLong
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing import get_context
+from typing import Literal, Protocol
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from w2s_lightning.errors import UserError
+
+_MINUS = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"  # hyphens, en dash, minus signs
+_NUMBER = re.compile(r"(?:[0-9]+(?:,[0-9]+)*)(?:\.[0-9]+)?|\.[0-9]+")
+_SAID = re.compile(r"(?i:\banswer\s+is\b)|(?<![A-Za-z])A:")
+# "$18 for 2 days" says 18: the second number belongs to the first one's unit.
+_PER = re.compile(r"\$\s*[0-9][0-9,.]*\s+(?:for|per|in|every|each)\s+(?P<unit>[0-9][0-9,.]*)")
+_LATEX = (("{,}", ","), (r"\,", ""), (r"\!", ""), (r"\$", "$"), (r"\%", "%"))
+
+Trouble = Literal["unparsed", "timed_out"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one solution was judged: `answer` is what the flexible reading found (None: nothing).
+
+    `strict` and `flexible`: whether the marked answer, whether the answer in the flexible reading is right. `trouble`
+    says why there was nothing to compare; a comparison is given up (`timed_out`) in MATH only. Both count as wrong.
+    """
+
+    answer: str | None
+    strict: bool
+    flexible: bool
+    trouble: Trouble | None
+
+
+class AnswerKey(Protocol):
+    """How a task's answers are read and compared; every answer is in canonical form."""
+
+    def parse(self, text: str) -> str | None:
+        """Flexible: the final answer wherever a solution gives it, None when there is none."""
+
+    def parse_strict(self, text: str) -> str | None:
+        """The marked final answer alone."""
+
+    def parse_bare(self, text: str) -> str | None:
+        """The answer from text that holds nothing else (a column of gold answers)."""
+
+    def equal(self, gold: str, answer: str | None) -> bool:
+        """Whether two answers are the same, as votes and filters count them."""
+
+    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[Verdict]:
+        """Judge one solution for each gold answer."""
+
+
+@dataclass(frozen=True)
+class NumberKey:
+    """Answers that are numbers, compared as decimals.
+
+    `mark` stands before a marked answer, at `cut` (a regular expression) a recited next problem begins. Order of the
+    flexible reading: the last mark, the last `\\boxed{}`, the last "answer is" or "A:", the last number.
+    """
+
+    mark: str
+    cut: str
+
+    def parse(self, text: str) -> str | None:
+        """As `AnswerKey.parse`: the first reading in this order that gives a number."""
+        said = self._cut(text)
+        found = _marked(said, self._mark)
+        for read in (_boxed_number, _said, _last):
+            found = read(said) if found is None else found
+        return found
+
+    def parse_strict(self, text: str) -> str | None:
+        return _marked(self._cut(text), self._mark)
+
+    def parse_bare(self, text: str) -> str | None:
+        numbers = [number for _, number in _numbers(text)]
+        return numbers[0] if len(numbers) == 1 else None
+
+    def equal(self, gold: str, answer: str | None) -> bool:
+        return gold == answer
+
+    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[Verdict]:
+        pairs = [(gold, self.parse(text), self.parse_strict(text)) for gold, text in zip(golds, texts, strict=True)]
+        return [
+            Verdict(found, gold == marked, gold == found, "unparsed" if found is None else None)
+            for gold, found, marked in pairs
+        ]
+
+    def _cut(self, text: str) -> str:
+        return re.split(self.cut, text, maxsplit=1)[0]
+
+    @cached_property
+    def _mark(self) -> re.Pattern[str]:
+        return re.compile(re.escape(self.mark))
+
+
+_RECITED = r"\bQuestion\b"  # where a model goes on with a next problem
+GSM8K_KEY = NumberKey(mark="####", cut=_RECITED)
+"""The key of GSM8K (arXiv 2110.14168); the published test set holds a gold solution that begins with "Questions"."""
+
+
+def last_boxed(text: str) -> str | None:
+    r"""What stands in the last `\boxed{...}` or `\fbox{...}` whose braces close; None without one."""
+    for place in reversed([found.end() for found in re.finditer(r"\\(?:boxed|fbox)\s*\{", text)]):
+        depth = 1
+        for end in range(place, len(text)):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            if depth == 0:
+                return text[place:end].strip()
+    return None
+
+
+def equations(text: str) -> tuple[str, ...]:
+    """The equations of a solution in order, without blanks, units and calculator marks ("48/2=24").
+
+    Two solutions with the same list are the same reasoning in other words (rejection sampling, arXiv 2308.01825).
+    """
+    plain = re.sub(r"<<.*?>>", "", text).replace("×", "*").replace("÷", "/").replace("−", "-")
+    plain = re.sub(r"(?<=[0-9])\s*x\s*(?=[$0-9])", "*", plain)
+    found = re.findall(r"[-+*/().$%,0-9 ]*[0-9)%]\s*=\s*[-$]*\s*[0-9][0-9,.]*", plain)
+    return tuple(re.sub(r"[\s$,%]", "", equation).strip(".") for equation in found)
+
+
+def _boxed_number(text: str) -> str | None:
+    content = last_boxed(text)
+    if content is None:
+        return None
+    for latex, plain in _LATEX:
+        content = content.replace(latex, plain)
+    return _first(content)
+
+
+def _said(text: str) -> str | None:
+    return _marked(text, _SAID)
+
+
+def _marked(text: str, mark: re.Pattern[str]) -> str | None:
+    """The number after the last such mark that has one on its line."""
+    places = [found.end() for found in mark.finditer(text)]
+    lines = (text[place:].lstrip(" \t\r\n:*").split("\n", 1)[0] for place in reversed(places))
+    return next((number for number in map(_first, lines) if number is not None), None)
+
+
+def _first(line: str) -> str | None:
+    """The first number of an answer's line; of an equation, the first after the last equals sign."""
+    for part in (line.rpartition("=")[2], line):
+        for _, number in _numbers(part):
+            return number
+    return None
+
+
+def _last(text: str) -> str | None:
+    units = {found.start("unit") for found in _PER.finditer(text)}
+    numbers = [number for place, number in _numbers(text) if place not in units]
+    return numbers[-1] if numbers else None
+
+
+def _numbers(text: str) -> Iterator[tuple[int, str]]:
+    """Where each number of a text stands, and its canonical form."""
+    for found in _NUMBER.finditer(text):
+        yield found.start(), _canonical(found[0], negative=_is_negative(text[: found.start()]))
+
+
+def _canonical(number: str, *, negative: bool) -> str:
+    """A decimal without commas, leading and trailing zeros: equal text is an equal number, of any length."""
+    whole, _, part = number.replace(",", "").partition(".")
+    whole, part = whole.lstrip("0") or "0", part.rstrip("0")
+    plain = f"{whole}.{part}" if part else whole
+    return f"-{plain}" if negative and plain != "0" else plain
+
+
+def _is_negative(before: str) -> bool:
+    """Whether the text before a number ends in its sign, and not in a minus between two numbers or words."""
+    sign = before.rstrip("$ \t")
+    if not sign or sign[-1] not in _MINUS:
+        return False
+    left = sign[:-1]
+    other = left.rstrip()[-1:]
+    if other.isalpha():  # "is -5" is negative; "A-5" and "eggs - 5" are not
+        return left != left.rstrip() and before[-1] in _MINUS + "$"
+    return not (other.isdigit() or other in tuple(")]}%"))
+
+
+# ---------------------------------------------------------------- mathematics
+
+SECONDS = 5.0  # for one comparison
+_WORKERS = 2
+_MEMORY = 4 << 30  # bytes a worker may map
+_LONGEST = 400  # characters of an answer: longer ones are no answers
+_MARK = re.compile(r"The answer is:")
+_MATH_SAID = re.compile(r"(?i:\banswer\s+is\b):?|(?<![A-Za-z])A:")
+_INLINE = re.compile(r"\$([^$]+)\$")
+_LATEX_NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?")
+
+_Comparison = Literal["right", "wrong", "unparsed", "timed_out"]
+
+
+@dataclass(frozen=True)
+class MathKey:
+    r"""Answers that are mathematics. Strict: what follows the last "The answer is:".
+
+    Flexible, in this order: the last `\boxed{}`, the last "answer is", the last inline formula, the last number.
+    """
+
+    def parse(self, text: str) -> str | None:
+        """As `AnswerKey.parse`: the answer as normalised LaTeX."""
+        said = re.split(_RECITED, text, maxsplit=1)[0]
+        boxed = last_boxed(said)
+        if boxed is not None:
+            return normalised(boxed)
+        last = [found for pattern in (_INLINE, _LATEX_NUMBER) for found in pattern.findall(said)[-1:]]
+        return _after(said, _MATH_SAID) or next(filter(None, map(normalised, last)), None)
+
+    def parse_strict(self, text: str) -> str | None:
+        return _after(re.split(_RECITED, text, maxsplit=1)[0], _MARK)
+
+    def parse_bare(self, text: str) -> str | None:
+        boxed = last_boxed(text)
+        return normalised(text if boxed is None else boxed)
+
+    def equal(self, gold: str, answer: str | None) -> bool:
+        """Equality of the normalised text: what votes and filters count (arXiv 2407.13647); `grade` knows more."""
+        return gold == answer
+
+    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[Verdict]:
+        """Judge solutions by mathematical equality.
+
+        Raises UserError when math-verify is not installed.
+        """
+        read = [(gold, self.parse(text), self.parse_strict(text)) for gold, text in zip(golds, texts, strict=True)]
+        pairs = ((gold, answer) for gold, *answers in read for answer in answers if answer is not None)
+        found = compare(pairs)
+        return [_verdict(found, gold, answer, marked) for gold, answer, marked in read]
+
+
+MATH_KEY = MathKey()
+
+
+def compare(pairs: Iterable[tuple[str, str]], *, seconds: float = SECONDS) -> dict[tuple[str, str], _Comparison]:
+    """Whether gold and answer of each pair are equal, each within so many seconds; equal text needs no worker."""
+    wanted = list(dict.fromkeys(pairs))
+    unequal = [pair for pair in wanted if pair[0] != pair[1]]
+    found: dict[tuple[str, str], _Comparison] = {pair: "right" for pair in wanted if pair[0] == pair[1]}
+    if unequal:
+        if importlib.util.find_spec("math_verify") is None:
+            raise UserError("comparing answers of MATH needs math-verify: pip install 'w2s-lightning[math]'")
+        found.update(zip(unequal, _in_workers(unequal, seconds), strict=True))
+    return found
+
+
+def _in_workers(pairs: Sequence[tuple[str, str]], seconds: float) -> list[_Comparison]:
+    workers = min(_WORKERS, len(pairs), os.cpu_count() or 1)
+    with ProcessPool(workers, context=get_context("spawn"), initializer=_prepare) as pool:
+        try:
+            started = [pool.schedule(_compare, pair, timeout=seconds) for pair in pairs]
+            return [_outcome(future) for future in started]
+        except BaseException:
+            pool.stop()
+            raise
+
+
+def _outcome(future: "ProcessFuture[_Comparison]") -> _Comparison:
+    try:
+        outcome: _Comparison = future.result()
+        return outcome
+    except (TookTooLong, ProcessExpired, MemoryError, RecursionError):
+        return "timed_out"
+
+
+def _prepare() -> None:
+    """In a worker: load math-verify before the first clock starts, and limit memory."""
+    logging.disable(logging.CRITICAL)  # it warns that its own time limits are off
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    importlib.import_module("math_verify")
+
+
+def _compare(gold: str, answer: str) -> _Comparison:
+    """In a worker: gold first, since the comparison is not symmetric. Its own SIGALRM limits are off."""
+    math_verify = importlib.import_module("math_verify")
+    config = [math_verify.LatexExtractionConfig()]
+    left, right = (
+        math_verify.parse(rf"\boxed{{{text}}}", config, fallback_mode="no_fallback", parsing_timeout=None)
+        for text in (gold, answer)
+    )
+    if not left or not right:
+        return "unparsed"
+    return "right" if math_verify.verify(left, right, timeout_seconds=None) else "wrong"
+
+
+def _verdict(found: dict[tuple[str, str], _Comparison], gold: str, answer: str | None, marked: str | None) -> Verdict:
+    outcome: _Comparison = "unparsed" if answer is None else found[gold, answer]
+    strict = marked is not None and found[gold, marked] == "right"
+    trouble: Trouble | None = "unparsed" if outcome == "unparsed" else "timed_out" if outcome == "timed_out" else None
+    return Verdict(answer, strict, outcome == "right", trouble)
+
+
+def _after(text: str, mark: re.Pattern[str]) -> str | None:
+    """The answer on the line after the last such mark, without a final full stop."""
+    places = [found.end() for found in mark.finditer(text)]
+    return normalised(text[places[-1] :].strip(" \n:*").split("\n", 1)[0]) if places else None
+
+
+_DROPPED = re.compile(
+    r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;:]|\\ |\\\$|\\%|[$%]|\^\s*\{?\\circ\}?|\\(?:display|text)style"
+)
+_UNIT = re.compile(r"(?<=[0-9)}])\s*\\(?:text|mbox|mathrm)\{\s[^{}]*\}(?:\^\{?[0-9]\}?)?$")
+_BLANK = re.compile(r"(\\[A-Za-z]+)\s+(?=[A-Za-z])|\s+")  # one stays where it ends a command: \sin x
+_TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf)\{([^{}]*)\}")
+
+
+def normalised(answer: str) -> str | None:
+    r"""An answer's LaTeX in one spelling (after Hendrycks et al.'s `strip_string`), None when nothing is left.
+
+    Spaces, sizes of brackets, units, degrees, dollars and per cent go; `\dfrac12`, `1/2` become `\frac{1}{2}`.
+    """
+    boxed = last_boxed(answer)
+    text = (answer if boxed is None else boxed).strip().rstrip(".")
+    text = _DROPPED.sub(" ", re.sub(r"\\[dt]frac", r"\\frac", _UNIT.sub("", text.strip(" $"))))
+    text = _BLANK.sub(lambda found: f"{found[1]} " if found[1] else "", _TEXT.sub(r"\1", text))
+    text = re.sub(r"\\frac([0-9])([0-9])", r"\\frac{\1}{\2}", re.sub(r"\\sqrt([0-9])", r"\\sqrt{\1}", text))
+    text = re.sub(r"^[A-Za-z]=", "", re.sub(r"^(-?)([0-9]+)/([0-9]+)$", r"\1\\frac{\2}{\3}", text))
+    if re.fullmatch(r"-?[0-9]{1,3}(\{?,\}?[0-9]{3})+(\.[0-9]+)?", text):
+        text = re.sub(r"\{?,\}?", "", text)
+    text = re.sub(r"(?<![0-9])\.(?=[0-9])", "0.", text)
+    if re.fullmatch(r"-?[0-9]+\.[0-9]*", text):
+        text = text.rstrip("0").rstrip(".")
+    return text if 0 < len(text) <= _LONGEST else None

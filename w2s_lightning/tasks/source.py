@@ -1,0 +1,292 @@
+"""Where rows come from: a person's own files, or a data set repository of the hub; and how a row says where it stands.
+
+Every message about a row names its file and line. `datasets` and `pyarrow` are imported only where data is read, so
+that a plan of a thousand jobs opens nothing. A repository's commit is looked up by the plan (`Hub.resolved`); files and
+local folders enter identity by content.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import isfinite, nan
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator
+
+from w2s_lightning.content import DataFile, Folder
+from w2s_lightning.errors import UserError, did_you_mean
+from w2s_lightning.schema import Count, record
+
+Part = Literal["train", "test"]
+ENDINGS = (".jsonl", ".csv", ".parquet")
+
+
+class Unusable(UserError):
+    """A row without an example in it; the message names file and line, `reason` is what is said of several."""
+
+    reason: ClassVar[str] = "without a comparison"
+
+
+class SameAnswers(Unusable):
+    """A pair of equal answers, which is left out of a person's own file too: sampled answers are often alike."""
+
+    reason = "whose two answers are the same"
+
+
+class UnparsedAnswer(Unusable):
+    """A gold answer that the task cannot read."""
+
+    reason = "without a gold answer that parses"
+
+
+class OddOptions(Unusable):
+    """A question with more or fewer options than the others."""
+
+    reason = "with another number of options"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; `place` is `file:line` (Parquet: `file:row`), counted from 1; `own`: of a person's own file."""
+
+    place: str
+    values: Mapping[str, Any]
+    own: bool = True
+
+    def get(self, column: str) -> Any:
+        """The value in a column; raise UserError when this row has none."""
+        value = self.values.get(column)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise UserError(f"{self.place}: column {column!r} is empty (expected a value in every row)")
+        return value
+
+    def text(self, column: str) -> str:
+        """The value as text; raise UserError for lists and objects, and where there is none."""
+        value = self.get(column)
+        if isinstance(value, str | bool | int | float):
+            return str(value)
+        raise UserError(f"{self.place}: column {column!r} holds {type(value).__name__}, expected text or a number")
+
+    def text_or_blank(self, column: str) -> str:
+        """As `text`, but "" where there is no value."""
+        value = self.values.get(column)
+        return "" if value is None or str(value).strip() == "" else self.text(column)
+
+    def published_text(self, column: str) -> str:
+        """As `text` in a person's own file; published data has gaps that the user cannot mend: "" there."""
+        return self.text(column) if self.own else self.text_or_blank(column)
+
+    def number(self, column: str | None) -> float | None:
+        """A finite number, None without a column; raise Unusable for anything else."""
+        if column is None:
+            return None
+        try:
+            found = float(self.text(column))
+        except ValueError:
+            found = nan
+        if not isfinite(found):
+            raise Unusable(f"{self.place}: column {column!r} holds {self.text(column)!r}, expected a number")
+        return found
+
+    def label(self, column: str) -> str:
+        """A label as text: true, 1 and "1" of JSON, and the strings of CSV; raise UserError for anything else."""
+        value = self.get(column)
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, float) and value.is_integer():
+            return str(int(value))
+        if isinstance(value, int | str):
+            return str(value).strip()
+        raise UserError(
+            f"{self.place}: label {value!r} in column {column!r} is no class (expected text or a whole number)"
+        )
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows of a file with the names of its columns."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def require(self, column: str, setting: str) -> None:
+        """Raise UserError when `column`, given by `setting`, is not there."""
+        if column not in self.columns:
+            known = did_you_mean(column, self.columns)
+            raise UserError(f"{self.path} has no column {column!r} ({setting}): {known}")
+
+
+@lru_cache(maxsize=4)
+def read_table(file: DataFile) -> Table:
+    """Read a file by its ending; raise UserError for what cannot be read, naming file and line."""
+    path = file.check()
+    readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+    if path.suffix not in readers:
+        raise UserError(f"{path}: cannot read {path.suffix or 'a file without ending'}; expected {_ENDINGS_SPOKEN}")
+    try:
+        rows = tuple(readers[path.suffix](path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from None
+    if not rows:
+        raise UserError(f"{path} holds no rows")
+    return Table(path, tuple(dict.fromkeys(column for row in rows for column in row.values)), rows)
+
+
+_ENDINGS_SPOKEN = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
+            if not isinstance(values, dict):
+                raise UserError(f'{path}:{number}: expected one object a line, like {{"text": "...", "label": 1}}')
+            yield Row(f"{path}:{number}", values)
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, strict=True)
+        try:
+            header = next(reader, [])
+            if len(set(header)) < len(header):
+                raise UserError(f"{path}:1: a column name stands twice in the header {header}")
+            for cells in filter(None, reader):
+                if len(cells) != len(header):
+                    raise UserError(
+                        f"{path}:{reader.line_num}: {len(cells)} cells, the header has {len(header)} "
+                        f"(put text that holds a comma in double quotes)"
+                    )
+                yield Row(f"{path}:{reader.line_num}", dict(zip(header, cells, strict=True)))
+        except csv.Error as error:
+            raise UserError(f"{path}:{reader.line_num}: not CSV ({error})") from None
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow.parquet
+    from pyarrow.lib import ArrowException
+
+    try:
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+    except (ArrowException, OSError) as error:
+        raise UserError(f"{path} is not a Parquet file ({str(error).splitlines()[0]})") from None
+    yield from (Row(f"{path}:{number}", values) for number, values in enumerate(rows, start=1))
+
+
+GivenFile = Annotated[DataFile, BeforeValidator(lambda path: path if isinstance(path, DataFile) else DataFile.at(path))]
+"""A `DataFile` that YAML gives as a path."""
+
+
+def needs_file(setting: str, *, or_hub: bool) -> UserError:
+    """What to say where a task lacks a file."""
+    other = "; give both files, or none for the hub" if or_hub else ""
+    return UserError(f"{setting} has no file: type {setting}=/path/to/file.jsonl ({_ENDINGS_SPOKEN}){other}")
+
+
+# ---------------------------------------------------------------- the hub
+
+_IN_FOLDER = (".parquet", ".csv", ".json", ".jsonl", ".arrow", ".txt", ".md", ".yaml", ".gz", ".zst")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ADVICE = "Without a network, give a folder in the hub's layout: task.source.path=/path/to/folder"
+
+
+def _folder_or_id(value: Any) -> Any:
+    if isinstance(value, str) and Path(value).expanduser().is_dir():
+        return Folder.at(value, _IN_FOLDER)
+    if isinstance(value, str) and (value.startswith(("/", "~", ".")) or value.count("/") > 1):
+        raise UserError(f"data folder not found: {value} (task.source.path: a folder, or a hub id like allenai/sciq)")
+    return value
+
+
+@record
+class Hub:
+    """A data set repository at a commit, or a local folder in a repository's layout.
+
+    `config` may be several, read one after the other. `commit` is null until looked up. `train` and `test` name its
+    splits, of each of which at most `max_train_rows` and `max_test_rows` are read (null: all), evenly spaced.
+    Repositories with loading scripts no longer load (datasets >= 4).
+    """
+
+    path: Annotated[str | Folder, BeforeValidator(_folder_or_id)]
+    config: str | tuple[str, ...] | None
+    revision: str
+    commit: str | None
+    train: str
+    test: str
+    max_train_rows: Count | None
+    max_test_rows: Count | None
+
+    def identity(self) -> Mapping[str, Any]:
+        """Content for a folder; for the hub the commit, and the revision's name only while that is unknown."""
+        at = {"revision": self.revision} if self.commit is None else {"commit": self.commit}
+        return {
+            "source": self.path.identity() if isinstance(self.path, Folder) else self.path,
+            **({} if isinstance(self.path, Folder) else at),
+            **{name: getattr(self, name) for name in ("config", "train", "test", "max_train_rows", "max_test_rows")},
+        }
+
+    def resolved(self, find: Callable[[str, str], str]) -> "Hub":
+        """The same source with the commit that `find(repository, revision)` tells; a folder stays as it is."""
+        return self if isinstance(self.path, Folder) else replace(self, commit=find(self.path, self.revision))
+
+    @property
+    def label(self) -> str:
+        """The source's name in messages."""
+        return str(self.path.path) if isinstance(self.path, Folder) else self.path
+
+    def rows(self, part: Part, columns: Sequence[str]) -> list[Row]:
+        """The rows of one part with these columns.
+
+        Raises:
+            UserError: for a folder that changed, a commit that is not known, a config, split or column that is not
+                there, a layout that cannot be loaded, and a hub that does not answer.
+        """
+        most = self.max_train_rows if part == "train" else self.max_test_rows
+        configs = self.config if isinstance(self.config, tuple) else (self.config,)
+        return [row for config in configs for row in self.split(getattr(self, part), columns, most, config)]
+
+    def split(self, split: str, columns: Sequence[str], most: int | None, config: str | None) -> list[Row]:
+        """At most so many rows of one split of one configuration, evenly spaced."""
+        table = self._load(config, split)
+        for column in columns:
+            if column not in table.column_names:
+                known = did_you_mean(column, table.column_names)
+                raise UserError(f"{self.label} ({split}) has no column {column!r}: {known}")
+        taken = len(table) if most is None else min(most, len(table))
+        places = [index * len(table) // taken for index in range(taken)]
+        rows = table.select_columns(list(columns)).select(places).to_list()
+        return [Row(f"{self.label} ({split}):{n + 1}", row, own=False) for n, row in zip(places, rows, strict=True)]
+
+    def _load(self, config: str | None, split: str) -> Any:
+        where, advice = self._where(), "" if isinstance(self.path, Folder) else f"\n{_ADVICE}"
+        import datasets
+
+        datasets.disable_progress_bars()
+        commit = None if isinstance(self.path, Folder) else self.commit
+        try:
+            return datasets.load_dataset(where, config, split=split, revision=commit, verification_mode="no_checks")
+        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(f"cannot load {self.label} (config {config}, split {split}): {first}{advice}") from None
+
+    def _where(self) -> str:
+        if isinstance(self.path, Folder):
+            if Folder.at(self.path.path, _IN_FOLDER).sha256 != self.path.sha256:
+                raise UserError(f"{self.label} changed after the plan was made: run the same command again")
+            return str(self.path.path)
+        if self.commit is None or not _COMMIT.fullmatch(self.commit):
+            raise UserError(
+                f"the commit of data set {self.path} at {self.revision!r} is not known "
+                f"(no network, and not in the local cache).\n{_ADVICE}"
+            )
+        return self.path
