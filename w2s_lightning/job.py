@@ -98,44 +98,47 @@ def run(request: Request, compute: Compute = compute_stages, console: Console | 
     job, runtime, console = request.job, request.runtime, console or Console()
     on_paper = runtime.run.mode == "plan"
     plan = make_plan(job, Refs(Path(runtime.paths.store), on_paper=on_paper))
+    store = Store.at(Path(runtime.paths.store), create=False)
     if on_paper:
-        show_plan(console, plan, job, runtime)
+        show_plan(console, plan, store, job)
         return None
     while True:
         try:
-            return _run(plan, request, compute, console)
-        except Damaged:  # it lies in quarantine now, so this round computes it again
+            done = compute_missing(plan, store, request, compute, console)
+            if runtime.run.only is not None:
+                return None
+            result = {**make_result(plan, store, done), "overrides": list(request.overrides)}
+            # What `check_data` refuses, where an earlier job that was allowed it left every stage in the store.
+            shared = (result["benchmark"] or {}).get("shared_prompts", 0)
+            refuse_shared(shared, job.benchmark, f"task.benchmark: {shared} of its prompts stand")
+            return keep_and_show(plan, store, request, result, console)
+        except Damaged:  # it lies in quarantine now, so the next round computes it again
             continue
 
 
-def _run(plan: Plan, request: Request, compute: Compute, console: Console) -> dict[str, Any] | None:
-    """Compute what the store lacks, and finish; raises Damaged once the store has set something aside."""
-    job, runtime = request.job, request.runtime
-    store = Store.at(Path(runtime.paths.store), create=False)
+def compute_missing(
+    plan: Plan, store: Store, request: Request, compute: Compute, console: Console
+) -> list[dict[str, Any]]:
+    """Compute what the store lacks, after the checks; what became of every stage."""
+    runtime = request.runtime
     stages = wanted(plan, runtime)
     missing = [stage for stage in stages if not store.has(stage)]
-    done = {stage.digest: _record(stage, True, 0.0) for stage in stages}
+    made: dict[str, Artifact] = {}
     if missing:
         check_devices(missing, runtime.trainer)
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
-            for notice in check_data(job, plan):
+            for notice in check_data(request.job, plan):
                 console.print(f"note: {shown(notice)}", highlight=False, soft_wrap=True)
         with StageLines(console, missing) as lines:
             artifacts = compute(missing, store, runtime.trainer, lines)
-        done |= {s.digest: _record(s, a.cached, a.seconds) for s, a in zip(missing, artifacts, strict=True)}
-    if runtime.run.only is not None:
-        return None
-    return finish(console, plan, store, request, list(done.values()))
-
-
-def _record(stage: Stage, cached: bool, seconds: float) -> dict[str, Any]:
-    return {
-        "kind": stage.kind,
-        "label": stage.label,
-        "digest": stage.digest,
-        "cached": cached,
-        "seconds": round(seconds, 3),
-    }
+        made = {stage.digest: artifact for stage, artifact in zip(missing, artifacts, strict=True)}
+    records = []
+    for stage in stages:
+        artifact = made.get(stage.digest)
+        about = {"kind": stage.kind, "label": stage.label, "digest": stage.digest}
+        seconds = round(artifact.seconds, 3) if artifact else 0.0
+        records.append({**about, "cached": artifact is None or artifact.cached, "seconds": seconds})
+    return records
 
 
 def folder_of(plan: Plan, runtime: Runtime) -> Path:
@@ -145,9 +148,8 @@ def folder_of(plan: Plan, runtime: Runtime) -> Path:
     return Path(runtime.paths.outputs) / f"{name}-{plan.digest[:SHORT]}"
 
 
-def show_plan(console: Console, plan: Plan, job: Job, runtime: Runtime) -> None:
+def show_plan(console: Console, plan: Plan, store: Store, job: Job) -> None:
     """`run=plan`: stages, what is stored, what the rest costs."""
-    store = Store.at(Path(runtime.paths.store), create=False)
     stored = {stage.digest: store.has(stage) for stage in plan.stages}
     stated = stated_parameters((job.weak, job.strong, *job.middle))
     costs: dict[str, Cost] = {stage.digest: cost(stage, stated) for stage in plan.stages}
@@ -166,22 +168,14 @@ def wanted(plan: Plan, runtime: Runtime) -> tuple[Stage, ...]:
     return tuple(stage for stage in plan.stages if stage.digest in needed)
 
 
-def _refuse_overlap(result: Mapping[str, Any], job: Job) -> None:
-    """What `check_data` refuses, where an earlier job that was allowed it left every stage in the store."""
-    shared = (result["benchmark"] or {}).get("shared_prompts", 0)
-    refuse_shared(shared, job.benchmark, f"task.benchmark: {shared} of its prompts stand")
-
-
-def finish(
-    console: Console, plan: Plan, store: Store, request: Request, done: Sequence[Mapping[str, Any]]
+def keep_and_show(
+    plan: Plan, store: Store, request: Request, result: dict[str, Any], console: Console
 ) -> dict[str, Any]:
-    """Score, mirror to wandb, write `result.json` and `config.yaml`, print the table."""
+    """Mirror to wandb, write `result.json` and what belongs to it, print the table."""
     runtime = request.runtime
     folder = folder_of(plan, runtime)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    result = {**make_result(plan, store, done), "overrides": list(request.overrides)}
-    _refuse_overlap(result, request.job)
     result["wandb"] = _logged_before(folder, result, runtime) or log_job(
         result=result,
         cell=cell_of(result),
