@@ -6,7 +6,7 @@ read off one paired bootstrap over groups. The intervals speak "for these traine
 questions could have shown, not what another seed could have trained. For several seeds see `seeds`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -179,15 +179,20 @@ def rates(
     columns = np.concatenate(list(aligned_columns(arms, num_examples=groups.num_examples).values()))
     if len(columns) != len(arms):
         raise ValueError("one job has one row of scores an arm: for several seeds use metrics.seeds.score_seeds")
-    statistic = metric(columns, groups)
-    resampled = np.concatenate([statistic(weights) for weights in draws(groups, resampling)])
+    return _scores(tuple(arms), metric(columns, groups), groups, draws(groups, resampling), resampling.confidence)
+
+
+def _scores(
+    arms: tuple[str, ...], statistic: Statistic, groups: Groups, drawn: Iterable[FloatArray], confidence: float
+) -> JobScores:
+    resampled = np.concatenate([statistic(weights) for weights in drawn])
     return JobScores(
-        arms=tuple(arms),
+        arms=arms,
         values=plain_values(statistic, groups),
         resampled=resampled[np.isfinite(resampled).all(axis=1)],
         num_examples=groups.num_examples,
         num_groups=groups.num_groups,
-        confidence=resampling.confidence,
+        confidence=confidence,
     )
 
 
@@ -210,11 +215,12 @@ def part_rates(
         raise ValueError(f"parts have shape {parts.shape}: expected [parts, {groups.num_examples} examples]")
     if column.min() < 0 or column.max() > 1:
         raise ValueError(f"scores lie in {column.min()} .. {column.max()}: a rate is the mean of numbers within 0 .. 1")
+    drawn = list(draws(groups, resampling)) if groups.num_groups > 1 else []  # once for all parts: most of the time
     found: list[Interval | None] = []
     for part in parts:
         count, num_groups = int(part.sum()), len(np.unique(groups.index[part]))
         if num_groups > 1:
-            whole = rates({"part": column}, group_ids, metric=rate_on(part), resampling=resampling)
+            whole = _scores(("part",), rate_on(part)(column[None], groups), groups, drawn, resampling.confidence)
             found.append(replace(whole, num_examples=count, num_groups=num_groups).interval("part"))
         else:
             found.append(Interval(float(column[part].mean()), 0.0, 1.0, count) if count else None)

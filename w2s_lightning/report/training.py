@@ -80,14 +80,15 @@ def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> lis
     known = [passes for _, passes in seeded if all(getattr(one, field) is not None for one in passes)]
     mean = mean_passes(known)
 
-    def at(passes: Sequence[Pass]) -> tuple[list[float], list[float]]:
-        return [one.epoch for one in passes], [getattr(one, field) for one in passes]
-
     token = f"var(--{colour})"
-    found = [guide(*at(passes), token, 1, opacity=0.3 if mean else 1.0) for passes in known]
+    faint: tuple[list[float | None], list[float | None]] = ([], [])
+    for passes in known:  # all in one trace, whose gaps part them: there are many
+        faint[0].extend([*(one.epoch for one in passes), None])
+        faint[1].extend([*(getattr(one, field) for one in passes), None])
+    found = [guide(*faint, token, 1, opacity=0.3 if mean else 1.0)] if known else []
     if not mean:
         return found
-    x, y = at(mean)
+    x, y = [one.epoch for one in mean], [getattr(one, field) for one in mean]
     hover = [f"{name}<br>{number(value)} at epoch {epoch:.2f}" for epoch, value in zip(x, y, strict=True)]
     line = {"color": token, "width": 2, "dash": dash}
     marked = {"mode": "lines+markers", "marker": {"color": token, "size": 9}, "line": line}
