@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.pgr import PGR, pgr, pgr_of_job, predicted_half_width
+from w2s_lightning.metrics.pgr import PGR, pgr_of_job, predicted_half_width
 from w2s_lightning.metrics.rates import JobScores, auroc_of, rates, weighted_auroc
 from w2s_lightning.metrics.resampling import Groups, Resampling, draws
 
@@ -25,22 +25,6 @@ def noisy_hits(rate: float, *, n: int, seed: int) -> np.ndarray:
 def job(floor: np.ndarray, student: np.ndarray, ceiling: np.ndarray, group_ids: object = None) -> JobScores:
     groups = np.arange(len(floor)) if group_ids is None else group_ids
     return rates({"floor": floor, "student": student, "ceiling": ceiling}, groups)
-
-
-@pytest.mark.parametrize(
-    ("student", "floor", "ceiling", "expected"),
-    [
-        (0.75, 0.6, 0.9, 0.5),
-        (0.5, 0.6, 0.8, -0.5),
-        (0.9, 0.6, 0.8, 1.5),
-        (0.7, 0.8, 0.8, None),
-        (0.7, 0.8, 0.6, None),
-    ],
-)
-def test_the_quotient_by_hand_is_never_clipped_and_none_without_a_positive_gap(
-    student: float, floor: float, ceiling: float, expected: float | None
-) -> None:
-    assert pgr(student, floor, ceiling) == (None if expected is None else pytest.approx(expected))
 
 
 def test_pgr_of_a_job_by_hand() -> None:

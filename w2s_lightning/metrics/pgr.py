@@ -62,11 +62,6 @@ class GroupPGR:
     baseline: Baseline
 
 
-def pgr(student: float, floor: float, ceiling: float) -> float | None:
-    """The bare quotient; None when the ceiling is not above the floor. No interval: `pgr_of_job` has one."""
-    return (student - floor) / (ceiling - floor) if ceiling > floor else None
-
-
 def why_undefined(gap: Interval, *, confidence: float) -> str | None:
     """Say why there is no PGR over this ceiling - floor, or None when there is one."""
     ends = f"ceiling - floor is {gap.value:z.3f}, {100 * confidence:g} % interval {gap.low:z.3f} to {gap.high:z.3f}"

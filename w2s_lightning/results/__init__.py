@@ -3,8 +3,11 @@
 | module | what it holds |
 |---|---|
 | stored | the one reader of stored answers: by stage for jobs, by digest for those who show results |
+| texts | the texts of a job's examples, beside its result |
+| scored | answers become figures: differences, p-values and PGR, whose reasons stand here |
 | job_result | the content of `result.json`: every row on the same test examples with the same resamples |
+| benchmark_result, sampled | what else a result holds: a benchmark by section; votes and selections of samples |
 | information | what a row's model saw: labels and tokens, counted from its stages |
-| groups | jobs that differ in their seed alone, and differences between rows over seeds |
+| groups, readouts, pooled | jobs that differ in their seed alone, and what is shown of them |
 | claims | hypotheses with their decision rule, and their verdicts |
 """
