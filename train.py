@@ -14,8 +14,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from w2s_lightning.config.mistakes import refusal, refuse_a_grid
 from w2s_lightning.errors import UserError, run_command
-from w2s_lightning.mistakes import refusal, refuse_a_grid
 
 CONF = Path(__file__).resolve().parent / "conf"
 FAILED: list[Any] = []
@@ -24,14 +24,15 @@ FAILED: list[Any] = []
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def train(cfg: DictConfig) -> Any:
     """One job, from the composed configuration to a plain record of what became of it."""
-    from w2s_lightning import config, job
+    from w2s_lightning import job
+    from w2s_lightning.config import bind
 
     own = HydraConfig.get()
 
     def work() -> None:
         if own.mode == RunMode.RUN:
             refuse_a_grid(own)
-        settings, runtime = config.build(cfg, own.runtime.choices)
+        settings, runtime = bind.build(cfg, own.runtime.choices, own.overrides.task)
         text = OmegaConf.to_yaml(cfg, resolve=True)
         job.run(job.Request(settings, runtime, text, tuple(own.overrides.task)))
 

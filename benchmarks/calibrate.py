@@ -13,11 +13,10 @@ from omegaconf import open_dict
 from rich.console import Console
 from rich.table import Table
 
-from w2s_lightning.config import Job, Runtime, build
+from w2s_lightning.config.bind import Job, Runtime, build
 from w2s_lightning.execute import run
 from w2s_lightning.plan import make_setting, stages_of
-from w2s_lightning.recipes.reasoning.solving import common_rows
-from w2s_lightning.recipes.setting import Row
+from w2s_lightning.recipes.recipe import Row
 from w2s_lightning.refs import Refs
 from w2s_lightning.results.job_result import read_rows, score
 from w2s_lightning.show.progress import StageLines
@@ -75,7 +74,7 @@ def baselines(overrides: list[str], seed: int) -> tuple[tuple[Row, ...], Store, 
     """untuned, floor and ceiling of one seed, computed where the store lacks them."""
     job, runtime = configured(overrides, seed)
     store = Store.at(Path(runtime.paths.store))
-    rows = common_rows(make_setting(job, Refs(Path(runtime.paths.store), on_paper=False)))
+    rows = make_setting(job, Refs(Path(runtime.paths.store), on_paper=False)).common_rows()
     missing: list[Stage] = [stage for stage in stages_of(rows) if not store.has(stage)]
     with StageLines(Console(stderr=True), missing) as lines:
         run(missing, store, runtime.trainer, lines)

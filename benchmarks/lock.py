@@ -9,7 +9,6 @@ from pathlib import Path
 
 from benchmarks.calibrate import configured
 from w2s_lightning.plan import make_setting
-from w2s_lightning.recipes.reasoning.solving import common_rows
 from w2s_lightning.refs import Refs
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "worlds.lock"
@@ -27,7 +26,7 @@ def baseline_digests() -> dict[str, dict[str, str]]:
         for weak in WEAK:
             for strong in STRONG:
                 job, _ = configured([f"task={task}", f"model@weak={weak}", f"model@strong={strong}"], seed=0)
-                rows = {row.name: row.evaluate.digest for row in common_rows(make_setting(job, nowhere))}
+                rows = {row.name: row.evaluate.digest for row in make_setting(job, nowhere).common_rows()}
                 world[f"floor {weak}"] = rows["floor"]
                 world[f"ceiling {strong}"] = rows["ceiling"]
     return found

@@ -31,6 +31,7 @@ from transformers import (
     pipeline,
 )
 
+from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.pairs import reward_rows, written
 from w2s_lightning.generate.scoring import score
 from w2s_lightning.models.ladder import word_level
@@ -39,7 +40,6 @@ from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.rewardbench.__main__ import tokens_per_batch
 from w2s_lightning.rewardbench.reward_models import config_of, is_classifier, open_classifier
 from w2s_lightning.rewardbench.subject import form_for
-from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.export import task_from_yaml
 from w2s_lightning.tasks.format import Format

@@ -39,6 +39,9 @@ RENAMED: tuple[tuple[str, str], ...] = (
     (r"^task\.(form|prompts)\.", "task.format."),
     (r"^task\.reading\.", "task.source."),
     (r"^task\.subjects=", "task.source.config="),
+    (r"paradigm\.reasoning\.control=false", "paradigm.control=never"),
+    (r"paradigm\.reasoning\.", "paradigm."),
+    (r"(objective|gold\.\w+)\.options\.", r"\1."),
 )
 # Old names of figures -> new ones, likewise; a figure whose new name is empty is gone on purpose.
 MOVED: tuple[tuple[str, str], ...] = ((r"^best_of.*", ""), (r"^(\w+/)?version$", ""))

@@ -26,6 +26,7 @@ from transformers import (
 )
 from transformers import Trainer as HuggingFaceTrainer
 
+from w2s_lightning.config.schema import Optimisation, Trainer
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.module import StepData
 from w2s_lightning.data.rows import Rows
@@ -34,7 +35,6 @@ from w2s_lightning.fit.paradigms import FitPlan, Supervised
 from w2s_lightning.models.ladder import word_level
 from w2s_lightning.models.networks import DecoderHead
 from w2s_lightning.objectives import xent
-from w2s_lightning.schema import Optimisation, Trainer
 
 GSM8K = Path(__file__).resolve().parents[2] / "shared" / "data" / "gsm8k" / "train.jsonl"
 VOCABULARY = 2000

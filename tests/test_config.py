@@ -28,7 +28,7 @@ MISTAKES = [
     (["+fit.epohcs=3"], "unknown key fit.epohcs", "did you mean `epochs`?"),
     (["+fit.student.epohcs=3"], "epohcs", "did you mean `epochs`?"),
     (["paradigm.threshhold=0.5"], "paradigm.threshhold", "did you mean `threshold`?"),
-    (["objective=logconf", "objective.options.cmax=0.5"], "cmax", "did you mean `c_max`?"),
+    (["objective=logconf", "objective.cmax=0.5"], "cmax", "did you mean `c_max`?"),
     (["fit.epochs=-1"], "fit.epochs=-1", "greater than 0"),
     (["fit.lr_scale=-1"], "fit.lr_scale=-1", "greater than or equal to 0"),
     (["weak.width=-8"], "weak.width=-8", "greater than or equal to 1"),
@@ -39,10 +39,10 @@ MISTAKES = [
     (["model@weak=local", "weak.path=/nowhere"], "folder not found", "/nowhere"),
     (["task=local_choice", "task.train_file=/nowhere.csv", "task.test_file=/nowhere.csv"], "/nowhere.csv", "JSONL"),
     (["fit.lr_scale=inf"], "fit.lr_scale=inf", "expected a finite number"),
-    (["objective=logconf", "objective.options.c_max=2"], "objective.options.c_max=2", "less than or equal to 1"),
-    (["objective=logconf", "objective.options.warmup=foo"], "objective.options.warmup='foo'", "openai_2023"),
-    (["objective=product", "objective.options.alpha=abc"], "objective.options.alpha='abc'", "number"),
-    (["objective=reverse_kl", "objective.options.floor=0"], "objective.options.floor=0", "greater than 0"),
+    (["objective=logconf", "objective.c_max=2"], "objective.c_max=2", "less than or equal to 1"),
+    (["objective=logconf", "objective.warmup=foo"], "objective.warmup='foo'", "openai_2023"),
+    (["objective=product", "objective.alpha=abc"], "objective.alpha='abc'", "number"),
+    (["objective=reverse_kl", "objective.floor=0"], "objective.floor=0", "greater than 0"),
     (["+sede=3"], "unknown key sede", "did you mean `seed`?"),
     (["model@wek=nano"], "unknown key model@wek", "did you mean `model@weak`?"),
     (["middle.m1.lr.full=3"], "middle.m1.lr.full goes with other files", "`model@middle.m1="),
@@ -54,6 +54,11 @@ MISTAKES = [
     (["trainer.accelerator=banana"], "trainer.accelerator='banana'", "'gpu'"),
     (["trainer.threads=-1"], "trainer.threads=-1", "greater than or equal to 0"),
     (["task.judge.metric=acc"], "task.judge.metric='acc'", "accuracy"),
+    (["paradigm.iterations=3"], "paradigm.iterations does nothing here", "facts is of kind choice"),
+    (["task=arithmetic", "paradigm.supervisors=2"], "paradigm.supervisors does nothing here", "kind reasoning"),
+    (["task=arithmetic", "paradigm=self_improvement", "paradigm.keep=0.3"], "paradigm.keep does nothing", "reasoning"),
+    (["generation.temperature=0.5"], "generation.temperature does nothing here", "facts is of kind choice"),
+    (["objective=dpo", "objective._target_=os.path.join"], "lies in the package 'os'", "plugins=[os]"),
 ]
 
 
@@ -112,7 +117,7 @@ def test_cfg_job_prints_the_configuration_without_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "recipe: w2s_lightning.recipes.weak_to_strong" in done.stdout
+    assert "_target_: w2s_lightning.recipes.weak_to_strong.build" in done.stdout
 
 
 def test_shell_completion_offers_the_groups() -> None:

@@ -29,13 +29,13 @@ from tests.models.tiny_stages import (
     weights,
 )
 from tests.models.tiny_task import TinyTask
+from w2s_lightning.config.schema import Lora, Objective
 from w2s_lightning.content import DataFile
 from w2s_lightning.data.tables import matrix, read
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.generate.scoring import softmax
 from w2s_lightning.metrics.choice import accuracy
-from w2s_lightning.schema import Lora, Objective
 from w2s_lightning.stages import Gold, Label, ReadOut, Select, Supervisor
 from w2s_lightning.store import Store
 

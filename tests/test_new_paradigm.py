@@ -10,8 +10,9 @@ from tests.composing import ROOT
 from tests.small_jobs import SMALL_WORLD
 
 RECIPE = """
-from w2s_lightning.recipes.setting import Recipe, Setting
-from w2s_lightning.schema import Share, record
+from w2s_lightning.recipes.recipe import Recipe
+from w2s_lightning.recipes.setting import Setting
+from w2s_lightning.config.schema import Share, record
 
 
 @record
@@ -41,29 +42,41 @@ YAML = """
 defaults:
   - /objective@objectives.choice: xent
   - _self_
-recipe: doubting_recipe
-module: doubting_module.Doubting
-student_of_record: pupil
+recipe: {_target_: doubting_recipe.build}
+module: {_target_: doubting_module.Doubting}
 keep: 0.5
 """
 
 
-def test_a_paradigm_from_another_folder_runs_to_its_result(tmp_path: Path) -> None:
+def doubt(tmp_path: Path, *plugins: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "doubting_recipe.py").write_text(RECIPE)
     (tmp_path / "doubting_module.py").write_text(MODULE)
     (tmp_path / "conf" / "paradigm").mkdir(parents=True)
     (tmp_path / "conf" / "paradigm" / "doubting.yaml").write_text(YAML)
     command = [sys.executable, str(ROOT / "train.py"), f"hydra.searchpath=[file://{tmp_path}/conf]"]
-    done = subprocess.run(
-        [*command, "paradigm=doubting", "tracking=disabled", *SMALL_WORLD],
+    return subprocess.run(
+        [*command, "paradigm=doubting", f"plugins=[{','.join(plugins)}]", "tracking=disabled", *SMALL_WORLD],
         capture_output=True,
         text=True,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
+
+
+def test_a_paradigm_from_another_folder_runs_to_its_result(tmp_path: Path) -> None:
+    done = doubt(tmp_path, "doubting_recipe", "doubting_module")
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "outputs").glob("*/result.json")
     result = json.loads(file.read_text())
     assert result["student_of_record"] == "pupil"
     assert result["job"]["paradigm"] == "doubting"
     assert result["agreement"]["with_supervisor"] is not None
+
+
+def test_code_of_a_package_that_is_not_listed_is_never_imported(tmp_path: Path) -> None:
+    done = doubt(tmp_path, "doubting_recipe")
+    assert done.returncode == 1
+    assert "conf/paradigm/doubting.yaml: paradigm.module._target_=doubting_module.Doubting" in done.stderr
+    assert "list it with `plugins=[doubting_module]`" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "store").exists()

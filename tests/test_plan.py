@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.composing import FixedCommits, composed, plan
-from w2s_lightning.config import build
+from w2s_lightning.config.bind import build
 from w2s_lightning.errors import UserError
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.stages import Fit, Gold, Label
@@ -36,18 +36,18 @@ RECIPES: list[list[str]] = [
         "task=arithmetic",
         "model@weak=micro",
         "paradigm=distillation",
-        "paradigm.reasoning.level=token",
+        "paradigm.level=token",
         "generation.top_log_probs=5",
     ],
     ["task=arithmetic", "model@weak=micro", "paradigm=self_improvement"],
-    ["task=arithmetic", "model@weak=micro", "paradigm=self_improvement", "paradigm.reasoning.start=weak_to_strong"],
+    ["task=arithmetic", "model@weak=micro", "paradigm=self_improvement", "paradigm.start=weak_to_strong"],
     ["task=arithmetic", "model@weak=micro", "paradigm=weak_to_strong"],
     [
         "task=arithmetic",
         "model@weak=micro",
         "paradigm=weak_to_strong",
         "objective=orpo",
-        "paradigm.reasoning.iterations=1",
+        "paradigm.iterations=1",
     ],
     ["task=arithmetic_pairs", "model@weak=micro", "paradigm=supervised"],
     ["task=arithmetic_pairs", "model@weak=micro", "paradigm=distillation"],
@@ -55,9 +55,13 @@ RECIPES: list[list[str]] = [
     ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong", "fit.readout=implicit"],
     ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong", "fit.readout=implicit", "objective=wspo"],
 ]
+SOLUTION_OPTIONS = {
+    *("demonstrations", "iterations", "learn", "contrast", "keep_from", "overrule_from", "pairs_per_question"),
+    *("contrast_lr_scale", "oracle_gold_filter", "level"),
+}
 # Words in the path of a leaf that only some tasks read.
 ONLY_OF = {
-    "arithmetic": {"reasoning", "arithmetic", "generation"},
+    "arithmetic": {"reasoning", "arithmetic", "generation", *SOLUTION_OPTIONS},
     "arithmetic_pairs": {"preference", "implicit"},
 }
 
@@ -118,21 +122,17 @@ FLIPS: dict[tuple[str, ...], Any] = {
     ("task", "world", "relations"): 13,
     ("paradigm", "selection"): "weight",
     ("paradigm", "control"): "always",
-    ("paradigm", "start"): "few_shot",
+    ("paradigm", "start"): "weak_to_strong",
     ("paradigm", "threshold"): 0.6,
     ("paradigm", "keep"): 0.6,
     ("paradigm", "student_of_record"): None,
-    ("paradigm", "recipe"): None,
-    ("paradigm", "module"): "w2s_lightning.fit.other.Other",
-    ("paradigm", "reasoning", "student_of_record"): None,
-    ("paradigm", "reasoning", "recipe"): None,
-    ("paradigm", "reasoning", "module"): "w2s_lightning.fit.other.Other",
-    ("paradigm", "reasoning", "learn"): "weak",
-    ("paradigm", "reasoning", "level"): None,
-    ("paradigm", "reasoning", "start"): "supervise",
-    ("paradigm", "reasoning", "keep_from"): 0.7,
-    ("paradigm", "reasoning", "overrule_from"): 0.7,
-    ("paradigm", "reasoning", "contrast"): None,  # without stage II the student of record is another
+    ("paradigm", "recipe", "_target_"): None,
+    ("paradigm", "module", "_target_"): "w2s_lightning.fit.paradigms.Other",
+    ("set_by_task",): None,
+    ("paradigm", "learn"): "weak",
+    ("paradigm", "level"): None,
+    ("paradigm", "keep_from"): 0.7,
+    ("paradigm", "overrule_from"): 0.7,
 }
 # Leaves that begin so: tuning methods and worlds that no recipe above combines with a middle model, and a permission.
 NOT_IDENTITY = (

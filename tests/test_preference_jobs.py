@@ -152,7 +152,7 @@ def test_bt_and_dpo_begin_at_log_2_and_a_margin_moves_bt_as_its_formula_says(
         made = planned(f"fit.readout={readout}")
         for name in ("floor", "student", "ceiling"):
             assert losses_of(store, fit_of(made, name))[0] == pytest.approx(LOG_2, abs=1e-6)
-    margin = "gold.preference.options.margin=0.5"
+    margin = "gold.preference.margin=0.5"
     run(margin)
     assert losses_of(store, fit_of(planned(margin), "ceiling"))[0] == pytest.approx(
         math.log(1 + math.exp(0.5)), abs=1e-6
@@ -164,7 +164,7 @@ def test_margins_of_the_data_move_bt_pair_by_pair(tmp_path: Path) -> None:
     asked = (
         *SIMPLE,
         "task.reader.margin=margin",
-        "gold.preference.options.margin=data",
+        "gold.preference.margin=data",
         *("fit.rows_per_step=2", "fit.epochs=1", "fit.lr_scale=0"),  # every pair once, by a head that stays at zero
         *simple_files(tmp_path),
     )
@@ -181,7 +181,7 @@ def test_margins_of_the_data_move_bt_pair_by_pair(tmp_path: Path) -> None:
 
 def test_margins_that_the_data_lacks_are_missed_in_one_line(run: Run) -> None:
     with pytest.raises(UserError, match=r"margin=data: 48 of 48 pairs of arithmetic_pairs have no margin"):
-        run("gold.preference.options.margin=data")
+        run("gold.preference.margin=data")
 
 
 @pytest.mark.parametrize("readout", READOUTS)
@@ -576,15 +576,15 @@ def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
         ([*SMALL, "+fit.floor.readout=implicit"], "set fit.readout for all"),
         ([*SMALL, "fit.readout=implicit", "objective=bt"], "objective=bt reads logits and targets"),
         (
-            [*SMALL, "objective=bt", "objective.options.margin=data"],
-            "objective.options.margin=data takes the margins of gold labels",
+            [*SMALL, "objective=bt", "objective.margin=data"],
+            "objective.margin=data takes the margins of gold labels",
         ),
-        ([*SMALL, "gold.preference.options.margin=-1"], "gold.preference.options.margin"),
-        ([*SMALL, "gold.preference.options.margin=date"], "gold.preference.options.margin"),
-        ([*SMALL, "gold.implicit.options.beta=0"], "gold.implicit.options.beta"),
+        ([*SMALL, "gold.preference.margin=-1"], "gold.preference.margin"),
+        ([*SMALL, "gold.preference.margin=date"], "gold.preference.margin"),
+        ([*SMALL, "gold.implicit.beta=0"], "gold.implicit.beta"),
         (
-            [*SMALL, "objective=cdpo", "objective.options.flipped=0.5", "fit.readout=implicit"],
-            "objective.options.flipped",
+            [*SMALL, "objective=cdpo", "objective.flipped=0.5", "fit.readout=implicit"],
+            "objective.flipped",
         ),
         ([*SMALL, "fit=probe", "fit.generative_epochs=1"], "a probe leaves the network as it is"),
         (["task=arithmetic", "fit.generative_epochs=1"], "fit.generative_epochs is for choice and preference tasks"),

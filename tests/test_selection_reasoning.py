@@ -3,20 +3,19 @@
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.solutions import (
+from w2s_lightning.selection import (
     EMPTY,
     NOT_OVERRULED,
     UNANIMOUS,
     UNSURE,
     Pairs,
-    agree,
+    Solutions,
+    agreement,
     contrastive_pairs,
-    distinct_equations,
-    interleave,
     majority,
-    majority_filter,
+    majority_vote,
     oracle_gold_filter,
-    random_subset,
+    random_questions,
 )
 from w2s_lightning.tasks.example import Solution
 
@@ -43,19 +42,22 @@ def pairs(weak: list[Solution], drawn: list[Solution], most_pairs: int = 1, seed
 # ---------------------------------------------------------------- stage I
 
 
+def texts(kept: Solutions) -> list[str]:
+    return [solution.text for solution in kept]
+
+
 def test_agreement_keeps_equal_answers_that_are_not_empty() -> None:
     weak = side("weak", a="7", b="7", c=NONE, d="9", e=NONE)
     strong = side("icl", e="1", d="9", c=NONE, b="8", a="7")
-    kept = agree(weak, strong)
-    assert kept.ids == ("a", "d")
-    assert [solution.text for solution in kept.weak] == ["weak says 7", "weak says 9"]
-    assert [solution.text for solution in kept.strong] == ["icl says 7", "icl says 9"]
-    assert kept.kept_share == 0.4
+    assert texts(agreement(weak, strong, learn="weak")) == ["weak says 7", "weak says 9"]
+    assert texts(agreement(weak, strong, learn="strong")) == ["icl says 7", "icl says 9"]
+    both = agreement(weak, strong, learn="hybrid")
+    assert texts(both) == ["weak says 7", "icl says 7", "weak says 9", "icl says 9"], "in turn"
 
 
 def test_no_agreement_says_how_many_and_what_to_change() -> None:
     with pytest.raises(UserError, match=r"0 of 2 questions .*\(2 weak and 1 strong solutions.*more demonstrations"):
-        agree(side("weak", a="1", b="2"), side("icl", a="2", b=NONE))
+        agreement(side("weak", a="1", b="2"), side("icl", a="2", b=NONE), learn="weak")
 
 
 @pytest.mark.parametrize(
@@ -63,18 +65,21 @@ def test_no_agreement_says_how_many_and_what_to_change() -> None:
 )
 def test_agreement_needs_the_same_questions(strong: list[Solution]) -> None:
     with pytest.raises(UserError, match="same questions, each once"):
-        agree(side("weak", a="1", b="2"), strong)
+        agreement(side("weak", a="1", b="2"), strong, learn="weak")
 
 
-def test_the_hybrid_set_alternates() -> None:
-    kept = agree(side("weak", a="7", b="9"), side("icl", a="7", b="9"))
-    texts = [solution.text for solution in interleave(kept.weak, kept.strong)]
-    assert texts == ["weak says 7", "icl says 7", "weak says 9", "icl says 9"]
-
-
-def test_an_interleaving_of_other_questions_is_our_own_mistake() -> None:
-    with pytest.raises(AssertionError, match="aligned"):
-        interleave(side("weak", a="7"), side("icl", b="7"))
+def test_the_control_of_agreement_keeps_as_many_random_questions_that_both_answer() -> None:
+    weak = [one(f"q{n}", NONE if n < 5 else "7") for n in range(50)]
+    strong = [one(f"q{n}", "7" if n < 25 else "8", "icl") for n in range(50)]
+    drawn = random_questions(weak, strong, learn="hybrid", seed=0)
+    ids = list(dict.fromkeys(solution.id for solution in drawn))
+    assert len(agreement(weak, strong, learn="weak")) == len(ids) == 20
+    assert [solution.id for solution in drawn] == [id for id in ids for _ in range(2)]
+    assert ids == [solution.id for solution in weak if solution.id in ids], "in the order of the questions"
+    assert not {f"q{n}" for n in range(5)} & set(ids), "without an answer there is nothing to learn"
+    assert any(int(id[1:]) >= 25 for id in ids), "agreement plays no part"
+    assert set(random_questions(weak[::-1], strong, learn="hybrid", seed=0)) == set(drawn)
+    assert random_questions(weak, strong, learn="hybrid", seed=1) != drawn
 
 
 # ---------------------------------------------------------------- votes
@@ -98,15 +103,13 @@ def test_a_vote_counts_empty_answers_and_ties_go_to_the_first(
     assert majority(answers) == vote
 
 
-def test_a_majority_filter_keeps_what_ends_in_the_vote() -> None:
+def test_a_majority_vote_keeps_what_ends_in_the_vote() -> None:
     drawn = [*samples("a", "7787777888"), *samples("b", "7788899999"), *samples("c", "-------777")]
-    voted = majority_filter(drawn, keep_from=0.6)
-    assert {solution.answer for solution in voted.solutions} == {"7"}
-    assert len(voted.solutions) == 6
-    assert voted.confidence == {"a": 0.6}
-    assert voted.skipped == {UNSURE: 1, EMPTY: 1}
+    voted = majority_vote(drawn, keep_from=0.6)
+    assert {(solution.id, solution.answer) for solution in voted} == {("a", "7")}
+    assert len(voted) == 6
     with pytest.raises(UserError, match=r"no sample is left \(2 with too small a majority\): lower keep_from=0\.9"):
-        majority_filter([*samples("a", "78"), *samples("b", "78")], keep_from=0.9)
+        majority_vote([*samples("a", "78"), *samples("b", "78")], keep_from=0.9)
 
 
 # ---------------------------------------------------------------- stage II
@@ -234,7 +237,7 @@ def test_solutions_with_the_same_equations_are_one() -> None:
         Solution("b", "seven  it is", "7"),
         Solution("b", "seven it is", "7"),
     ]
-    assert [(kept.id, kept.text) for kept in distinct_equations(made)] == [
+    assert [(kept.id, kept.text) for kept in majority_vote(made, keep_from=1)] == [
         ("a", "3 + 4 = 7 eggs\n#### 7"),
         ("a", "4 + 3 = 7\n#### 7"),
         ("b", "3 + 4 = 7\n#### 7"),
@@ -242,20 +245,8 @@ def test_solutions_with_the_same_equations_are_one() -> None:
     ]
 
 
-def test_a_random_subset_keeps_whole_questions_in_order() -> None:
-    pool = [one(f"q{n}", "7", source) for n in range(50) for source in ("weak", "icl")]
-    drawn = random_subset(pool, n=20, seed=0)
-    assert len(drawn) == 40
-    assert len({solution.id for solution in drawn}) == 20
-    assert [solution for solution in pool if solution in set(drawn)] == list(drawn)
-    assert set(random_subset(pool[::-1], n=20, seed=0)) == set(drawn)
-    assert random_subset(pool, n=20, seed=1) != drawn
-    with pytest.raises(UserError, match="n=51 should be a number from 1 to 50"):
-        random_subset(pool, n=51, seed=0)
-
-
 def test_the_oracle_filter_keeps_right_answers() -> None:
-    gold = {"a": "7", "b": "7"}
+    gold = side("gold", a="7", b="7")
     assert [kept.id for kept in oracle_gold_filter(side("weak", a="7", b="8"), gold)] == ["a"]
     with pytest.raises(UserError, match="none of 2 solutions is right"):
         oracle_gold_filter(side("weak", a=NONE, b="8"), gold)

@@ -2,13 +2,14 @@
 
 import importlib
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 import yaml
 
 from tests.composing import ROOT, job
-from w2s_lightning.config import keyword_options
-from w2s_lightning.mistakes import Origin
+from w2s_lightning.config.bind import keyword_options
+from w2s_lightning.config.mistakes import Origin
 
 CONF = ROOT / "conf"
 GROUPS = {"task", "model", "paradigm", "fit", "objective", "generation", "trainer", "tracking", "paths", "run"}
@@ -60,17 +61,28 @@ def test_every_file_binds(file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", [f for f in FILES if f.parent.name == "objective"], ids=lambda f: f.stem)
 def test_an_objective_file_is_named_after_its_function(file: Path) -> None:
     block = yaml.safe_load(file.read_text())
-    module, _, name = block["target"].rpartition(".")
+    module, _, name = block["_target_"].rpartition(".")
     assert callable(getattr(importlib.import_module(module), name))
     assert name == file.stem
-    assert set(keyword_options(block["target"], Origin("objective", file.stem))) == set(block["options"])
+    options = keyword_options(block["_target_"], Origin("objective", file.stem))
+    assert set(options) == set(block) - {"_target_", "self_target"}
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if f.parent.name == "paradigm"], ids=lambda f: f.stem)
 def test_a_paradigm_file_names_a_recipe_and_a_module(file: Path) -> None:
     block = yaml.safe_load(file.read_text())
-    recipe = importlib.import_module(block["recipe"])
-    assert block["recipe"].endswith(file.stem)
-    assert callable(recipe.build)
-    module, _, name = block["module"].rpartition(".")
-    assert isinstance(getattr(importlib.import_module(module), name), type)
+    for part, kind in (("recipe", FunctionType), ("module", type)):
+        module, _, name = block[part]["_target_"].rpartition(".")
+        assert isinstance(getattr(importlib.import_module(module), name), kind)
+    assert block["recipe"]["_target_"].endswith(f".{file.stem}.build")
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("for_task*/*.yaml")), ids=lambda f: f.stem)
+def test_what_a_task_sets_is_listed_where_it_is_set(file: Path) -> None:
+    """`set_by_task` is what a run names in its first lines; with a paradigm it lists the task's own too."""
+    block = yaml.safe_load(file.read_text())
+    listed = block.pop("set_by_task")
+    task = CONF / "for_task" / f"{file.stem.partition('_weak_to_strong')[0]}.yaml"
+    set_here = {f"{group}.{key}" for group, values in block.items() for key in values}
+    set_before = set(yaml.safe_load(task.read_text())["set_by_task"])
+    assert set(listed) == set_here | (set_before if task != file else set())

@@ -7,11 +7,11 @@ is refused by `devices`, a setting by the configuration.
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-from w2s_lightning.config import Job
+from w2s_lightning.config.bind import Job
+from w2s_lightning.config.schema import Benchmark
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan
-from w2s_lightning.schema import Benchmark
 from w2s_lightning.stage import Part, Stage
 from w2s_lightning.stages import Supervisor, Task
 from w2s_lightning.tasks.example import SPLITS, Splits, trained_on

@@ -16,8 +16,8 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
+from w2s_lightning.config.schema import HubModel, LadderModel, LocalModel, Model
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import HubModel, LadderModel, LocalModel, Model
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import (
     Evaluate,

@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from w2s_lightning.config.schema import Trainer
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 

@@ -3,10 +3,12 @@
 Two pieces of work are the same exactly when their canonical JSON is. The encoder refuses whatever it does not know,
 so that nothing enters an identity by its `repr`, its address or the machine it happens to lie on.
 
-Of a dataclass every field counts, with two exceptions that its definition states:
+Of a dataclass every field counts, with three exceptions that its definition states:
 
 * `field(compare=False)` is for people (a display name, where a file lies). Records that differ in nothing else are
   equal to Python and to us.
+* `field(metadata=CODE)` holds the dotted path of a function or class. What lies in this package counts by its bare
+  name, so that moving a file invalidates nothing; what others bring, by the whole path.
 * A field that has its default value is absent. A release that adds an option gives it the default that means the old
   behaviour: whoever does not use it keeps every digest. So a default, once released, never changes.
 """
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 SHORT = 16
+CODE: Mapping[str, Any] = {"code": True}
 
 
 @runtime_checkable
@@ -50,9 +53,17 @@ def canonical(value: object) -> Any:
 
 def canonical_fields(record: Any) -> dict[str, Any]:
     """What counts of a dataclass, by field: without display fields, and without what has its default value."""
-    fields = [f for f in dataclasses.fields(record) if f.compare]
-    values = {f.name: getattr(record, f.name) for f in fields if getattr(record, f.name) != _default(f)}
-    return {name: canonical(value) for name, value in values.items()}
+    found = {}
+    for f in dataclasses.fields(record):
+        value = getattr(record, f.name)
+        if f.compare and value != _default(f):
+            found[f.name] = _code_name(value) if f.metadata.get("code") else canonical(value)
+    return found
+
+
+def _code_name(path: str) -> str:
+    package, name = path.partition(".")[0], path.rpartition(".")[2]
+    return name if package == __name__.partition(".")[0] else path
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -20,7 +20,8 @@ from rich.console import Console
 
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.checks import check_data, refuse_shared
-from w2s_lightning.config import Job, Runtime
+from w2s_lightning.config.bind import Job, Runtime
+from w2s_lightning.config.schema import Trainer
 from w2s_lightning.cost import Cost, cost, stated_parameters
 from w2s_lightning.devices import check as check_devices
 from w2s_lightning.digest import SHORT
@@ -31,7 +32,6 @@ from w2s_lightning.results.claims import cell_of
 from w2s_lightning.results.information import source_of
 from w2s_lightning.results.job_result import make_result
 from w2s_lightning.results.texts import write_texts
-from w2s_lightning.schema import Trainer
 from w2s_lightning.show.mirror import log_job
 from w2s_lightning.show.progress import StageLines
 from w2s_lightning.show.terminal import print_plan, print_result
@@ -97,6 +97,8 @@ def run(request: Request, compute: Compute = compute_stages, console: Console | 
     """Run or plan one job; the content of its `result.json`, or None for a plan or a single stage."""
     job, runtime, console = request.job, request.runtime, console or Console()
     on_paper = runtime.run.mode == "plan"
+    if job.set_by_task and runtime.run.only is None:
+        console.print(f"task {job.task.name} sets {', '.join(job.set_by_task)} (conf/for_task)", soft_wrap=True)
     plan = make_plan(job, Refs(Path(runtime.paths.store), on_paper=on_paper))
     store = Store.at(Path(runtime.paths.store), create=False)
     if on_paper:

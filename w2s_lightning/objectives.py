@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from w2s_lightning.config.schema import Margin, Minority, NonNegative, OpenShare, Positive, Share, Threshold, WarmUp
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import Margin, Minority, NonNegative, OpenShare, Positive, Share, Threshold, WarmUp
 
 Targets = Mapping[str, Tensor]
 

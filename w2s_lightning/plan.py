@@ -4,22 +4,21 @@ The plan is a pure function of what is learned. It is never given the trainer, t
 of the machine can enter an identity. Its shape never depends on data.
 """
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from w2s_lightning.config import Job, bind, positional_parameters
+from w2s_lightning.config.bind import Job, bind
+from w2s_lightning.config.mistakes import Origin
+from w2s_lightning.config.schema import FitSettings, HubModel, LadderModel, LocalModel, Model, Objective
 from w2s_lightning.content import DataFile, Folder, model_config
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.mistakes import Origin
-from w2s_lightning.recipes.reasoning.solving import common_rows
-from w2s_lightning.recipes.setting import ModelSpec, Role, Row, Setting
-from w2s_lightning.schema import FitSettings, HubModel, LadderModel, LocalModel, Model, Objective
+from w2s_lightning.recipes.recipe import Recipe, Row
+from w2s_lightning.recipes.setting import ModelSpec, Role, Setting
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import FolderWeights, HubWeights, Label, Pretrain
+from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain
 from w2s_lightning.tasks.reward_sets import RewardSetTask, benchmark_at
 
 ENCODERS = frozenset(
@@ -28,6 +27,7 @@ ENCODERS = frozenset(
 
 
 ROLES: tuple[Role, ...] = ("floor", "student", "ceiling")
+_READING_ORDER = ("untuned", "floor", "teacher", "reference", "middle", "student", "control", "ceiling")
 
 
 class Resolver(Protocol):
@@ -89,18 +89,9 @@ def _walk(stage: Stage) -> Iterator[Stage]:
 def make_plan(job: Job, resolver: Resolver) -> Plan:
     """Resolve models, task and role settings, and let the paradigm's recipe put the stages together."""
     setting = make_setting(job, resolver)
-    recipe = importlib.import_module(job.paradigm.recipe).build(setting, job.paradigm.options)
-    rows = _in_reading_order(common_rows(setting) + recipe.rows)
-    if setting.by_token and not any(isinstance(stage, Label) and stage.mode == "shift" for stage in stages_of(rows)):
-        name = setting.objective.target.rpartition(".")[2]
-        raise UserError(f"objective={name} follows a supervisor token by token: it is for paradigm=weak_to_strong")
-    student = job.paradigm.student_of_record
-    if student not in [row.name for row in rows]:
-        key = "paradigm.reasoning" if setting.task.kind == "reasoning" else "paradigm"
-        raise UserError(
-            f"{key}.student_of_record={student} is no row of this recipe: take one of "
-            f"{', '.join(row.name for row in rows if row.role not in ('untuned', 'floor', 'ceiling'))}"
-        )
+    recipe: Recipe = job.paradigm.recipe(setting, job.paradigm.options)
+    rows = tuple(sorted(setting.common_rows() + recipe.rows, key=lambda row: _READING_ORDER.index(row.role)))
+    _refuse_unused(job, setting, rows)
     return Plan(
         name={
             "task": job.task.name,
@@ -111,17 +102,34 @@ def make_plan(job: Job, resolver: Resolver) -> Plan:
         },
         metric=job.judge.metric,
         rows=rows,
-        student_of_record=student,
+        student_of_record=_student_of_record(job.paradigm.student_of_record, rows),
         supervisor=recipe.supervisor,
         notices=_notices(setting),
     )
 
 
-_ORDER = ("untuned", "floor", "teacher", "reference", "middle", "student", "control", "ceiling")
+def _student_of_record(wanted: str | None, rows: Sequence[Row]) -> str:
+    """The row that figures are about: the one asked for, or the recipe's last student."""
+    own = [row for row in rows if row.role not in ("untuned", "floor", "ceiling")]
+    if wanted is None:
+        return [row.name for row in own if row.role == "student"][-1]
+    if wanted not in [row.name for row in rows]:
+        raise UserError(
+            f"paradigm.student_of_record={wanted} is no row of this recipe: take one of "
+            f"{', '.join(row.name for row in own)}"
+        )
+    return wanted
 
 
-def _in_reading_order(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    return tuple(sorted(rows, key=lambda row: _ORDER.index(row.role)))
+def _refuse_unused(job: Job, setting: Setting, rows: Sequence[Row]) -> None:
+    """Raise UserError for an objective that was asked for and that no fit of this job is trained with."""
+    used = [stage.objective for stage in stages_of(rows) if isinstance(stage, Fit)]
+    if job.objective is None or job.objective in used:
+        return
+    name = job.objective.name
+    if setting.by_token:
+        raise UserError(f"objective={name} follows a supervisor token by token: it is for paradigm=weak_to_strong")
+    raise UserError(f"objective={name} trains nothing here: no fit of {job.paradigm_name} has an objective of its own")
 
 
 def make_setting(job: Job, resolver: Resolver) -> Setting:
@@ -133,27 +141,21 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
     objective = job.objective or own
     if objective is None or kind not in job.gold:
         raise UserError(f"paradigm {job.paradigm_name} has no objective for tasks of kind {kind}")
-    by_token = implicit and _reads(objective)[0] == "moments"  # follows a supervisor's change, not its answers
-    if own is not None and not by_token:
-        _refuse_unlike(objective, own, f"paradigm {job.paradigm_name} on tasks of kind {kind}")
+    if own is not None:
+        _refuse_unlike(objective, own, kind, f"paradigm {job.paradigm_name} on tasks of kind {kind}")
     files = job.supervisor
-    settings = {role: _for_role(job.fit, role) for role in ROLES}
-    _refuse_mixed(task, settings)
-    if job.judge.metric == "auroc" and task.kind != "reasoning" and task.num_classes != 2:
-        raise UserError(f"task.judge.metric=auroc needs two classes, task {task.name} has {task.num_classes}: accuracy")
     return Setting(
         task=task,
         judge=job.judge,
         benchmark=_benchmark(job, task, resolver),
-        test_samples=_test_samples(job, task),
+        test_samples=job.benchmark.test_samples,
         weak=_model(job.weak, task, resolver),
         strong=_model(job.strong, task, resolver),
         middle=tuple(_model(model, task, resolver) for model in job.middle),
-        settings=settings,
+        settings={role: _for_role(job.fit, role) for role in ROLES},
         generation=job.generation,
         gold_objective=job.gold[kind],
         objective=objective,
-        by_token=by_token,
         module=job.paradigm.module,
         supervisor_file=None if files.file is None else DataFile.at(files.file),
         supervisor_test_file=None if files.test_file is None else DataFile.at(files.test_file),
@@ -161,32 +163,14 @@ def make_setting(job: Job, resolver: Resolver) -> Setting:
     )
 
 
-def _refuse_unlike(chosen: Objective, own: Objective, where: str) -> None:
+def _refuse_unlike(chosen: Objective, own: Objective, kind: str, where: str) -> None:
     """Raise UserError for an objective that reads other things than the paradigm's own one (pairs, not labels)."""
-    reads, wanted = _reads(chosen), _reads(own)
-    if (reads[0], "probs" in reads) != (wanted[0], "probs" in wanted):
-        names = [one.target.rpartition(".")[2] for one in (chosen, own)]
+    if kind == "implicit" and chosen.reads[0] == "moments":  # in place of labels: what was changed in the supervisor
+        return
+    if (chosen.reads[0], "probs" in chosen.reads) != (own.reads[0], "probs" in own.reads):
         raise UserError(
-            f"objective={names[0]} reads {' and '.join(reads)}; {where} has {' and '.join(wanted)}: "
-            f"take objective={names[1]} or one that reads the same"
-        )
-
-
-def _reads(objective: Objective) -> Sequence[str]:
-    """What a loss function is given, by its positional parameters."""
-    return positional_parameters(objective.target, Origin("objective", None))
-
-
-def _refuse_mixed(task: Any, settings: Mapping[Role, FitSettings]) -> None:
-    """Raise UserError for fit settings that do not go together, or not with the task."""
-    implicit = {chosen.readout == "implicit" for chosen in settings.values()}
-    if len(implicit) > 1:
-        raise UserError(
-            "floor, student and ceiling read either implicit rewards or none of them does: set fit.readout for all"
-        )
-    if task.kind == "reasoning" and any(chosen.generative_epochs for chosen in settings.values()):
-        raise UserError(
-            "fit.generative_epochs is for choice and preference tasks: fits of a reasoning task model text anyway"
+            f"objective={chosen.name} reads {' and '.join(chosen.reads)}; {where} has {' and '.join(own.reads)}: "
+            f"take objective={own.name} or one that reads the same"
         )
 
 
@@ -198,14 +182,6 @@ def _benchmark(job: Job, task: Any, resolver: Resolver) -> RewardSetTask | None:
     if task.kind != "preference":
         raise UserError(f"task.benchmark is for preference tasks, and {task.name} is none: leave it out")
     return benchmark_at(data, task, lambda repository, revision: resolver.commit("dataset", repository, revision))
-
-
-def _test_samples(job: Job, task: Any) -> int | None:
-    """How many samples of each row's model are voted on."""
-    count = job.benchmark.test_samples
-    if count is not None and task.kind != "reasoning":
-        raise UserError(f"task.test_samples is for reasoning tasks, and {task.name} is none: leave it out")
-    return count
 
 
 def _resolved_task(task: Any, resolver: Resolver) -> Any:

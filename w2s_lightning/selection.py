@@ -1,22 +1,31 @@
-"""Targets made from targets: filter, weight, average, permute. Pure functions of data and seed, without torch.
+"""Targets made from targets, by the rule that a `select` stage names: of labels, of worked solutions, pairs of these.
 
-Every rule is a function whose name is the `rule` of a `select` stage, whose keyword-only parameters are its options and
-which takes `seed` exactly when it draws. No rule sees a gold label but those named `oracle_*`: what is made with them
-is marked as a cheat.
+Every rule is a pure, seeded function without torch. Its positional parameters are what it selects from, its
+keyword-only ones are its options, and it takes `seed` exactly when it draws: draws go by example id, so that the order
+of questions decides nothing. No rule sees a gold label but those named `oracle_*`: what is made with them is marked as
+a cheat.
+
+The rules for solutions are those of weak-to-strong reasoning (Yang et al. 2024, arXiv 2407.13647, and its public code,
+file `src/construct_training_data.py`). Answers are compared as canonical text, None being "no answer".
 """
 
 import inspect
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2s_lightning.errors import UserError, did_you_mean
 from w2s_lightning.tasks.draws import permutation
+from w2s_lightning.tasks.example import Solution
+from w2s_lightning.tasks.final_answer import equations
 
 Floats = NDArray[np.float64]
+Solutions = Sequence[Solution]
+Learn = Literal["hybrid", "weak", "strong"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,34 +73,21 @@ def confidence_weight(table: TargetTable) -> TargetTable:
     return replace(table, weights=weights * (table.weights.sum() / weights.sum()))
 
 
-def mean(tables: Sequence[TargetTable], *, weights: Sequence[float] | None = None) -> TargetTable:
-    """The weighted mean of several supervisors' probabilities (arXiv 2410.04571), joined by id, in the first's order.
+def mean(*tables: TargetTable) -> TargetTable:
+    """The mean of several supervisors' probabilities (arXiv 2410.04571), joined by id, in the first's order.
 
-    Raises:
-        UserError: for tables on different examples or classes, and for weights that are not one positive each.
+    Raises UserError for tables on different examples or classes.
     """
-    shares = np.ones(len(tables)) if weights is None else np.array(weights, dtype=np.float64)
-    if shares.shape != (len(tables),) or not (np.isfinite(shares) & (shares > 0)).all():
-        raise UserError(f"mean: weights={weights} should be {len(tables)} positive numbers, one per supervisor")
-    first, shares = tables[0], shares / shares.sum()
-    joined = [_aligned(table, first) for table in tables]
-    probs = sum(share * table.probs for share, table in zip(shares, joined, strict=True))
-    example_weights = sum(share * table.weights for share, table in zip(shares, joined, strict=True))
-    return TargetTable(first.ids, np.asarray(probs), np.asarray(example_weights))
+    first, joined = tables[0], [_aligned(table, tables[0]) for table in tables]
+    share = 1 / len(tables)
+    probs = sum(share * table.probs for table in joined)
+    return TargetTable(first.ids, np.asarray(probs), np.asarray(sum(share * table.weights for table in joined)))
 
 
 def permute(table: TargetTable, *, seed: int) -> TargetTable:
     """Deal the targets out among the examples at random: the control whose targets tell nothing."""
     order = permutation(len(table.ids), "permute", seed)
     return TargetTable(table.ids, table.probs[order], table.weights[order])
-
-
-def pseudo_label(table: TargetTable, *, threshold: float, hard: bool) -> TargetTable:
-    """Keep confident targets; `hard` puts all probability on the largest (the first of equals)."""
-    kept = confidence_filter(table, threshold=threshold)
-    if not hard:
-        return kept
-    return replace(kept, probs=np.eye(kept.probs.shape[1])[kept.probs.argmax(axis=1)])
 
 
 def most_confident(table: TargetTable, *, share: float) -> TargetTable:
@@ -106,20 +102,13 @@ def most_confident(table: TargetTable, *, share: float) -> TargetTable:
     return replace(kept, probs=np.eye(kept.probs.shape[1])[kept.probs.argmax(axis=1)])
 
 
-def subsample(table: TargetTable, *, n: int, seed: int) -> TargetTable:
-    """`n` targets drawn without replacement, in the table's order; raise UserError when there are fewer."""
-    if not 1 <= n <= len(table.ids):
-        raise UserError(f"subsample: n={n} should be a number from 1 to {len(table.ids)}, the targets that there are")
-    return table.take(np.sort(permutation(len(table.ids), "subsample", seed)[:n]))
-
-
-def oracle_random_errors(tables: Sequence[TargetTable], *, seed: int) -> TargetTable:
-    """A supervisor as often wrong and as sure of itself as the first table, but wrong at random; the second is gold.
+def oracle_random_errors(answers: TargetTable, truth: TargetTable, *, seed: int) -> TargetTable:
+    """A supervisor as often wrong and as sure of itself as `answers`, but wrong at random; `truth` is gold.
 
     Every answer is dealt to another example together with its distance from the gold class, round the circle of
     classes: what is left of the supervisor is its error rate and its confidence, not which examples it gets wrong.
     """
-    answers, truth = tables[0], _aligned(tables[1], tables[0])
+    truth = _aligned(truth, answers)
     gold, num_classes = truth.probs.argmax(axis=1), truth.probs.shape[1]
     order = permutation(len(answers.ids), "oracle_random_errors", seed)
     distance = (np.arange(num_classes)[None, :] - gold[:, None]) % num_classes
@@ -127,31 +116,221 @@ def oracle_random_errors(tables: Sequence[TargetTable], *, seed: int) -> TargetT
     return TargetTable(answers.ids, dealt, answers.weights[order])
 
 
-_Rule = Callable[..., TargetTable]
-_RULES: tuple[_Rule, ...] = (
-    *(confidence_filter, confidence_weight, mean, most_confident, permute, pseudo_label, subsample),
-    oracle_random_errors,
-)
-RULES: Mapping[str, _Rule] = {rule.__name__: rule for rule in _RULES}
+def agreement(weak: Solutions, strong: Solutions, *, learn: Learn) -> Solutions:
+    """Stage I: the questions whose two final answers are equal and not empty, as `learn` says who wrote them.
+
+    Raises:
+        UserError: when the models answered different questions, and when no question survives.
+    """
+    kept, partner = _agreed(weak, strong)
+    return _learned(kept, partner, learn)
 
 
-def apply_rule(rule: str, options: Mapping[str, Any], seed: int, tables: Sequence[TargetTable]) -> TargetTable:
-    """Call a rule by name; raise UserError for an unknown rule, an unknown or missing option, too many tables."""
+def random_questions(weak: Solutions, strong: Solutions, *, learn: Learn, seed: int) -> Solutions:
+    """The control of `agreement`: as many questions as it keeps, at random from those that both sources answer."""
+    kept, partner = _agreed(weak, strong)
+    both = {one.id: one for one in weak if one.answer is not None and partner[one.id].answer is not None}
+    ids = sorted(both)
+    drawn = {ids[place] for place in permutation(len(ids), "random_subset", seed, ids)[: len(kept)]}
+    return _learned([one for one in both.values() if one.id in drawn], partner, learn)
+
+
+def _learned(weak: Solutions, partner: Mapping[str, Solution], learn: Learn) -> Solutions:
+    """As the weak one, the strong one, or (hybrid) both in turn wrote it, question by question."""
+    if learn == "weak":
+        return tuple(weak)
+    if learn == "strong":
+        return tuple(partner[one.id] for one in weak)
+    return tuple(solution for one in weak for solution in (one, partner[one.id]))
+
+
+def _agreed(weak: Solutions, strong: Solutions) -> tuple[list[Solution], dict[str, Solution]]:
+    """The weak solutions whose answer the strong ones (by question) have too."""
+    partner = {solution.id: solution for solution in strong}
+    if len(partner) != len(strong) or {solution.id for solution in weak} != set(partner) or len(weak) != len(strong):
+        raise UserError("agreement: the two models must have answered the same questions, each once: label one split")
+    kept = [one for one in weak if one.answer is not None and one.answer == partner[one.id].answer]
+    if not kept:
+        read = [sum(solution.answer is not None for solution in side) for side in (weak, strong)]
+        raise UserError(
+            f"agreement: 0 of {len(weak)} questions have the same answer from both ({read[0]} weak and "
+            f"{read[1]} strong solutions hold an answer at all): give more demonstrations, or more room "
+            "(generation.max_new_tokens), or a better weak model"
+        )
+    return kept, partner
+
+
+def majority(answers: Sequence[str | None]) -> tuple[str | None, float]:
+    """The most frequent answer and its share of all (self-consistency, arXiv 2203.11171); ties go to the first given.
+
+    No answer (None) is counted like any other; without answers the result is (None, 0).
+    """
+    if not answers:
+        return None, 0.0
+    answer, votes = Counter(answers).most_common(1)[0]
+    return answer, votes / len(answers)
+
+
+def majority_vote(samples: Solutions, *, keep_from: float) -> Solutions:
+    """Self-improvement: the samples that end in the majority's answer, where its share is at least `keep_from`; of
+    those with equal lists of equations (arXiv 2308.01825; without any, of equal text) the first.
+
+    Self-consistency as a filter (LMSI, arXiv 2210.11610). Raises UserError when no question is left.
+    """
+    _check_share("keep_from", keep_from)
+    kept, skipped = list[Solution](), Counter[str]()
+    for drawn in _by_id(samples).values():
+        answer, share = majority([sample.answer for sample in drawn])
+        if answer is None or share < keep_from:
+            skipped[UNSURE if share < keep_from else EMPTY] += 1
+        else:
+            kept += [sample for sample in drawn if sample.answer == answer]
+    if not kept:
+        raise UserError(f"majority_vote: no sample is left ({_spoken(skipped)}): lower keep_from={keep_from:g}")
+    return _distinct(kept)
+
+
+def oracle_gold_filter(samples: Solutions, gold: Solutions) -> Solutions:
+    """The samples whose answer is the hidden gold one (STaR, arXiv 2203.14465), one for each list of equations."""
+    right = {one.id: one.answer for one in gold}
+    kept = [one for one in samples if one.answer is not None and one.answer == right[one.id]]
+    if not kept:
+        raise UserError(f"oracle_gold_filter: none of {len(samples)} solutions is right")
+    return _distinct(kept)
+
+
+def _distinct(solutions: Solutions) -> Solutions:
+    first: dict[tuple[str, ...], Solution] = {}
+    for one in solutions:
+        first.setdefault((one.id, *(equations(one.text) or ("", " ".join(one.text.split())))), one)
+    return tuple(first.values())
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A better and a worse solution of one question; one side is the weak model's own."""
+
+    id: str
+    chosen: Solution
+    rejected: Solution
+    confidence: float
+    weak_is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Contrastive pairs; `skipped` counts questions by reason."""
+
+    pairs: tuple[Pair, ...]
+    skipped: Mapping[str, int]
+
+
+def contrastive_pairs(
+    weak: Solutions, samples: Solutions, *, keep_from: float, overrule_from: float, most_pairs: int, seed: int
+) -> Pairs:
+    """Stage II: the weak solution against samples of the stage-I model that end otherwise.
+
+    `samples` holds n solutions a question; their vote is trusted from a share of `keep_from` on (published: 0.6). Where
+    the weak answer is the majority's, the weak solution is better than a random sample of the minority; else, with a
+    share from `overrule_from` on (0.8), a random sample of the majority is better than the weak solution. At most
+    `most_pairs` pairs a question (1 on GSM8K, 3 on MATH), no two with the same sample text.
+
+    Raises:
+        UserError: when a question has no samples, and when no pair can be built, with the counts.
+    """
+    _check_share("keep_from", keep_from)
+    _check_share("overrule_from", overrule_from)
+    if most_pairs < 1:
+        raise UserError(f"most_pairs={most_pairs!r} should be a whole number from 1 on")
+    drawn, skipped, pairs = _by_id(samples), Counter[str](), list[Pair]()
+    for one in weak:
+        if one.id not in drawn:
+            raise UserError(f"contrastive_pairs: there are no samples for question {one.id}: sample the same split")
+        answers = [sample.answer for sample in drawn[one.id]]
+        reason = _doubt(one.answer, answers, keep_from, overrule_from)
+        if reason is None:
+            pairs += _pairs(one, drawn[one.id], most_pairs, seed)
+        else:
+            skipped[reason] += 1
+    if not pairs:
+        raise UserError(
+            f"contrastive_pairs: no pair can be built from {len(weak)} questions ({_spoken(skipped)}): lower the "
+            f"thresholds (keep_from={keep_from:g}, overrule_from={overrule_from:g}), or draw more samples"
+        )
+    return Pairs(tuple(pairs), dict(skipped))
+
+
+UNSURE = "with too small a majority"
+EMPTY = "with an empty majority"
+UNANIMOUS = "without a minority"
+NOT_OVERRULED = "with too small a majority to overrule the weak answer"
+
+
+def _doubt(weak: str | None, answers: Sequence[str | None], keep_from: float, overrule_from: float) -> str | None:
+    """Why a question gives no pair; None when it gives one."""
+    answer, confidence = majority(answers)
+    if confidence < keep_from:
+        return UNSURE
+    if answer is None:
+        return EMPTY
+    if weak == answer:
+        return UNANIMOUS if set(answers) == {answer} else None
+    return NOT_OVERRULED if confidence < overrule_from else None
+
+
+def _pairs(weak: Solution, samples: Solutions, most: int, seed: int) -> list[Pair]:
+    answer, confidence = majority([sample.answer for sample in samples])
+    is_chosen = weak.answer == answer
+    others = [sample for sample in samples if (sample.answer == answer) != is_chosen]
+    order = permutation(len(others), "pairs", seed, weak.id)
+    distinct: dict[str, Solution] = {}
+    for place in order:
+        distinct.setdefault(others[place].text, others[place])
+    sides = [(weak, other) if is_chosen else (other, weak) for other in list(distinct.values())[:most]]
+    return [Pair(weak.id, better, worse, confidence, is_chosen) for better, worse in sides]
+
+
+RULES: Mapping[str, Callable[..., TargetTable | Solutions | Pairs]] = {
+    rule.__name__: rule
+    for rule in (
+        *(confidence_filter, confidence_weight, mean, most_confident, permute),
+        *(agreement, contrastive_pairs, majority_vote, random_questions),
+        *(oracle_gold_filter, oracle_random_errors),
+    )
+}
+
+
+def apply_rule(
+    rule: str, options: Mapping[str, Any], seed: int, sources: Sequence[TargetTable | Solutions]
+) -> TargetTable | Solutions | Pairs:
+    """Call a rule by name; raise UserError for an unknown rule, an unknown or missing option, too many sources."""
     if rule not in RULES:
         raise UserError(f"there is no selection rule {rule!r}: {did_you_mean(rule, RULES)}")
-    function = RULES[rule]
-    parameters = inspect.signature(function).parameters
+    parameters = inspect.signature(RULES[rule]).parameters
     wanted = {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name != "seed"}
     for name in options:
         if name not in wanted:
             raise UserError(f"selection rule {rule} has no option {name!r}: {did_you_mean(name, wanted)}")
-    missing = [name for name, p in wanted.items() if p.default is p.empty and name not in options]
-    if missing:
+    if missing := [name for name in wanted if name not in options]:
         raise UserError(f"selection rule {rule} needs the option {missing[0]!r}")
-    if not tables or ("tables" not in parameters and len(tables) > 1):
-        raise UserError(f"selection rule {rule} takes one table of targets, not {len(tables)}")
+    places = [name for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if not sources or (places and len(places) != len(sources)):
+        raise UserError(
+            f"selection rule {rule} takes {len(places) or 'some'} sources ({', '.join(places)}), not {len(sources)}"
+        )
     drawn = {"seed": seed} if "seed" in parameters else {}
-    return function(tables if "tables" in parameters else tables[0], **options, **drawn)
+    return RULES[rule](*sources, **options, **drawn)
+
+
+def _by_id(samples: Solutions) -> dict[str, list[Solution]]:
+    grouped: defaultdict[str, list[Solution]] = defaultdict(list)
+    for sample in samples:
+        grouped[sample.id].append(sample)
+    return dict(grouped)
+
+
+def _spoken(skipped: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items())) or "no questions"
 
 
 def _check_share(name: str, value: float) -> None:

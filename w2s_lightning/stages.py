@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from w2s_lightning.content import DataFile, Folder
-from w2s_lightning.schema import (
+from w2s_lightning.config.schema import (
     GenerationSettings,
     HeadInit,
     Judge,
@@ -22,6 +21,8 @@ from w2s_lightning.schema import (
     ReadOutName,
     TuningName,
 )
+from w2s_lightning.content import DataFile, Folder
+from w2s_lightning.digest import CODE
 from w2s_lightning.stage import Part, Stage
 from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.reward_sets import RewardSetTask
@@ -38,7 +39,7 @@ class Pretrain(Stage):
     version = 1
 
     world: Any
-    name: str
+    name: str = field(compare=False)
     layers: int
     width: int
     heads: int
@@ -240,7 +241,7 @@ class Fit(Stage):
     optimisation: Optimisation
     dropout: float
     objective: Objective
-    module: str
+    module: str = field(metadata=CODE)
     labels: Literal["soft", "hard"]
     seed: int
     split_seed: int
@@ -266,8 +267,7 @@ class Fit(Stage):
 
     @property
     def label(self) -> str:
-        objective = self.objective.target.rsplit(".", 1)[-1]
-        return f"{self.name}-{self.task.name}-{_origin(self.learned)}_{self.split}-{objective}-s{self.seed}"
+        return f"{self.name}-{self.task.name}-{_origin(self.learned)}_{self.split}-{self.objective.name}-s{self.seed}"
 
 
 def _origin(targets: Targets) -> str:

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from w2s_lightning.config.schema import Optimisation, Trainer
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.module import StepData
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.fit.loop import Fitted, Validation, fit
 from w2s_lightning.fit.paradigms import Base, FitPlan
 from w2s_lightning.objectives import xent
-from w2s_lightning.schema import Optimisation, Trainer
 
 TRAINER = Trainer(
     accelerator="cpu",

@@ -10,6 +10,7 @@ import torch
 
 from tests.fit.fitting import OPTIMISATION, module_of, run, step_data
 from w2s_lightning import objectives
+from w2s_lightning.config.schema import Objective
 from w2s_lightning.data.rows import encode_completions
 from w2s_lightning.fit.paradigms import Supervised, WeakToStrong, learning_rate, objective_of
 from w2s_lightning.generate.scoring import completion_log_probs
@@ -17,7 +18,6 @@ from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.objectives import sft
-from w2s_lightning.schema import Objective
 
 CPU = torch.device("cpu")
 PROMPTS = [f"is {noun} {word} ?" for noun in ("tea", "snow", "fish", "day") for word in ("warm", "black", "long")]

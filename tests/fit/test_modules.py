@@ -8,6 +8,7 @@ import torch
 
 from tests.fit.fitting import OPTIMISATION, bag, module_of, rows, run, step_data
 from w2s_lightning import objectives
+from w2s_lightning.config.schema import Optimisation
 from w2s_lightning.errors import UserError
 from w2s_lightning.fit.loop import Validation
 from w2s_lightning.fit.paradigms import (
@@ -19,7 +20,6 @@ from w2s_lightning.fit.paradigms import (
     step_seed,
 )
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.schema import Optimisation
 
 CPU = torch.device("cpu")
 KD = partial(objectives.kd, temperature=2.0)

@@ -16,7 +16,7 @@ from w2s_lightning.models.networks import TopTokens
 from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.objectives import divergence, kd_tokens
-from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL
+from w2s_lightning.recipes.refusals import TOKEN_LEVEL
 from w2s_lightning.store import Store
 
 VOCABULARY = 12

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from w2s_lightning.metrics.vote import majority_of, pass_of, powers_of_two
-from w2s_lightning.solutions import majority
+from w2s_lightning.selection import majority
 
 
 def test_pass_at_n_is_the_share_of_subsets_that_hold_a_right_sample() -> None:

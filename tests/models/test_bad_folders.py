@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.models.tiny_task import TinyTask
+from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import Folder
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.load import open_model
-from w2s_lightning.schema import Numerics
 from w2s_lightning.stages import BareModel, FolderWeights, HubWeights, ReadOut
 from w2s_lightning.store import Store
 

@@ -10,9 +10,9 @@ from tests.small_jobs import SMALL_ARITHMETIC, run_job
 JOBS = {
     "supervised": ["paradigm=supervised"],
     "sequence": ["paradigm=distillation"],
-    "token": ["paradigm=distillation", "paradigm.reasoning.level=token", "generation.top_log_probs=3"],
+    "token": ["paradigm=distillation", "paradigm.level=token", "generation.top_log_probs=3"],
     "vote": ["paradigm=self_improvement"],
-    "oracle": ["paradigm=self_improvement", "paradigm.reasoning.oracle_gold_filter=true"],
+    "oracle": ["paradigm=self_improvement", "paradigm.oracle_gold_filter=true"],
     "weak_to_strong": ["paradigm=weak_to_strong"],
 }
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.composing import job as bound
 from tests.composing import plan as planned
-from w2s_lightning.recipes.reasoning.solving import UNTUNED_SHOWN
+from w2s_lightning.recipes.setting import UNTUNED_SHOWN
 from w2s_lightning.stages import Select
 
 
@@ -46,5 +46,5 @@ def pairs_and_iterations(*overrides: str) -> tuple[int, int]:
 def test_pairs_and_iterations_are_the_published_ones_of_each_data_set() -> None:
     assert pairs_and_iterations("task=gsm8k") == (1, 2)
     assert pairs_and_iterations("task=math") == (3, 1)
-    assert pairs_and_iterations("task=math", "paradigm.reasoning.pairs_per_question=1") == (1, 1)
+    assert pairs_and_iterations("task=math", "paradigm.pairs_per_question=1") == (1, 1)
     assert bound("task=math", "paradigm=supervised")[0].paradigm_name == "supervised"

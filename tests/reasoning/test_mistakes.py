@@ -17,7 +17,7 @@ from w2s_lightning.execute import label
 from w2s_lightning.models.source import Source
 from w2s_lightning.models.tokenizer import load_tokenizer
 
-TOKEN = ("paradigm=distillation", "paradigm.reasoning.level=token")
+TOKEN = ("paradigm=distillation", "paradigm.level=token")
 STRONG = ("model@strong=local", "strong.path={decoder}")
 
 ON_PAPER = [
@@ -29,13 +29,14 @@ ON_PAPER = [
     (["generation.num_samples=1"], "generation.num_samples=1 at temperature=1 gives no vote"),
     (["generation.top_p=0"], "generation.top_p=0 (conf/generation/default.yaml): input should be greater than 0"),
     (
-        ["paradigm.reasoning.contrast=false"],
-        "student_of_record=stage_2 is no row of this recipe: take one of full_weak",
+        ["paradigm.student_of_record=stage_3"],
+        "student_of_record=stage_3 is no row of this recipe: take one of full_weak",
     ),
+    (["paradigm.contrast=false", "objective=orpo"], "objective=orpo trains nothing here"),
     (["task.judge.metric=auroc"], "task.judge.metric=auroc: solutions are right or wrong: use accuracy"),
     (["fit.readout=words"], "fit.readout=words: solutions are read as text, whatever it says: leave it out"),
     (["fit.readout=implicit"], "fit.readout=implicit: solutions are read as text"),
-    (["objective=xent"], "reads logits and targets; paradigm weak_to_strong on tasks of kind reasoning has policy"),
+    (["objective=xent"], "reads logits and probs; paradigm weak_to_strong on tasks of kind reasoning has log_probs"),
     (["paradigm=self_improvement", "objective=dpo"], "take objective=sft or one that reads the same"),
     ([*TOKEN, "objective=sft", "generation.top_log_probs=3"], "take objective=kd_tokens"),
     ([*TOKEN], "needs the teacher's likeliest tokens: generation.top_log_probs=20"),
@@ -61,7 +62,9 @@ def test_what_can_be_known_on_paper_is_refused_by_the_plan(
 
 
 def test_objectives_of_pairs_and_text_are_none_of_a_choice_task() -> None:
-    with pytest.raises(UserError, match=r"reads policy and reference; .* of kind choice has logits and targets"):
+    with pytest.raises(
+        UserError, match=r"reads log_probs and reference and probs; .* of kind choice has logits and probs"
+    ):
         planned("objective=dpo")
     with pytest.raises(UserError, match=r"fit\.readout=text is for reasoning tasks, which always use it"):
         planned("fit.readout=text")
@@ -110,7 +113,7 @@ def test_prompts_longer_than_the_context_are_refused_above_a_share(place: Path, 
 
 def test_no_agreement_says_how_many_answered(place: Path, results: dict[str, Any], tmp_path: Path) -> None:
     message = refused(place, f"supervisor.file={gold_file(tmp_path / 'wrong.jsonl', '99')}")
-    assert "agree: 0 of 48 questions have the same answer from both (48 weak and " in message
+    assert "agreement: 0 of 48 questions have the same answer from both (48 weak and " in message
     assert "give more demonstrations, or more room" in message
 
 
@@ -124,7 +127,7 @@ def test_no_pair_says_why_question_by_question(place: Path, results: dict[str, A
 
 def test_a_vote_that_keeps_nothing_says_so(place: Path, results: dict[str, Any]) -> None:
     message = refused(place, "paradigm=self_improvement", "generation.temperature=1000")
-    assert message.startswith("majority_filter: no sample is left (")
+    assert message.startswith("majority_vote: no sample is left (")
     assert "with an empty majority" in message
     assert message.endswith(": lower keep_from=0.6")
 
@@ -135,7 +138,7 @@ def test_solutions_that_never_end_are_refused_as_targets(place: Path, results: d
 
 
 def test_too_few_demonstrations_are_refused(place: Path, results: dict[str, Any]) -> None:
-    message = refused(place, "paradigm.reasoning.demonstrations=17")
+    message = refused(place, "paradigm.demonstrations=17")
     assert "17 demonstrations are wanted, and only 16 solutions to the split `validation`" in message
 
 

@@ -188,14 +188,14 @@ def test_a_second_run_computes_nothing_and_loads_no_torch(place: Path, results: 
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["fit=lora", "paradigm.reasoning.iterations=1", "paradigm.reasoning.control=false"],
-        ["paradigm.reasoning.contrast=false", "paradigm.reasoning.student_of_record=stage_1"],
+        ["fit=lora", "paradigm.iterations=1", "paradigm.control=never"],
+        ["paradigm.contrast=false"],
         [
-            "paradigm.reasoning.learn=strong",
-            "paradigm.reasoning.iterations=1",
-            "paradigm.reasoning.pairs_per_question=3",
+            "paradigm.learn=strong",
+            "paradigm.iterations=1",
+            "paradigm.pairs_per_question=3",
         ],
-        ["paradigm=self_improvement", "paradigm.reasoning.start=weak_to_strong", "paradigm.reasoning.rounds=1"],
+        ["paradigm=self_improvement", "paradigm.start=weak_to_strong", "paradigm.rounds=1"],
     ],
     ids=lambda o: o[0],
 )

@@ -88,7 +88,7 @@ def test_the_first_loss_of_dpo_is_log_2(plan: Plan, store: Store) -> None:
 
 
 def test_stage_two_starts_from_the_weights_of_stage_one(plan: Plan, place: Path, store: Store) -> None:
-    still = "paradigm.reasoning.contrast_lr_scale=0"
+    still = "paradigm.contrast_lr_scale=0"
     result = run_job(place, still, world=SMALL_ARITHMETIC)
     after = weights(store, fit_of(planned(*SMALL_ARITHMETIC, still), "stage_2"))
     before, moved = weights(store, fit_of(plan, "stage_1")), weights(store, fit_of(plan, "stage_2"))
@@ -133,7 +133,7 @@ def test_the_rest_of_the_family_shares_all_but_the_last_fit(objective: str, plan
 
 def test_orpo_measures_its_ratios_from_the_model_of_stage_one(place: Path, store: Store) -> None:
     """Only where it starts: how far a few pairs of a barely trained model lead is another matter on every processor."""
-    more = ["objective=orpo", "paradigm.reasoning.pairs_per_question=3"]
+    more = ["objective=orpo", "paradigm.pairs_per_question=3"]
     run_job(place, *more, world=SMALL_ARITHMETIC)
     fit = fit_of(planned(*SMALL_ARITHMETIC, *more), "stage_2")
     history = [json.loads(line) for line in (store.open(fit) / "history.jsonl").read_text().splitlines()]

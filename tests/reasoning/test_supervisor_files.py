@@ -9,18 +9,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from tests.composing import FixedCommits
+from tests.composing import job as bound
 from tests.composing import plan as planned
 from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
 from tests.test_config import train
 from w2s_lightning.errors import UserError
-from w2s_lightning.recipes.reasoning.solving import Solving
-from w2s_lightning.recipes.setting import Setting
+from w2s_lightning.plan import make_setting
 from w2s_lightning.stages import Gold, Select
 from w2s_lightning.store import Store
 from w2s_lightning.tasks import export
 from w2s_lightning.tasks.example import Example, Split
 
-SHORT = ("paradigm.reasoning.iterations=1", "paradigm.reasoning.control=false")
+SHORT = ("paradigm.iterations=1", "paradigm.control=never")
 Write = Callable[[dict[str, str]], Path]
 
 
@@ -72,18 +73,14 @@ def test_a_file_is_the_weak_side_from_end_to_end(place: Path, results: dict[str,
     assert agreed["recall"] == pytest.approx(agreed["precision"] * agreed["kept"] / len(either))
 
 
-def test_gold_solutions_on_transfer_make_the_ceiling(
-    place: Path, results: dict[str, Any], write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gold_solutions_on_transfer_make_the_ceiling(place: Path, results: dict[str, Any], write: Write) -> None:
     """The same stage when it is called gold, the same weights when it comes from a file."""
-    settings: list[Setting] = []
-    of = Solving.of.__func__  # type: ignore[attr-defined]
-    monkeypatch.setattr(Solving, "of", classmethod(lambda cls, setting: settings.append(setting) or of(cls, setting)))
-    plan = planned(*SMALL_ARITHMETIC)
-    ceiling = next(row for row in plan.rows if row.name == "ceiling").evaluate.answers.source  # type: ignore[union-attr]
-    assert Solving(settings[0], settings[0].task).fit(settings[0].strong, Gold("transfer")).digest == ceiling.digest
+    setting = make_setting(bound(*SMALL_ARITHMETIC)[0], FixedCommits())
+    ceiling = setting.ceiling()
+    student = setting.fit(setting.strong, Gold("transfer"), objective=setting.gold_objective)
+    assert student.digest == ceiling.digest
     file = write(gold(problems("transfer", "validation")))
-    result = job(place, f"supervisor.file={file}", "paradigm.reasoning.keep_from=0")
+    result = job(place, f"supervisor.file={file}", "paradigm.keep_from=0")
     made = planned(*SMALL_ARITHMETIC, *SHORT, f"supervisor.file={file}")
     student = next(row for row in made.rows if row.name == "full_weak").evaluate.answers.source  # type: ignore[union-attr]
     store = Store.at(place / "store")
@@ -94,7 +91,7 @@ def test_gold_solutions_on_transfer_make_the_ceiling(
 
 def test_without_a_test_file_there_is_no_floor_and_no_pgr(place: Path, results: dict[str, Any], write: Write) -> None:
     file = write(gold(problems("transfer", "validation")))
-    result = job(place, f"supervisor.file={file}", "paradigm.reasoning.keep_from=0")
+    result = job(place, f"supervisor.file={file}", "paradigm.keep_from=0")
     assert result["floor"] is None
     assert "floor" not in rows(result)
     assert not result["pgr"]["defined"]
@@ -106,7 +103,7 @@ def test_one_file_for_another_seed_is_floor_too(place: Path, results: dict[str, 
     """The test problems are those of every seed, the others in the file are this seed's own."""
     file = write(gold(problems("transfer", "validation", "test", seed=3)))
     files = (f"supervisor.file={file}", f"supervisor.test_file={file}")
-    options = ("paradigm.reasoning.contrast=false", "paradigm.reasoning.student_of_record=stage_1", "seed=3")
+    options = ("paradigm.contrast=false", "seed=3")
     assert job(place, *files, *options)["floor"]["value"] == 1.0
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from tests.report.making import Made
 from tests.report.reading import summary_of
+from w2s_lightning.config.schema import Tracking
 from w2s_lightning.report.views import mirrored
 from w2s_lightning.results.claims import cell_of
-from w2s_lightning.schema import Tracking
 from w2s_lightning.show.mirror import log_report, media_key, mirror
 from w2s_lightning.show.workspace import workspace
 

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.rewardbench.rows import CHAT, END, FORM, TEMPLATE, pairs
+from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.pairs import completion_rows, reward_rows
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
@@ -19,7 +20,6 @@ from w2s_lightning.generate.scoring import completion_log_probs, score
 from w2s_lightning.models.load import Opened
 from w2s_lightning.models.source import Source
 from w2s_lightning.rewardbench.reward_models import Machine, RewardModel, open_classifier, open_policy, rewards_of
-from w2s_lightning.schema import Numerics
 from w2s_lightning.tasks.example import Example, Turn
 from w2s_lightning.tasks.format import Format, pair
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from w2s_lightning.config.schema import Tracking
 from w2s_lightning.results.claims import cell_of
-from w2s_lightning.schema import Tracking
 from w2s_lightning.show.mirror import log_job
 
 KEY = "f" * 20 + "0123456789abcdef" * 2

@@ -6,8 +6,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from w2s_lightning.config.mistakes import refuse_a_grid
 from w2s_lightning.errors import UserError
-from w2s_lightning.mistakes import refuse_a_grid
 from w2s_lightning.sweep.axes import expand
 
 

@@ -13,10 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from tests.composing import job, plan
 from tests.sweep.planning import grid_of
+from w2s_lightning.config.schema import LadderModel, LocalModel, Trainer
 from w2s_lightning.cost import HERE, cost, folder_parameters, model_parameters, rate_of, shape_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
-from w2s_lightning.schema import LadderModel, LocalModel, Trainer
 from w2s_lightning.show.progress import StageLines
 from w2s_lightning.show.terminal import print_grid_plan
 from w2s_lightning.stage import Stage

@@ -13,8 +13,8 @@ import pytest
 
 from tests.composing import ROOT, job
 from tests.sweep.programs import SLOTS, command, environment, run
+from w2s_lightning.config.schema import Trainer
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import Trainer
 from w2s_lightning.sweep import pool
 from w2s_lightning.sweep.pool import OwnProcesses, machine_for
 

@@ -12,7 +12,7 @@ from w2s_lightning.data.choices import splits_of
 from w2s_lightning.data.rows import Rows, encode_completions
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.samples import Prompt, Sample
-from w2s_lightning.solutions import Pair, Pairs
+from w2s_lightning.selection import Pair, Pairs, Solutions
 from w2s_lightning.stages import Gold, Label, Select, Shown, Supervisor, Targets
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.draws import permutation
@@ -98,7 +98,7 @@ def write_samples(folder: Path, samples: Sequence[Sample], task: Task) -> None:
     tables.write(folder / SOLUTIONS, columns)
 
 
-def write_selected(folder: Path, made: tuple[Solution, ...] | Pairs, num_questions: int) -> None:
+def write_selected(folder: Path, made: Solutions | Pairs, num_questions: int) -> None:
     """solutions.parquet or pairs.parquet, and how many of the questions are left."""
     if isinstance(made, Pairs):
         kept, rows = {pair.id for pair in made.pairs}, len(made.pairs)

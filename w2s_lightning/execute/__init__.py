@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from w2s_lightning.config.schema import Trainer
 from w2s_lightning.devices import num_processes
 from w2s_lightning.execute import fit, judge, label, pretrain, select
 from w2s_lightning.execute.resources import Resources
 from w2s_lightning.fit.launch import together
 from w2s_lightning.fit.loop import Report
 from w2s_lightning.models.device import machine, one_each, provenance
-from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import (
     Evaluate,

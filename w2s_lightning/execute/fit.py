@@ -30,7 +30,7 @@ from w2s_lightning.models.lora import adapt
 from w2s_lightning.models.networks import read_as
 from w2s_lightning.models.source import Source
 from w2s_lightning.models.tokenizer import load_tokenizer
-from w2s_lightning.recipes.vocabularies import TOKEN_LEVEL, WSPO, ByToken, different
+from w2s_lightning.recipes.refusals import TOKEN_LEVEL, WSPO, ByToken, different
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, Texts
 from w2s_lightning.store import Store
@@ -95,7 +95,7 @@ def _story(stage: Fit) -> str:
     source = f"gold {what}" if isinstance(stage.learned, Gold) else "a supervisor's answers"
     return (
         f"`{stage.name}` trained on {source} of the split `{stage.split}` of the task `{stage.task.name}` "
-        f"({stage.tuning} tuning, objective `{stage.objective.target.rsplit('.', 1)[-1]}`, seed {stage.seed})."
+        f"({stage.tuning} tuning, objective `{stage.objective.name}`, seed {stage.seed})."
     )
 
 

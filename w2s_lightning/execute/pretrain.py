@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from w2s_lightning.config.schema import Optimisation
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.execute.fit import train, write_fitted
 from w2s_lightning.execute.resources import Resources, keep
@@ -11,7 +12,6 @@ from w2s_lightning.fit.loop import Fitted
 from w2s_lightning.fit.paradigms import FitPlan, Supervised
 from w2s_lightning.models.ladder import untrained, word_level
 from w2s_lightning.objectives import next_token
-from w2s_lightning.schema import Optimisation
 from w2s_lightning.stages import Pretrain
 
 CLIP_NORM = 1.0  # a fit's own is in its settings

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from w2s_lightning.config.schema import Trainer
 from w2s_lightning.data import tables
 from w2s_lightning.data.choices import feature_rows, splits_of, token_rows
 from w2s_lightning.data.pairs import completion_rows, reward_rows
@@ -20,7 +21,6 @@ from w2s_lightning.generate.scoring import token_log_probs
 from w2s_lightning.models.load import Opened
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.models.source import save
-from w2s_lightning.schema import Trainer
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Label
 from w2s_lightning.store import Store

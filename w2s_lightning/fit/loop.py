@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import SLURMEnvironment  # type: ignore[attr-defined]
 
+from w2s_lightning.config.schema import Trainer
 from w2s_lightning.data import ranks
 from w2s_lightning.data.module import Step, StepData
 from w2s_lightning.data.rows import Rows
@@ -23,7 +24,6 @@ from w2s_lightning.fit.checkpoints import Checkpoints, newest
 from w2s_lightning.fit.paradigms import Base
 from w2s_lightning.generate.scoring import evaluating, softmax
 from w2s_lightning.models.device import device
-from w2s_lightning.schema import Trainer
 
 POINTS = 100  # of the training curve, at most
 

@@ -21,12 +21,12 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from w2s_lightning import objectives
+from w2s_lightning.config.schema import Objective as ObjectiveSettings
+from w2s_lightning.config.schema import Optimisation
 from w2s_lightning.data import ranks
 from w2s_lightning.data.module import Micro, Step
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import Objective as ObjectiveSettings
-from w2s_lightning.schema import Optimisation
 from w2s_lightning.stages import Fit
 
 Objective = Callable[..., Tensor]
@@ -226,9 +226,9 @@ class WeakToStrong(Base):
 
 def module_of(stage: Fit, network: nn.Module, rows: Rows, *, num_steps: int) -> Base:
     """The stage's module around `network`; raise UserError where a dotted path, an option or a column is wrong."""
-    made = _found(stage.module, "paradigm.module")
+    made = _found(stage.module, "paradigm.module._target_")
     if not (inspect.isclass(made) and issubclass(made, Base)):
-        raise UserError(f"paradigm.module={stage.module} is no child of w2s_lightning.fit.paradigms.Base")
+        raise UserError(f"paradigm.module._target_={stage.module} is no child of w2s_lightning.fit.paradigms.Base")
     plan = FitPlan(stage.optimisation, num_steps, stage.seed, over_step=stage.objective.self_target)
     objective = objective_of(stage.objective)
     needed = {p.name for p in _positional(objective)[1:] if p.default is p.empty}
@@ -242,12 +242,12 @@ def module_of(stage: Fit, network: nn.Module, rows: Rows, *, num_steps: int) -> 
 
 def objective_of(settings: ObjectiveSettings) -> Objective:
     """The loss function with its options bound."""
-    function = _found(settings.target, "objective.target")
+    function = _found(settings.target, "objective._target_")
     columns = [None for parameter in _positional(function)]
     try:
         inspect.signature(function).bind(*columns, fraction=0.0, **settings.options)
     except TypeError as error:
-        raise UserError(f"objective.options do not fit {settings.target}: {error}") from error
+        raise UserError(f"the options of the objective do not fit {settings.target}: {error}") from error
     return partial(function, **settings.options)
 
 

@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.models.auto import modeling_auto
 
+from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import Folder
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.networks import (
@@ -32,7 +33,6 @@ from w2s_lightning.models.networks import (
 )
 from w2s_lightning.models.source import Source, check_folder, quiet, reading
 from w2s_lightning.models.tokenizer import load_tokenizer, word_ids
-from w2s_lightning.schema import Numerics
 from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, ReadOut, Task, Weights
 from w2s_lightning.store import Store
 

@@ -3,9 +3,9 @@
 import warnings
 from collections.abc import Callable
 
+from w2s_lightning.config.schema import Lora
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.networks import Classifier, Network
-from w2s_lightning.schema import Lora
 
 _HARMLESS = (
     "fan_in_fan_out is set to False",  # GPT-2 stores its linear layers transposed; PEFT adjusts and says so

@@ -1,15 +1,15 @@
-"""What every recipe is given: one task, one pair, one seed, and the few ways to put stages together.
+"""What every recipe is given: one task, one pair, one seed, and the few words to put stages together.
 
-Floor and ceiling are made here, alike for all paradigms, so that no recipe can move its own baseline.
+The words are the same for every kind of task: `supervision`, `answers`, `fit`, `select`, `row`. The kind decides what
+an answer is (class probabilities, or a solution that is written out) and what a fit learns. Floor and ceiling are made
+here, alike for all paradigms, so that no recipe can move its own baseline.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from w2s_lightning.content import DataFile
-from w2s_lightning.errors import UserError
-from w2s_lightning.schema import (
+from w2s_lightning.config.schema import (
     FitSettings,
     GenerationSettings,
     HeadInit,
@@ -19,6 +19,10 @@ from w2s_lightning.schema import (
     Optimisation,
     ReadOutName,
 )
+from w2s_lightning.content import DataFile
+from w2s_lightning.errors import UserError
+from w2s_lightning.recipes.recipe import Row, RowRole
+from w2s_lightning.recipes.refusals import refuse_for_solutions, refuse_mixed
 from w2s_lightning.stages import (
     BareModel,
     Evaluate,
@@ -27,6 +31,7 @@ from w2s_lightning.stages import (
     Label,
     ReadOut,
     Select,
+    Shown,
     Supervisor,
     Targets,
     Texts,
@@ -34,12 +39,13 @@ from w2s_lightning.stages import (
 )
 from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.reward_sets import OwnTest, RewardSetTask
-from w2s_lightning.tasks.task import Task
 
 Role = Literal["floor", "student", "ceiling"]
-RowRole = Literal["untuned", "floor", "student", "ceiling", "teacher", "middle", "control", "reference"]
 SUPERVISED = "w2s_lightning.fit.paradigms.Supervised"
-TEXT_OBJECTIVE = Objective(target="w2s_lightning.objectives.sft", self_target=False, options={})
+TEXT_OBJECTIVE = Objective(target="w2s_lightning.objectives.sft", options={})
+TEXT = ReadOut("text", "zeros")
+UNTUNED_SHOWN = 4  # gold solutions of `supervise` before every question of the untuned model
+MEMBER = 1000  # from the seed of one supervisor of an ensemble to the next one's
 
 
 @dataclass(frozen=True)
@@ -54,38 +60,8 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the result: a model's answers on `test` (and on a benchmark), and what it is there for.
-
-    `votes` are several samples of its own to each test problem."""
-
-    name: str
-    role: RowRole
-    model: str
-    evaluate: Evaluate
-    benchmark: Evaluate | None = None
-    votes: Evaluate | None = None
-
-    @property
-    def evaluates(self) -> tuple[Evaluate, ...]:
-        """Its evaluate stages."""
-        return tuple(stage for stage in (self.evaluate, self.benchmark, self.votes) if stage is not None)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a paradigm adds to the common rows; `supervisor` names the row that made the student's targets."""
-
-    rows: tuple[Row, ...]
-    supervisor: str | None
-
-
-@dataclass(frozen=True)
 class Setting:
-    """One job's resolved configuration, and the constructors of a choice job's stages.
-
-    `task` is a `Task`, or a `ReasoningTask` (see `recipes/reasoning`). `by_token`: the objective follows what was
-    changed in a supervisor token by token, not its answers."""
+    """One job's resolved configuration, and the constructors of its stages; UserError for parts that do not fit."""
 
     task: Any
     judge: Judge
@@ -98,63 +74,32 @@ class Setting:
     generation: GenerationSettings
     gold_objective: Objective
     objective: Objective
-    by_token: bool
     module: str
     supervisor_file: DataFile | None
     supervisor_test_file: DataFile | None
     seed: int
 
-    # ------------------------------------------------------------ stages
-
-    def fit(
-        self,
-        model: ModelSpec,
-        targets: Targets,
-        validation: Targets,
-        *,
-        role: Role = "student",
-        seed: int | None = None,
-    ) -> Fit:
-        """Train `model` on `targets`; a floor or ceiling always takes the gold objective and the supervised module."""
-        chosen = self.settings[role]
-        student, implicit = role == "student", chosen.readout == "implicit"
-        start = self._start(model, role)
-        base = "reference" if implicit else "features" if chosen.tuning == "probe" else None
-
-        def named(labels: Targets) -> dict[str, Targets]:
-            """The labels, and what the untuned model says of the same split where that is needed too."""
-            return {"labels": labels} | (
-                {} if base is None else {base: self._of_base(model, start, chosen, labels.split)}
-            )
-
-        objective = self.objective if student else self.gold_objective
-        if objective.options.get("margin") == "data" and not isinstance(targets, Gold):
+    def __post_init__(self) -> None:
+        refuse_mixed(self.task, self.settings.values())
+        if self.writes:
+            refuse_for_solutions(self)
+        elif self.test_samples is not None:
+            raise UserError(f"task.test_samples is for reasoning tasks, and {self.task.name} is none: leave it out")
+        elif self.judge.metric == "auroc" and self.task.num_classes != 2:
             raise UserError(
-                "objective.options.margin=data takes the margins of gold labels, and this student learns from answers: "
-                "use gold.preference.options.margin=data, for floor and ceiling"
+                f"task.judge.metric=auroc needs two classes, task {self.task.name} has {self.task.num_classes}: "
+                "accuracy"
             )
-        return Fit(
-            task=self.task,
-            weights=start,
-            readout=self._readout(model, chosen.readout),
-            tuning=chosen.tuning,
-            lora=chosen.lora if chosen.tuning == "lora" else None,
-            numerics=numerics_of(chosen),
-            optimisation=optimisation_of(chosen, model.lr[chosen.tuning]),
-            dropout=chosen.dropout,
-            objective=objective,
-            module=self.module if student and not isinstance(targets, Gold) else SUPERVISED,
-            labels="hard" if isinstance(targets, Gold) else chosen.labels,
-            seed=self.seed if seed is None else seed,
-            split_seed=self.seed,
-            targets=named(targets),
-            validation={} if implicit else named(validation),
-            evaluations=0 if implicit else chosen.evaluations,
-        )
 
-    def fit_gold(self, model: ModelSpec, split: Split, *, role: Role, seed: int | None = None) -> Fit:
-        """Train `model` on the gold labels of `split` with the gold objective, whatever the paradigm."""
-        return self.fit(model, Gold(split), Gold("validation"), role=role, seed=seed)
+    @property
+    def by_token(self) -> bool:
+        """Whether the objective follows what was changed in a supervisor, token by token, and not its answers."""
+        return self.objective.reads[0] == "moments"
+
+    @property
+    def writes(self) -> bool:
+        """Whether answers are solutions that are written out, and not class probabilities."""
+        return bool(self.task.kind == "reasoning")
 
     def bare(
         self, model: ModelSpec, readout: ReadOutName | None = None, start: Weights | Fit | None = None
@@ -163,33 +108,65 @@ class Setting:
         chosen = self.settings["student"]
         return BareModel(start or model.weights, self._readout(model, readout or chosen.readout), numerics_of(chosen))
 
-    def label(self, source: Fit | BareModel, split: Split, of: Task | RewardSetTask | None = None) -> Label:
-        """The source's class probabilities on a split of the job's task (or of another one)."""
-        task = self.task if of is None else of
-        split_seed = None if split == "test" else self.seed
-        beside = source.targets if isinstance(source, Fit) else {}
-        before: dict[str, Any] = {
-            name: replace(base, task=task, split=split, split_seed=split_seed)
-            for name in ("features", "reference")
-            if isinstance(base := beside.get(name), Label)
-        }
-        return Label(source, task, split, split_seed, "probs", **before)
+    def fit(
+        self,
+        model: ModelSpec,
+        targets: Targets,
+        validation: Targets | None = None,
+        *,
+        role: Role = "student",
+        seed: int | None = None,
+        objective: Objective | None = None,
+        start: Fit | None = None,
+        **beside: Targets,
+    ) -> Fit:
+        """Train `model` on answers; a floor or ceiling always takes the gold objective and the supervised module.
 
-    def select(self, rule: str, *sources: Targets, seed: int = 0, **options: Any) -> Select:
-        """Targets made from targets by a rule of `selection.py`; `seed` only where the rule draws."""
-        return Select(rule, options, seed, self.task, self.seed, sources)
+        It goes on from `start` where that is given. `validation` is looked at on the way where answers are class
+        probabilities; `beside` are further targets that the objective asks for by name.
+        """
+        chosen, gold = self.settings[role], isinstance(targets, Gold)
+        weights, readout = start or self._start(model, role), self._readout(model, chosen.readout)
+        objective = objective or (self.objective if role == "student" else self.gold_objective)
+        if objective.options.get("margin") == "data" and not gold:
+            raise UserError(
+                "objective.margin=data takes the margins of gold labels, and this student learns from answers: "
+                "use gold.preference.margin=data, for floor and ceiling"
+            )
+        learned = "solutions" if self.writes else "labels"
+        if isinstance(targets, Select) and targets.rule == "contrastive_pairs":
+            learned = "pairs"
 
-    def evaluate(self, answers: Label | Supervisor) -> Evaluate:
-        """Judge answers on `test`."""
-        return Evaluate(answers, self.task, self.judge)
+        def named(answers: Targets) -> dict[str, Targets]:
+            return {learned: answers, **self._untuned(model, weights, readout, chosen, answers.split)}
 
-    def row(self, name: str, role: RowRole, model: ModelSpec, source: Fit | BareModel) -> Row:
-        """A result row for a model's answers on `test`, and on the benchmark where there is one."""
-        own, task = self.label(source, "test"), self.benchmark
-        if task is None:
-            return Row(name, role, model.name, self.evaluate(own))
-        answers = own if isinstance(task.source, OwnTest) else self.label(source, "test", task)
-        return Row(name, role, model.name, self.evaluate(own), Evaluate(answers, task, Judge(metric="accuracy")))
+        looked_at = None if self.writes or readout.kind == "implicit" else validation
+        return Fit(
+            task=self.task,
+            weights=weights,
+            readout=readout,
+            **_tuning(chosen, model),
+            objective=objective,
+            module=self.module if role == "student" and not gold else SUPERVISED,
+            labels="hard" if gold or self.writes else chosen.labels,
+            seed=self.seed if seed is None else seed,
+            split_seed=self.seed,
+            targets={**named(targets), **beside},
+            validation={} if looked_at is None else named(looked_at),
+            evaluations=0 if looked_at is None else chosen.evaluations,
+        )
+
+    def fit_gold(self, model: ModelSpec, split: Split, *, role: Role, seed: int | None = None) -> Fit:
+        """Train `model` on the gold answers of `split` with the gold objective, whatever the paradigm."""
+        return self.fit(model, Gold(split), Gold("validation"), role=role, seed=seed)
+
+    def floor(self, seed: int | None = None) -> Fit:
+        """The weak model on gold `supervise`."""
+        return self.fit_gold(self.weak, "supervise", role="floor", seed=seed)
+
+    def ceiling(self) -> Fit:
+        """The strong model on gold `transfer`."""
+        return self.fit_gold(self.strong, "transfer", role="ceiling")
 
     def _start(self, model: ModelSpec, role: Role) -> Weights | Fit:
         """What a fit starts from: `generative_epochs` of modelling texts without labels come first (2312.09390, 5.2.2).
@@ -202,16 +179,11 @@ class Setting:
         if model.encoder or chosen.tuning == "probe":
             what = f"{model.name} is an encoder" if model.encoder else "a probe leaves the network as it is"
             raise UserError(f"{what}: it cannot model texts first, so use fit.generative_epochs=0")
-        optimisation = optimisation_of(chosen, model.lr[chosen.tuning])
         return Fit(
             task=self.task,
             weights=model.weights,
-            readout=ReadOut("text", "zeros"),
-            tuning=chosen.tuning,
-            lora=chosen.lora if chosen.tuning == "lora" else None,
-            numerics=numerics_of(chosen),
-            optimisation=replace(optimisation, epochs=chosen.generative_epochs),
-            dropout=chosen.dropout,
+            readout=TEXT,
+            **_tuning(replace(chosen, epochs=chosen.generative_epochs), model),
             objective=TEXT_OBJECTIVE,
             module=SUPERVISED,
             labels="hard",
@@ -220,15 +192,23 @@ class Setting:
             targets={"texts": Texts("supervise" if role == "floor" else "transfer")},
         )
 
-    def _of_base(self, model: ModelSpec, start: Weights | Fit, chosen: FitSettings, split: Split) -> Label:
-        """What the model before the fit says of a split: a probe's features, an implicit reward's reference."""
-        if chosen.readout == "implicit" and chosen.tuning == "probe":
-            raise UserError("a probe trains a head, and an implicit reward has none: use fit.tuning=full or lora")
-        bare = BareModel(start, self._readout(model, chosen.readout), numerics_of(chosen))
-        mode: Literal["features", "log_probs"] = "log_probs" if chosen.readout == "implicit" else "features"
-        return Label(bare, self.task, split, None if split == "test" else self.seed, mode)
+    def _untuned(
+        self, model: ModelSpec, weights: Weights | Fit, readout: ReadOut, chosen: FitSettings, split: Split
+    ) -> dict[str, Label]:
+        """What a fit needs of the model before it: a probe's features, an implicit reward's reference."""
+        if readout.kind != "implicit" and chosen.tuning != "probe":
+            return {}
+        if readout.kind in ("implicit", "text") and chosen.tuning == "probe":
+            what = "an implicit reward" if readout.kind == "implicit" else "a reasoning task"
+            raise UserError(f"a probe trains a head, and {what} has none: use fit.tuning=full or lora")
+        bare = BareModel(weights, readout, numerics_of(chosen))
+        if readout.kind == "implicit":
+            return {"reference": Label(bare, self.task, split, self._split_seed(split), "log_probs")}
+        return {"features": Label(bare, self.task, split, self._split_seed(split), "features")}
 
     def _readout(self, model: ModelSpec, kind: ReadOutName) -> ReadOut:
+        if self.writes:
+            return TEXT
         if kind == "text":
             raise UserError("fit.readout=text is for reasoning tasks, which always use it: take head or words")
         if kind == "implicit" and self.task.kind != "preference":
@@ -239,47 +219,110 @@ class Setting:
             raise UserError(f"{model.name} is an encoder and has no {kind}: use fit.readout=head")
         return ReadOut(kind, "zeros" if model.encoder or kind != "head" else model.head_init)
 
-    # ------------------------------------------------------------ the common rows
+    def answers(
+        self, source: Fit | BareModel, split: Split, shown: Shown | None = None, *, of: RewardSetTask | None = None
+    ) -> Label:
+        """The source's class probabilities, or its one solution each, on a split of the job's task (or of another)."""
+        if self.writes:
+            greedy = replace(self.generation, num_samples=1, temperature=0.0, top_p=1.0, top_log_probs=0)
+            return self._written(source, split, shown, greedy, seed=0)
+        task, split_seed = of or self.task, self._split_seed(split)
+        trained = source.targets if isinstance(source, Fit) else {}
+        before: dict[str, Any] = {
+            name: replace(base, task=task, split=split, split_seed=split_seed)
+            for name in ("features", "reference")
+            if isinstance(base := trained.get(name), Label)
+        }
+        return Label(source, task, split, split_seed, "probs", **before)
 
-    def floor(self, seed: int | None = None) -> Fit:
-        """The weak model on gold `supervise`."""
-        return self.fit_gold(self.weak, "supervise", role="floor", seed=seed)
+    def samples(
+        self,
+        source: Fit | BareModel,
+        split: Split,
+        shown: Shown | None = None,
+        *,
+        count: int | None = None,
+        key: str = "generation.num_samples",
+    ) -> Label:
+        """`count` solutions to each problem, or as many as the `generation` group says under `key`."""
+        own, count = self.generation, count or self.generation.num_samples
+        if own.temperature == 0 or count < 2:
+            raise UserError(
+                f"{key}={count} at temperature={own.temperature:g} gives no vote: use {key}=10 generation.temperature=1"
+            )
+        settings = replace(own, num_samples=count, top_log_probs=0)
+        return self._written(source, split, shown, settings, seed=self.seed)
 
-    def ceiling(self) -> Fit:
-        """The strong model on gold `transfer`."""
-        return self.fit_gold(self.strong, "transfer", role="ceiling")
+    def _written(
+        self, source: Fit | BareModel, split: Split, shown: Shown | None, settings: GenerationSettings, *, seed: int
+    ) -> Label:
+        asked: dict[str, Any] = {"generation": settings, "seed": seed, "shown": shown}
+        return Label(source, self.task, split, self._split_seed(split), "solutions", **asked)
+
+    def _split_seed(self, split: Split) -> int | None:
+        return None if split == "test" else self.seed
+
+    def shown(self, solutions: Targets, count: int) -> Shown:
+        """Worked examples for prompts of this job."""
+        return Shown(solutions, self.seed, count)
+
+    def select(self, rule: str, *sources: Targets, seed: int = 0, **options: Any) -> Select:
+        """Targets made from targets by a rule of `selection.py`; `seed` only where the rule draws."""
+        return Select(rule, options, seed, self.task, self.seed, sources)
+
+    def supervision(self, split: Split, supervisors: int = 1) -> Targets:
+        """The weak side's answers to a split: a file's, one floor's, or the mean of several floors' (2410.04571)."""
+        if self.supervisor_file is not None:
+            return Supervisor(split, self.supervisor_file)
+        seeds = [self.seed + MEMBER * member for member in range(supervisors)]
+        made = [self.answers(self.floor(seed), split) for seed in seeds]
+        return made[0] if len(made) == 1 else self.select("mean", *made)
+
+    def row(
+        self, name: str, role: RowRole, model: ModelSpec, source: Fit | BareModel, shown: Shown | None = None
+    ) -> Row:
+        """A result row for a model's answers on `test`, on the benchmark, and for votes where these are wanted."""
+        own = self.answers(source, "test", shown)
+        benchmark = votes = None
+        if (other := self.benchmark) is not None:
+            same = isinstance(other.source, OwnTest)
+            benchmark = Evaluate(
+                own if same else self.answers(source, "test", of=other), other, Judge(metric="accuracy")
+            )
+        if self.test_samples is not None:
+            drawn = self.samples(source, "test", shown, count=self.test_samples, key="task.test_samples")
+            votes = self._judged(drawn)
+        return Row(name, role, model.name, self._judged(own), benchmark, votes)
 
     def common_rows(self) -> tuple[Row, ...]:
-        """untuned (same read-out, and by verdict words), floor and ceiling: alike for every paradigm."""
-        rows = [self.row("untuned", "untuned", self.strong, self.bare(self.strong))]
-        if self.settings["student"].readout == "head" and self.task.words and not self.strong.encoder:
-            rows.append(self.row("untuned_words", "untuned", self.strong, self.bare(self.strong, "words")))
-        start = self._start(self.strong, "student")
-        if start is not self.strong.weights and self.settings["student"].readout != "head":  # what texts alone do
-            rows.append(self.row("untuned_texts", "untuned", self.strong, self.bare(self.strong, start=start)))
-        rows += self._floor_row()
-        rows.append(self.row("ceiling", "ceiling", self.strong, self.ceiling()))
-        return tuple(rows)
+        """untuned, floor and ceiling: alike for every paradigm."""
+        ceiling = self.row("ceiling", "ceiling", self.strong, self.ceiling())
+        return (*self._untuned_rows(), *self._floor_row(), ceiling)
+
+    def _untuned_rows(self) -> list[Row]:
+        """The strong model before any supervision: with the student's read-out, and as one would ask it otherwise."""
+        strong, chosen = self.strong, self.settings["student"]
+        if self.writes:
+            few = self.shown(Gold("supervise"), UNTUNED_SHOWN)
+            rows = [self.row("untuned", "untuned", strong, self.bare(strong), few)]
+            return [*rows, self.row("untuned_zero_shot", "untuned", strong, self.bare(strong))]
+        rows = [self.row("untuned", "untuned", strong, self.bare(strong))]
+        if chosen.readout == "head" and self.task.words and not strong.encoder:
+            rows.append(self.row("untuned_words", "untuned", strong, self.bare(strong, "words")))
+        start = self._start(strong, "student")
+        if start is not strong.weights and chosen.readout != "head":  # what texts alone do
+            rows.append(self.row("untuned_texts", "untuned", strong, self.bare(strong, start=start)))
+        return rows
 
     def _floor_row(self) -> list[Row]:
         if self.supervisor_file is None:
             return [self.row("floor", "floor", self.weak, self.floor())]
         if self.supervisor_test_file is None:
             return []
-        answers = Supervisor("test", self.supervisor_test_file)
-        return [Row("floor", "floor", "file", self.evaluate(answers))]
+        return [Row("floor", "floor", "file", self._judged(Supervisor("test", self.supervisor_test_file)))]
 
-    # ------------------------------------------------------------ the supervisor's targets
-
-    def supervision(self, split: Split, supervisors: int = 1) -> Targets:
-        """The weak side's soft targets on a split: a file, one floor, or the mean of several floors' (2410.04571)."""
-        if self.supervisor_file is not None:
-            return Supervisor(split, self.supervisor_file)
-        labels = [self.label(self.floor(seed), split) for seed in self._ensemble_seeds(supervisors)]
-        return labels[0] if len(labels) == 1 else self.select("mean", *labels)
-
-    def _ensemble_seeds(self, supervisors: int) -> list[int]:
-        return [self.seed + 1000 * member for member in range(supervisors)]
+    def _judged(self, answers: Label | Supervisor) -> Evaluate:
+        return Evaluate(answers, self.task, self.judge)
 
 
 def numerics_of(chosen: FitSettings) -> Numerics:
@@ -287,10 +330,10 @@ def numerics_of(chosen: FitSettings) -> Numerics:
     return Numerics(precision=chosen.precision, attention=chosen.attention, max_length=chosen.max_length)
 
 
-def optimisation_of(chosen: FitSettings, lr: float) -> Optimisation:
-    """How a role's fits are optimised, at the model's peak rate `lr`."""
-    return Optimisation(
-        lr=lr * chosen.lr_scale,
+def _tuning(chosen: FitSettings, model: ModelSpec) -> dict[str, Any]:
+    """How a role's fits are tuned, at the model's peak rate."""
+    optimisation = Optimisation(
+        lr=model.lr[chosen.tuning] * chosen.lr_scale,
         epochs=chosen.epochs,
         rows_per_step=chosen.rows_per_step,
         warmup_steps=chosen.warmup_steps,
@@ -298,3 +341,10 @@ def optimisation_of(chosen: FitSettings, lr: float) -> Optimisation:
         weight_decay=chosen.weight_decay,
         clip_norm=chosen.clip_norm,
     )
+    return {
+        "tuning": chosen.tuning,
+        "lora": chosen.lora if chosen.tuning == "lora" else None,
+        "numerics": numerics_of(chosen),
+        "optimisation": optimisation,
+        "dropout": chosen.dropout,
+    }

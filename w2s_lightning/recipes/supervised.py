@@ -1,7 +1,8 @@
 """Supervised: the floor's label budget (gold `supervise`) on the strong model."""
 
-from w2s_lightning.recipes.setting import Recipe, Setting
-from w2s_lightning.schema import record
+from w2s_lightning.config.schema import record
+from w2s_lightning.recipes.recipe import Recipe
+from w2s_lightning.recipes.setting import Setting
 from w2s_lightning.stages import Gold
 
 
@@ -11,6 +12,6 @@ class Options:
 
 
 def build(setting: Setting, options: Options) -> Recipe:
-    """The strong model on the labels that the floor had."""
+    """The strong model on the gold answers that the floor had."""
     student = setting.fit(setting.strong, Gold("supervise"), Gold("validation"))
     return Recipe((setting.row("student", "student", setting.strong, student),), supervisor=None)

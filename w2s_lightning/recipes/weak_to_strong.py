@@ -1,38 +1,46 @@
 """Weak to strong: the strong model learns from the weak model's answers on `transfer` (Burns et al., arXiv 2312.09390).
 
-With middle models the student of each size supervises the next (bootstrapping, section 4.3.1 there).
+With middle models the student of each size supervises the next (bootstrapping, section 4.3.1 there). Of solutions it
+learns in two stages: see `weak_to_strong_reasoning.py`.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
+from w2s_lightning.config.schema import Count, Only, Share, record
 from w2s_lightning.errors import UserError
-from w2s_lightning.recipes.setting import ModelSpec, Recipe, Row, Setting
-from w2s_lightning.recipes.vocabularies import WSPO, refuse_unequal
-from w2s_lightning.schema import Count, Share, record
+from w2s_lightning.recipes import weak_to_strong_reasoning as reasoning
+from w2s_lightning.recipes.recipe import Recipe, Row
+from w2s_lightning.recipes.refusals import WSPO, refuse_unequal
+from w2s_lightning.recipes.setting import ModelSpec, Setting
 from w2s_lightning.stages import Fit, Gold, Label, Targets
 from w2s_lightning.tasks.example import Split
 
+OfClasses = Only("choice", "preference")
+
 
 @record
-class Options:
+class Options(reasoning.StageOptions):
     """`supervisors` > 1 averages soft labels; `selection` filters or weights them by confidence.
 
-    `control` trains one more student on permuted targets: an objective that reads the student's own output can gain
-    without any supervision, and only this row shows it. `oracle_random_errors` replaces the supervisor's errors by
-    random ones at the same rate, with hidden gold: a cheat, and marked as one.
+    `control` trains one more student that shows what the targets do. Of labels it has permuted ones (auto: with
+    objectives that read the student's own output, which can gain without any supervision); of solutions, as many
+    random questions as stage I keeps. `oracle_random_errors` replaces the supervisor's errors by random ones at the
+    same rate, with hidden gold: a cheat, and marked as one.
     """
 
-    supervisors: Count
-    selection: Literal["none", "filter", "weight"]
-    threshold: Share
     control: Literal["auto", "always", "never"]
-    oracle_random_errors: bool
+    supervisors: Annotated[Count, OfClasses]
+    selection: Annotated[Literal["none", "filter", "weight"], OfClasses]
+    threshold: Annotated[Share, OfClasses]
+    oracle_random_errors: Annotated[bool, OfClasses]
 
 
 def build(setting: Setting, options: Options) -> Recipe:
-    """The chain of students up to the strong one, and the control on permuted targets."""
+    """The chain of students up to the strong one, and the control on permuted targets; or the two stages."""
+    if setting.writes:
+        return reasoning.build(setting, options, control=options.control != "never")
     rows: list[Row] = []
     supervisor = "floor" if options.supervisors == 1 else None  # the mean of several is no row
     make = _supervision(setting, options)
@@ -40,7 +48,7 @@ def build(setting: Setting, options: Options) -> Recipe:
         step = _student(setting, model, make, options)
         supervisor = f"middle_{number}"
         rows.append(setting.row(supervisor, "middle", model, step))
-        make = _labels_of(setting, step)
+        make = _answers_of(setting, step)
     rows.append(setting.row("student", "student", setting.strong, _student(setting, setting.strong, make, options)))
     if options.control == "always" or (options.control == "auto" and setting.objective.self_target):
         targets = setting.select("permute", _selected(setting, make("transfer"), options), seed=setting.seed)
@@ -59,8 +67,8 @@ def _supervision(setting: Setting, options: Options) -> Callable[[Split], Target
     return make
 
 
-def _labels_of(setting: Setting, fit: Fit) -> Callable[[Split], Targets]:
-    return lambda split: setting.label(fit, split)
+def _answers_of(setting: Setting, fit: Fit) -> Callable[[Split], Targets]:
+    return lambda split: setting.answers(fit, split)
 
 
 def _student(setting: Setting, model: ModelSpec, make: Callable[[Split], Targets], options: Options) -> Fit:
@@ -69,17 +77,15 @@ def _student(setting: Setting, model: ModelSpec, make: Callable[[Split], Targets
 
 def _fit(setting: Setting, model: ModelSpec, targets: Targets, validation: Targets) -> Fit:
     """A student of these targets; token by token it learns what preference training changed in their author."""
-    fit = setting.fit(model, targets, validation)
     if not setting.by_token:
-        return fit
+        return setting.fit(model, targets, validation)
     if not isinstance(targets, Label) or not isinstance(targets.source, Fit):
         raise UserError(
             "objective=wspo follows one supervising model, in all of its answers: leave supervisor.file, "
             "paradigm.supervisors, selection, control and oracle_random_errors out"
         )
     refuse_unequal(targets.source, model.weights, WSPO)
-    shift = replace(targets, mode="shift", reference=None)
-    return replace(fit, targets={**fit.targets, "shift": shift})
+    return setting.fit(model, targets, validation, shift=replace(targets, mode="shift", reference=None))
 
 
 def _selected(setting: Setting, targets: Targets, options: Options) -> Targets:

@@ -18,12 +18,12 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 from rich.console import Console
 
+from w2s_lightning.config.schema import record
 from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_over_seeds
 from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.results.stored import Answers, Array, StoreReader
-from w2s_lightning.schema import record
 from w2s_lightning.show.terminal import print_table
 from w2s_lightning.show.words import interval
 

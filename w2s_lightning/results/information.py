@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from w2s_lightning.recipes.setting import Row
+from w2s_lightning.recipes.recipe import Row
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Shown, Supervisor, Targets, Texts, Weights
 from w2s_lightning.store import Store

@@ -11,7 +11,7 @@ import numpy as np
 from w2s_lightning.metrics.pgr import PGR
 from w2s_lightning.metrics.rates import JobScores, part_rates, rates
 from w2s_lightning.plan import Plan
-from w2s_lightning.recipes.setting import Row
+from w2s_lightning.recipes.recipe import Row
 from w2s_lightning.results.benchmark_result import benchmark_of
 from w2s_lightning.results.information import information
 from w2s_lightning.results.sampled import selections, votes_of

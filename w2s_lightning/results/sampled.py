@@ -14,7 +14,7 @@ from w2s_lightning.plan import Plan
 from w2s_lightning.results.information import source_of
 from w2s_lightning.results.scored import measured_rows, row_pgr
 from w2s_lightning.results.stored import PAIRS, Answers, StoredPair, read_answers, read_pairs, read_solutions
-from w2s_lightning.solutions import majority
+from w2s_lightning.selection import majority
 from w2s_lightning.stages import Fit, Label, Select, Supervisor
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.supervisor_file import read_solutions as read_file

@@ -15,7 +15,7 @@ from w2s_lightning.metrics.pgr import PGR, pgr_of
 from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score
 from w2s_lightning.metrics.seeds import SeedScores, compare
 from w2s_lightning.plan import Plan
-from w2s_lightning.recipes.setting import Row
+from w2s_lightning.recipes.recipe import Row
 from w2s_lightning.results.stored import Answers, Array
 
 NO_FLOOR = "there is no floor: supervisor.test_file was not given"

@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import DataFile
 from w2s_lightning.digest import canonical
 from w2s_lightning.errors import UserError, run_command
@@ -26,7 +27,6 @@ from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, short, show, write
 from w2s_lightning.rewardbench.reward_models import Machine, RewardModel, Rewards, rewards_of
 from w2s_lightning.rewardbench.subject import form_for, shared_with_training, source_of
-from w2s_lightning.schema import Numerics
 from w2s_lightning.show.words import shown
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.format import Format

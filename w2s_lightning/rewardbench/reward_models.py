@@ -17,6 +17,7 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto import modeling_auto
 
+from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.pairs import completion_rows, reward_rows
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
@@ -25,7 +26,6 @@ from w2s_lightning.models.load import Opened, Outputs, is_encoder, max_positions
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.models.source import Source, reading
 from w2s_lightning.models.tokenizer import load_tokenizer
-from w2s_lightning.schema import Numerics
 from w2s_lightning.stages import ReadOut
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.format import Format

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from w2s_lightning.schema import Tracking
+from w2s_lightning.config.schema import Tracking
 
 _SECRET = {"key", "apikey", "token", "secret", "password", "passwd", "credentials", "env", "environment"}
 _TABLE = ("name", "role", "model", "value", "low", "high", "n", "pgr", "pgr_low", "pgr_high", "information")

@@ -17,13 +17,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from w2s_lightning.checks import check_data
-from w2s_lightning.config import Job, Runtime, build
+from w2s_lightning.config.bind import Job, Runtime, build
+from w2s_lightning.config.schema import Paths
 from w2s_lightning.cost import HERE, Cost, Rate, cost, model_parameters, stated_parameters
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request, folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
-from w2s_lightning.schema import Paths
 from w2s_lightning.show.words import counted
 from w2s_lightning.stage import Stage
 from w2s_lightning.sweep.axes import Overrides
@@ -165,7 +165,7 @@ def plan_grid(
             if len(jobs) >= SHOWN_FROM and number % 10 == 0:
                 status.update(f"planning {number}/{len(jobs)} jobs")
             try:
-                job, runtime = build(*composer.compose(overrides))
+                job, runtime = build(*composer.compose(overrides), overrides)
             except UserError as error:
                 raise UserError(f"{error}\nin the job {' '.join(overrides)}") from None
             places.add(runtime.paths)

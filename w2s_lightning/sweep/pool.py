@@ -22,10 +22,10 @@ from typing import Any
 import psutil
 from pebble import ProcessExpired, concurrent
 
+from w2s_lightning.config.schema import Trainer
 from w2s_lightning.devices import ALL, num_processes, visible_gpus
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record, Request
-from w2s_lightning.schema import Trainer
 from w2s_lightning.sweep import process
 from w2s_lightning.sweep.board import Board, failure
 from w2s_lightning.sweep.units import Unit

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from w2s_lightning import devices
-from w2s_lightning.config import Runtime
+from w2s_lightning.config.bind import Runtime
 from w2s_lightning.cost import HERE, Cost, rate_of
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError

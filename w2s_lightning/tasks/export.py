@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
-from w2s_lightning.config import bind_target
+from w2s_lightning.config.bind import bind_target
+from w2s_lightning.config.mistakes import Origin
 from w2s_lightning.errors import UserError, run_command
-from w2s_lightning.mistakes import Origin
 from w2s_lightning.tasks.example import SPLITS, Split
 from w2s_lightning.tasks.task import Task
 

@@ -23,8 +23,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from w2s_lightning.config.schema import record
 from w2s_lightning.errors import UserError, did_you_mean
-from w2s_lightning.schema import record
 from w2s_lightning.tasks.draws import fingerprint
 from w2s_lightning.tasks.example import Example, Turn, example_id, prompt_group
 from w2s_lightning.tasks.source import SameAnswers, Unusable

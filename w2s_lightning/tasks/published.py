@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import log
 
-from w2s_lightning.schema import record
+from w2s_lightning.config.schema import record
 from w2s_lightning.tasks.example import Example, Turn, problem
 from w2s_lightning.tasks.final_answer import GSM8K_KEY, MATH_KEY, AnswerKey, equations
 from w2s_lightning.tasks.format import Format, alternating, pair

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
+from w2s_lightning.config.schema import Count, record
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import Count, record
 from w2s_lightning.tasks.draws import fingerprint
 from w2s_lightning.tasks.example import Example, Kind, Layout, Turn, choice, group_id, problem
 from w2s_lightning.tasks.final_answer import GSM8K_KEY, MATH_KEY, AnswerKey

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 
+from w2s_lightning.config.schema import record
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import record
 from w2s_lightning.tasks.example import Example, Kind, Layout, Split, Splits
 from w2s_lightning.tasks.format import Format
 from w2s_lightning.tasks.readers import Pairs

@@ -17,9 +17,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
+from w2s_lightning.config.schema import Count, record
 from w2s_lightning.content import DataFile, Folder
 from w2s_lightning.errors import UserError, did_you_mean
-from w2s_lightning.schema import Count, record
 
 Part = Literal["train", "test"]
 ENDINGS = (".jsonl", ".csv", ".parquet")

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from w2s_lightning.config.schema import Count, OpenShare, record
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import Count, OpenShare, record
 from w2s_lightning.tasks.draws import fingerprint
 from w2s_lightning.tasks.example import SPLITS, TRAINING, Example, Kind, Split, Splits
 from w2s_lightning.tasks.source import Row, SameAnswers, Unusable

@@ -10,9 +10,9 @@ from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any, Protocol, cast
 
+from w2s_lightning.config.schema import record
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import record
 from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits
 from w2s_lightning.tasks.final_answer import AnswerKey
 from w2s_lightning.tasks.format import Format

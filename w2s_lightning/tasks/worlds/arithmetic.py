@@ -25,8 +25,8 @@ import numpy as np
 from annotated_types import Ge, Len
 from numpy.typing import NDArray
 
+from w2s_lightning.config.schema import Positive, Share, record
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import Positive, Share, record
 from w2s_lightning.tasks.draws import Floats, Integers, category, fingerprint, uniforms
 from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits, Turn, group_id, problem
 from w2s_lightning.tasks.final_answer import NumberKey

@@ -18,8 +18,8 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge
 
+from w2s_lightning.config.schema import record
 from w2s_lightning.errors import UserError
-from w2s_lightning.schema import record
 
 Weight = Annotated[int, Ge(0)]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from w2s_lightning.config.schema import Count, record
 from w2s_lightning.errors import UserError, did_you_mean
-from w2s_lightning.schema import Count, record
 from w2s_lightning.tasks.example import SPLITS, Split
 
 EMPTY = -1

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,26 @@ _GROUPS = {"middle": "model", "gold": "objective"}  # whose files stand at place
 
 @dataclass(frozen=True)
 class Origin:
-    """The block of configuration that a value stands in and the choice that filled it."""
+    """The block of configuration that a value stands in, the choice that filled it, and whose code it may name."""
 
     key: str
     choice: str | None
+    plugins: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, key: str, choices: Mapping[str, str | None]) -> "Origin":
+    def of(cls, key: str, choices: Mapping[str, str | None], plugins: tuple[str, ...] = ()) -> "Origin":
         group = _GROUPS.get(key.partition(".")[0])
-        return cls(key, choices.get(f"{group}@{key}" if group else _MOUNTS.get(key, key)))
+        return cls(key, choices.get(f"{group}@{key}" if group else _MOUNTS.get(key, key)), plugins)
+
+    def inside(self, key: str) -> "Origin":
+        """A block within this one."""
+        return replace(self, key=f"{self.key}.{key}")
 
     @property
     def file(self) -> str:
         """The YAML file to look into."""
-        group = "model" if self.key in _MOUNTS else _GROUPS.get(self.key.partition(".")[0], self.key.partition(".")[0])
+        first = self.key.partition(".")[0]
+        group = "model" if first in _MOUNTS else _GROUPS.get(first, first)
         return f"conf/{group}/{self.choice}.yaml" if self.choice else "conf/config.yaml"
 
 

@@ -5,13 +5,14 @@ pydantic, so ranges written here are checked before anything runs. Records whose
 (identity) and records that only say how this machine runs it (runtime) are kept apart: `plan.py` never sees the latter.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 from annotated_types import Ge, Gt, Interval
 from pydantic import AfterValidator, ConfigDict
 
+from w2s_lightning.digest import CODE
 from w2s_lightning.errors import UserError
 
 T = TypeVar("T")
@@ -39,7 +40,17 @@ def _margin(value: Any) -> Any:
 Margin = Annotated[Any, AfterValidator(_margin)]
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass(frozen=True, init=False)
+class Only:
+    """Of an annotation: the option counts for tasks of these kinds alone, and is refused for others."""
+
+    kinds: tuple[str, ...]
+
+    def __init__(self, *kinds: str) -> None:
+        object.__setattr__(self, "kinds", kinds)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def record(cls: type[T]) -> type[T]:
     """A frozen keyword-only dataclass whose unknown keys pydantic refuses."""
     made = dataclass(frozen=True, kw_only=True)(cls)
@@ -206,11 +217,19 @@ class GenerationSettings:
 
 @record
 class Objective:
-    """A loss function of `objectives.py` by dotted path; `self_target` says that it reads the student's own output."""
+    """A loss function by dotted path, and its options; `self_target`: it reads the student's own output.
 
-    target: str
-    self_target: bool
+    `reads` are its positional parameters: what the network says, then columns of targets."""
+
+    target: str = field(metadata=CODE)
     options: Mapping[str, Any]
+    self_target: bool = False
+    reads: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def name(self) -> str:
+        """The function's own name."""
+        return self.target.rpartition(".")[2]
 
 
 @record
@@ -235,11 +254,13 @@ class Benchmark:
 
 @record
 class Paradigm:
-    """A paradigm: recipe module, Lightning module, default objective by task kind, and the recipe's own options."""
+    """A paradigm: recipe, Lightning module (its dotted path), default objectives by task kind, the recipe's options.
 
-    recipe: str
+    `student_of_record` names the row that figures are about (None: the recipe's last student)."""
+
+    recipe: Callable[..., Any]
     module: str
-    student_of_record: str
+    student_of_record: str | None
     objectives: Mapping[str, Objective]
     options: Any
 

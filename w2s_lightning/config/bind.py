@@ -1,37 +1,42 @@
 """The one builder from a composed OmegaConf configuration to frozen records.
 
-YAML is plain: a frozen record cannot be Hydra's schema. Binding happens here, once, and every refusal names the key,
-the file it came from and the nearest key there is.
+YAML is plain: a frozen record cannot be Hydra's schema. Binding happens here, once, by the signature of whatever a
+block is for, and every refusal names the key, the file it came from and the nearest key there is. Code is named by
+`_target_` alone, and only code of this package or of packages that `plugins` lists is ever imported.
 """
 
 import ast
 import importlib
 import importlib.util
+import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from w2s_lightning import schema
+from w2s_lightning.config import schema
+from w2s_lightning.config.mistakes import Origin, misfit, nearest, unknown_key
 from w2s_lightning.errors import UserError
-from w2s_lightning.mistakes import Origin, misfit, nearest, unknown_key
 
+_OWN = __name__.partition(".")[0]
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
 # Keys that not every kind of task has.
 _NO_BENCHMARK = {"benchmark": None, "benchmark_overlap": False, "test_samples": None}
 _SEEDS = 2**32
-_OTHER_KINDS = ("reasoning",)  # task kinds for which a paradigm's file may hold a block of its own
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job's configuration: what is learned, and nothing of how this machine runs it."""
+    """One job's configuration: what is learned, and nothing of how this machine runs it.
+
+    `set_by_task` names the keys that the chosen task takes other than the defaults (`conf/for_task`), with values.
+    """
 
     task: Any
     judge: schema.Judge
@@ -47,6 +52,7 @@ class Job:
     gold: Mapping[str, schema.Objective]
     supervisor: schema.SupervisorFiles
     seed: int
+    set_by_task: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -59,65 +65,48 @@ class Runtime:
     run: schema.Run
 
 
-def build(cfg: DictConfig, choices: Mapping[str, str | None]) -> tuple[Job, Runtime]:
+def build(cfg: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str] = ()) -> tuple[Job, Runtime]:
     """Bind a composed configuration; `choices` maps each group to the file chosen for it.
 
     Raises:
-        UserError: for anything that does not fit, naming key, file and nearest key.
+        UserError: for anything that does not fit, naming key, file and nearest key; and for an override that does
+            nothing for the task at hand.
     """
     values = _plain(cfg)
-    _refuse_unknown(values)
-    return _job(values, choices), _runtime(values, choices)
-
-
-def _refuse_unknown(values: Mapping[str, Any]) -> None:
-    """Raise UserError for a block or value that nothing would read (`+sede=3`)."""
-    known = {*Job.__dataclass_fields__, *Runtime.__dataclass_fields__, "sweeps"} - {
-        "judge",
-        "benchmark",
-        "paradigm_name",
-    }
-    for key in values:
-        if key not in known:
-            raise UserError(f"unknown key {key} (conf/config.yaml){nearest(key, known)}")
+    known = {*Job.__dataclass_fields__, *Runtime.__dataclass_fields__, "sweeps", "plugins"}
+    for key in values.keys() - (known - {"judge", "benchmark", "paradigm_name"}):
+        raise UserError(f"unknown key {key} (conf/config.yaml){nearest(key, known)}")
+    job = _job(values, choices)
+    _refuse_idle(job, overrides)
+    of = {key: bind(cls, values[key], Origin.of(key, choices)) for key, cls in get_type_hints(Runtime).items()}
+    return job, Runtime(**of)
 
 
 def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Job:
     task = dict(values["task"])
     judge = task.pop("judge", None)
     benchmark = {name: task.pop(name) for name in _NO_BENCHMARK if name in task}
+    plugins = tuple(values.get("plugins") or ())
 
     def at(key: str) -> Origin:
-        return Origin.of(key, choices)
+        return Origin.of(key, choices, plugins)
 
-    bound = bind_target(task, at("task"))
     return Job(
         judge=bind(schema.Judge, judge, at("task"), "task.judge"),
         benchmark=bind(schema.Benchmark, {**_NO_BENCHMARK, **benchmark}, at("task")),
-        task=bound,
+        task=bind_target(task, at("task")),
         weak=bind_target(values["weak"], at("weak")),
         strong=bind_target(values["strong"], at("strong")),
         middle=tuple(bind_target(block, at(f"middle.{slot}")) for slot, block in values.get("middle", {}).items()),
         paradigm_name=str(choices["paradigm"]),
-        paradigm=_paradigm(values["paradigm"], bound.kind, at("paradigm")),
+        paradigm=_paradigm(values["paradigm"], at("paradigm")),
         fit=bind(schema.FitSettings, values["fit"], at("fit")),
         generation=bind(schema.GenerationSettings, values["generation"], at("generation")),
         objective=_objective(values["objective"], at("objective")) if "objective" in values else None,
         gold={kind: _objective(block, at(f"gold.{kind}")) for kind, block in values["gold"].items()},
         supervisor=bind(schema.SupervisorFiles, values["supervisor"], at("supervisor")),
         seed=_seed(values["seed"]),
-    )
-
-
-def _runtime(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Runtime:
-    def of(cls: Any, key: str) -> Any:
-        return bind(cls, values[key], Origin.of(key, choices))
-
-    return Runtime(
-        trainer=of(schema.Trainer, "trainer"),
-        tracking=of(schema.Tracking, "tracking"),
-        paths=of(schema.Paths, "paths"),
-        run=of(schema.Run, "run"),
+        set_by_task=tuple(f"{key}={_value_at(values, key)}" for key in values.get("set_by_task") or ()),
     )
 
 
@@ -145,6 +134,31 @@ def _numbers(block: Any, path: tuple[str, ...]) -> Iterator[tuple[str, float]]:
         yield ".".join(path), block
 
 
+def _value_at(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def _refuse_idle(job: Job, overrides: Sequence[str]) -> None:
+    """Raise UserError for what was typed and does nothing for tasks of this kind."""
+    kind, options = job.task.kind, get_type_hints(type(job.paradigm.options), include_extras=True)
+    for key in (override.partition("=")[0].lstrip("+") for override in overrides):
+        group, _, name = key.partition(".")
+        marks = get_args(options.get(name)) if group == "paradigm" else ()
+        kinds = next((mark.kinds for mark in marks if isinstance(mark, schema.Only)), (kind,))
+        if group == "generation" and name:
+            kinds = ("reasoning",)
+        if kind not in kinds:
+            raise UserError(
+                f"{key} does nothing here: it is for tasks of kind {' and '.join(kinds)}, and {job.task.name} is of "
+                f"kind {kind}: leave it out"
+            )
+
+
+# ---------------------------------------------------------------- records
+
+
 def bind(cls: Any, block: Any, origin: Origin, key: str | None = None) -> Any:
     """A block of values as the record `cls`; raise UserError where it does not fit."""
     try:
@@ -159,43 +173,59 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
-def bind_target(block: Mapping[str, Any], origin: Origin) -> Any:
-    """A block of values as the record that its `_target_` names by dotted path; so are blocks within that have one."""
+def bind_target(block: Mapping[str, Any], origin: Origin, key: str | None = None) -> Any:
+    """A block of values as the record that its `_target_` names by dotted path; blocks inside it come first."""
+    key = key or origin.key
     fields = {
-        key: bind_target(value, Origin(f"{origin.key}.{key}", origin.choice)) if _has_target(value) else value
-        for key, value in block.items()
+        name: bind_target(value, origin, f"{key}.{name}") if isinstance(value, dict) and "_target_" in value else value
+        for name, value in block.items()
+        if name != "_target_"
     }
-    path = fields.pop("_target_", None)
-    if not isinstance(path, str):
-        raise UserError(f"{origin.file}: `_target_` is missing (the dotted path of a record class)")
-    module, _, name = path.rpartition(".")
-    cls = getattr(_module(module, origin), name, None)
-    if cls is None:
-        raise UserError(f"{origin.file}: {module} has no {name}")
-    return bind(cls, fields, origin)
+    return bind(named(block, origin, key), fields, origin, key)
 
 
-def _has_target(value: Any) -> bool:
-    return isinstance(value, Mapping) and "_target_" in value
-
-
-def _module(path: str, origin: Origin) -> Any:
+def named(block: Mapping[str, Any], origin: Origin, key: str) -> Any:
+    """The class or function at a block's `_target_`."""
+    module, _, name = target_of(block, origin, key).rpartition(".")
     try:
-        return importlib.import_module(path)
+        found = getattr(importlib.import_module(module), name, None)
     except (ModuleNotFoundError, ValueError) as error:
-        raise UserError(f"{origin.file}: cannot import {path!r} ({error})") from None
+        raise UserError(f"{origin.file}: {key}._target_: cannot import {module!r} ({error})") from None
+    if found is None:
+        raise UserError(f"{origin.file}: {key}._target_: {module} has no {name}")
+    return found
+
+
+def target_of(block: Any, origin: Origin, key: str) -> str:
+    """A block's `_target_`, once it is sure that its package may be imported."""
+    path = block.get("_target_") if isinstance(block, Mapping) else None
+    if not isinstance(path, str) or "." not in path:
+        raise UserError(f"{origin.file}: {key}._target_ is missing (the dotted path of a class or function)")
+    package = path.partition(".")[0]
+    if package != _OWN and package not in origin.plugins:
+        raise UserError(
+            f"{origin.file}: {key}._target_={path} lies in the package {package!r}, which this run does not trust: "
+            f"list it with `plugins=[{package}]`"
+        )
+    return path
+
+
+# ---------------------------------------------------------------- objectives and paradigms
 
 
 def _objective(block: Mapping[str, Any], origin: Origin) -> schema.Objective:
-    objective: schema.Objective = bind(schema.Objective, block, origin)
-    known = keyword_options(objective.target, origin)
-    for option, value in objective.options.items():
+    path = target_of(block, origin, origin.key)
+    options = {name: value for name, value in block.items() if name not in ("_target_", "self_target")}
+    known = keyword_options(path, origin)
+    for option, value in options.items():
         if option not in known:
-            raise UserError(unknown_key(f"{origin.key}.options", option, known, origin))
-        bind(known[option], value, origin, f"{origin.key}.options.{option}")  # the value itself stays as it was given
-    missing = sorted(set(known) - set(objective.options))
-    if missing:
-        raise UserError(f"{origin.file}: {objective.target} needs the options {', '.join(missing)}")
+            raise UserError(unknown_key(origin.key, option, known, origin))
+        bind(known[option], value, origin, f"{origin.key}.{option}")  # the value itself stays as it was given
+    if missing := sorted(known.keys() - options.keys()):
+        raise UserError(f"{origin.file}: {path} needs the options {', '.join(missing)}")
+    values = {"target": path, "options": options, "reads": positional_parameters(path, origin)}
+    own = {"self_target": block["self_target"]} if "self_target" in block else {}
+    objective: schema.Objective = bind(schema.Objective, values | own, origin)
     return objective
 
 
@@ -238,22 +268,19 @@ def _functions(file: str) -> Mapping[str, ast.arguments]:
     return {node.name: node.args for node in body if isinstance(node, ast.FunctionDef)}
 
 
-def _paradigm(blocks: Mapping[str, Any], kind: str, origin: Origin) -> schema.Paradigm:
-    """The paradigm as it is for tasks of this kind: its block `reasoning`, or what stands outside that."""
-    plain = {name: value for name, value in blocks.items() if name not in _OTHER_KINDS}
-    found = {other: _bound_paradigm(blocks[other], origin) for other in _OTHER_KINDS if other in blocks}
-    return found[kind] if kind in found else _bound_paradigm(plain, origin)
-
-
-def _bound_paradigm(block: Mapping[str, Any], origin: Origin) -> schema.Paradigm:
-    own = {name: block[name] for name in _PARADIGM_KEYS if name in block}
+def _paradigm(block: Mapping[str, Any], origin: Origin) -> schema.Paradigm:
+    """The recipe, whose second parameter is the record that all other keys are bound to."""
+    recipe = named(block.get("recipe", {}), origin, "paradigm.recipe")
     rest = {name: value for name, value in block.items() if name not in _PARADIGM_KEYS}
-    if not isinstance(own.get("recipe"), str):
-        raise UserError(f"{origin.file}: `recipe` is missing (the dotted path of a recipe module)")
-    options = bind(_module(own["recipe"], origin).Options, rest, origin)
-    own["objectives"] = {kind: _objective(value, origin) for kind, value in own.get("objectives", {}).items()}
-    paradigm: schema.Paradigm = bind(schema.Paradigm, {**own, "options": options}, origin)
-    return paradigm
+    _, options = inspect.signature(recipe).parameters.values()
+    objectives = block.get("objectives", {}).items()
+    return schema.Paradigm(
+        recipe=recipe,
+        module=target_of(block.get("module", {}), origin, "paradigm.module"),
+        student_of_record=block.get("student_of_record"),
+        objectives={kind: _objective(value, origin.inside(f"objectives.{kind}")) for kind, value in objectives},
+        options=bind(options.annotation, rest, origin),
+    )
 
 
 def _seed(value: Any) -> int:

@@ -1,0 +1,88 @@
+"""What does not go together, told before anything runs: settings and kinds of task, models and what they cannot do."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from w2s_lightning.config.schema import FitSettings
+from w2s_lightning.content import has_chat_template, vocabulary
+from w2s_lightning.errors import UserError
+from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain, Weights
+
+
+def refuse_mixed(task: Any, settings: Iterable[FitSettings]) -> None:
+    implicit = {chosen.readout == "implicit" for chosen in settings}
+    if len(implicit) > 1:
+        raise UserError(
+            "floor, student and ceiling read either implicit rewards or none of them does: set fit.readout for all"
+        )
+    if task.kind == "reasoning" and any(chosen.generative_epochs for chosen in settings):
+        raise UserError(
+            "fit.generative_epochs is for choice and preference tasks: fits of a reasoning task model text anyway"
+        )
+
+
+def refuse_for_solutions(setting: Any) -> None:
+    """Raise UserError for settings that only tasks with classes have."""
+    if setting.middle:
+        raise UserError("reasoning tasks have no bootstrapping through middle models: leave model@middle.* out")
+    for model in (setting.weak, setting.strong):
+        if model.encoder:
+            raise UserError(f"{model.name} is an encoder and writes no solutions: take a decoder")
+        if setting.task.format.is_chat and _has_no_template(model.weights):
+            raise UserError(
+                f"task.format.chat_template={setting.task.format.chat_template}: the tokenizer of {model.name} "
+                "has none: take plain text (task.format.chat_template=null) or an instruction-tuned model"
+            )
+    for readout in {chosen.readout for chosen in setting.settings.values()} - {"head", "text"}:
+        raise UserError(f"fit.readout={readout}: solutions are read as text, whatever it says: leave it out")
+    if setting.judge.metric != "accuracy":
+        raise UserError(f"task.judge.metric={setting.judge.metric}: solutions are right or wrong: use accuracy")
+
+
+def _has_no_template(weights: Weights) -> bool:
+    """Known without opening the model: of a hub model only its tokenizer can tell."""
+    if isinstance(weights, FolderWeights):
+        return not has_chat_template(weights.folder.path)
+    return isinstance(weights, Pretrain)
+
+
+# ---------------------------------------------------------------- models that must read the same tokens
+
+
+class ByToken(NamedTuple):
+    """What compares token by token, and what to take in its place where the vocabularies differ."""
+
+    what: str
+    instead: str
+
+
+TOKEN_LEVEL = ByToken("token-level distillation", "use paradigm.level=sequence")
+WSPO = ByToken("objective=wspo", "take objective=dpo")
+
+
+def refuse_unequal(supervisor: Weights | Fit, student: Weights, why: ByToken) -> None:
+    """Raise UserError for models known to have different vocabularies; the fit looks at opened tokenizers again."""
+    one, other = _vocabulary(supervisor), _vocabulary(student)
+    if one and other and one != other:
+        raise different(supervisor.name, len(one), f"{student.name} {len(other)}", why)
+
+
+def different(name: str, count: int, student: str, why: ByToken) -> UserError:
+    """The refusal of a supervisor with `count` tokens of its own."""
+    return UserError(
+        f"{why.what} compares token by token, and {name} has another vocabulary ({count} tokens, {student}): "
+        f"{why.instead}"
+    )
+
+
+def _vocabulary(weights: Weights | Fit) -> dict[str, int] | None:
+    """Token ids by token, None where only the opened tokenizer knows them."""
+    match weights:
+        case Fit():
+            return _vocabulary(weights.weights)
+        case Pretrain(world=world):
+            return {word: place for place, word in enumerate(world.vocabulary())}
+        case FolderWeights(folder=folder):
+            return vocabulary(folder.path)
+        case HubWeights():
+            return None
