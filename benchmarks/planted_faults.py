@@ -298,9 +298,9 @@ def copied(checkout: Path, place: Path) -> Path:
     """What git knows of the checkout, as it lies there, and what it does not ignore."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(listed, cwd=checkout, capture_output=True, text=True, check=True).stdout.split("\0"):
-        if name and (checkout / name).is_file():
+        if name and ((checkout / name).is_file() or (checkout / name).is_symlink()):  # conf/sweeps is a link
             (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(checkout / name, place / name)
+            shutil.copy2(checkout / name, place / name, follow_symlinks=False)
     return place
 
 
