@@ -66,7 +66,10 @@ class Library:
             pooled.reader.refresh()
         found: list[Section] = []
         seen: set[str] = set()
-        for folder in wanted.sweeps or _below(wanted.outputs):
+        ledgers = [] if wanted.outputs is None else list(wanted.outputs.glob(f"sweeps/*/{LEDGER}"))
+        newest_first = sorted(ledgers, key=lambda file: file.stat().st_mtime, reverse=True)
+        below = [file.parent for file in newest_first]
+        for folder in wanted.sweeps or below:
             content = self._ledger(folder, alone=bool(wanted.sweeps))
             if content is not None:
                 outputs = folder.resolve().parent.parent
@@ -230,12 +233,6 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
     return found
-
-
-def _below(outputs: Path | None) -> list[Path]:
-    """All sweeps of an outputs folder, the newest first."""
-    files = [] if outputs is None else list(outputs.glob(f"sweeps/*/{LEDGER}"))
-    return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
 
 
 def _no_sweep(folder: Path) -> str:

@@ -41,16 +41,15 @@ DEEPEST = {"light": 70, "dark": 48}  # percent of colour in a heat map's deepest
 
 def css_variables() -> str:
     """Both themes as custom properties: by the system's preference, or by the reader's choice."""
-    light, dark = (_declared({**colours, "deepest": f"{DEEPEST[name]}%"}) for name, colours in THEMES.items())
+    light, dark = (
+        ";".join(f"--{name}:{value}" for name, value in {**colours, "deepest": f"{DEEPEST[theme]}%"}.items())
+        for theme, colours in THEMES.items()
+    )
     return (
         f":root{{{light};color-scheme:light}}"
         f"@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark};color-scheme:dark}}}}"
         f":root[data-theme=dark]{{{dark};color-scheme:dark}}"
     )
-
-
-def _declared(colours: Mapping[str, str]) -> str:
-    return ";".join(f"--{name}:{value}" for name, value in colours.items())
 
 
 @dataclass(frozen=True)

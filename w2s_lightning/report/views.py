@@ -102,17 +102,12 @@ def mirrored(sweep: Path, store: Path | None = None) -> tuple[dict[str, Plot], d
             several = figure.key == "paradigms"
             for view in figure.views if several else figure.views[:1]:
                 name = f"{task}/{figure.key}" + (f"/{view.label}" if several else "")
-                plots[name] = resolve(_styled(view.plot))
+                layout = {**view.plot["layout"], "template": {"layout": STYLE}}
+                plots[name] = resolve(go.Figure({**view.plot, "layout": layout}).to_dict())
             rows = [row for view in figure.views for row in figure.table(view)]
             tables[f"{task}/{figure.key}"] = (figure.columns, rows)
         tables |= {f"{task}/{name}": table for name, table in _tables(pages)}
     return plots, tables
-
-
-def _styled(plot: Plot) -> Plot:
-    layout = {**plot["layout"], "template": {"layout": STYLE}}
-    made: Plot = go.Figure({**plot, "layout": layout}).to_dict()
-    return made
 
 
 def _tables(pages: Pages) -> Iterator[tuple[str, Table]]:

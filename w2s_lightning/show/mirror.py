@@ -139,15 +139,12 @@ def _start(wandb: ModuleType, shared: Mapping[str, Any], settings: Tracking, fol
 def _public(value: Any) -> Any:
     """The configuration as JSON types, without entries whose name speaks of a secret or the environment."""
     if isinstance(value, Mapping):
-        return {str(key): _public(inner) for key, inner in value.items() if not _is_secret(str(key))}
+        words = {key: re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(key)).lower() for key in value}
+        harmless = [key for key in value if _SECRET.isdisjoint(re.split(r"[^a-z0-9]+", words[key]))]
+        return {str(key): _public(value[key]) for key in harmless}
     if isinstance(value, list | tuple):
         return [_public(inner) for inner in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-def _is_secret(key: str) -> bool:
-    words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower())
-    return not _SECRET.isdisjoint(words)
 
 
 def first_line(error: BaseException) -> str:

@@ -129,10 +129,11 @@ def print_result(console: Console, result: Result) -> None:
     """The table of all rows, what stands beside it, and what it says about the student of record."""
     student, rows = result["student_of_record"], result["rows"]
     columns = ("row", "model", f"{result['metric']} [95 %]", "PGR [95 %]", "gold", "pseudo")
-    cells = [
-        (row["name"], row["model"], interval(row), interval(row["pgr"]) if row["pgr"] else "", *_labels_seen(row))
-        for row in rows
-    ]
+    cells = []
+    for row in rows:
+        pgr = interval(row["pgr"]) if row["pgr"] else ""
+        seen = (row["information"][name] or DASH for name in ("gold_seen_by_student", "pseudo_labels"))
+        cells.append((row["name"], row["model"], interval(row), pgr, *seen))
     print_table(console, columns, cells, job_title(result["job"]), bold=student, folded=2)
     if parts := result["by_difficulty"]:
         names = [row["name"] for row in rows]
@@ -153,11 +154,6 @@ def print_result(console: Console, result: Result) -> None:
         _print_votes(console, votes, student)
     for line in _sentences(result):
         console.print(shown(line), soft_wrap=True, highlight=False)
-
-
-def _labels_seen(row: Result) -> tuple[str, str]:
-    seen = row["information"]
-    return str(seen["gold_seen_by_student"] or DASH), str(seen["pseudo_labels"] or DASH)
 
 
 def sections_shown(benchmark: Result) -> list[Result]:
