@@ -9,7 +9,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import Example, Turn, example_id, question_group
 from w2s_lightning.tasks.format import Format, answered, conversation, messages, pair
 from w2s_lightning.tasks.source import Row, Unusable
-from w2s_lightning.tasks.split import make_pool
+from w2s_lightning.tasks.split import Pool, make_pool
 
 FORM = Format(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
 ASKED = (Turn("user", "how?"),)
@@ -115,8 +115,10 @@ def test_answers_that_compare_nothing_are_refused(
         made(chosen, rejected, margin=margin)
 
 
-def rows(*pairs: tuple[str, str]) -> list[Row]:
-    return [Row(f"f:{n}", {"chosen": one, "rejected": other}) for n, (one, other) in enumerate(pairs, start=1)]
+def pooled(own: bool, *answers: tuple[str, str]) -> Pool:
+    what = "training file" if own else "hub (train)"
+    rows = [Row(f"f:{n}", {"chosen": one, "rejected": other}) for n, (one, other) in enumerate(answers, start=1)]
+    return make_pool(rows, read, what, kind="preference", own=own)
 
 
 def read(row: Row) -> Example:
@@ -127,9 +129,7 @@ SAME = "chosen and rejected are the same"
 
 
 def test_equal_answers_are_counted_and_left_out() -> None:
-    pool = make_pool(
-        rows(("a", "b"), ("c", "c"), ("d", "d "), ("a", "b")), read, "training file", kind="preference", own=True
-    )
+    pool = pooled(True, ("a", "b"), ("c", "c"), ("d", "d "), ("a", "b"))
     assert len(pool.examples) == 1
     assert pool.notices == (
         f"training file: 2 pairs whose two answers are the same left out (the first is f:2: {SAME})",
@@ -139,31 +139,18 @@ def test_equal_answers_are_counted_and_left_out() -> None:
 
 def test_a_persons_file_is_refused_for_any_other_fault() -> None:
     with pytest.raises(UserError, match="f:2: the chosen answer is empty"):
-        make_pool(rows(("a", "b"), ("", "c")), read, "training file", kind="preference", own=True)
+        pooled(True, ("a", "b"), ("", "c"))
     with pytest.raises(UserError, match="f:1 and f:3: one pair with either answer as the better one"):
-        make_pool(rows(("a", "b"), ("c", "d"), ("b", "a")), read, "training file", kind="preference", own=True)
+        pooled(True, ("a", "b"), ("c", "d"), ("b", "a"))
 
 
 def test_published_rows_with_faults_are_counted_and_left_out() -> None:
-    pool = make_pool(
-        rows(("a", "b"), ("", "c"), ("e", "e"), ("x", "y"), ("y", "x")),
-        read,
-        "hub (train)",
-        kind="preference",
-        own=False,
-    )
+    pool = pooled(False, ("a", "b"), ("", "c"), ("e", "e"), ("x", "y"), ("y", "x"))
     assert [item.texts for item in pool.examples] == [made("a", "b").texts]
     assert pool.notices == (
         "hub (train): 1 pair without a comparison left out (the first is f:2: the chosen answer is empty)",
         f"hub (train): 1 pair whose two answers are the same left out (the first is f:3: {SAME})",
         "hub (train): 1 pair with conflicting labels left out",
     )
-    with pytest.raises(UserError, match="f:1: chosen and rejected are the same"):
-        make_pool(rows(("e", "e")), read, "hub (train)", kind="preference", own=False)
-
-
-def test_a_form_must_have_room_for_the_text() -> None:
-    with pytest.raises(UserError, match=r"task\.format\.user='Human:' must contain \{text\}"):
-        replace(FORM, user="Human:")
-    with pytest.raises(UserError, match="did you mean 'text'"):
-        replace(FORM, user="{txt}")
+    with pytest.raises(UserError, match=f"none of the 1 rows can be used: f:1: {SAME}"):
+        pooled(False, ("e", "e"))

@@ -1,4 +1,4 @@
-"""Tasks of kind preference: a person's own files, three hub data sets in their own columns, the embedded world."""
+"""Tasks of kind preference: three hub data sets in their own columns, and the embedded world."""
 
 import json
 from collections import Counter
@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from tests.tasks.composing_tasks import task
-from tests.tasks.conftest import Write
+from tests.tasks.test_own_files import turns
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Splits, Turn
@@ -24,119 +22,7 @@ HUB = ("anthropic_hh", "ultrafeedback_binarized", "shp")
 
 
 def pairs_of(splits: Splits) -> list[Example]:
-    found = [item for split in SPLITS for item in splits.of(split)]
-    assert all(isinstance(item, Example) for item in found)
-    return found  # type: ignore[return-value]
-
-
-# ---------------------------------------------------------------- own files
-
-
-def own(prefix: str, count: int) -> list[dict[str, Any]]:
-    return [
-        {"prompt": f"{prefix} {n // 2}?", "chosen": f"good {n}", "rejected": f"bad {n}", "gap": n, "kind": "ab"[n % 2]}
-        for n in range(count)
-    ]
-
-
-def local(train: Path, test: Path, *overrides: str) -> Any:
-    return task("local_preference", f"train_file={train}", f"test_file={test}", *overrides)
-
-
-@pytest.fixture
-def files(jsonl: Write) -> tuple[Path, Path]:
-    return jsonl("train", own("a", 80)), jsonl("test", own("b", 40))
-
-
-def test_own_pairs_become_two_options_each(files: tuple[Path, Path]) -> None:
-    made = local(*files, "reader.margin=gap", "reader.subset=kind", "reader.difficulty=gap")
-    assert (made.kind, made.layout, made.num_classes, made.class_names) == ("preference", "options", 2, ("0", "1"))
-    splits = made.splits(0)
-    assert [len(splits.of(split)) for split in SPLITS] == [32, 40, 8, 40]
-    assert made.sizes() == {split: len(splits.of(split)) for split in SPLITS}
-    for item in pairs_of(splits):
-        number = int(item.chosen.removeprefix("good "))
-        assert item.rejected == f"bad {number}"
-        assert (item.margin, item.difficulty, item.subset) == (number, number, "ab"[number % 2])
-        assert item.texts[item.label].endswith(f"Assistant: good {number}")
-    assert splits.notices == ()
-    assert made.typical_tokens in range(10, 25)
-
-
-def test_rows_of_one_prompt_stay_on_one_side(files: tuple[Path, Path]) -> None:
-    splits = local(*files).splits(0)
-    groups = [{item.group for item in splits.of(split)} for split in SPLITS]
-    assert sum(map(len, groups)) == len(set().union(*groups)) == 60
-    grouped = local(*files, "reader.group=kind")
-    with pytest.raises(UserError, match="every group of the training file is also in the test file"):
-        grouped.splits(0)
-
-
-def test_parquet_with_turns_reads_as_jsonl_with_texts(files: tuple[Path, Path], tmp_path: Path) -> None:
-    rows = [
-        {**row, "prompt": [{"role": "user", "content": row["prompt"]}], "chosen": turns(row, "chosen")}
-        for row in own("b", 40)
-    ]
-    place = tmp_path / "test.parquet"
-    pq.write_table(pa.Table.from_pylist(rows), place)
-    assert local(files[0], place).splits(0) == local(*files).splits(0)
-
-
-def turns(row: Mapping[str, Any], which: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row[which]}]
-
-
-def test_answers_may_be_whole_conversations_without_a_prompt(jsonl: Write, files: tuple[Path, Path]) -> None:
-    rows = [{"chosen": turns(row, "chosen"), "rejected": turns(row, "rejected")} for row in own("b", 40)]
-    train = [{"chosen": turns(row, "chosen"), "rejected": turns(row, "rejected")} for row in own("a", 80)]
-    whole = local(jsonl("t", train), jsonl("whole", rows), "reader.prompt=null").splits(0)
-    assert whole.test == local(*files).splits(0).test
-
-
-def test_the_form_is_part_of_the_task_and_of_its_identity(files: tuple[Path, Path]) -> None:
-    plain, other = local(*files), local(*files, "format.user='Q: {text} A:'")
-    assert pairs_of(other.splits(0))[0].texts[0].startswith("Q: ")
-    assert digest(plain) != digest(other) != digest(local(*files, "format.chat_template=default"))
-
-
-def test_rows_about_test_questions_are_announced(jsonl: Write, files: tuple[Path, Path]) -> None:
-    marked = [{**row, "test_of": "gsm8k"} for row in own("a", 80)]
-    notices = local(jsonl("marked", marked), files[1]).splits(0).notices
-    assert len(notices) == 1
-    assert notices[0].startswith("training file: 80 rows are about test questions of gsm8k: what is trained on them")
-
-
-def changed(row: int, **values: Any) -> list[Mapping[str, Any]]:
-    rows = own("a", 80)
-    return [*rows[:row], {**rows[row], **values}, *rows[row + 1 :]]
-
-
-@pytest.mark.parametrize(
-    ("train", "overrides", "message"),
-    [
-        (
-            own("a", 80),
-            ["reader.chosen=choosen"],
-            r"no column 'choosen' \(task\.reader\.chosen\): did you mean 'chosen'",
-        ),
-        (own("a", 80), ["reader.margin=kind"], r"train\.jsonl:1: column 'kind' holds 'a', expected a number"),
-        (own("a", 80), ["reader.prompt=null"], r"train\.jsonl:1: no prompt: name its column"),
-        (own("a", 80), ["format.user=Human"], r"must contain \{text\}"),
-        (changed(3, prompt=""), [], r"train\.jsonl:4: column 'prompt' is empty"),
-        (changed(3, chosen=None), [], r"train\.jsonl:4: column 'chosen' is empty"),
-        (changed(3, rejected="  "), [], r"train\.jsonl:4: column 'rejected' is empty"),
-        (changed(3, chosen=7), [], r"train\.jsonl:4: got int; expected a text, or turns"),
-        (changed(3, gap=-2), ["reader.margin=gap"], r"train\.jsonl:4: margin -2 says"),
-        (changed(3, prompt=turns(own("a", 1)[0], "chosen")), [], r"train\.jsonl:4: the prompt must end with a user's"),
-        (changed(3, chosen=turns(own("c", 1)[0], "chosen")), [], r"train\.jsonl:4: the turns before the chosen"),
-        (changed(3, chosen="bad 2", rejected="good 2"), [], r"jsonl:3 and .*jsonl:4: one pair with either answer"),
-        (own("a", 80), ["train_file=null"], "train_file has no file"),
-    ],
-)
-def test_bad_input_is_one_clear_message(jsonl: Write, train: Any, overrides: list[str], message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        local(jsonl("train", train), jsonl("test", own("b", 40)), *overrides).splits(0)
-    assert str(caught.value).count("\n") <= 1
+    return [item for split in SPLITS for item in splits.of(split)]
 
 
 # ---------------------------------------------------------------- the hub's columns

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.example import SPLITS, Example, choice
+from w2s_lightning.tasks.example import SPLITS, Example, Splits, choice
 from w2s_lightning.tasks.source import Row
 from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
 
@@ -19,12 +19,19 @@ def grouped(prefix: str, groups: int, members: int = 3) -> list[Example]:
     ]
 
 
-def pool(choices: Sequence[Example]) -> Pool:
-    return Pool(tuple(choices), ())
+def split(
+    train: Sequence[Example],
+    test: Sequence[Example],
+    seed: int = 0,
+    *,
+    shares: Shares = SHARES,
+    limits: Limits = NO_LIMITS,
+) -> Splits:
+    return make_splits(Pool(tuple(train), ()), Pool(tuple(test), ()), shares=shares, limits=limits, seed=seed)
 
 
 def test_splits_share_no_group_and_have_the_shares_asked_for() -> None:
-    splits = make_splits(pool(grouped("a", 200)), pool(grouped("b", 50)), shares=SHARES, limits=NO_LIMITS, seed=0)
+    splits = split(grouped("a", 200), grouped("b", 50))
     groups = [{item.group for item in splits.of(split)} for split in SPLITS]
     assert sum(map(len, groups)) == len(set().union(*groups)) == 250
     sizes = [len(splits.of(split)) for split in SPLITS]
@@ -33,67 +40,67 @@ def test_splits_share_no_group_and_have_the_shares_asked_for() -> None:
 
 def test_the_order_of_the_file_does_not_matter() -> None:
     train, test = grouped("a", 30), grouped("b", 10)
-    one = make_splits(pool(train), pool(test), shares=SHARES, limits=NO_LIMITS, seed=2)
-    other = make_splits(pool(train[::-1]), pool(test[::-1]), shares=SHARES, limits=NO_LIMITS, seed=2)
+    one = split(train, test, 2)
+    other = split(train[::-1], test[::-1], 2)
     assert one == other
 
 
 def test_a_seed_moves_the_training_side_only() -> None:
-    train, test = pool(grouped("a", 30)), pool(grouped("b", 10))
-    made = [make_splits(train, test, shares=SHARES, limits=NO_LIMITS, seed=seed) for seed in (0, 1)]
+    train, test = grouped("a", 30), grouped("b", 10)
+    made = [split(train, test, seed) for seed in (0, 1)]
     assert made[0].test == made[1].test
     assert made[0].supervise != made[1].supervise
 
 
 def test_limits_cut_and_the_test_subset_stays() -> None:
     limits = Limits(supervise=7, transfer=None, validation=2, test=11)
-    train, test = pool(grouped("a", 30)), pool(grouped("b", 10))
-    made = [make_splits(train, test, shares=SHARES, limits=limits, seed=seed) for seed in (0, 1)]
+    train, test = grouped("a", 30), grouped("b", 10)
+    made = [split(train, test, seed, limits=limits) for seed in (0, 1)]
     assert [len(made[0].of(split)) for split in SPLITS] == [7, len(made[0].transfer), 2, 11]
     assert made[0].test == made[1].test
 
 
 def test_shares_may_leave_some_over() -> None:
     shares = Shares(supervise=0.2, transfer=0.2, validation=0.1)
-    splits = make_splits(pool(grouped("a", 100)), pool(grouped("b", 10)), shares=shares, limits=NO_LIMITS, seed=0)
+    splits = split(grouped("a", 100), grouped("b", 10), shares=shares)
     assert len(splits.supervise) + len(splits.transfer) + len(splits.validation) == pytest.approx(150, abs=3)
 
 
 def test_a_test_group_in_training_is_removed_counted_and_said() -> None:
     train, test = grouped("a", 30), [*grouped("b", 10), choice(["a 3 new"], label=0, group="a 3")]
-    splits = make_splits(pool(train), pool(test), shares=SHARES, limits=NO_LIMITS, seed=0)
+    splits = split(train, test)
     assert splits.notices == ("1 group of the training file (3 examples) removed: also in the test file",)
     assert len(splits.test) == 31
 
 
 def test_a_test_text_in_training_under_another_group_is_removed_with_its_group() -> None:
     train, test = grouped("a", 30), [*grouped("b", 10), choice(["a 3 0"], label=0, group="elsewhere")]
-    splits = make_splits(pool(train), pool(test), shares=SHARES, limits=NO_LIMITS, seed=0)
+    splits = split(train, test)
     assert "1 group of the training file (3 examples) removed" in splits.notices[0]
 
 
 def test_limits_on_test_do_not_change_training() -> None:
-    train, test = pool(grouped("a", 30)), pool([*grouped("b", 10), *grouped("a", 5)])
+    train, test = grouped("a", 30), [*grouped("b", 10), *grouped("a", 5)]
     small = Limits(supervise=None, transfer=None, validation=None, test=6)
-    whole, cut = (make_splits(train, test, shares=SHARES, limits=limits, seed=0) for limits in (NO_LIMITS, small))
+    whole, cut = (split(train, test, limits=limits) for limits in (NO_LIMITS, small))
     assert whole.supervise == cut.supervise
 
 
 def test_the_same_file_twice_leaves_nothing_to_train_on() -> None:
-    items = pool(grouped("a", 30))
+    items = grouped("a", 30)
     with pytest.raises(UserError, match="give two different files"):
-        make_splits(items, items, shares=SHARES, limits=NO_LIMITS, seed=0)
+        split(items, items)
 
 
 def test_too_few_examples_name_the_split() -> None:
     with pytest.raises(UserError, match=r"no examples for (transfer|validation)"):
-        make_splits(pool(grouped("a", 1)), pool(grouped("b", 3)), shares=SHARES, limits=NO_LIMITS, seed=0)
+        split(grouped("a", 1), grouped("b", 3))
 
 
 def test_a_split_of_one_class_is_refused() -> None:
     one_class = [choice([f"b {n}"], label=1, group=str(n)) for n in range(5)]
     with pytest.raises(UserError, match="test has 5 examples, all of one class"):
-        make_splits(pool(grouped("a", 30)), pool(one_class), shares=SHARES, limits=NO_LIMITS, seed=0)
+        split(grouped("a", 30), one_class)
 
 
 def test_shares_over_one_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Answers of people or an API, keyed by example id."""
+"""Answers and worked solutions of people or an API, keyed by example id."""
 
 import csv
 import json
@@ -14,8 +14,11 @@ from tests.tasks.composing_tasks import CONF, task
 from tests.tasks.conftest import Write
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
+from w2s_lightning.tasks.example import Solution
 from w2s_lightning.tasks.export import main
-from w2s_lightning.tasks.supervisor_file import read_answers
+from w2s_lightning.tasks.final_answer import GSM8K_KEY
+from w2s_lightning.tasks.supervisor_file import read_answers, read_solutions
+from w2s_lightning.tasks.worlds.arithmetic import KEY
 
 NAMES = ("wrong", "right")
 
@@ -65,20 +68,60 @@ def test_answers_that_cannot_be_used_are_refused(jsonl: Write, rows: list[Any], 
         read_answers(DataFile.at(jsonl("answers", rows)), ["a", "b", "c"], NAMES)
 
 
-def test_an_exported_split_can_be_labelled_and_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "to_label.csv"
-    small = ["items.transfer=20", "items.validation=4"]
-    arguments = [str(CONF / "facts_null.yaml"), "--split", "transfer", "--split", "validation", "--seed", "1"]
+KNOWN = ("a", "b", "c", "d")
+
+
+def read(path: Path, *ids: str) -> tuple[Solution, ...]:
+    return read_solutions(DataFile.at(path), ids, known=KNOWN, parse=GSM8K_KEY.parse)
+
+
+def test_solutions_follow_the_ids_asked_for_and_answers_are_read(jsonl: Write) -> None:
+    rows = [{"id": "a", "solution": "3 + 4 = 7\n#### 7"}, {"id": "b", "solution": "hm"}, {"id": "d", "solution": ""}]
+    assert read(jsonl("answers", rows), "b", "d", "a") == (
+        Solution("b", "hm", None),
+        Solution("d", "", None),
+        Solution("a", "3 + 4 = 7\n#### 7", "7"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"id": "a", "solution": "1"}], r"has no solution for 2 of 3 problems, such as b, c"),
+        ([{"id": i, "solution": "1"} for i in "abcz"], r"answers\.jsonl:4: the task has no problem z"),
+        ([{"id": i, "solution": "1"} for i in "aabc"], r"jsonl:1 and .*jsonl:2: two solutions for problem a"),
+        ([{"id": i, "answer": "1"} for i in "abc"], "no column 'solution'"),
+        ([{"key": i, "solution": "1"} for i in "abc"], "no column 'id'"),
+        ([{"id": i, "solution": ["1"]} for i in "abc"], r"answers\.jsonl:1: column 'solution' holds list"),
+    ],
+)
+def test_solutions_that_cannot_be_used_are_refused(jsonl: Write, rows: list[Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read(jsonl("answers", rows), "a", "b", "c")
+
+
+@pytest.mark.parametrize(("name", "answer"), [("facts_null", "right"), ("arithmetic", "answer 7 .")])
+def test_an_exported_split_can_be_answered_and_read_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, answer: str
+) -> None:
+    out, filled = tmp_path / "to_answer.csv", tmp_path / "answered.jsonl"
+    small = ["items.supervise=20", "items.transfer=20", "items.validation=4", "items.test=20"]
+    arguments = [str(CONF / f"{name}.yaml"), "--split", "transfer", "--split", "validation", "--seed", "1"]
     assert main([*arguments, "--out", str(out), *small]) == 0
-    assert "24 examples" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("24 ")
     rows = list(csv.DictReader(out.read_text().splitlines()))
-    splits = task("facts_null", *small).splits(1)
-    assert [row["id"] for row in rows] == [item.id for item in (*splits.transfer, *splits.validation)]
-    assert {row["label"] for row in rows} == {""}
-    labelled = tmp_path / "labelled.jsonl"
-    labelled.write_text("".join(json.dumps({"id": row["id"], "label": "right"}) + "\n" for row in rows))
+    splits = task(name, *small).splits(1)
+    items = [*splits.transfer, *splits.validation]
+    text, empty = list(rows[0])[2:]
+    assert [(row["id"], row[text]) for row in rows] == [(item.id, item.texts[0]) for item in items]
+    assert {row[empty] for row in rows} == {""}
+    filled.write_text("".join(json.dumps({"id": row["id"], empty: answer}) + "\n" for row in rows))
     ids = [item.id for item in splits.transfer]
-    assert read_answers(DataFile.at(labelled), ids, NAMES).sum(axis=0).tolist() == [0, 20]
+    if empty == "label":
+        assert read_answers(DataFile.at(filled), ids, NAMES).sum(axis=0).tolist() == [0, 20]
+    else:
+        found = read_solutions(DataFile.at(filled), ids, known=[row["id"] for row in rows], parse=KEY.parse)
+        assert {(one.id, one.answer) for one in found} == {(id, "7") for id in ids}
 
 
 @pytest.mark.parametrize(
