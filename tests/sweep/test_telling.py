@@ -145,7 +145,7 @@ def test_the_tables_of_the_summary_run_hold_the_values_of_sweep_json(mirrored: t
     arms = named(folder, logged["tables/facts/arms"])
     for role in ("untuned", "floor", "student", "ceiling"):
         own = [row for row in arms if row["row"] == role]
-        assert [row["value of the seed"] for row in own] == group[role]["per_seed"]
+        assert [row["seed's"] for row in own] == group[role]["per_seed"]
         assert {(row["value"], row["low"]) for row in own} == {(group[role]["value"], group[role]["low"])}
     jobs = named(folder, logged["tables/facts/jobs"])
     assert [row["digest"] for row in jobs] == [job["digest"] for job in content["jobs"]]
