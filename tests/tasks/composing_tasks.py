@@ -6,7 +6,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from w2s_lightning.config import bind_target
+from w2s_lightning.config.bind import bind_target
 from w2s_lightning.config.mistakes import Origin
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "task"

@@ -305,7 +305,7 @@ def test_bad_input_is_one_clear_message(jsonl: Write, kind: str, case: tuple[Row
 # ---------------------------------------------------------------- a new data set
 
 READER = '''
-from w2s_lightning.schema import record
+from w2s_lightning.config.schema import record
 from w2s_lightning.tasks.example import choice, group_id
 from w2s_lightning.tasks.readers import Reader
 
@@ -341,12 +341,14 @@ def test_a_data_set_of_a_known_kind_is_a_reader_named_by_its_path(
     yaml = re.sub(r"\n  (text|label|group|difficulty|template|classes):.*", "", yaml)
     (tmp_path / "parity.yaml").write_text(yaml.replace("format: null", "  number: value\nformat: null"))
     files = [f"{part}_file={jsonl(part, [{'value': n} for n in numbers])}" for part, numbers in PARTS.items()]
-    made = task_from_yaml(tmp_path / "parity.yaml", files)
+    made = task_from_yaml(tmp_path / "parity.yaml", files, ["parity_data"])
     assert [(item.texts[0], item.label) for item in sorted(made.splits(0).test, key=lambda item: item.texts)] == [
         (str(n), n % 2) for n in PARTS["test"]
     ]
     with pytest.raises(UserError, match=r"no column 'valu' \(task.reader.number\): did you mean 'value'"):
-        task_from_yaml(tmp_path / "parity.yaml", [*files, "reader.number=valu"])
+        task_from_yaml(tmp_path / "parity.yaml", [*files, "reader.number=valu"], ["parity_data"])
+    with pytest.raises(UserError, match=r"which this run does not trust: list it with `plugins=\[parity_data\]`"):
+        task_from_yaml(tmp_path / "parity.yaml", files)
 
 
 PARTS = {"train": range(40), "test": range(60, 70)}

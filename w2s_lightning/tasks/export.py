@@ -40,8 +40,11 @@ def write_to_answer(task: Task, splits: Sequence[Split], seed: int, path: Path) 
     return f"{len(items)} {told.format(path)}"
 
 
-def task_from_yaml(path: Path, overrides: Sequence[str]) -> Task:
-    """The task that a YAML file of `conf/task/` describes; raise UserError for what does not fit."""
+def task_from_yaml(path: Path, overrides: Sequence[str], plugins: Sequence[str] = ()) -> Task:
+    """The task that a YAML file of `conf/task/` describes; raise UserError for what does not fit.
+
+    `plugins` are packages besides this one whose code it may name.
+    """
     values = _merged(path)
     for key in _NOT_OF_THE_TASK:
         values.pop(key, None)
@@ -52,7 +55,7 @@ def task_from_yaml(path: Path, overrides: Sequence[str]) -> Task:
         for block in blocks:
             target = target.setdefault(block, {})
         target[last] = yaml.safe_load(value)
-    task: Task = bind_target(values, Origin("task", path.stem))
+    task: Task = bind_target(values, Origin("task", path.stem, tuple(plugins)))
     return task
 
 
@@ -83,11 +86,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", choices=SPLITS, action="append", required=True, help="may be given several times")
     parser.add_argument("--seed", type=int, required=True, help="the job's seed")
     parser.add_argument("--out", type=Path, required=True, help="the CSV file to write")
+    parser.add_argument("--plugin", action="append", default=[], help="a package whose code the file may name")
     parser.add_argument("overrides", nargs="*", help="name=value")
     given = parser.parse_intermixed_args(arguments)
-    return run_command(
-        lambda: print(write_to_answer(task_from_yaml(given.task, given.overrides), given.split, given.seed, given.out))
-    )
+
+    def export() -> None:
+        task = task_from_yaml(given.task, given.overrides, given.plugin)
+        print(write_to_answer(task, given.split, given.seed, given.out))
+
+    return run_command(export)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ depend on the task's own seed alone; a job's seed splits the rest.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import accumulate, pairwise
 from math import log
 from typing import Annotated, ClassVar
@@ -72,10 +72,17 @@ class FactsWorld:
     frequency_offset: Positive
     mix: DocumentMix
 
-    @property
+    @cached_property
     def truth(self) -> "Truth":
         """What is the case in this world."""
-        return _truth(self)
+        people, relations, values = self.people, self.relations, self.values
+        weight = 1.0 / (np.arange(people) + self.frequency_offset)
+        return Truth(
+            fact=below(values, uniforms(people * relations, "fact", self.seed)).reshape(people, relations),
+            frequency=weight / weight.sum(),
+            pronoun=below(2, uniforms(people, "pronoun", self.seed)),
+            place=below(2, uniforms(relations * values, "place", self.seed)).reshape(relations, values),
+        )
 
     def vocabulary(self) -> list[str]:
         """All words by token id; `<pad>` is 0 and `<unk>` 1."""
@@ -97,7 +104,7 @@ class FactsWorld:
 
     def windows(self, steps: int, rows_per_step: int, window: int, seed: int) -> NDArray[np.int16]:
         """Token ids [steps, rows_per_step, window] of documents packed end to end, a pure function of all arguments."""
-        return packed(lambda block: _write(self, _draw(self, "windows", seed, block)), steps, rows_per_step, window)
+        return packed(lambda block: _documents(self, "windows", seed, block), steps, rows_per_step, window)
 
 
 @dataclass(frozen=True)
@@ -113,72 +120,36 @@ class Truth:
     place: Integers
 
 
-@lru_cache(maxsize=8)
-def _truth(world: FactsWorld) -> Truth:
-    people, relations, values = world.people, world.relations, world.values
-    weight = 1.0 / (np.arange(people) + world.frequency_offset)
-    return Truth(
-        fact=below(values, uniforms(people * relations, "fact", world.seed)).reshape(people, relations),
-        frequency=weight / weight.sum(),
-        pronoun=below(2, uniforms(people, "pronoun", world.seed)),
-        place=below(2, uniforms(relations * values, "place", world.seed)).reshape(relations, values),
-    )
-
-
-@dataclass(frozen=True)
-class _Documents:
-    """Columns [documents]: `kind` in the order of `DocumentMix`; `asked` is the relation that a question asks about."""
-
-    kind: Integers
-    person: Integers
-    relation: Integers
-    value: Integers
-    true: NDArray[np.bool_]
-    personal: NDArray[np.bool_]
-    asked: Integers
-
-
-def _draw(world: FactsWorld, *key: str | int) -> _Documents:
-    """A block of documents as columns."""
+def _documents(world: FactsWorld, *key: str | int) -> NDArray[np.int16]:
+    """A block of documents as rows of token ids, with EMPTY after the shorter ones."""
     u = uniforms(7 * _BLOCK, *key).reshape(7, _BLOCK)
     truth, mix = world.truth, world.mix
     kind = category([mix.claim, mix.aside, mix.verdict, mix.question], u[0])
     person, relation = category(truth.frequency, u[1]), below(world.relations, u[2])
     true = (kind == 0) | (u[3] < 0.5)
     right = truth.fact[person, relation]
-    other_value = (right + 1 + below(world.values - 1, u[4])) % world.values
-    other_relation = (relation + 1 + below(world.relations - 1, u[5])) % world.relations
-    value, asked = np.where(true, right, other_value), np.where(true, relation, other_relation)
-    return _Documents(kind, person, relation, value, true, u[6] < 0.5, asked)
+    value = np.where(true, right, (right + 1 + below(world.values - 1, u[4])) % world.values)
+    asked = np.where(true, relation, (relation + 1 + below(world.relations - 1, u[5])) % world.relations)
 
-
-def _write(world: FactsWorld, drawn: _Documents) -> NDArray[np.int16]:
-    """The documents as rows of token ids."""
     ids = {word: index for index, word in enumerate(world.vocabulary())}
-    relations = ids[world.relation_names()[0]]
-    value = relations + world.relations + drawn.relation * world.values + drawn.value
-    subject = [ids[PEOPLE[0]] + drawn.person, relations + drawn.relation, value]
-    verdict = np.where(drawn.true, ids["right"], ids["wrong"])
-    answer = np.where(drawn.true, ids["yes"], ids["no"])
+    first = ids[world.relation_names()[0]]
+    word = first + world.relations + relation * world.values + value
+    pronoun = np.where(truth.pronoun[person] == 0, ids["he"], ids["she"])
+    place = np.where(truth.place[relation, value] == 0, ids["home"], ids["away"])
+    aside = np.where(u[6] < 0.5, pronoun, place)
+    claim = [ids[PEOPLE[0]] + person, first + relation, word]
     shapes: tuple[list[Integers | int], ...] = (
-        [*subject, ids["."], EMPTY, EMPTY],
-        [*subject, ids["so"], _aside(world, drawn, ids), ids["."]],
-        [*subject, ids["so"], verdict, ids["."]],
-        [ids["is"], value, relations + drawn.asked, ids["?"], answer, ids["."]],
+        [*claim, ids["."], EMPTY, EMPTY],
+        [*claim, ids["so"], aside, ids["."]],
+        [*claim, ids["so"], np.where(true, ids["right"], ids["wrong"]), ids["."]],
+        [ids["is"], word, first + asked, ids["?"], np.where(true, ids["yes"], ids["no"]), ids["."]],
     )
-    table = np.empty((len(drawn.kind), 6), np.int16)
-    for kind, columns in enumerate(shapes):
-        rows = drawn.kind == kind
-        for place, column in enumerate(columns):
-            table[rows, place] = column[rows] if isinstance(column, np.ndarray) else column
+    table = np.empty((_BLOCK, 6), np.int16)
+    for number, columns in enumerate(shapes):
+        rows = kind == number
+        for position, column in enumerate(columns):
+            table[rows, position] = column[rows] if isinstance(column, np.ndarray) else column
     return table
-
-
-def _aside(world: FactsWorld, drawn: _Documents, ids: dict[str, int]) -> Integers:
-    truth = world.truth
-    pronoun = np.where(truth.pronoun[drawn.person] == 0, ids["he"], ids["she"])
-    place = np.where(truth.place[drawn.relation, drawn.value] == 0, ids["home"], ids["away"])
-    return np.where(drawn.personal, pronoun, place)
 
 
 # ---------------------------------------------------------------- the task
@@ -246,7 +217,8 @@ class Facts:
         wanted, found = self.sizes()[split], dict[str, Example]()
         frequency = self.world.truth.frequency.tolist()
         weights = list(accumulate(frequency[fact // self.world.relations] for fact in facts))
-        for u in self._draws(wanted, split, *key):
+        keys = [("items", self.seed, split, *key, again) for again in range(_ROUNDS)]
+        for u in (u for one in keys for u in uniforms(3 * wanted, *one).reshape(-1, 3).tolist()):
             if len(found) == wanted:
                 break
             place = min(bisect_right(weights, u[0] * weights[-1]), len(facts) - 1)
@@ -259,10 +231,6 @@ class Facts:
             )
         return tuple(found.values())
 
-    def _draws(self, wanted: int, *key: str | int) -> Iterator[list[float]]:
-        for number in range(_ROUNDS):
-            yield from uniforms(3 * wanted, "items", self.seed, *key, number).reshape(-1, 3).tolist()
-
     def _add(self, found: dict[str, Example], fact: int, distractor: int, uniform: float) -> None:
         """Add one more item by its text, unless it is there; `uniform` picks the value of a false claim."""
         label, truth = len(found) % 2, self.world.truth
@@ -270,14 +238,12 @@ class Facts:
         right = int(truth.fact[person, relation])
         value = right if label else (right + 1 + int(uniform * (self.world.values - 1))) % self.world.values
         claim = self.world.claim(person, relation, value)
-        text = self._parsed.fill({"claim": claim, "distractor": self._true_claim(distractor)})
+        other_person, other_relation = divmod(distractor, self.world.relations)
+        other = self.world.claim(other_person, other_relation, int(truth.fact[other_person, other_relation]))
+        text = self._parsed.fill({"claim": claim, "distractor": other})
         if text not in found:
             difficulty = -log(float(truth.frequency[person]))
             found[text] = choice([text], label=label, group=claim.rsplit(" ", 1)[0], difficulty=difficulty)
-
-    def _true_claim(self, fact: int) -> str:
-        person, relation = divmod(fact, self.world.relations)
-        return self.world.claim(person, relation, int(self.world.truth.fact[person, relation]))
 
     @cached_property
     def _parsed(self) -> Template:
