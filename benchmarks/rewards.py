@@ -32,7 +32,7 @@ from transformers import (
 )
 
 from w2s_lightning.config.schema import Numerics
-from w2s_lightning.data.pairs import reward_rows, written
+from w2s_lightning.data.texts import reward_rows, written
 from w2s_lightning.generate.scoring import score
 from w2s_lightning.models.ladder import word_level
 from w2s_lightning.models.source import Source, quiet

@@ -123,12 +123,13 @@ def _student_of_record(wanted: str | None, rows: Sequence[Row]) -> str:
 
 def _refuse_unused(job: Job, setting: Setting, rows: Sequence[Row]) -> None:
     """Raise UserError for an objective that was asked for and that no fit of this job is trained with."""
-    used = [stage.objective for stage in stages_of(rows) if isinstance(stage, Fit)]
-    if job.objective is None or job.objective in used:
+    fits = [stage for stage in stages_of(rows) if isinstance(stage, Fit)]
+    if setting.by_token and not any("shift" in fit.targets for fit in fits):
+        name = setting.objective.name
+        raise UserError(f"objective={name} follows a supervisor token by token: it is for paradigm=weak_to_strong")
+    if job.objective is None or job.objective in [fit.objective for fit in fits]:
         return
     name = job.objective.name
-    if setting.by_token:
-        raise UserError(f"objective={name} follows a supervisor token by token: it is for paradigm=weak_to_strong")
     raise UserError(f"objective={name} trains nothing here: no fit of {job.paradigm_name} has an objective of its own")
 
 

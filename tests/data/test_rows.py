@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from tests.models.tiny_task import TinyTask
 from w2s_lightning.data.rows import Rows, encode
 from w2s_lightning.data.tables import matrix, places, read, vectors, write
-from w2s_lightning.data.targets import aligned, gold, with_targets
+from w2s_lightning.data.targets import aligned, read_targets, with_targets
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.ladder import word_level
 from w2s_lightning.selection import TargetTable
+from w2s_lightning.stages import Gold
+from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import choice, group_id
 
 TOKENIZER = word_level(["<pad>", "<unk>", "a", "b", "c", "d"])
@@ -93,6 +96,6 @@ def test_a_filtered_table_keeps_the_splits_order_and_strangers_are_refused():
         with_targets(split, TargetTable((), np.zeros((0, 2)), np.zeros(0)), "x")
 
 
-def test_gold_is_one_hot():
-    table = gold(examples("a", "b", label=2), 3)
+def test_gold_is_one_hot(tmp_path):
+    table = read_targets(Gold("test"), examples("a", "b", label=2), TinyTask(num_classes=3), Store.at(tmp_path))
     assert table.probs.tolist() == [[0, 0, 1], [0, 0, 1]]

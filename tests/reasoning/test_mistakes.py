@@ -11,7 +11,7 @@ from tests.composing import plan as planned
 from tests.models.tiny import make_folder
 from tests.small_jobs import SMALL_ARITHMETIC, run_job
 from tests.test_config import train
-from w2s_lightning.data.solutions import Writing
+from w2s_lightning.data.texts import QuestionWriter
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import label
 from w2s_lightning.models.source import Source
@@ -79,14 +79,14 @@ def test_a_template_that_the_tokenizer_lacks_is_named(folders: dict[str, Path], 
     asked = [o for o in SMALL_ARITHMETIC if not o.startswith(("strong.", "weak."))]
     both = [f"model@{model}=local" for model in ("weak", "strong")] + [f"strong.path={folder}"]
     plan = planned(*asked, *both, f"weak.path={folder}", "task.format.chat_template=default")
-    writing = Writing(plan.rows[0].evaluate.task, load_tokenizer(Source(str(folder))))
+    writing = QuestionWriter(plan.rows[0].evaluate.task.format, load_tokenizer(Source(str(folder))))
     assert writing.prompt("how many ?") == "<user> q how many ? a <assistant>"
     with pytest.raises(UserError, match="the tokenizer of local has none"):
         planned(*asked, *both, f"weak.path={bare}", "task.format.chat_template=default")
     other = planned(*asked, *both, f"weak.path={folder}", "task.format.chat_template=tools").rows[0].evaluate.task
     with pytest.raises(UserError, match="chat_template=tools: this model's tokenizer has default: take plain text"):
-        Writing(other, load_tokenizer(Source(str(folder))))
-    assert Writing(task, load_tokenizer(Source(str(bare)))).special_tokens
+        QuestionWriter(other.format, load_tokenizer(Source(str(folder))))
+    assert QuestionWriter(task.format, load_tokenizer(Source(str(bare)))).special_tokens
 
 
 def gold_file(path: Path, answer: str | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""What a fit is trained on: targets of any kind, read from where they are and joined to examples by id."""
+"""What a fit is trained on and what is judged: targets of any kind, read from where they are and joined by id."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,50 +6,36 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_lightning.data.choices import splits_of
-from w2s_lightning.data.tables import PREDICTIONS, TARGETS, matrix, places, read
+from w2s_lightning.data.tables import places
+from w2s_lightning.data.texts import questions_of, splits_of
 from w2s_lightning.errors import UserError
+from w2s_lightning.results import stored
 from w2s_lightning.selection import TargetTable
-from w2s_lightning.stages import Gold, Label, Select, Supervisor, Targets
+from w2s_lightning.stages import Gold, Label, Select, Shown, Supervisor, Targets
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.example import Example
+from w2s_lightning.tasks.draws import permutation
+from w2s_lightning.tasks.example import Example, Solution
 from w2s_lightning.tasks.supervisor_file import read_answers
+from w2s_lightning.tasks.supervisor_file import read_solutions as solutions_of_file
 from w2s_lightning.tasks.task import Task
+
+FINISHED = ("eos", "stop")
+
+# ---------------------------------------------------------------- class probabilities
 
 
 def read_targets(targets: Targets, examples: Sequence[Example], task: Task, store: Store) -> TargetTable:
     """The target table of a split whose examples are given; parents must be in the store."""
+    ids = tuple(example.id for example in examples)
     match targets:
         case Gold():
-            return gold(examples, task.num_classes)
+            labels = np.array([example.label for example in examples])
+            return TargetTable(ids, np.eye(task.num_classes)[labels], np.ones(len(ids)))
         case Supervisor():
-            ids = tuple(example.id for example in examples)
             return TargetTable(ids, read_answers(targets.file, ids, task.class_names), np.ones(len(ids)))
         case Label() | Select():
-            return stored_targets(targets, store)
+            return stored.read_targets(store, targets)
     raise AssertionError(targets)
-
-
-def read_sources(stage: Select, store: Store) -> list[TargetTable]:
-    """The tables that a select stage makes its targets from."""
-    examples = splits_of(stage.task, stage.split_seed).of(stage.split)
-    return [read_targets(source, examples, stage.task, store) for source in stage.sources]
-
-
-def stored_targets(stage: Label | Select, store: Store) -> TargetTable:
-    """The answers of a label stage, each with weight 1, or the targets and weights of a select stage."""
-    name = PREDICTIONS if isinstance(stage, Label) else TARGETS
-    table = read(store.open(stage) / name)
-    ids = tuple(table.column("example_id").to_pylist())
-    weights = np.ones(len(ids)) if isinstance(stage, Label) else table.column("weight").to_numpy()
-    return TargetTable(ids=ids, probs=matrix(table, "probs").astype(np.float64), weights=weights.astype(np.float64))
-
-
-def gold(examples: Sequence[Example], num_classes: int) -> TargetTable:
-    """One-hot gold labels."""
-    labels = np.array([example.label for example in examples])
-    ids = tuple(example.id for example in examples)
-    return TargetTable(ids=ids, probs=np.eye(num_classes)[labels], weights=np.ones(len(ids)))
 
 
 def with_targets(examples: Sequence[Example], table: TargetTable, what: str) -> list[Example]:
@@ -72,3 +58,47 @@ def aligned(
     if labels == "hard":
         probs = np.eye(probs.shape[1])[probs.argmax(axis=1)]
     return probs, np.asarray(table.weights)[order]
+
+
+# ---------------------------------------------------------------- worked solutions
+
+
+def read_solutions(
+    targets: Targets, task: Task, seed: int, store: Store, *, finished: bool = False
+) -> tuple[Solution, ...]:
+    """The solutions that targets stand for, on the examples of job seed `seed`; parents must be in the store.
+
+    What a model did not bring to an end has no answer, and is left out where only `finished` ones are wanted.
+    """
+    match targets:
+        case Gold(split=split):
+            return tuple(Solution(one.id, one.solution, one.answer) for one in splits_of(task, seed).of(split))
+        case Supervisor(split=split, file=file):
+            ids = [one.id for one in splits_of(task, seed).of(split)]
+            return solutions_of_file(file, ids, known=None, parse=task.key.parse)  # `checks` knows the seed
+        case Label() | Select():
+            found = stored.read_solutions(store, targets)
+            return tuple(
+                Solution(one.id, one.text, one.answer)
+                for one in found
+                if not finished or one.finish is None or one.finish in FINISHED
+            )
+    raise AssertionError(targets)
+
+
+def demonstrations(shown: Shown | None, task: Task, store: Store) -> list[tuple[str, str]]:
+    """The worked examples of a prompt, question and solution: those with an answer, drawn by the split's seed.
+
+    Raises UserError when there are too few.
+    """
+    if shown is None:
+        return []
+    questions = questions_of(task, shown.split_seed, shown.solutions.split)
+    found = [one for one in read_solutions(shown.solutions, task, shown.split_seed, store) if one.answer is not None]
+    if len(found) < shown.count:
+        raise UserError(
+            f"{shown.count} demonstrations are wanted, and only {len(found)} solutions to the split "
+            f"`{shown.solutions.split}` hold an answer: show fewer, or give more room (generation.max_new_tokens)"
+        )
+    order = permutation(len(found), "demonstrations", shown.split_seed)[: shown.count]
+    return [(questions[found[place].id], found[place].text) for place in order]

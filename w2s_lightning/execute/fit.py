@@ -14,12 +14,10 @@ from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.data import tables
 from w2s_lightning.data.batches import Numbers, evaluation_steps, plan
-from w2s_lightning.data.choices import splits_of, token_rows
 from w2s_lightning.data.module import StepData
-from w2s_lightning.data.pairs import completion_rows
 from w2s_lightning.data.rows import Ragged, Rows
-from w2s_lightning.data.solutions import SOLUTIONS, Writing, questions_of, read_finished
-from w2s_lightning.data.targets import aligned, read_targets, with_targets
+from w2s_lightning.data.targets import FINISHED, aligned, read_solutions, read_targets, with_targets
+from w2s_lightning.data.texts import QuestionWriter, completion_rows, questions_of, splits_of, token_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.label import PLACES, SHIFT
 from w2s_lightning.execute.resources import Resources, every_token, keep, rows_of, rows_of_pairs, stored_log_probs
@@ -31,6 +29,7 @@ from w2s_lightning.models.networks import read_as
 from w2s_lightning.models.source import Source
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.recipes.refusals import TOKEN_LEVEL, WSPO, ByToken, different
+from w2s_lightning.results.stored import SOLUTIONS
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, Texts
 from w2s_lightning.store import Store
@@ -202,7 +201,7 @@ def _texts(stage: Fit, model: Opened) -> Rows:
 
 def _solutions(stage: Fit, targets: Targets, model: Opened, resources: Resources) -> Rows:
     """Worked solutions after their questions; only those that were brought to an end are learned."""
-    found = read_finished(targets, stage.task, stage.split_seed, resources.store)
+    found = read_solutions(targets, stage.task, stage.split_seed, resources.store, finished=True)
     if not found:
         raise UserError(
             f"{stage.label}: no solution is left to train on, since none was brought to an end: give more room "
@@ -210,7 +209,7 @@ def _solutions(stage: Fit, targets: Targets, model: Opened, resources: Resources
         )
     questions = questions_of(stage.task, stage.split_seed, stage.split)
     written = [(one.id, (one.text,)) for one in found]
-    return _learned(Writing(stage.task, model.tokenizer).rows(written, questions, model.max_length))
+    return _learned(QuestionWriter(stage.task.format, model.tokenizer).rows(written, questions, model.max_length))
 
 
 def _learned(rows: Rows) -> Rows:
@@ -223,7 +222,7 @@ def _learned(rows: Rows) -> Rows:
 def _taught(stage: Fit, targets: Label, model: Opened, resources: Resources) -> Rows:
     """A teacher's own solutions, token by token: both sides must share their vocabulary."""
     refuse_other_vocabulary(targets.source, model.tokenizer, resources.store, TOKEN_LEVEL)
-    writing = Writing(stage.task, model.tokenizer)
+    writing = QuestionWriter(stage.task.format, model.tokenizer)
     questions = questions_of(stage.task, stage.split_seed, targets.split)
     solutions = tables.read(resources.store.open(targets) / SOLUTIONS).to_pylist()
     prompts = {row["example_id"]: writing.prompt(questions[row["example_id"]]) for row in solutions}
@@ -244,7 +243,7 @@ def taught_rows(
 
     Only solutions that were brought to an end and that fit into `max_length`; `num_truncated` are those too long.
     """
-    found = [row for row in solutions if row["finish"] in ("eos", "stop") and row["tokens"]]
+    found = [row for row in solutions if row["finish"] in FINISHED and row["tokens"]]
     texts = [prompts[row["example_id"]] for row in found]
     heads = tokenizer(texts, add_special_tokens=special_tokens)["input_ids"] if texts else []
     fitting = [(row, head) for row, head in zip(found, heads, strict=True) if len(head + row["tokens"]) <= max_length]

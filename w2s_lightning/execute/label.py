@@ -10,10 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from w2s_lightning.data import tables
-from w2s_lightning.data.choices import splits_of
-from w2s_lightning.data.pairs import completion_rows
 from w2s_lightning.data.rows import Ragged, Rows
-from w2s_lightning.data.solutions import Writing, demonstrations, problems_of, write_samples
+from w2s_lightning.data.targets import FINISHED, demonstrations
+from w2s_lightning.data.texts import QuestionWriter, completion_rows, splits_of
 from w2s_lightning.execute.resources import (
     Resources,
     every_token,
@@ -23,12 +22,14 @@ from w2s_lightning.execute.resources import (
     stored_log_probs,
 )
 from w2s_lightning.generate.engine import LocalEngine
-from w2s_lightning.generate.samples import Generation, Journal, Sample, refusing_long, resumed
+from w2s_lightning.generate.samples import Generation, Journal, Prompt, Sample, refusing_long, resumed
 from w2s_lightning.generate.scoring import LogProbs, completion_log_probs, score, softmax
 from w2s_lightning.models.load import Opened, open_model
 from w2s_lightning.objectives import implied_rewards
+from w2s_lightning.results.stored import SOLUTIONS
 from w2s_lightning.stages import BareModel, Fit, Label
 from w2s_lightning.tasks.example import Example
+from w2s_lightning.tasks.task import Task
 
 MAX_TOO_LONG = 0.05  # share of prompts that may be longer than the context
 SHIFT = "shift.parquet"
@@ -115,9 +116,12 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
     assert stage.seed is not None
     model = open_model(stage.source, stage.task, resources.store)
     model.network.to(resources.device).eval()
-    writing, settings = Writing(stage.task, model.tokenizer), stage.generation
-    problems = problems_of(stage.task, stage.split_seed or 0).of(stage.split)
-    prompts = writing.prompts(problems, demonstrations(stage.shown, stage.task, resources.store))
+    writer, shown = (
+        QuestionWriter(stage.task.format, model.tokenizer),
+        demonstrations(stage.shown, stage.task, resources.store),
+    )
+    problems = splits_of(stage.task, stage.split_seed or 0).of(stage.split)
+    prompts = [Prompt(problem.id, writer.prompt(problem.question, shown)) for problem in problems]
     engine = LocalEngine(
         model.network.model,
         model.tokenizer,
@@ -125,12 +129,12 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
         tokens_per_batch=resources.trainer.tokens_per_batch,
         bf16=model.network.bf16,
     )
-    drawing = Generation(**vars(settings), stop=stage.task.format.stop, special_tokens=writing.special_tokens)
-    wanted = len(prompts) * settings.num_samples
+    drawing = Generation(**vars(stage.generation), stop=stage.task.format.stop, special_tokens=writer.special_tokens)
+    wanted = len(prompts) * stage.generation.num_samples
     journal = Journal(resources.store.checkpoints(stage) / "samples.jsonl")
     drawn = resumed(engine, prompts, drawing, seed=stage.seed, journal=journal)
     samples = list(_reported(refusing_long(drawn, num_samples=wanted, max_share=MAX_TOO_LONG), wanted, resources))
-    write_samples(folder, samples, stage.task)
+    _write_samples(folder, samples, stage.task)
     ends = [sample.finish for sample in samples]
     counts = {
         "num_rows": wanted,
@@ -160,6 +164,26 @@ def _write_answers(folder: Path, examples: Sequence[Example], logits: NDArray[np
         "probs": tables.vectors(softmax(logits)),
     }
     tables.write(folder / tables.PREDICTIONS, columns)
+
+
+def _write_samples(folder: Path, samples: Sequence[Sample], task: Task) -> None:
+    """solutions.parquet: one row a sample, sorted by problem and number; token columns where top tokens were drawn."""
+    ordered = sorted(samples, key=lambda sample: (sample.id, sample.number))
+    columns: dict[str, object] = {
+        "example_id": [sample.id for sample in ordered],
+        "number": [sample.number for sample in ordered],
+        "text": [sample.text for sample in ordered],
+        "answer": pa.array(
+            [task.key.parse(sample.text) if sample.finish in FINISHED else None for sample in ordered], pa.string()
+        ),
+        "finish": [sample.finish for sample in ordered],
+        "num_drawn": [sample.num_drawn for sample in ordered],
+    }
+    if any(sample.top_ids is not None for sample in ordered):
+        columns["tokens"] = [list(sample.tokens) for sample in ordered]
+        columns["top_ids"] = [[list(row) for row in sample.top_ids or ()] for sample in ordered]
+        columns["top_log_probs"] = [[list(row) for row in sample.top_log_probs or ()] for sample in ordered]
+    tables.write(folder / SOLUTIONS, columns)
 
 
 def _write_log_probs(folder: Path, rows: Rows, found: LogProbs) -> None:

@@ -12,15 +12,22 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.data import tables
-from w2s_lightning.data.choices import feature_rows, splits_of, token_rows
-from w2s_lightning.data.pairs import completion_rows, reward_rows
 from w2s_lightning.data.rows import Ragged, Rows
-from w2s_lightning.data.solutions import Writing, questions_of, read_pairs
+from w2s_lightning.data.texts import (
+    QuestionWriter,
+    completion_rows,
+    feature_rows,
+    questions_of,
+    reward_rows,
+    splits_of,
+    token_rows,
+)
 from w2s_lightning.fit.loop import Report
 from w2s_lightning.generate.scoring import token_log_probs
 from w2s_lightning.models.load import Opened
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.models.source import save
+from w2s_lightning.results.stored import read_pairs
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Label
 from w2s_lightning.store import Store
@@ -66,8 +73,8 @@ def rows_of_pairs(stage: Label, model: Opened, store: Store) -> Rows:
     """Pairs of solutions after their questions, the chosen one first."""
     assert stage.pairs is not None
     questions = questions_of(stage.task, stage.pairs.split_seed, stage.split)
-    written = [(pair.id, (pair.chosen.text, pair.rejected.text)) for pair in read_pairs(stage.pairs, store)]
-    return Writing(stage.task, model.tokenizer).rows(written, questions, model.max_length)
+    written = [(pair.id, (pair.chosen, pair.rejected)) for pair in read_pairs(store, stage.pairs)]
+    return QuestionWriter(stage.task.format, model.tokenizer).rows(written, questions, model.max_length)
 
 
 def stored_log_probs(stage: Label, ids: Sequence[str], store: Store) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

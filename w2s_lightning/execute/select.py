@@ -1,14 +1,17 @@
 """Targets made from targets, by a rule of `selection`: no network, no gold but where a rule says so."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from w2s_lightning.data import tables
-from w2s_lightning.data.solutions import read_solutions, write_selected
-from w2s_lightning.data.targets import read_sources
+from w2s_lightning.data.targets import read_solutions, read_targets
+from w2s_lightning.data.texts import splits_of
 from w2s_lightning.execute.resources import Resources
-from w2s_lightning.selection import TargetTable, apply_rule
+from w2s_lightning.results.stored import PAIRS, SOLUTIONS
+from w2s_lightning.selection import Pair, Pairs, Solutions, TargetTable, apply_rule
 from w2s_lightning.stages import Select
 
 
@@ -18,9 +21,10 @@ def compute(stage: Select, folder: Path, resources: Resources) -> None:
         written = [read_solutions(source, stage.task, stage.split_seed, resources.store) for source in stage.sources]
         made = apply_rule(stage.rule, stage.options, stage.seed, written)
         assert not isinstance(made, TargetTable)
-        write_selected(folder, made, len({one.id for one in written[0]}))
+        _write_solutions(folder, made, len({one.id for one in written[0]}))
         return
-    sources = read_sources(stage, resources.store)
+    examples = splits_of(stage.task, stage.split_seed).of(stage.split)
+    sources = [read_targets(source, examples, stage.task, resources.store) for source in stage.sources]
     table = apply_rule(stage.rule, stage.options, stage.seed, sources)
     assert isinstance(table, TargetTable)
     probs = tables.vectors(np.asarray(table.probs, np.float64))
@@ -28,3 +32,33 @@ def compute(stage: Select, folder: Path, resources: Resources) -> None:
     tables.write(folder / tables.TARGETS, columns)
     before, kept = len(sources[0].ids), len(table.ids)
     tables.write_json(folder / tables.METRICS, {"num_rows": before, "kept": kept, "kept_share": kept / before})
+
+
+def _write_solutions(folder: Path, made: Solutions | Pairs, num_questions: int) -> None:
+    """solutions.parquet or pairs.parquet, and how many of the questions are left."""
+    if isinstance(made, Pairs):
+        kept, rows = {pair.id for pair in made.pairs}, len(made.pairs)
+        skipped: Mapping[str, int] = made.skipped
+        tables.write(folder / PAIRS, _pair_columns(made.pairs))
+    else:
+        kept, rows, skipped = {one.id for one in made}, len(made), {}
+        columns = {
+            "example_id": [one.id for one in made],
+            "text": [one.text for one in made],
+            "answer": pa.array([one.answer for one in made], pa.string()),
+        }
+        tables.write(folder / SOLUTIONS, columns)
+    counts = {"num_questions": num_questions, "kept": len(kept), "kept_share": len(kept) / num_questions}
+    tables.write_json(folder / tables.METRICS, {**counts, "num_rows": rows, "skipped": dict(skipped)})
+
+
+def _pair_columns(pairs: Sequence[Pair]) -> dict[str, object]:
+    return {
+        "example_id": [pair.id for pair in pairs],
+        "chosen": [pair.chosen.text for pair in pairs],
+        "rejected": [pair.rejected.text for pair in pairs],
+        "chosen_answer": pa.array([pair.chosen.answer for pair in pairs], pa.string()),
+        "rejected_answer": pa.array([pair.rejected.answer for pair in pairs], pa.string()),
+        "confidence": [pair.confidence for pair in pairs],
+        "weak_is_chosen": [pair.weak_is_chosen for pair in pairs],
+    }

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from w2s_lightning.data import tables
-from w2s_lightning.data.pairs import DEFAULT_TEMPLATE
+from w2s_lightning.data.texts import DEFAULT_TEMPLATE
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.source import Source, check_folder
 from w2s_lightning.models.tokenizer import load_tokenizer

@@ -1,0 +1,167 @@
+"""Examples as rows that one model reads: plain text as the task's format writes it, or the model's chat template.
+
+One writer for training and evaluation alike: whole texts for a head or verdict words, prompts to go on from, and
+answers after their prompts, closing marks included.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from w2s_lightning.data.rows import Rows, encode, encode_completions
+from w2s_lightning.data.tables import FEATURES, matrix, places, read
+from w2s_lightning.errors import UserError
+from w2s_lightning.stages import Label
+from w2s_lightning.store import Store
+from w2s_lightning.tasks.example import Example, Split, Splits, Turn
+from w2s_lightning.tasks.format import Format, messages
+from w2s_lightning.tasks.task import Task
+
+DEFAULT_TEMPLATE = "default"
+
+
+@lru_cache(maxsize=4)
+def splits_of(task: Task, seed: int) -> Splits:
+    """The examples of a task of any kind, remembered for the next stage of the same job."""
+    return task.splits(seed)
+
+
+def questions_of(task: Task, seed: int, split: Split) -> dict[str, str]:
+    """Questions of a split by example id."""
+    return {one.id: one.question for one in splits_of(task, seed).of(split)}
+
+
+# ---------------------------------------------------------------- whole texts, and features of them
+
+
+def token_rows(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Rows:
+    """The examples' plain texts, encoded."""
+    ids, texts = [example.id for example in examples], [example.texts for example in examples]
+    return encode(ids, texts, tokenizer=tokenizer, max_length=max_length)
+
+
+def feature_rows(examples: Sequence[Example], features: Label, store: Store) -> Rows:
+    """The examples' frozen features from a label stage of mode `features`."""
+    table, ids = read(store.open(features) / FEATURES), tuple(example.id for example in examples)
+    order = places(ids, table.column("example_id").to_pylist(), features.label)
+    flat, per_row = matrix(table, "features").astype(np.float32)[order], len(examples[0].texts)
+    return Rows(ids, (), per_row, pad_id=0, features=flat.reshape(len(ids), per_row, -1))
+
+
+def reward_rows(pairs: Sequence[Example], format: Format, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Rows:
+    """The whole texts of every pair, for a reward model: [num_rows, 2] (or K, for K answers).
+
+    A text over `max_length` tokens loses the start of its prompt after the first token.
+    """
+    return replace(completion_rows(pairs, format, tokenizer, max_length, end=False), starts=None)
+
+
+# ---------------------------------------------------------------- answers after their prompts
+
+
+def completion_rows(
+    pairs: Sequence[Example], format: Format, tokenizer: PreTrainedTokenizerBase, max_length: int, *, end: bool = True
+) -> Rows:
+    """The completions of every pair after its prompt, in the order of its options, [num_rows, 2] (or K).
+
+    In plain text an end-of-text token belongs to a completion unless `end` is False: a policy has to stop, too. A chat
+    template has closing marks of its own.
+    """
+    texts = written(pairs, format, tokenizer)
+    return encode_completions(
+        [pair.id for pair in pairs],
+        [prompt for prompt, _ in texts],
+        [completions for _, completions in texts],
+        tokenizer=tokenizer,
+        max_length=max_length,
+        special_tokens=not format.is_chat,
+        end=end and not format.is_chat,
+    )
+
+
+def written(
+    pairs: Sequence[Example], format: Format, tokenizer: PreTrainedTokenizerBase
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Prompt and completions of every pair as text; a chat template has its special tokens in it already."""
+    if not format.is_chat:
+        return [(format.prompt(pair.turns), tuple(map(format.completion, pair.completions))) for pair in pairs]
+    template = _template(format, tokenizer)
+    return [_chat(pair, template, tokenizer) for pair in pairs]
+
+
+def _chat(pair: Example, template: str, tokenizer: PreTrainedTokenizerBase) -> tuple[str, tuple[str, ...]]:
+    """Prompt and completions of a pair as the template writes them."""
+
+    def write(turns: Sequence[Turn], *, asking: bool) -> str:
+        text = tokenizer.apply_chat_template(
+            messages(turns), chat_template=template, tokenize=False, add_generation_prompt=asking
+        )
+        return str(text)
+
+    try:
+        whole = [write([*pair.turns, Turn("assistant", answer)], asking=False) for answer in pair.completions]
+        prompts = [write(pair.turns, asking=asking) for asking in (True, False)]
+    except TemplateError as error:
+        raise UserError(f"the chat template refuses a conversation of {len(pair.turns)} turns: {error}") from None
+    for prompt in prompts:  # some templates open the answer otherwise than they ask for it
+        if all(text.startswith(prompt) for text in whole):
+            return prompt, tuple(text[len(prompt) :] for text in whole)
+    raise UserError(
+        "the chat template does not begin an answered conversation as it begins the question: use plain text"
+    )
+
+
+def _template(format: Format, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text of the wanted chat template; raise UserError for a tokenizer without it."""
+    there = tokenizer.chat_template
+    named = there if isinstance(there, dict) else {DEFAULT_TEMPLATE: there}
+    found = named.get(format.chat_template)
+    if not found:
+        names = ", ".join(sorted(name for name, text in named.items() if text)) or "none at all"
+        raise UserError(
+            f"task.format.chat_template={format.chat_template}: this model's tokenizer has {names}: take plain text "
+            "(task.format.chat_template=null) or an instruction-tuned model"
+        )
+    return str(found)
+
+
+class QuestionWriter:
+    """How a reasoning task's questions and solutions are put to one model."""
+
+    def __init__(self, format: Format, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._format, self._tokenizer = format, tokenizer
+        self._template = _template(format, tokenizer) if format.is_chat else None
+
+    @property
+    def special_tokens(self) -> bool:
+        """Whether the tokenizer adds its own; a chat template has them already."""
+        return self._template is None
+
+    def prompt(self, question: str, shown: Sequence[tuple[str, str]] = ()) -> str:
+        """What the model is to go on from: worked examples (question and solution), then the question."""
+        if self._template is None:
+            return self._format.prompt(self._format.asked(question, shown))
+        text = self._tokenizer.apply_chat_template(
+            self._format.messages(question, shown),
+            chat_template=self._template,
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        return str(text)
+
+    def rows(self, written: Sequence[tuple[str, Sequence[str]]], questions: Mapping[str, str], max_length: int) -> Rows:
+        """(example id, M solutions) as rows; the end-of-text token belongs to every solution."""
+        complete = self._format.completion if self._template is None else str
+        return encode_completions(
+            [id for id, _ in written],
+            [self.prompt(questions[id]) for id, _ in written],
+            [[complete(text.strip()) for text in texts] for _, texts in written],
+            tokenizer=self._tokenizer,
+            max_length=max_length,
+            special_tokens=self.special_tokens,
+            end=True,
+        )
