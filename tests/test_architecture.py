@@ -26,12 +26,14 @@ LAYERS = [
     {"store"},
     {"results"},
     {"objectives"},
-    {"generate", "models", "data", "fit"},
+    {"models"},
+    {"data", "generate"},
+    {"fit"},
     {"execute"},
     {"rewardbench"},
-    {"report"},
     {"job"},
     {"sweep"},
+    {"report"},  # nothing imports it: the sweeper's plugin hands it in
 ]
 TORCH_FREE = [
     "plan",

@@ -26,9 +26,10 @@ class W2SSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the sweep of these task overrides."""
+        from w2s_lightning.report.writing import Reporter
         from w2s_lightning.sweep.run import sweep
 
-        return sweep(self._context, self._task, self._config, self._settings, arguments)
+        return sweep(self._context, self._task, self._config, self._settings, arguments, Reporter)
 
 
 class PoolLauncher(Launcher):

@@ -7,8 +7,7 @@ import pytest
 from tests.sweep.planning import grid_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record, attempt
-from w2s_lightning.sweep.board import Board, failure
-from w2s_lightning.sweep.run import last_words
+from w2s_lightning.sweep.board import Board, failure, last_words
 from w2s_lightning.sweep.units import Units, make_units
 
 DONE = Record(status="done", type="", message="", traceback="", seconds=1.0, peak_memory_bytes=1)

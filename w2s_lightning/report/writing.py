@@ -30,7 +30,7 @@ from w2s_lightning.report.figures import STYLE
 from w2s_lightning.report.inspector import MOST
 from w2s_lightning.report.sources import Library, Wanted
 from w2s_lightning.report.theme import css_variables
-from w2s_lightning.report.views import Pages, pages_of
+from w2s_lightning.report.views import Pages, mirrored, pages_of
 from w2s_lightning.results.claims import read_claims
 from w2s_lightning.results.pooled import OUTCOMES
 from w2s_lightning.results.stored import StoreReader
@@ -66,9 +66,9 @@ class Written:
 class Reporter:
     """Writes the page of one sweep again and again while it grows; what was read and computed before is kept."""
 
-    def __init__(self, sweep: Path, *, store: Path | None = None, out: Path | None = None) -> None:
+    def __init__(self, sweep: Path, store: Path | None = None) -> None:
+        self._sweep = sweep
         self._wanted = Wanted((sweep,), None, store)
-        self._out = out or sweep / "report.html"
         self._library = Library()
 
     @property
@@ -77,9 +77,13 @@ class Reporter:
         assert self._wanted.store is not None
         return self._library.pooled(self._wanted.store).reader
 
+    def mirrored(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The page's figures and tables, for wandb."""
+        return mirrored(self._sweep, self._wanted.store)
+
     def write(self) -> Written:
         """Write the page as things are now; raise UserError for a folder that is no sweep or cannot be written."""
-        return write_page(self._library, self._wanted, self._out, claim_texts(CLAIMS))
+        return write_page(self._library, self._wanted, self._sweep / "report.html", claim_texts(CLAIMS))
 
 
 def write_page(library: Library, wanted: Wanted, out: Path, claims: Mapping[str, str]) -> Written:

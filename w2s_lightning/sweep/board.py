@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,8 @@ from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
 from w2s_lightning.results.job_result import VERSION as RESULT_VERSION
 from w2s_lightning.results.readouts import compared
 from w2s_lightning.results.stored import StoreReader
-from w2s_lightning.sweep.grid import Grid, PlannedJob
+from w2s_lightning.show.words import counted
+from w2s_lightning.sweep.grid import Grid, PlannedJob, Refused
 from w2s_lightning.sweep.units import Unit, Units
 
 VERSION = 1
@@ -34,6 +35,7 @@ LOG = "log.txt"  # a unit's output, in its own folder below the sweep's
 LOOK_SECONDS = 10.0
 REST = 10.0  # times as long as the last write took, so that writing never costs more than a tenth of the time
 LEAST_REST = 0.5
+MOST = 8  # failures that are listed in full
 
 logger = logging.getLogger(__name__)
 
@@ -302,3 +304,20 @@ class Watcher:
             except Exception as error:  # the sweep matters more than its ledger, which is written again at the end
                 logger.warning("the sweep's ledger could not be written: %s: %s", type(error).__name__, error)
             self._ending.wait(max(LEAST_REST, REST * (time.monotonic() - started)))
+
+
+def last_words(board: Board, refused: Sequence[Refused], command: str) -> str | None:
+    """What failed, where its log is, and the command that finishes the rest; None when all went well."""
+    failures = board.failed()
+    if not failures and not refused:
+        return None
+    lines = [f"{counted(board.jobs_lost() + len(refused), 'job')} failed; all others are done"]
+    for failure in failures[:MOST]:
+        waiting = board.jobs_lost(failure)
+        needed = f" (needed by {counted(waiting, 'job')})" if waiting and not failure.unit.scores else ""
+        log = f"\n  log: {failure.log}" if failure.log else ""
+        lines.append(f"  {failure.unit.name}: {failure.message}{needed}{log}")
+    if len(failures) > MOST:
+        lines.append(f"  and {len(failures) - MOST} more: see sweep.json")
+    lines += [f"  not planned: {' '.join(cell.overrides)}: {cell.reason}" for cell in refused[:MOST]]
+    return "\n".join([*lines, f"once that is mended, this finishes the rest: {command}"])

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.plugins import Plugins
@@ -30,9 +30,8 @@ from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record, Request
 from w2s_lightning.refs import Refs
-from w2s_lightning.report.views import mirrored
-from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.claims import Results, Verdict, decide, key_of, print_verdicts
+from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
 from w2s_lightning.show.mirror import log_sweep
 from w2s_lightning.show.progress import LaunchLines
@@ -40,22 +39,38 @@ from w2s_lightning.show.terminal import print_grid_plan
 from w2s_lightning.show.words import counted, shown, size
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.axes import Command, own_words, read_command
-from w2s_lightning.sweep.board import Board, Finished, Ledger, Watcher, read_json, rows_digest, write
+from w2s_lightning.sweep.board import Board, Finished, Ledger, Watcher, last_words, read_json, rows_digest, write
 from w2s_lightning.sweep.cluster import check_extra, run_waves
-from w2s_lightning.sweep.grid import Composer, Grid, PlannedJob, Refused, plan_grid, with_checked_data
+from w2s_lightning.sweep.grid import Composer, Grid, PlannedJob, plan_grid, with_checked_data
 from w2s_lightning.sweep.pool import Pool, machine_for, num_cores, start_server
 from w2s_lightning.sweep.units import Unit, Units, make_units
 
 POOL = "hydra_plugins.w2s.PoolLauncher"
-MOST = 8  # failures that are listed in full
 
 logger = logging.getLogger(__name__)
 
 
+class Report(Protocol):
+    """The page of a sweep, written again and again while it grows. The plugin hands it in: nothing imports `report`."""
+
+    reader: StoreReader
+
+    def write(self) -> object: ...
+    def mirrored(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]: ...
+
+
 def sweep(
-    context: HydraContext, task: TaskFunction, config: DictConfig, settings: Mapping[str, Any], arguments: Sequence[str]
+    context: HydraContext,
+    task: TaskFunction,
+    config: DictConfig,
+    settings: Mapping[str, Any],
+    arguments: Sequence[str],
+    report: Callable[[Path, Path], Report],
 ) -> None:
-    """Run or plan the sweep that Hydra was asked for; raise UserError for a mistake, and when something failed."""
+    """Run or plan the sweep that Hydra was asked for; raise UserError for a mistake, and when something failed.
+
+    `report` makes the page's writer from the sweep's folder and the store's.
+    """
 
     def launcher() -> Launcher:
         return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
@@ -64,7 +79,7 @@ def sweep(
     assert isinstance(loader, ConfigLoaderImpl)
     plain = {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in settings.items()}
     with _stopping_cleanly():
-        one = Sweep(config, read_command(config, plain, arguments), Composer(loader, config), launcher)
+        one = Sweep(config, read_command(config, plain, arguments), Composer(loader, config), launcher, report)
         one.plan(allow_inverted=bool(plain.get("allow_inverted")))
         if one.runtime.run.mode == "plan":
             one.show_plan()
@@ -92,9 +107,15 @@ class Sweep:
     runtime: Runtime  # of all jobs, as far as their store, outputs and tracking go
 
     def __init__(
-        self, config: DictConfig, command: Command, composer: Composer, launcher: Callable[[], Launcher]
+        self,
+        config: DictConfig,
+        command: Command,
+        composer: Composer,
+        launcher: Callable[[], Launcher],
+        report: Callable[[Path, Path], Report],
     ) -> None:
         self._config, self._command, self._composer, self._launcher = config, command, composer, launcher
+        self._open_report = report
         settings = OmegaConf.to_container(config.hydra.launcher)
         assert isinstance(settings, dict)
         self._settings = {str(key): value for key, value in settings.items()}
@@ -174,7 +195,7 @@ class Sweep:
         self._end(board)
 
     def _open_ledger(self) -> None:
-        self._reporter = Reporter(self.folder, store=self._store.root)
+        self._reporter = self._open_report(self.folder, self._store.root)
         head = {"sweep": self._command.name, "digest": self._grid.digest, "command": self._command.again}
         self._ledger = Ledger(self._grid, self._reporter.reader, head, self._finished)
         earlier = read_json(self.folder / "sweep.json")  # of a former run of the same sweep
@@ -286,11 +307,7 @@ class Sweep:
         if (content.get("wandb") or {}).get("rows") != rows:  # a rerun that changes nothing makes no second run
             content["wandb"] = {
                 **log_sweep(
-                    content,
-                    lambda: mirrored(self.folder, self._store.root),
-                    self._group,
-                    settings=self.runtime.tracking,
-                    folder=self.folder,
+                    content, self._reporter.mirrored, self._group, settings=self.runtime.tracking, folder=self.folder
                 ),
                 "rows": rows,
             }
@@ -320,20 +337,3 @@ class Sweep:
                 found[key_of(overrides) - given, job.job.seed] = result
         results = Results(found, self._store.root)
         return [decide(claim, results) for claim in self._command.claims]
-
-
-def last_words(board: Board, refused: Sequence[Refused], command: str) -> str | None:
-    """What failed, where its log is, and the command that finishes the rest; None when all went well."""
-    failures = board.failed()
-    if not failures and not refused:
-        return None
-    lines = [f"{counted(board.jobs_lost() + len(refused), 'job')} failed; all others are done"]
-    for failure in failures[:MOST]:
-        waiting = board.jobs_lost(failure)
-        needed = f" (needed by {counted(waiting, 'job')})" if waiting and not failure.unit.scores else ""
-        log = f"\n  log: {failure.log}" if failure.log else ""
-        lines.append(f"  {failure.unit.name}: {failure.message}{needed}{log}")
-    if len(failures) > MOST:
-        lines.append(f"  and {len(failures) - MOST} more: see sweep.json")
-    lines += [f"  not planned: {' '.join(cell.overrides)}: {cell.reason}" for cell in refused[:MOST]]
-    return "\n".join([*lines, f"once that is mended, this finishes the rest: {command}"])
