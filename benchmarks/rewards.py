@@ -32,10 +32,10 @@ from transformers import (
 )
 
 from w2s_lightning.config.schema import Numerics
-from w2s_lightning.data.texts import reward_rows, written
+from w2s_lightning.data.writer import reward_rows, written
 from w2s_lightning.generate.scoring import score
+from w2s_lightning.models.files import Source, quiet
 from w2s_lightning.models.ladder import word_level
-from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.rewardbench.__main__ import tokens_per_batch
 from w2s_lightning.rewardbench.reward_models import config_of, is_classifier, open_classifier

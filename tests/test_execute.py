@@ -339,6 +339,10 @@ def test_gold_and_files_can_be_selected_from(store):
             {"objective": Objective(target="w2s_lightning.objectives.kd", self_target=False, options={"heat": 1})},
             "options do not fit",
         ),
+        (
+            {"objective": Objective(target="w2s_lightning.objectives.dpo", self_target=False, options={"beta": 0.1})},
+            "dpo reads reference, and the rows of this fit have probs",
+        ),
         ({"tuning": "lora", "lora": Lora(rank=2, alpha=2, dropout=0, targets="nothing_like_it")}, "lora.targets"),
     ],
 )

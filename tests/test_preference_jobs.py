@@ -574,7 +574,7 @@ def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
         ),
         ([*SMALL, "fit=probe", "fit.readout=implicit"], "a probe trains a head, and an implicit reward has none"),
         ([*SMALL, "+fit.floor.readout=implicit"], "set fit.readout for all"),
-        ([*SMALL, "fit.readout=implicit", "objective=bt"], "objective=bt reads logits and targets"),
+        ([*SMALL, "fit.readout=implicit", "objective=bt"], "objective=bt reads logits and probs"),
         (
             [*SMALL, "objective=bt", "objective.margin=data"],
             "objective.margin=data takes the margins of gold labels",

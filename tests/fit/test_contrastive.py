@@ -14,8 +14,8 @@ from w2s_lightning.config.schema import Objective
 from w2s_lightning.data.rows import encode_completions
 from w2s_lightning.fit.paradigms import Supervised, WeakToStrong, learning_rate, objective_of
 from w2s_lightning.generate.scoring import completion_log_probs
+from w2s_lightning.models.files import Source, quiet
 from w2s_lightning.models.networks import CompletionLogProbs
-from w2s_lightning.models.source import Source, quiet
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.objectives import sft
 

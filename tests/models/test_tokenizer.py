@@ -5,8 +5,8 @@ from transformers import AutoTokenizer
 
 from tests.models.tiny import TEXTS, WORDS
 from w2s_lightning.errors import UserError
+from w2s_lightning.models.files import Source
 from w2s_lightning.models.ladder import word_level
-from w2s_lightning.models.source import Source
 from w2s_lightning.models.tokenizer import load_tokenizer, word_ids
 
 

@@ -11,10 +11,10 @@ from tests.composing import plan as planned
 from tests.models.tiny import make_folder
 from tests.small_jobs import SMALL_ARITHMETIC, run_job
 from tests.test_config import train
-from w2s_lightning.data.texts import QuestionWriter
+from w2s_lightning.data.writer import QuestionWriter
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import label
-from w2s_lightning.models.source import Source
+from w2s_lightning.models.files import Source
 from w2s_lightning.models.tokenizer import load_tokenizer
 
 TOKEN = ("paradigm=distillation", "paradigm.level=token")

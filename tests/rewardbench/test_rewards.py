@@ -14,11 +14,11 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceCl
 from tests.rewardbench.rows import CHAT, END, FORM, TEMPLATE, pairs
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.rows import Rows
-from w2s_lightning.data.texts import completion_rows, reward_rows
+from w2s_lightning.data.writer import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import completion_log_probs, score
+from w2s_lightning.models.files import Source
 from w2s_lightning.models.load import Opened
-from w2s_lightning.models.source import Source
 from w2s_lightning.rewardbench.reward_models import Machine, RewardModel, open_classifier, open_policy, rewards_of
 from w2s_lightning.tasks.example import Example, Turn
 from w2s_lightning.tasks.format import Format, pair

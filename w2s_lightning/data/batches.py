@@ -32,17 +32,14 @@ def plan(lengths: Numbers, rows_per_step: int, epochs: float, seed: int) -> Numb
     assert rows_per_step > 0
     steps = num_steps(len(lengths), rows_per_step, epochs)
     generator = np.random.default_rng([seed % (1 << 63), len(lengths), rows_per_step])
-    order = _permutations(len(lengths), steps * rows_per_step, generator)
+    wanted = steps * rows_per_step
+    permutations = [generator.permutation(len(lengths)) for _ in range(math.ceil(wanted / len(lengths)))]
+    order = np.concatenate(permutations)[:wanted].astype(np.int64)
     windows = [
         _bucketed(order[start : start + WINDOW * rows_per_step], lengths, rows_per_step, generator)
         for start in range(0, len(order), WINDOW * rows_per_step)
     ]
     return np.concatenate(windows)
-
-
-def _permutations(num_rows: int, wanted: int, generator: np.random.Generator) -> Numbers:
-    epochs = [generator.permutation(num_rows) for _ in range(math.ceil(wanted / num_rows))]
-    return np.concatenate(epochs)[:wanted].astype(np.int64)
 
 
 def _bucketed(rows: Numbers, lengths: Numbers, rows_per_step: int, generator: np.random.Generator) -> Numbers:

@@ -26,7 +26,7 @@ class Micro(NamedTuple):
     positions: Tensor
 
 
-class Step(NamedTuple):
+class FitStep(NamedTuple):
     """One optimiser step (`number` from 0) of B rows: this process's micro-batches, named targets [B, ...] and weights
     [B] of all rows, and the attended tokens of all rows."""
 
@@ -36,7 +36,7 @@ class Step(NamedTuple):
     weights: Tensor
     num_tokens: int
 
-    def to(self, device: torch.device) -> "Step":
+    def to(self, device: torch.device) -> "FitStep":
         """The same step with its tensors on `device`."""
         if self.weights.device == device:
             return self
@@ -60,12 +60,12 @@ class StepLoader:
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[FitStep]:
         while self.position < len(self.plan):
             self.position += 1
             yield self.step(self.position - 1)
 
-    def step(self, index: int) -> Step:
+    def step(self, index: int) -> FitStep:
         """Step `index` of the plan, on the CPU. Rows stand by length, so processes take turns at them."""
         chosen = self.plan[index]
         own = np.arange(ranks.rank(), len(chosen), ranks.size())
@@ -75,7 +75,7 @@ class StepLoader:
         )
         targets = {name: torch.from_numpy(column[chosen]) for name, column in self.rows.targets.items()}
         weights = torch.from_numpy(self._weights[chosen])
-        return Step(index, micros, targets, weights, self.rows.num_tokens(chosen))
+        return FitStep(index, micros, targets, weights, self.rows.num_tokens(chosen))
 
     def state_dict(self) -> dict[str, int]:
         return {"position": self.position}
@@ -94,5 +94,5 @@ class StepData(pl.LightningDataModule):
     def train_dataloader(self) -> StepLoader:
         return self.loader
 
-    def transfer_batch_to_device(self, batch: Step, device: torch.device, dataloader_idx: int) -> Step:
+    def transfer_batch_to_device(self, batch: FitStep, device: torch.device, dataloader_idx: int) -> FitStep:
         return batch.to(device)

@@ -17,16 +17,16 @@ from w2s_lightning.data.batches import Numbers, evaluation_steps, plan
 from w2s_lightning.data.module import StepData
 from w2s_lightning.data.rows import Ragged, Rows
 from w2s_lightning.data.targets import FINISHED, aligned, read_solutions, read_targets, with_targets
-from w2s_lightning.data.texts import QuestionWriter, completion_rows, questions_of, splits_of, token_rows
+from w2s_lightning.data.writer import QuestionWriter, completion_rows, questions_of, splits_of, token_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.label import PLACES, SHIFT
 from w2s_lightning.execute.resources import Resources, every_token, keep, rows_of, rows_of_pairs, stored_log_probs
 from w2s_lightning.fit.loop import Fitted, Validation, fit
 from w2s_lightning.fit.paradigms import Base, module_of, objective_of, reads
+from w2s_lightning.models.files import Source
 from w2s_lightning.models.load import Opened, open_model
 from w2s_lightning.models.lora import adapt
 from w2s_lightning.models.networks import read_as
-from w2s_lightning.models.source import Source
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.recipes.refusals import TOKEN_LEVEL, WSPO, ByToken, different
 from w2s_lightning.results.stored import SOLUTIONS

@@ -1,7 +1,7 @@
 """What a model answers to the examples of one split: class probabilities, rewards, features, log-probabilities, or
 solutions that it writes. Stored by example id, for fits to learn from and for evaluations to judge."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from w2s_lightning.data import tables
 from w2s_lightning.data.rows import Ragged, Rows
 from w2s_lightning.data.targets import FINISHED, demonstrations
-from w2s_lightning.data.texts import QuestionWriter, completion_rows, splits_of
+from w2s_lightning.data.writer import QuestionWriter, completion_rows, splits_of
 from w2s_lightning.execute.resources import (
     Resources,
     every_token,
@@ -133,7 +133,10 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
     wanted = len(prompts) * stage.generation.num_samples
     journal = Journal(resources.store.checkpoints(stage) / "samples.jsonl")
     drawn = resumed(engine, prompts, drawing, seed=stage.seed, journal=journal)
-    samples = list(_reported(refusing_long(drawn, num_samples=wanted, max_share=MAX_TOO_LONG), wanted, resources))
+    samples: list[Sample] = []
+    for sample in refusing_long(drawn, num_samples=wanted, max_share=MAX_TOO_LONG):
+        samples.append(sample)
+        resources.report(len(samples), wanted)
     _write_samples(folder, samples, stage.task)
     ends = [sample.finish for sample in samples]
     counts = {
@@ -144,12 +147,6 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
         "too_long": ends.count("too_long"),
     }
     tables.write_json(folder / tables.METRICS, counts)
-
-
-def _reported(samples: Iterator[Sample], wanted: int, resources: Resources) -> Iterator[Sample]:
-    for number, sample in enumerate(samples, start=1):
-        resources.report(number, wanted)
-        yield sample
 
 
 # ---------------------------------------------------------------- what is left in the store

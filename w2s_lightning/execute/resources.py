@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.data import tables
 from w2s_lightning.data.rows import Ragged, Rows
-from w2s_lightning.data.texts import (
+from w2s_lightning.data.writer import (
     QuestionWriter,
     completion_rows,
     feature_rows,
@@ -24,9 +24,9 @@ from w2s_lightning.data.texts import (
 )
 from w2s_lightning.fit.loop import Report
 from w2s_lightning.generate.scoring import token_log_probs
+from w2s_lightning.models.files import save
 from w2s_lightning.models.load import Opened
 from w2s_lightning.models.networks import CompletionLogProbs
-from w2s_lightning.models.source import save
 from w2s_lightning.results.stored import read_pairs
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Label

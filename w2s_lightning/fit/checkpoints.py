@@ -18,7 +18,7 @@ import pytorch_lightning as pl
 
 from w2s_lightning.atomic import replacing
 from w2s_lightning.data import ranks
-from w2s_lightning.data.module import Step
+from w2s_lightning.data.module import FitStep
 from w2s_lightning.digest import file_sha256
 
 KEPT = 2
@@ -52,7 +52,7 @@ class Checkpoints(pl.Callback):
             signal.signal(signal.SIGINT, before)
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Step, batch_idx: int
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: FitStep, batch_idx: int
     ) -> None:
         if ranks.rank() > 0:
             return
@@ -89,15 +89,14 @@ def save(trainer: pl.Trainer, folder: Path, step: int) -> Path:
 
 def newest(folder: Path) -> Path | None:
     """The newest checkpoint whose sha256 is right, or None."""
-    return next((path for path in _newest_first(folder) if _whole(path)), None)
+    for path in _newest_first(folder):
+        if _seal(path).is_file() and _seal(path).read_text() == file_sha256(path):
+            return path
+    return None
 
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.ckpt"), reverse=True)
-
-
-def _whole(path: Path) -> bool:
-    return _seal(path).is_file() and _seal(path).read_text() == file_sha256(path)
 
 
 def _seal(path: Path) -> Path:

@@ -17,7 +17,7 @@ from lightning_fabric.plugins.environments import SLURMEnvironment  # type: igno
 
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.data import ranks
-from w2s_lightning.data.module import Step, StepData
+from w2s_lightning.data.module import FitStep, StepData
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.fit.checkpoints import Checkpoints, newest
@@ -142,7 +142,7 @@ class Curve(pl.Callback):
         self._report = report
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Step, batch_idx: int
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: FitStep, batch_idx: int
     ) -> None:
         scalars = {name: float(value) for name, value in outputs.items()}
         step = batch.number + 1
@@ -183,7 +183,7 @@ class Validation(pl.Callback):
         self._tokens_per_batch = tokens_per_batch
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Step, batch_idx: int
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: FitStep, batch_idx: int
     ) -> None:
         step = batch.number + 1
         if step not in self._steps or ranks.rank() > 0:

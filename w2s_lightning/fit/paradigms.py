@@ -24,7 +24,7 @@ from w2s_lightning import objectives
 from w2s_lightning.config.schema import Objective as ObjectiveSettings
 from w2s_lightning.config.schema import Optimisation
 from w2s_lightning.data import ranks
-from w2s_lightning.data.module import Micro, Step
+from w2s_lightning.data.module import FitStep, Micro
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.stages import Fit
@@ -81,7 +81,7 @@ class Base(pl.LightningModule, ABC):
     def forward(self, **inputs: Tensor) -> Tensor:
         return self.network(**inputs)
 
-    def training_step(self, step: Step, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, step: FitStep, batch_idx: int) -> dict[str, Any]:
         """One optimiser step; returns loss, learning rate and diagnostics."""
         assert step.number == self.global_step, "the loader and the optimiser disagree about the step"
         optimizer = cast(LightningOptimizer, self.optimizers())
@@ -102,12 +102,12 @@ class Base(pl.LightningModule, ABC):
 
     # ------------------------------------------------------------ gradients of a step, equal however it is split
 
-    def gradients(self, step: Step) -> tuple[Tensor, Tensor]:
+    def gradients(self, step: FitStep) -> tuple[Tensor, Tensor]:
         """This process's part of the gradients of the step's loss; returns the step's loss and answers, detached."""
         in_parts = len(step.micros) > 1 or ranks.size() > 1
         return self._over_step(step) if self.plan.over_step and in_parts else self._by_rows(step)
 
-    def _by_rows(self, step: Step) -> tuple[Tensor, Tensor]:
+    def _by_rows(self, step: FitStep) -> tuple[Tensor, Tensor]:
         """A loss whose rows are independent is summed over micro-batches."""
         losses, parts = [], []
         for number, micro in enumerate(step.micros):
@@ -118,7 +118,7 @@ class Base(pl.LightningModule, ABC):
             parts.append(answers.detach())
         return ranks.summed(torch.stack(losses).sum()), _assembled(step, parts)
 
-    def _over_step(self, step: Step) -> tuple[Tensor, Tensor]:
+    def _over_step(self, step: FitStep) -> tuple[Tensor, Tensor]:
         """A loss over the whole step (a batch quantile) first needs the answers of all its rows.
 
         They are computed without a graph, the loss and its gradient with respect to them are taken once, and each
@@ -136,14 +136,14 @@ class Base(pl.LightningModule, ABC):
             self.manual_backward(again, gradient=gradient[micro.positions])
         return total.detach(), answers.detach()
 
-    def _answers(self, step: Step, micro: Micro, number: int) -> Tensor:
+    def _answers(self, step: FitStep, micro: Micro, number: int) -> Tensor:
         """What the network says of a micro-batch: [n, K] whatever texts a row has, or [n, T, V] of a language model."""
         of_all = number * ranks.size() + ranks.rank()  # no two processes drop the same units
         reseed(step_seed(self.plan.seed, step.number, of_all), self.device)
         outputs = self.network(**micro.inputs)
         return outputs.view(len(micro.positions), -1) if outputs.ndim == 2 else outputs
 
-    def _batch(self, step: Step, answers: Tensor, rows: Tensor | None = None) -> Batch:
+    def _batch(self, step: FitStep, answers: Tensor, rows: Tensor | None = None) -> Batch:
         """The answers to these rows of a step, or to all of them, with what belongs to them."""
         total_weight = step.weights.sum().clamp_min(torch.finfo(torch.float32).tiny)
         fraction = step.number / self.plan.num_steps
@@ -306,7 +306,7 @@ def reseed(seed: int, device: torch.device) -> None:
         torch.manual_seed(seed)
 
 
-def _assembled(step: Step, parts: list[Tensor]) -> Tensor:
+def _assembled(step: FitStep, parts: list[Tensor]) -> Tensor:
     """Answers to all rows of the step, [B, ...], from the micro-batches of all processes."""
     num_rows = len(step.weights)
     if len(parts[0]) == num_rows:

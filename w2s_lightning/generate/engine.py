@@ -62,7 +62,8 @@ class LocalEngine:
                 streams = {n: stream(seed, prompt.id, n) for n in numbers}
                 jobs.append(PromptJob(prompt.id, text[shared:], len(text), limit, streams))
         if jobs:
-            prefix = self._prefix(fitting[0][:shared])
+            with self._runner.running():
+                prefix = self._runner.prefix(fitting[0][:shared].tolist())
             for group in _alike(jobs):
                 yield from self._drawn(group, settings, prefix)
 
@@ -98,10 +99,6 @@ class LocalEngine:
             empty = next(prompt.id for prompt, tokens in zip(prompts, found, strict=True) if not tokens)
             raise UserError(f"the prompt of example {empty} has no token: a text needs something to go on from")
         return [np.array(tokens, dtype=np.int64) for tokens in found]
-
-    def _prefix(self, tokens: np.ndarray) -> Prefix | None:
-        with self._runner.running():
-            return self._runner.prefix(tokens.tolist())
 
 
 def _shared_tokens(texts: Sequence[np.ndarray]) -> int:

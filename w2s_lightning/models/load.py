@@ -22,6 +22,7 @@ from transformers.models.auto import modeling_auto
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import Folder
 from w2s_lightning.errors import UserError
+from w2s_lightning.models.files import Source, check_folder, quiet, reading
 from w2s_lightning.models.networks import (
     Classifier,
     DecoderHead,
@@ -31,7 +32,6 @@ from w2s_lightning.models.networks import (
     Probe,
     WordLogits,
 )
-from w2s_lightning.models.source import Source, check_folder, quiet, reading
 from w2s_lightning.models.tokenizer import load_tokenizer, word_ids
 from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, ReadOut, Task, Weights
 from w2s_lightning.store import Store

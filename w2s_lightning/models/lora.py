@@ -19,12 +19,13 @@ def adapt(network: Network, lora: Lora) -> Callable[[], None]:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
         raise UserError("LoRA needs PEFT: pip install 'w2s-lightning[lora]', or use fit.tuning=full") from error
+    names = [name.strip() for name in lora.targets.split(",")]
     config = LoraConfig(
         task_type="SEQ_CLS" if isinstance(network, Classifier) else "CAUSAL_LM",
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=_targets(lora.targets),
+        target_modules=names if names != ["all-linear"] else "all-linear",
     )
     with warnings.catch_warnings():
         for message in _HARMLESS:
@@ -38,7 +39,3 @@ def adapt(network: Network, lora: Lora) -> Callable[[], None]:
         network.model = adapted.merge_and_unload()
 
     return merge
-
-
-def _targets(targets: str) -> str | list[str]:
-    return targets if targets == "all-linear" else [name.strip() for name in targets.split(",")]

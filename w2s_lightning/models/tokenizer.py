@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.models.source import Source, quiet, reading
+from w2s_lightning.models.files import Source, quiet, reading
 
 
 def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:

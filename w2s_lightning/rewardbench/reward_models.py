@@ -1,6 +1,6 @@
 """Reward models in Hugging Face layout, from anywhere: a classifier with one output, or a language model.
 
-What loads and scores them is what loads and scores a job's models (`models.load.open_source`, `data.texts`, `score`),
+What loads and scores them is what loads and scores a job's models (`models.load.open_source`, `data.writer`, `score`),
 so that one folder gives equal rewards here and there. Only safetensors are read and no code from a repository is run.
 Nothing is made up: weights that a folder lacks are an error, never drawn at random.
 """
@@ -19,12 +19,12 @@ from transformers.models.auto import modeling_auto
 
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.rows import Rows
-from w2s_lightning.data.texts import completion_rows, reward_rows
+from w2s_lightning.data.writer import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import completion_log_probs, score
+from w2s_lightning.models.files import Source, reading
 from w2s_lightning.models.load import Opened, Outputs, is_encoder, max_positions, open_source
 from w2s_lightning.models.networks import CompletionLogProbs
-from w2s_lightning.models.source import Source, reading
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.stages import ReadOut
 from w2s_lightning.tasks.example import Example
