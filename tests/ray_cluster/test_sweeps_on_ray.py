@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.slurm.cells import CELLS, LAUNCHES, assert_alike, logs
-from tests.sweep.programs import LIMIT, ledger, start, stored, sweep, wait_for, working_on
+from tests.sweep.programs import killed_once, start, stopped, sweep, wait_for, working_on
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 
@@ -33,19 +33,7 @@ NODE_OF = {"pretrain": "head", "fit": "second"}
 
 
 def test_a_killed_worker_fails_its_own_stage_and_the_rest_goes_on(cluster: str, tmp_path: Path) -> None:
-    slow = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano,micro", "strong.pretrain.steps=900")
-    micro = "micro-facts-[0-9a-f]{16}"
-    process = start(tmp_path, *slow, *on(cluster))
-    assert wait_for(lambda: bool(working_on(tmp_path, micro)), process)
-    working_on(tmp_path, micro)[0].kill()
-    printed, _ = process.communicate()
-    assert process.returncode == 1, printed
-    assert re.search(r"pretrain micro-\S+ · FAILED: WorkerCrashedError", printed)
-    assert {job["strong"]: job["state"] for job in ledger(tmp_path)["jobs"]} == {"nano": "done", "micro": "failed"}
-    before = stored(tmp_path)
-    sweep(tmp_path, *slow, *on(cluster))
-    assert {job["state"] for job in ledger(tmp_path)["jobs"]} == {"done"}
-    assert before.items() <= stored(tmp_path).items()
+    assert re.search(r"pretrain micro-\S+ · FAILED: WorkerCrashedError", killed_once(tmp_path, *on(cluster)))
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -53,10 +41,6 @@ def test_ctrl_c_stops_the_tasks(cluster: str, tmp_path: Path, how: signal.Signal
     process = start(tmp_path, *CELLS, "strong.pretrain.steps=100000", *on(cluster))
     assert wait_for(lambda: bool(working_on(tmp_path, ".*")), process)
     workers = working_on(tmp_path, ".*")
-    process.send_signal(how)
-    printed, _ = process.communicate(timeout=LIMIT)  # a task has 20 s to save its checkpoint, Ray takes its own
-    assert process.returncode == 1, printed
-    assert "error: stopped; finished stages and checkpoints are kept" in printed, printed
-    assert "Traceback" not in printed
+    stopped(process, how)
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive

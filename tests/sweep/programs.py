@@ -107,6 +107,33 @@ def working_on(place: Path, folder: str) -> list[psutil.Process]:
     return [one for one in psutil.process_iter() if log.search(open_log(one))]
 
 
+def killed_once(place: Path, *launcher: str) -> str:
+    """Kill the process of one of two cells' models: its own cell fails, the other ends well, and the same command then
+    finishes both without making anything anew. Returns what the first run printed."""
+    slow = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano,micro", "strong.pretrain.steps=900")
+    process = start(place, *slow, *launcher)
+    assert wait_for(lambda: bool(working_on(place, "micro-facts-[0-9a-f]{16}")), process)
+    working_on(place, "micro-facts-[0-9a-f]{16}")[0].kill()
+    printed, _ = process.communicate()
+    assert process.returncode == 1, printed
+    assert "error: 1 job failed; all others are done" in printed
+    assert {job["strong"]: job["state"] for job in ledger(place)["jobs"]} == {"nano": "done", "micro": "failed"}
+    before = stamps(place)
+    assert "2 jobs, 1 of them done" in sweep(place, *slow, *launcher)
+    assert {job["state"] for job in ledger(place)["jobs"]} == {"done"}
+    assert before.items() <= stamps(place).items()
+    return printed
+
+
+def stopped(process: "subprocess.Popen[str]", how: signal.Signals) -> None:
+    """Stop a sweep; it says so in one line."""
+    process.send_signal(how)
+    printed, _ = process.communicate(timeout=90)  # a task of Ray has 20 s to save its checkpoint, Ray takes its own
+    assert process.returncode == 1, printed
+    assert "error: stopped; finished stages and checkpoints are kept: the same command goes on from here" in printed
+    assert "Traceback" not in printed
+
+
 def own_sweep_file(place: Path, name: str, text: str) -> list[str]:
     """Write a sweep file outside the repository; the words that find and run it."""
     (place / "conf" / "sweeps").mkdir(parents=True)

@@ -15,11 +15,13 @@ from tests.sweep.programs import (
     SLOTS,
     Smoke,
     kill_tree,
+    killed_once,
     ledger,
     open_log,
     own_sweep_file,
     stamps,
     start,
+    stopped,
     stored,
     sweep,
     wait_for,
@@ -99,24 +101,8 @@ def test_a_ledger_that_cannot_be_written_is_one_message_and_leaves_no_half(tmp_p
 
 
 def test_a_killed_process_fails_its_own_unit_and_says_so(tmp_path: Path) -> None:
-    slow = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano,micro", "strong.pretrain.steps=900")
-    process = start(tmp_path, *slow, *SLOTS)
-
-    def victims() -> list[psutil.Process]:
-        children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if "micro" in open_log(child)]
-
-    assert wait_for(lambda: bool(victims()), process)
-    victims()[0].kill()
-    printed, _ = process.communicate()
-    assert process.returncode == 1, printed
+    printed = killed_once(tmp_path, *SLOTS)
     assert "FAILED: its process was killed (SIGKILL, perhaps by the system for want of memory)" in printed
-    assert "error: 1 job failed; all others are done" in printed
-    states = {job["strong"]: job["state"] for job in ledger(tmp_path)["jobs"]}
-    assert states == {"nano": "done", "micro": "failed"}
-    printed = sweep(tmp_path, *slow, *SLOTS)
-    assert "2 jobs, 1 of them done" in printed
-    assert {job["state"] for job in ledger(tmp_path)["jobs"]} == {"done"}
 
 
 def test_a_job_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
@@ -131,18 +117,13 @@ def test_ctrl_c_and_sigterm_stop_cleanly_and_the_same_command_goes_on(tmp_path: 
     process = start(tmp_path, *words)
     assert wait_for(lambda: len(stored(tmp_path)) > 2, process)
     children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(how)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "error: stopped; finished stages and checkpoints are kept: the same command goes on from here" in printed
-    assert "Traceback" not in printed
+    stopped(process, how)
     _, alive = psutil.wait_procs(children, timeout=15)
     assert not alive
     assert ledger(tmp_path)["counts"]["done"] == 0
-    if how == signal.SIGINT:
-        before = stamps(tmp_path)
-        sweep(tmp_path, *words)
-        assert before.items() <= stamps(tmp_path).items()
+    before = stamps(tmp_path)
+    sweep(tmp_path, *words)
+    assert before.items() <= stamps(tmp_path).items()
 
 
 def facts_of(place: Path, content: dict[str, Any]) -> Any:
