@@ -1,11 +1,14 @@
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from w2s_lightning.config.schema import Objective
 from w2s_lightning.content import DataFile, Folder
 from w2s_lightning.digest import canonical_json, digest
 from w2s_lightning.errors import UserError
+from w2s_lightning.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -72,3 +75,54 @@ def test_a_model_folder_is_its_weights_and_configuration(tmp_path: Path) -> None
     assert digest(Folder.of_model(tmp_path)) == before
     (tmp_path / "model.safetensors").write_bytes(b"x")
     assert digest(Folder.of_model(tmp_path)) != before
+
+
+# ---------------------------------------------------------------- what a release may add, rename and move
+
+
+@dataclass(frozen=True)
+class FirstRelease(Stage):
+    kind = "made"
+    version = 1
+    steps: int
+
+
+@dataclass(frozen=True)
+class LaterRelease(Stage):
+    """The same kind of stage with an option more, whose default is what the first release did."""
+
+    kind = "made"
+    version = 1
+    steps: int
+    title: str = field(default="", compare=False)
+    momentum: float = 0.0
+
+
+OLD_GOLDEN = {
+    "steps=3": "99c9078b3846c8be904d47b3a6df44d988edc2f74e265752388422f4ecf90f6c",
+    "steps=4": "f856a66e09afb5f5ef675f4eaef6b53a84a85869107e9d74e2b48c03063b1535",
+}
+
+
+def test_an_option_added_later_moves_no_digest_while_it_has_the_old_behaviours_value() -> None:
+    """`OLD_GOLDEN` is the golden file of the first release: never renew it."""
+    for made in (FirstRelease, LaterRelease):
+        assert {f"steps={steps}": made(steps).digest for steps in (3, 4)} == OLD_GOLDEN
+    assert LaterRelease(3, momentum=0.9).digest not in OLD_GOLDEN.values()
+    assert LaterRelease(3).record() == {"kind": "made", "version": 1, "steps": 3}
+
+
+def test_a_display_name_is_no_part_of_an_identity() -> None:
+    named = LaterRelease(3, title="my run")
+    assert named == LaterRelease(3)
+    assert named.digest == LaterRelease(3).digest
+    assert "my run" not in json.dumps(named.record())
+
+
+def test_our_code_counts_by_its_name_and_other_peoples_by_its_whole_path() -> None:
+    def of(target: str) -> str:
+        return digest(Objective(target=target, options={}))
+
+    assert of("w2s_lightning.objectives.xent") == of("w2s_lightning.losses.of_choices.xent")
+    assert of("mine.xent") != of("w2s_lightning.objectives.xent")
+    assert of("mine.xent") != of("mine.moved.xent")

@@ -233,6 +233,45 @@ def test_no_runtime_leaf_changes_a_digest(recipes: dict[str, Recipe]) -> None:
         assert moved_kinds(recipe, *paths) == set()
 
 
+@pytest.mark.parametrize("task", ["facts", "arithmetic", "arithmetic_pairs"])
+def test_names_of_tasks_and_models_are_for_people(task: str) -> None:
+    """Renamed, they lead to the same stages under other labels."""
+    cfg, choices = composed(f"task={task}")
+    made = make_plan(build(cfg, choices)[0], FixedCommits())
+    for key in ("task.name", "weak.name", "strong.name"):
+        OmegaConf.update(cfg, key, f"my_{key}")
+    renamed = make_plan(build(cfg, choices)[0], FixedCommits())
+    assert renamed.digest == made.digest
+    assert [stage.digest for stage in renamed.stages] == [stage.digest for stage in made.stages]
+    assert all(a.label != b.label for a, b in zip(renamed.stages, made.stages, strict=True) if isinstance(a, Fit))
+
+
+MODE_FIELDS = {
+    "probs": {"features", "reference"},
+    "features": set(),
+    "log_probs": {"pairs"},
+    "shift": set(),
+    "solutions": {"generation", "seed", "shown"},
+}
+
+
+def test_a_labels_record_holds_only_what_its_mode_uses(recipes: dict[str, Recipe]) -> None:
+    common = {"kind", "version", "source", "task", "split", "split_seed", "mode"}
+    seen = set()
+    for recipe in recipes.values():
+        for stage in recipe.plan.stages:
+            if isinstance(stage, Label):
+                assert common <= stage.record().keys() <= common | MODE_FIELDS[stage.mode], stage.label
+                seen.add(stage.mode)
+    assert seen == set(MODE_FIELDS)
+
+
+def test_probabilities_do_not_depend_on_how_solutions_are_drawn(recipes: dict[str, Recipe]) -> None:
+    assert moved_kinds(recipes["paradigm=weak_to_strong"], ("generation", "temperature")) == set()
+    solving = recipes["task=arithmetic model@weak=micro paradigm=weak_to_strong"]
+    assert "label" in moved_kinds(solving, ("generation", "temperature"))
+
+
 def test_the_mix_of_a_world_is_identity() -> None:
     one, other = plan(), plan("task.world.mix.claim=0.30", "task.world.mix.aside=0.25")
     assert not digests(one)["pretrain"] & digests(other)["pretrain"]
