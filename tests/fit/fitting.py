@@ -24,7 +24,6 @@ TRAINER = Trainer(
     tokens_per_batch=10_000,
     checkpoint_seconds=0,
     checkpoint_steps=0,
-    progress=False,
 )
 OPTIMISATION = Optimisation(
     lr=0.01, epochs=2.0, rows_per_step=8, warmup_steps=2, schedule="cosine", weight_decay=0.0, clip_norm=1.0

@@ -37,7 +37,6 @@ TRAINER = Trainer(
     tokens_per_batch=4096,
     checkpoint_seconds=0,
     checkpoint_steps=0,
-    progress=False,
 )
 
 

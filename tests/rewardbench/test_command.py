@@ -279,7 +279,7 @@ def test_a_score_that_is_no_number_names_its_row(
 
 def test_the_exported_arithmetic_loads_nothing_heavy() -> None:
     code = (
-        "import sys, w2s_lightning.rewardbench as r\n"
+        "import sys, w2s_lightning.metrics.sections as r\n"
         "assert r.overall(r.section_scores({'shp': 0.5})) == 0.5\n"
         "print(*sorted({'torch', 'transformers', 'datasets', 'wandb', 'pytorch_lightning'} & set(sys.modules)))"
     )

@@ -19,7 +19,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import completion_log_probs, score
 from w2s_lightning.models.files import Source
 from w2s_lightning.models.load import Opened
-from w2s_lightning.rewardbench.reward_models import Machine, RewardModel, open_classifier, open_policy, rewards_of
+from w2s_lightning.rewardbench.reward_models import RewardModel, open_classifier, open_policy, rewards_of
 from w2s_lightning.tasks.example import Example, Turn
 from w2s_lightning.tasks.format import Format, pair
 
@@ -161,8 +161,8 @@ def encoded(folder: Path, rows: Sequence[Example], form: Format = FORM, **option
 
 def rewards(folder: Path, *, reference: Path | None = None, free: Any = None):
     """Of the pairs, as the command line scores them."""
-    model = RewardModel(Source(str(folder)), reference and Source(str(reference)), free, numerics())
-    return rewards_of(model, pairs(), FORM, Machine(CPU, 90, lambda *_: None)).values
+    model = RewardModel(Source(str(folder)), reference and Source(str(reference)), free, numerics(), CPU, 90, print)
+    return rewards_of(model, pairs(), FORM).values
 
 
 def plain_log_prob(folder: Path, prompt: str, completion: str, *, end: bool) -> tuple[float, int]:

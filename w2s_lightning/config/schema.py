@@ -280,7 +280,6 @@ class Trainer:
     tokens_per_batch: Count
     checkpoint_seconds: NonNegative
     checkpoint_steps: Annotated[int, Ge(0)]
-    progress: bool
 
 
 @record

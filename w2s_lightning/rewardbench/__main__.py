@@ -9,7 +9,7 @@ allenai/reward-bench, or allenai/pref-test-sets (the prior sets).
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,11 +25,9 @@ from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.metrics.sections import judge, length_bias, wins
 from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, short, show, write
-from w2s_lightning.rewardbench.reward_models import Machine, RewardModel, Rewards, rewards_of
+from w2s_lightning.rewardbench.reward_models import RewardModel, rewards_of
 from w2s_lightning.rewardbench.subject import form_for, shared_with_training, source_of
 from w2s_lightning.show.words import shown
-from w2s_lightning.tasks.example import Example
-from w2s_lightning.tasks.format import Format
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
 
 
@@ -50,22 +48,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
     """Score what the options ask for; raise UserError for what cannot be scored."""
-    started = time.perf_counter()
     if options.ref is not None and options.reference_free is not None:
         raise UserError("--ref and --reference-free exclude each other: give one of them")
-    model = RewardModel(
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as line:
+        task = line.add_task("")
+
+        def report(path: str, done: int, of: int) -> None:
+            line.update(task, description=shown(short(path)), completed=done, total=of)
+
+        return _evaluate(options, refs, _asked(options, refs, report))
+
+
+def _asked(options: argparse.Namespace, refs: Refs, report: Callable[[str, int, int], None]) -> RewardModel:
+    device = _device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return RewardModel(
         source=source_of(options.model, refs),
         reference=None if options.ref is None else source_of(options.ref, refs),
         reference_free=options.reference_free,
         numerics=Numerics(precision=options.precision, attention=options.attention, max_length=options.max_length),
+        device=device,
+        tokens_per_batch=options.tokens_per_batch or tokens_per_batch(device),
+        report=report,
     )
+
+
+def _evaluate(options: argparse.Namespace, refs: Refs, model: RewardModel) -> Evaluation:
+    started = time.perf_counter()
     form = form_for(model.source, options.written)
     data = located(options.data)
     if not isinstance(data, DataFile):
         data = data.resolved(lambda repository, revision: refs.commit("dataset", repository, revision))
     rows = read_reward_set(data, form, tuple(options.split))
     shared = shared_with_training(model.source, rows.groups, allowed=options.allow_overlap)
-    found = _scored(model, rows.pairs, form, options)
+    found = rewards_of(model, rows.pairs, form)
     better = np.array([pair.label for pair in rows.pairs])[:, None]
     order = np.concatenate([better, 1 - better], axis=1)
     rewards, tokens = np.take_along_axis(found.values, order, 1), np.take_along_axis(found.tokens, order, 1)
@@ -99,19 +114,6 @@ def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
         lengths=length_bias(won, chosen, rejected, rows.groups),
         notices=tuple(notices),
     )
-
-
-def _scored(model: RewardModel, pairs: Sequence[Example], form: Format, options: argparse.Namespace) -> Rewards:
-    """The rewards, with a line in the terminal that tells how many answers a model has scored."""
-    device = _device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as line:
-        task = line.add_task("")
-
-        def report(path: str, done: int, of: int) -> None:
-            line.update(task, description=shown(short(path)), completed=done, total=of)
-
-        machine = Machine(device, options.tokens_per_batch or tokens_per_batch(device), report)
-        return rewards_of(model, pairs, form, machine)
 
 
 def tokens_per_batch(device: torch.device) -> int:

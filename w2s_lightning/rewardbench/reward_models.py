@@ -18,7 +18,6 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto import modeling_auto
 
 from w2s_lightning.config.schema import Numerics
-from w2s_lightning.data.rows import Rows
 from w2s_lightning.data.writer import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import completion_log_probs, score
@@ -35,18 +34,16 @@ Normalisation = Literal["sum", "mean"]
 
 @dataclass(frozen=True)
 class RewardModel:
-    """Whose rewards: a classifier's, or a policy's log-probabilities against a reference or `reference_free`."""
+    """Whose rewards: a classifier's, or a policy's log-probabilities against a reference or `reference_free`.
+
+    They are computed on `device` in batches of at most so many tokens; `report` is told a model's path and how many
+    answers of how many are done.
+    """
 
     source: Source
     reference: Source | None
     reference_free: Normalisation | None
     numerics: Numerics
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how answers are scored; `report` is told a model's path and how many answers of how many are done."""
-
     device: torch.device
     tokens_per_batch: int
     report: Callable[[str, int, int], None]
@@ -62,53 +59,51 @@ class Rewards:
     num_truncated: int
 
 
-def rewards_of(model: RewardModel, answers: Sequence[Example], form: Format, machine: Machine) -> Rewards:
+def rewards_of(model: RewardModel, answers: Sequence[Example], form: Format) -> Rewards:
     """Score K answers to each prompt; raise UserError for a model that does not fit what is asked of it."""
     alone = model.reference is None and model.reference_free is None
     if is_classifier(config_of(model.source)):
         if not alone:
             raise UserError(f"{model.source} has a reward head: leave --ref and --reference-free away")
-        return _of_classifier(model, answers, form, machine)
+        return _of_classifier(model, answers, form)
     if alone or (model.reference is not None and model.reference_free is not None):
         raise UserError(
             f"{model.source} is a language model: give its reference with --ref MODEL, "
             "or --reference-free sum or mean (one of them)"
         )
-    return _of_policy(model, answers, form, machine)
+    return _of_policy(model, answers, form)
 
 
-def _of_classifier(model: RewardModel, answers: Sequence[Example], form: Format, machine: Machine) -> Rewards:
+def _of_classifier(model: RewardModel, answers: Sequence[Example], form: Format) -> Rewards:
     opened = open_classifier(model.source, model.numerics)
     rows = reward_rows(answers, form, opened.tokenizer, opened.max_length)
     values = score(
-        opened.network.to(machine.device),
+        opened.network.to(model.device),
         rows,
-        tokens_per_batch=machine.tokens_per_batch,
-        device=machine.device,
-        report=partial(machine.report, model.source.path),
+        tokens_per_batch=model.tokens_per_batch,
+        device=model.device,
+        report=partial(model.report, model.source.path),
     )
-    return _rewards("of a classifier", values, rows)
+    return Rewards("of a classifier", values, rows.text_lengths, rows.num_truncated)
 
 
-def _of_policy(model: RewardModel, answers: Sequence[Example], form: Format, machine: Machine) -> Rewards:
+def _of_policy(model: RewardModel, answers: Sequence[Example], form: Format) -> Rewards:
     """Log-ratios have no factor beta (Rafailov et al. 2023, arXiv 2305.18290): it changes no comparison."""
     policy, max_length = open_policy(model.source, model.numerics), model.numerics.max_length
     if model.reference is not None:
         max_length = _room_beside(policy, model.source, model.reference)
     rows = completion_rows(answers, form, policy.tokenizer, min(policy.max_length, max_length))
-    read = partial(completion_log_probs, rows=rows, tokens_per_batch=machine.tokens_per_batch, device=machine.device)
-    own = read(policy.network.to(machine.device), report=partial(machine.report, model.source.path))
+    read = partial(completion_log_probs, rows=rows, tokens_per_batch=model.tokens_per_batch, device=model.device)
+    own = read(policy.network.to(model.device), report=partial(model.report, model.source.path))
     if model.reference is None:
         kind = f"log-probabilities without a reference ({model.reference_free})"
-        return _rewards(kind, own.sums if model.reference_free == "sum" else own.means, rows)
-    del policy  # one model in memory at a time
-    reference = open_policy(model.reference, model.numerics)
-    other = read(reference.network.to(machine.device), report=partial(machine.report, model.reference.path))
-    return _rewards("log-ratios to a reference", own.sums - other.sums, rows)
-
-
-def _rewards(kind: str, values: NDArray[np.float32], rows: Rows) -> Rewards:
-    return Rewards(kind, values.astype(np.float32), rows.text_lengths, rows.num_truncated)
+        values = own.sums if model.reference_free == "sum" else own.means
+    else:
+        del policy  # one model in memory at a time
+        reference = open_policy(model.reference, model.numerics)
+        other = read(reference.network.to(model.device), report=partial(model.report, model.reference.path))
+        kind, values = "log-ratios to a reference", own.sums - other.sums
+    return Rewards(kind, values, rows.text_lengths, rows.num_truncated)
 
 
 def _room_beside(policy: Opened, model: Source, reference: Source) -> int:
