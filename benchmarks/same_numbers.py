@@ -380,7 +380,10 @@ class Side:
                 start_new_session=True,
             )
             while process.poll() is None:
-                new = {path.parent for path in store.glob("**/*.ckpt")} - seen
+                try:
+                    new = {path.parent for path in store.glob("**/*.ckpt")} - seen
+                except FileNotFoundError:  # a folder that was there a moment ago
+                    continue
                 if new:
                     seen |= new
                     os.killpg(process.pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ TEXTS = ("the tea is warm ?\nQuestion: is snow black", "a fish — ¿ swims ? «
 
 
 @pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("stop", [("Question",), ("\nQuestion:", "»"), ("¿ swims",), ("s",)])
+@pytest.mark.parametrize("stop", [("Question",), ("\nQuestion:", "»"), ("¿ swims",), ("s",), ("Question", "s")])
 def test_a_text_is_cut_before_its_first_stop_string(text, stop, tiny):
     tokens = tokens_of(tiny("llama"), text)
     cut = Stops(tiny("llama").tokenizer, stop).cut(tokens)
