@@ -1,4 +1,7 @@
-"""A paradigm of one's own: recipe, Lightning module and YAML in another folder, no shared file touched."""
+"""A paradigm and an objective of one's own: recipe, module, loss and YAML in another folder, no shared file touched.
+
+A data set of one's own is in `tests/tasks/test_own_files.py`.
+"""
 
 import json
 import os
@@ -38,6 +41,19 @@ class Doubting(Base):
     def diagnostics(self, batch):
         return {}
 """
+LOSS = """
+from w2s_lightning.config.schema import Positive
+
+
+def tempered(logits, probs, *, fraction, power: Positive):
+    target = probs**power
+    return -(target / target.sum(-1, keepdim=True) * logits.log_softmax(-1)).sum(-1)
+"""
+LOSS_YAML = """
+_target_: tempered_loss.tempered
+self_target: false
+power: 0.5
+"""
 YAML = """
 defaults:
   - /objective@objectives.choice: xent
@@ -51,11 +67,20 @@ keep: 0.5
 def doubt(tmp_path: Path, *plugins: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "doubting_recipe.py").write_text(RECIPE)
     (tmp_path / "doubting_module.py").write_text(MODULE)
-    (tmp_path / "conf" / "paradigm").mkdir(parents=True)
-    (tmp_path / "conf" / "paradigm" / "doubting.yaml").write_text(YAML)
+    (tmp_path / "tempered_loss.py").write_text(LOSS)
+    for group, name, text in (("paradigm", "doubting", YAML), ("objective", "tempered", LOSS_YAML)):
+        (tmp_path / "conf" / group).mkdir(parents=True)
+        (tmp_path / "conf" / group / f"{name}.yaml").write_text(text)
     command = [sys.executable, str(ROOT / "train.py"), f"hydra.searchpath=[file://{tmp_path}/conf]"]
     return subprocess.run(
-        [*command, "paradigm=doubting", f"plugins=[{','.join(plugins)}]", "tracking=disabled", *SMALL_WORLD],
+        [
+            *command,
+            "paradigm=doubting",
+            "objective=tempered",
+            f"plugins=[{','.join(plugins)}]",
+            "tracking=disabled",
+            *SMALL_WORLD,
+        ],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -63,18 +88,21 @@ def doubt(tmp_path: Path, *plugins: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_paradigm_from_another_folder_runs_to_its_result(tmp_path: Path) -> None:
-    done = doubt(tmp_path, "doubting_recipe", "doubting_module")
+def test_a_paradigm_with_an_objective_from_another_folder_runs_to_its_result(tmp_path: Path) -> None:
+    done = doubt(tmp_path, "doubting_recipe", "doubting_module", "tempered_loss")
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "outputs").glob("*/result.json")
     result = json.loads(file.read_text())
     assert result["student_of_record"] == "pupil"
     assert result["job"]["paradigm"] == "doubting"
     assert result["agreement"]["with_supervisor"] is not None
+    fits = [json.loads(file.read_text()) for file in (tmp_path / "store" / "fit").glob("*/stage.json")]
+    (student,) = [fit for fit in fits if fit["module"] == "doubting_module.Doubting"]
+    assert student["objective"]["target"] == "tempered_loss.tempered", "code of others enters identity by its path"
 
 
 def test_code_of_a_package_that_is_not_listed_is_never_imported(tmp_path: Path) -> None:
-    done = doubt(tmp_path, "doubting_recipe")
+    done = doubt(tmp_path, "doubting_recipe", "tempered_loss")
     assert done.returncode == 1
     assert "conf/paradigm/doubting.yaml: paradigm.module._target_=doubting_module.Doubting" in done.stderr
     assert "list it with `plugins=[doubting_module]`" in done.stderr
