@@ -8,7 +8,7 @@ from w2s_lightning.selection import (
     NOT_OVERRULED,
     UNANIMOUS,
     UNSURE,
-    Pairs,
+    SelectedPairs,
     Solutions,
     agreement,
     contrastive_pairs,
@@ -35,7 +35,7 @@ def samples(id: str, answers: str) -> list[Solution]:
     return [one(id, answer, f"sample {n}") for n, answer in enumerate(answers)]
 
 
-def pairs(weak: list[Solution], drawn: list[Solution], most_pairs: int = 1, seed: int = 0) -> Pairs:
+def pairs(weak: list[Solution], drawn: list[Solution], most_pairs: int = 1, seed: int = 0) -> SelectedPairs:
     return contrastive_pairs(weak, drawn, keep_from=0.6, overrule_from=0.8, most_pairs=most_pairs, seed=seed)
 
 

@@ -12,7 +12,7 @@ from w2s_lightning.config.schema import Benchmark
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan
-from w2s_lightning.stage import Part, Stage
+from w2s_lightning.stage import Stage, StagePart
 from w2s_lightning.stages import Supervisor, Task
 from w2s_lightning.tasks.example import SPLITS, Splits, trained_on
 from w2s_lightning.tasks.supervisor_file import read_answers, read_solutions
@@ -73,7 +73,7 @@ def _supervisors_in(value: object) -> Iterator[Supervisor]:
     """The supervisors that a stage reads itself: its parents are asked on their own."""
     if isinstance(value, Supervisor):
         yield value
-    elif isinstance(value, Stage | Part | tuple):
+    elif isinstance(value, Stage | StagePart | tuple):
         held = value if isinstance(value, tuple) else [getattr(value, f.name) for f in fields(value)]
         for one in held:
             yield from () if isinstance(one, Stage) else _supervisors_in(one)

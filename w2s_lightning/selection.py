@@ -218,7 +218,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class SelectedPairs:
     """Contrastive pairs; `skipped` counts questions by reason."""
 
     pairs: tuple[Pair, ...]
@@ -227,7 +227,7 @@ class Pairs:
 
 def contrastive_pairs(
     weak: Solutions, samples: Solutions, *, keep_from: float, overrule_from: float, most_pairs: int, seed: int
-) -> Pairs:
+) -> SelectedPairs:
     """Stage II: the weak solution against samples of the stage-I model that end otherwise.
 
     `samples` holds n solutions a question; their vote is trusted from a share of `keep_from` on (published: 0.6). Where
@@ -257,7 +257,7 @@ def contrastive_pairs(
             f"contrastive_pairs: no pair can be built from {len(weak)} questions ({_spoken(skipped)}): lower the "
             f"thresholds (keep_from={keep_from:g}, overrule_from={overrule_from:g}), or draw more samples"
         )
-    return Pairs(tuple(pairs), dict(skipped))
+    return SelectedPairs(tuple(pairs), dict(skipped))
 
 
 UNSURE = "with too small a majority"
@@ -290,7 +290,7 @@ def _pairs(weak: Solution, samples: Solutions, most: int, seed: int) -> list[Pai
     return [Pair(weak.id, better, worse, confidence, is_chosen) for better, worse in sides]
 
 
-RULES: Mapping[str, Callable[..., TargetTable | Solutions | Pairs]] = {
+RULES: Mapping[str, Callable[..., TargetTable | Solutions | SelectedPairs]] = {
     rule.__name__: rule
     for rule in (
         *(confidence_filter, confidence_weight, mean, most_confident, permute),
@@ -302,7 +302,7 @@ RULES: Mapping[str, Callable[..., TargetTable | Solutions | Pairs]] = {
 
 def apply_rule(
     rule: str, options: Mapping[str, Any], seed: int, sources: Sequence[TargetTable | Solutions]
-) -> TargetTable | Solutions | Pairs:
+) -> TargetTable | Solutions | SelectedPairs:
     """Call a rule by name; raise UserError for an unknown rule, an unknown or missing option, too many sources."""
     if rule not in RULES:
         raise UserError(f"there is no selection rule {rule!r}: {did_you_mean(rule, RULES)}")

@@ -51,14 +51,14 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Part:
+class StagePart:
     """A record inside a stage that may hold stages itself."""
 
 
 def _stages_in(value: object) -> Iterator[Stage]:
     if isinstance(value, Stage):
         yield value
-    elif isinstance(value, Part):
+    elif isinstance(value, StagePart):
         for f in fields(value):
             yield from _stages_in(getattr(value, f.name))
     elif isinstance(value, tuple | Mapping):

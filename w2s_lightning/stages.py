@@ -23,7 +23,7 @@ from w2s_lightning.config.schema import (
 )
 from w2s_lightning.content import DataFile, Folder
 from w2s_lightning.digest import CODE
-from w2s_lightning.stage import Part, Stage
+from w2s_lightning.stage import Stage, StagePart
 from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.reward_sets import RewardSetTask
 
@@ -86,7 +86,7 @@ class ReadOut:
 
 
 @dataclass(frozen=True)
-class BareModel(Part):
+class BareModel(StagePart):
     """A model before any fit (or before the next one), with the read-out and numerics that a fit would give it."""
 
     weights: "Weights | Fit"
@@ -121,7 +121,7 @@ class Supervisor:
 
 
 @dataclass(frozen=True)
-class Shown(Part):
+class Shown(StagePart):
     """Worked examples before a question: the solutions to `count` problems of one split, drawn by `split_seed`."""
 
     solutions: "Targets"

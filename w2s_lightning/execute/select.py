@@ -11,7 +11,7 @@ from w2s_lightning.data.targets import read_solutions, read_targets
 from w2s_lightning.data.writer import splits_of
 from w2s_lightning.execute.resources import Resources
 from w2s_lightning.results.stored import PAIRS, SOLUTIONS
-from w2s_lightning.selection import Pair, Pairs, Solutions, TargetTable, apply_rule
+from w2s_lightning.selection import Pair, SelectedPairs, Solutions, TargetTable, apply_rule
 from w2s_lightning.stages import Select
 
 
@@ -34,9 +34,9 @@ def compute(stage: Select, folder: Path, resources: Resources) -> None:
     tables.write_json(folder / tables.METRICS, {"num_rows": before, "kept": kept, "kept_share": kept / before})
 
 
-def _write_solutions(folder: Path, made: Solutions | Pairs, num_questions: int) -> None:
+def _write_solutions(folder: Path, made: Solutions | SelectedPairs, num_questions: int) -> None:
     """solutions.parquet or pairs.parquet, and how many of the questions are left."""
-    if isinstance(made, Pairs):
+    if isinstance(made, SelectedPairs):
         kept, rows = {pair.id for pair in made.pairs}, len(made.pairs)
         skipped: Mapping[str, int] = made.skipped
         tables.write(folder / PAIRS, _pair_columns(made.pairs))

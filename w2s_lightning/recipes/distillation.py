@@ -16,13 +16,13 @@ from w2s_lightning.stages import Fit, Label
 
 
 @record
-class Options:
+class DistillationOptions:
     """`level`: the teacher's solutions alone, or with its `generation.top_log_probs` most probable tokens."""
 
     level: Annotated[Literal["sequence", "token"], Only("reasoning")]
 
 
-def build(setting: Setting, options: Options) -> Recipe:
+def build(setting: Setting, options: DistillationOptions) -> Recipe:
     """Teacher, student, and the weak model on gold `transfer`: what the same data could give with labels."""
     teacher = setting.fit_gold(setting.strong, "supervise", role="ceiling")
     student = _student(setting, options, teacher)
@@ -35,7 +35,7 @@ def build(setting: Setting, options: Options) -> Recipe:
     return Recipe(rows, supervisor="teacher")
 
 
-def _student(setting: Setting, options: Options, teacher: Fit) -> Fit:
+def _student(setting: Setting, options: DistillationOptions, teacher: Fit) -> Fit:
     answers = setting.answers(teacher, "transfer")
     if not setting.writes:
         return setting.fit(setting.weak, answers, setting.answers(teacher, "validation"))

@@ -16,7 +16,7 @@ from w2s_lightning.stages import BareModel, Fit, Gold, Shown, Targets
 
 
 @record
-class Options:
+class SelfImprovementOptions:
     """`start` names round 0: zero-shot verdict words or few-shot with `demonstrations` gold solutions of `supervise`, a
     fit on gold `supervise`, or one on the weak supervisor's answers; auto: few_shot where solutions are written.
 
@@ -33,7 +33,7 @@ class Options:
     oracle_gold_filter: Annotated[bool, Only("reasoning")]
 
 
-def build(setting: Setting, options: Options) -> Recipe:
+def build(setting: Setting, options: SelfImprovementOptions) -> Recipe:
     """Round 0, the rounds between, and the student: the last round."""
     current, shown = _round_zero(setting, options)
     rows: list[Row] = [setting.row("round_0", "reference", setting.strong, current, shown)]
@@ -45,7 +45,9 @@ def build(setting: Setting, options: Options) -> Recipe:
     return Recipe(tuple(rows), supervisor=rows[-2].name)
 
 
-def _surest(setting: Setting, options: Options, current: Fit | BareModel, shown: Shown | None) -> Targets:
+def _surest(
+    setting: Setting, options: SelfImprovementOptions, current: Fit | BareModel, shown: Shown | None
+) -> Targets:
     if not setting.writes:
         return setting.select("most_confident", setting.answers(current, "transfer"), share=options.keep)
     drawn = setting.samples(current, "transfer", shown)
@@ -54,7 +56,7 @@ def _surest(setting: Setting, options: Options, current: Fit | BareModel, shown:
     return setting.select("majority_vote", drawn, keep_from=options.keep_from)
 
 
-def _round_zero(setting: Setting, options: Options) -> tuple[Fit | BareModel, Shown | None]:
+def _round_zero(setting: Setting, options: SelfImprovementOptions) -> tuple[Fit | BareModel, Shown | None]:
     start, strong = options.start, setting.strong
     if start == "auto":
         start = "few_shot" if setting.writes else "supervise"

@@ -7,11 +7,11 @@ from w2s_lightning.stages import Gold
 
 
 @record
-class Options:
+class SupervisedOptions:
     """No options of its own."""
 
 
-def build(setting: Setting, options: Options) -> Recipe:
+def build(setting: Setting, options: SupervisedOptions) -> Recipe:
     """The strong model on the gold answers that the floor had."""
     student = setting.fit(setting.strong, Gold("supervise"), Gold("validation"))
     return Recipe((setting.row("student", "student", setting.strong, student),), supervisor=None)

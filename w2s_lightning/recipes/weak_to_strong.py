@@ -21,7 +21,7 @@ OfClasses = Only("choice", "preference")
 
 
 @record
-class Options(reasoning.StageOptions):
+class WeakToStrongOptions(reasoning.StageOptions):
     """`supervisors` > 1 averages soft labels; `selection` filters or weights them by confidence.
 
     `control` trains one more student that shows what the targets do. Of labels it has permuted ones (auto: with
@@ -37,7 +37,7 @@ class Options(reasoning.StageOptions):
     oracle_random_errors: Annotated[bool, OfClasses]
 
 
-def build(setting: Setting, options: Options) -> Recipe:
+def build(setting: Setting, options: WeakToStrongOptions) -> Recipe:
     """The chain of students up to the strong one, and the control on permuted targets; or the two stages."""
     if setting.writes:
         return reasoning.build(setting, options, control=options.control != "never")
@@ -57,7 +57,7 @@ def build(setting: Setting, options: Options) -> Recipe:
     return Recipe(tuple(rows), supervisor)
 
 
-def _supervision(setting: Setting, options: Options) -> Callable[[Split], Targets]:
+def _supervision(setting: Setting, options: WeakToStrongOptions) -> Callable[[Split], Targets]:
     def make(split: Split) -> Targets:
         answers = setting.supervision(split, options.supervisors)
         if options.oracle_random_errors and split == "transfer":
@@ -71,7 +71,7 @@ def _answers_of(setting: Setting, fit: Fit) -> Callable[[Split], Targets]:
     return lambda split: setting.answers(fit, split)
 
 
-def _student(setting: Setting, model: ModelSpec, make: Callable[[Split], Targets], options: Options) -> Fit:
+def _student(setting: Setting, model: ModelSpec, make: Callable[[Split], Targets], options: WeakToStrongOptions) -> Fit:
     return _fit(setting, model, _selected(setting, make("transfer"), options), make("validation"))
 
 
@@ -88,7 +88,7 @@ def _fit(setting: Setting, model: ModelSpec, targets: Targets, validation: Targe
     return setting.fit(model, targets, validation, shift=replace(targets, mode="shift", reference=None))
 
 
-def _selected(setting: Setting, targets: Targets, options: Options) -> Targets:
+def _selected(setting: Setting, targets: Targets, options: WeakToStrongOptions) -> Targets:
     if options.selection == "filter":
         return setting.select("confidence_filter", targets, threshold=options.threshold)
     if options.selection == "weight":
