@@ -51,7 +51,6 @@ MACHINE = Trainer(
     tokens_per_batch=1 << 20,
     checkpoint_seconds=60,
     checkpoint_steps=0,
-    progress=False,
 )
 
 
