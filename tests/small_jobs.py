@@ -1,14 +1,21 @@
 """Real jobs on a world so small that a whole one takes a second: for tests."""
 
 import io
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from rich.console import Console
 
+from tests.composing import ROOT
 from tests.composing import job as bound
 from w2s_lightning import execute
 from w2s_lightning.job import Request, run
+from w2s_lightning.plan import Plan
+from w2s_lightning.store import Store
 
 SMALL_WORLD = (
     "task.world.seed=99",
@@ -84,3 +91,37 @@ def run_job(
 def rows(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The result's rows by name."""
     return {row["name"]: row for row in result["rows"]}
+
+
+def source_of(made: Plan, row: str) -> Any:
+    """The fit or bare model whose answers make a row."""
+    return next(one for one in made.rows if one.name == row).evaluate.answers.source  # type: ignore[union-attr]
+
+
+def table(store: Store, stage: Any, name: str) -> list[dict[str, Any]]:
+    """The rows of a stage's parquet file."""
+    return pq.read_table(store.open(stage) / f"{name}.parquet").to_pylist()
+
+
+def history(store: Store, fit: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (store.open(fit) / "history.jsonl").read_text().splitlines()]
+
+
+def printed_without_torch(folder: Path, *overrides: str) -> str:
+    """What `train.py` prints of a job that is in the store of `folder`, in a process that may load nothing heavy."""
+    where = (f"paths.store={folder}/store", f"paths.outputs={folder}/outputs", "tracking=disabled")
+    code = (
+        f"import sys, runpy; sys.argv = ['train.py', *{[*overrides, *where]!r}]\n"
+        f"try: runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        "assert not {'torch', 'transformers', 'pytorch_lightning', 'wandb'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def assert_baselines_are_shared(results: dict[Any, dict[str, Any]], *names: str) -> None:
+    """All results have these rows from the same stages, and so with the same values."""
+    for name in names:
+        assert len({(rows(result)[name]["evaluate"], rows(result)[name]["value"]) for result in results.values()}) == 1

@@ -20,7 +20,7 @@ from tests.models.tiny import make_folder
 from tests.models.tiny_stages import TRAINER
 from tests.report.reading import Page
 from tests.small_jobs import SMALL_PAIRS as SMALL
-from tests.small_jobs import rows, run_job
+from tests.small_jobs import history, rows, run_job, source_of, table
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import compute
 from w2s_lightning.plan import Plan
@@ -29,7 +29,7 @@ from w2s_lightning.results.groups import section_pgrs
 from w2s_lightning.results.readouts import compared
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.rewardbench.__main__ import main as rewardbench
-from w2s_lightning.stages import BareModel, Fit, Label, Texts
+from w2s_lightning.stages import BareModel, Fit, Texts
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example
 
@@ -100,32 +100,27 @@ def as_row(pair: Example, subset: str) -> dict[str, str]:
     return {"prompt": prompt(pair), "chosen": pair.chosen, "rejected": pair.rejected, "subset": subset}
 
 
+def half_trained_on(folder: Path) -> Path:
+    """A file of ten pairs, five of which have prompts of the training splits."""
+    pairs = [*drawn().transfer[:3], *drawn().supervise[:2], *drawn().test[:5]]
+    (folder / "seen.jsonl").write_text("".join(json.dumps(as_row(pair, "hep-go")) + "\n" for pair in pairs))
+    return folder / "seen.jsonl"
+
+
 @cache
 def planned(*overrides: str) -> Plan:
     return plan(*SMALL, *overrides)
 
 
-def fit_of(made: Plan, name: str) -> Fit:
-    answers = next(row for row in made.rows if row.name == name).evaluate.answers
-    assert isinstance(answers, Label)
-    assert isinstance(answers.source, Fit)
-    return answers.source
-
-
 def losses_of(store: Store, fit: Fit) -> list[float]:
-    lines = map(json.loads, (store.path(fit) / "history.jsonl").read_text().splitlines())
-    return [line["loss"] for line in lines if "loss" in line]
+    return [line["loss"] for line in history(store, fit) if "loss" in line]
 
 
 def answers_of(store: Store, made: Plan, name: str, *, benchmark: bool = False) -> dict[str, np.ndarray[Any, Any]]:
     """A row's stored rewards [2] by example id."""
     row = next(row for row in made.rows if row.name == name)
     stage = row.benchmark if benchmark else row.evaluate
-    assert stage is not None
-    table = pq.read_table(store.open(stage.answers) / "predictions.parquet")
-    return dict(
-        zip(table.column("example_id").to_pylist(), map(np.array, table.column("logits").to_pylist()), strict=True)
-    )
+    return {one["example_id"]: np.array(one["logits"]) for one in table(store, stage.answers, "predictions")}
 
 
 # ---------------------------------------------------------------- paradigms and read-outs
@@ -151,30 +146,28 @@ def test_bt_and_dpo_begin_at_log_2_and_a_margin_moves_bt_as_its_formula_says(
     for readout in READOUTS:
         made = planned(f"fit.readout={readout}")
         for name in ("floor", "student", "ceiling"):
-            assert losses_of(store, fit_of(made, name))[0] == pytest.approx(LOG_2, abs=1e-6)
+            assert losses_of(store, source_of(made, name))[0] == pytest.approx(LOG_2, abs=1e-6)
     margin = "gold.preference.margin=0.5"
     run(margin)
-    assert losses_of(store, fit_of(planned(margin), "ceiling"))[0] == pytest.approx(
-        math.log(1 + math.exp(0.5)), abs=1e-6
-    )
+    first = losses_of(store, source_of(planned(margin), "ceiling"))[0]
+    assert first == pytest.approx(math.log(1 + math.exp(0.5)), abs=1e-6)
 
 
 def test_margins_of_the_data_move_bt_pair_by_pair(tmp_path: Path) -> None:
     """A head of zeros starts at log(1 + exp(m)) on a pair with margin m."""
     asked = (
-        *SIMPLE,
+        *yes_and_no(tmp_path),
         "task.reader.margin=margin",
         "gold.preference.margin=data",
         *("fit.rows_per_step=2", "fit.epochs=1", "fit.lr_scale=0"),  # every pair once, by a head that stays at zero
-        *simple_files(tmp_path),
     )
     run_job(tmp_path, world=asked)
     made = plan(*asked)
     for name, split in (("floor", "supervise"), ("ceiling", "transfer")):
-        margins = [pair.margin for pair in fit_of(made, name).task.splits(0).of(split)]
+        margins = [pair.margin for pair in source_of(made, name).task.splits(0).of(split)]
         assert set(margins) == {0.5, 2.0}
         expected = np.mean([math.log(1 + math.exp(margin)) for margin in margins])
-        losses = losses_of(Store.at(tmp_path / "store"), fit_of(made, name))
+        losses = losses_of(Store.at(tmp_path / "store"), source_of(made, name))
         assert len(losses) == len(margins) / 2
         assert np.mean(losses) == pytest.approx(expected, abs=1e-6)
 
@@ -192,14 +185,14 @@ def test_soft_preferences_of_a_weak_model_reach_the_student(readout: str, run: R
         run(*unsure, f"fit.labels={labels}")
     soft, hard = (planned(*unsure, f"fit.labels={labels}") for labels in ("soft", "hard"))
     assert all((value == 0).all() for value in answers_of(store, soft, "floor").values())
-    assert min(losses_of(store, fit_of(soft, "student"))) >= LOG_2 - 1e-6
-    assert min(losses_of(store, fit_of(hard, "student"))) < LOG_2 - 0.01
+    assert min(losses_of(store, source_of(soft, "student"))) >= LOG_2 - 1e-6
+    assert min(losses_of(store, source_of(hard, "student"))) < LOG_2 - 0.01
 
 
 def test_the_reference_is_not_in_memory_while_the_policy_learns(
     results: Mapping[tuple[str, str], Result], store: Store, tmp_path: Path
 ) -> None:
-    student = fit_of(planned("fit.readout=implicit"), "student")
+    student = source_of(planned("fit.readout=implicit"), "student")
     seen: list[int] = []
 
     def models() -> int:
@@ -231,7 +224,7 @@ def test_a_saved_reward_model_gives_the_jobs_scores_without_this_package(
     results: Mapping[tuple[str, str], Result], store: Store
 ) -> None:
     made = planned()
-    folder = store.path(fit_of(made, "student")) / "model"
+    folder = store.path(source_of(made, "student")) / "model"
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert model.config.num_labels == 1
@@ -256,7 +249,7 @@ def test_the_command_gives_a_model_of_the_store_the_jobs_rewards_to_the_last_dig
 ) -> None:
     """The job's are beta times the log-ratio to its stored reference (of simpo, the mean log-probability)."""
     result, made = run(*chosen), planned(*chosen, f"task.benchmark={benchmark}")
-    student, base = fit_of(made, "student"), store.path(made.stages[0])
+    student, base = source_of(made, "student"), store.path(made.stages[0])
     given = [option.format(base=base) for option in options]
     found = scored(place, store.path(student), benchmark, *given, "--tokens-per-batch", "16384")
     theirs = [np.float32(beta) * np.float32([row["reward_chosen"], row["reward_rejected"]]) for row in found]
@@ -273,11 +266,8 @@ def test_the_command_gives_a_model_of_the_store_the_jobs_rewards_to_the_last_dig
 def test_the_command_refuses_prompts_that_a_fit_of_ours_comes_from(
     results: Mapping[tuple[str, str], Result], store: Store, tmp_path: Path, readout: str, capsys: Any
 ) -> None:
-    folder = store.path(fit_of(planned(f"fit.readout={readout}"), "student"))
-    seen = tmp_path / "seen.jsonl"
-    pairs = [*drawn().transfer[:3], *drawn().supervise[:2], *drawn().test[:5]]
-    seen.write_text("".join(json.dumps(as_row(pair, "hep-go")) + "\n" for pair in pairs))
-    asked = [str(folder), "--data", str(seen), "--out", str(tmp_path / "out")]
+    folder = store.path(source_of(planned(f"fit.readout={readout}"), "student"))
+    asked = [str(folder), "--data", str(half_trained_on(tmp_path)), "--out", str(tmp_path / "out")]
     free = [] if readout == "head" else ["--reference-free", "sum"]
     assert rewardbench([*asked, *free]) == 1
     assert "5 of 10 prompts are of the data that" in capsys.readouterr().err
@@ -307,11 +297,8 @@ def test_every_row_is_judged_on_the_benchmark_and_ties_are_losses(
     assert kinds["overall"] == "overall"
     assert [name for name, kind in kinds.items() if kind == "section"] == ["Chat Hard", "Reasoning"]
     assert kinds["of my own"] == kinds["math-prm"] == "subset"
-    assert (
-        found["num_rows"]
-        == len(benchmark.read_text().splitlines())
-        == sum(part["n"] for part in found["parts"] if part["kind"] == "subset")
-    )
+    assert found["num_rows"] == len(benchmark.read_text().splitlines())
+    assert found["num_rows"] == sum(part["n"] for part in found["parts"] if part["kind"] == "subset")
     for part in found["parts"]:
         assert set(part["accuracy"]) == PARADIGMS["self_improvement"] | WORDS["head"]
         assert set(part["pgr"]) == PARADIGMS["self_improvement"] - {"untuned", "floor", "ceiling"}
@@ -360,21 +347,22 @@ def test_the_tasks_own_test_pairs_are_judged_by_subset(run: Run) -> None:
         assert right / len(drawn().test) == pytest.approx(rows(result)[row]["value"])  # nothing ties
     assert "test pairs of arithmetic_pairs (task.benchmark)" in result["printed"]
     assert "not in the benchmark" not in result["printed"]
-    judged, without = planned("task.benchmark=test"), planned()
-    assert [stage.digest for stage in judged.stages if stage.kind != "evaluate"] == [
-        stage.digest for stage in without.stages if stage.kind != "evaluate"
-    ]
+    judged, without = (
+        [stage.digest for stage in made.stages if stage.kind != "evaluate"]
+        for made in (planned("task.benchmark=test"), planned())
+    )
+    assert judged == without
 
 
 def test_pairs_without_a_subset_are_one_named_like_the_task(tmp_path: Path) -> None:
-    made = plan(*SIMPLE, *simple_files(tmp_path), "task.benchmark=test")
+    made = plan(*yes_and_no(tmp_path), "task.benchmark=test")
     assert made.rows[0].benchmark is not None
     assert set(made.rows[0].benchmark.task.rows().subsets) == {"local_preference"}
 
 
 def test_pgr_by_section_is_the_share_of_the_gap(tmp_path: Path) -> None:
     """Pairs that end in yes or no are learned at once; the floor has learned nothing."""
-    result = run_job(tmp_path, *SIMPLE, world=simple_files(tmp_path))
+    result = run_job(tmp_path, world=yes_and_no(tmp_path))
     parts = {part["name"]: part for part in result["benchmark"]["parts"]}
     for name in ("Safety", "overall"):
         accuracy, pgr = parts[name]["accuracy"], parts[name]["pgr"]["student"]
@@ -388,58 +376,50 @@ def test_pgr_by_section_is_the_share_of_the_gap(tmp_path: Path) -> None:
     assert (alone["accuracy"]["ceiling"]["low"], alone["accuracy"]["ceiling"]["high"]) == (0.0, 1.0)
 
 
-SIMPLE = (
-    "task=local_preference",
-    "task.words=null",
-    "paradigm=supervised",
-    "+fit.floor.lr_scale=0",
-    "fit.max_length=64",
-    "fit.epochs=8",
-    "fit.evaluations=1",
-    "fit.rows_per_step=8",
-)
+Pairs = list[dict[str, Any]]
 
 
-def simple_files(folder: Path) -> tuple[str, ...]:
-    """Overrides for a task whose better answer ends in `yes`, with its benchmark and a model."""
-    nouns = [f"{one} {other}" for one in ("tea", "snow", "cats", "dogs", "fish", "sea") for other in "abcdefghij"]
-    rows = [
-        {
-            "prompt": f"is {noun} ?",
-            "chosen": f"{noun} . yes",
-            "rejected": f"{noun} . no",
-            "subset": "xstest-should-refuse",
-            "margin": 2.0 if number % 3 else 0.5,
-        }
-        for number, noun in enumerate(nouns)
-    ]
-    for row in rows[-2:]:
-        row |= {"subset": "donotanswer", "prompt": "one prompt"}
-    parts = {"train": rows[:40], "test": rows[40:50], "judged": rows[50:]}
+def own_pairs(folder: Path, family: str = "llama", **parts: Pairs) -> tuple[str, ...]:
+    """Overrides for a task of these pairs in files, and for a model of their texts on both sides."""
     for name, own in parts.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
-    texts = [f"Human: {row['prompt']}\n\nAssistant: {row['chosen']}\n\n{row['rejected']}" for row in rows]
-    model = make_folder(folder / "model", "llama", texts=texts)
+    pairs = [pair for own in parts.values() for pair in own]
+    texts = [f"Human: {pair['prompt']}\n\nAssistant: {pair['chosen']}\n\n{pair['rejected']}" for pair in pairs]
+    model = make_folder(folder / "model", family, texts=texts)
+    own = ("model@{}=local", f"{{}}.path={model}", "{}.head_init=zeros", "{}.name={}")
     return (
-        f"task.train_file={folder}/train.jsonl",
-        f"task.test_file={folder}/test.jsonl",
-        f"task.benchmark={folder}/judged.jsonl",
-        "model@weak=local",
-        "model@strong=local",
-        *(
-            f"{side}.{key}"
-            for side in ("weak", "strong")
-            for key in (f"path={model}", "lr.full=0.01", "head_init=zeros", f"name={side}")
-        ),
+        "task=local_preference",
+        *(f"task.{name}_file={folder}/{name}.jsonl" for name in ("train", "test")),
+        *([f"task.benchmark={folder}/judged.jsonl"] if "judged" in parts else []),
+        *(override.format(side, side) for side in ("weak", "strong") for override in own),
+        "fit.max_length=64",
+    )
+
+
+def yes_and_no(folder: Path) -> tuple[str, ...]:
+    """Overrides for a task whose better answer ends in `yes`, with its benchmark, learned at once but by the floor."""
+    nouns = [f"{one} {other}" for one in ("tea", "snow", "cats", "dogs", "fish", "sea") for other in "abcdefghij"]
+    pairs: Pairs = [
+        {"prompt": f"is {noun} ?", "chosen": f"{noun} . yes", "rejected": f"{noun} . no"}
+        | {"subset": "xstest-should-refuse", "margin": 2.0 if number % 3 else 0.5}
+        for number, noun in enumerate(nouns)
+    ]
+    for pair in pairs[-2:]:
+        pair |= {"subset": "donotanswer", "prompt": "one prompt"}
+    return (
+        *own_pairs(folder, train=pairs[:40], test=pairs[40:50], judged=pairs[50:]),
+        "task.words=null",
+        "paradigm=supervised",
+        "+fit.floor.lr_scale=0",
+        *("fit.epochs=8", "fit.evaluations=1", "fit.rows_per_step=8"),
+        *("weak.lr.full=0.01", "strong.lr.full=0.01"),
     )
 
 
 def test_prompts_that_are_trained_on_are_refused_unless_allowed_and_then_counted(
     place: Path, run: Run, tmp_path: Path
 ) -> None:
-    seen = tmp_path / "seen.jsonl"
-    pairs = [*drawn().transfer[:3], *drawn().supervise[:2], *drawn().test[:5]]
-    seen.write_text("".join(json.dumps(as_row(pair, "hep-go")) + "\n" for pair in pairs))
+    seen = half_trained_on(tmp_path)
     with pytest.raises(UserError, match=r"5 of its 10 rows have a prompt that stands in the training splits"):
         run(f"task.benchmark={seen}")
     result = run(f"task.benchmark={seen}", "task.benchmark_overlap=true")
@@ -451,20 +431,14 @@ def test_prompts_that_are_trained_on_are_refused_unless_allowed_and_then_counted
 
 def test_a_verifier_of_gsm8k_test_questions_is_not_judged_on_them(tmp_path: Path) -> None:
     """Rows may say whose test questions they ask; their groups are those of the questions, however they are asked."""
-    rows = [
-        {"prompt": f"How many are {n} and {n} ?", "chosen": f"{2 * n} .", "rejected": f"{n} .", "test_of": "gsm8k"}
+    pairs: Pairs = [
+        {"prompt": f"How many are {n} and {n} ?", "chosen": f"{2 * n} .", "rejected": f"{n} ."}
+        | {"test_of": "gsm8k", "subset": "math-prm", "question": f"asks {2 * n} ."}
         for n in range(1, 101)
     ]
-    for name, own in {"train": rows[:80], "test": rows[80:], "judged": [rows[3], rows[90]]}.items():
-        lines = [json.dumps({**row, "subset": "math-prm", "question": f"asks {row['chosen']}"}) for row in own]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-    model = make_folder(tmp_path / "model", "llama", texts=[json.dumps(row) for row in rows])
-    local = [f"{side}.{key}" for side in ("weak", "strong") for key in (f"path={model}", "head_init=zeros")]
-    models = ("model@weak=local", "model@strong=local", "task.words=null", *local)
-    files = [f"task.{name}_file={tmp_path}/{name}.jsonl" for name in ("train", "test")]
-    asked = ("task=local_preference", *files, "task.reader.group=question", f"task.benchmark={tmp_path}/judged.jsonl")
+    asked = own_pairs(tmp_path, train=pairs[:80], test=pairs[80:], judged=[pairs[3], pairs[90]])
     with pytest.raises(UserError, match=r"1 of its 2 rows have a prompt that stands in the training splits"):
-        run_job(tmp_path, *asked, *models, "fit.max_length=64", world=())
+        run_job(tmp_path, *asked, "task.words=null", "task.reader.group=question", world=())
 
 
 # ---------------------------------------------------------------- generative fine-tuning
@@ -475,17 +449,17 @@ def test_student_and_ceiling_model_the_same_texts_first_and_the_floor_does_not(
 ) -> None:
     for readout in READOUTS:
         plain, first = planned(f"fit.readout={readout}"), planned(f"fit.readout={readout}", "fit.generative_epochs=2")
-        student, ceiling, floor = (fit_of(first, name) for name in ("student", "ceiling", "floor"))
+        student, ceiling, floor = (source_of(first, name) for name in ("student", "ceiling", "floor"))
         assert isinstance(student.weights, Fit)
         assert student.weights == ceiling.weights
         assert student.weights.learned == Texts("transfer")
-        assert floor == fit_of(plain, "floor")
-        assert student.weights.weights == fit_of(plain, "student").weights
+        assert floor == source_of(plain, "floor")
+        assert student.weights.weights == source_of(plain, "student").weights
         before = BareModel(student.weights, student.readout, student.numerics)
         references = [named.source for name, named in student.targets.items() if name == "reference"]
         assert references == ([before] if readout == "implicit" else [])
     result = run("fit.readout=implicit", "fit.generative_epochs=2")
-    fit = fit_of(planned("fit.readout=implicit", "fit.generative_epochs=2"), "student").weights
+    fit = source_of(planned("fit.readout=implicit", "fit.generative_epochs=2"), "student").weights
     assert isinstance(fit, Fit)
     metrics = store.read_json(fit, "metrics.json")
     assert metrics["num_rows"] == 2 * 64
@@ -501,16 +475,16 @@ def test_student_and_ceiling_model_the_same_texts_first_and_the_floor_does_not(
 
 def log_probs_of_reference(store: Store, epochs: int) -> np.ndarray[Any, Any]:
     """What the model before its labels says of the texts of `transfer`, [64, 2]."""
-    student = fit_of(planned("fit.readout=implicit", f"fit.generative_epochs={epochs}"), "student")
-    reference = student.targets["reference"]
-    return np.array(pq.read_table(store.open(reference) / "log_probs.parquet").column("log_probs").to_pylist())
+    made = planned("fit.readout=implicit", f"fit.generative_epochs={epochs}")
+    reference = source_of(made, "student").targets["reference"]
+    return np.array([row["log_probs"] for row in table(store, reference, "log_probs")])
 
 
 def test_zero_epochs_of_texts_are_no_stage_at_all() -> None:
     for overrides in ([], ["paradigm=self_improvement"], ["fit.readout=words"], ["fit=lora"]):
         without, zero = plan(*overrides), plan(*overrides, "fit.generative_epochs=0")
         assert [stage.digest for stage in without.stages] == [stage.digest for stage in zero.stages]
-    floor = fit_of(planned("+fit.floor.generative_epochs=1"), "floor")
+    floor = source_of(planned("+fit.floor.generative_epochs=1"), "floor")
     assert isinstance(floor.weights, Fit)
     assert floor.weights.learned == Texts("supervise")
 
@@ -575,25 +549,16 @@ def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
         ([*SMALL, "fit=probe", "fit.readout=implicit"], "a probe trains a head, and an implicit reward has none"),
         ([*SMALL, "+fit.floor.readout=implicit"], "set fit.readout for all"),
         ([*SMALL, "fit.readout=implicit", "objective=bt"], "objective=bt reads logits and probs"),
-        (
-            [*SMALL, "objective=bt", "objective.margin=data"],
-            "objective.margin=data takes the margins of gold labels",
-        ),
+        ([*SMALL, "objective=bt", "objective.margin=data"], "objective.margin=data takes the margins of gold"),
         ([*SMALL, "gold.preference.margin=-1"], "gold.preference.margin"),
         ([*SMALL, "gold.preference.margin=date"], "gold.preference.margin"),
         ([*SMALL, "gold.implicit.beta=0"], "gold.implicit.beta"),
-        (
-            [*SMALL, "objective=cdpo", "objective.flipped=0.5", "fit.readout=implicit"],
-            "objective.flipped",
-        ),
+        ([*SMALL, "objective=cdpo", "objective.flipped=0.5", "fit.readout=implicit"], "objective.flipped"),
         ([*SMALL, "fit=probe", "fit.generative_epochs=1"], "a probe leaves the network as it is"),
         (["task=arithmetic", "fit.generative_epochs=1"], "fit.generative_epochs is for choice and preference tasks"),
         (["task=facts", "+task.benchmark=allenai/reward-bench"], "task.benchmark is for preference tasks"),
         ([*SMALL, "task.benchmark=nowhere.jsonl"], "data file not found: nowhere.jsonl"),
-        (
-            [*SMALL, "task.benchmark=somebody/else"],
-            "task.benchmark=somebody/else: expected test, a file, or allenai/reward-bench",
-        ),
+        ([*SMALL, "task.benchmark=somebody/else"], "=somebody/else: expected test, a file, or allenai/reward-bench"),
         ([*SMALL, "task.benchmark_overlap=5"], "task.benchmark_overlap"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -606,19 +571,8 @@ def test_mistakes_are_answered_in_one_or_two_lines(overrides: list[str], words: 
 
 
 def test_an_encoder_has_no_implicit_reward_and_models_no_texts(tmp_path: Path) -> None:
-    rows = [{"prompt": f"p {n}", "chosen": "yes", "rejected": "no"} for n in range(40)]
-    for name, own in {"train": rows[:30], "test": rows[30:]}.items():
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
-    folder = make_folder(tmp_path / "bert", "bert")
-    asked = (
-        "task=local_preference",
-        f"task.train_file={tmp_path}/train.jsonl",
-        f"task.test_file={tmp_path}/test.jsonl",
-        "model@weak=local",
-        "model@strong=local",
-        f"weak.path={folder}",
-        f"strong.path={folder}",
-    )
+    pairs: Pairs = [{"prompt": f"p {n}", "chosen": "yes", "rejected": "no"} for n in range(40)]
+    asked = own_pairs(tmp_path, "bert", train=pairs[:30], test=pairs[30:])
     with pytest.raises(UserError, match=r"is an encoder and has no implicit: use fit.readout=head"):
         plan(*asked, "fit.readout=implicit")
     with pytest.raises(UserError, match=r"is an encoder: it cannot model texts first"):

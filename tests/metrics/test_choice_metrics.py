@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from w2s_lightning.metrics.choice import (
-    accuracy,
-    accuracy_by_difficulty,
-    auroc,
-    brier,
-    calibration,
-    correct,
-    log_loss,
-)
+from w2s_lightning.metrics import choice
+from w2s_lightning.metrics.choice import accuracy, accuracy_by_difficulty, auroc, brier, calibration, log_loss
 from w2s_lightning.metrics.rates import weighted_auroc
 
 PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.2, 0.7]])
@@ -20,7 +13,7 @@ LABELS = np.array([0, 2, 1, 2])
 
 
 def test_accuracy_takes_the_first_of_tied_options() -> None:
-    assert correct(PROBABILITIES, LABELS).tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert choice.correct(PROBABILITIES, LABELS).tolist() == [1.0, 0.0, 0.0, 1.0]
     assert accuracy(PROBABILITIES, LABELS) == 0.5
 
 
@@ -60,13 +53,7 @@ def test_calibration_by_hand() -> None:
     result = calibration(PROBABILITIES, LABELS, num_bins=2)
     low, high = result.bins
     assert (low.low, low.high, low.n, low.accuracy, low.confidence) == (0.0, 0.5, 2, 0.0, pytest.approx(0.45))
-    assert (high.low, high.high, high.n, high.accuracy, high.confidence) == (
-        0.5,
-        1.0,
-        2,
-        1.0,
-        pytest.approx(0.8),
-    )
+    assert (high.low, high.high, high.n, high.accuracy, high.confidence) == (0.5, 1.0, 2, 1.0, pytest.approx(0.8))
     assert result.ece == pytest.approx((2 * 0.45 + 2 * 0.2) / 4)
 
 
@@ -89,12 +76,7 @@ def test_accuracy_by_distinct_difficulty() -> None:
 def test_difficulty_levels_hold_equally_many_examples_and_never_part_equal_ones() -> None:
     difficulty = np.arange(100.0)
     levels = accuracy_by_difficulty(difficulty < 50, difficulty, np.arange(100), num_levels=4)
-    assert [(one.low, one.high, one.accuracy.n) for one in levels] == [
-        (0, 24, 25),
-        (25, 49, 25),
-        (50, 74, 25),
-        (75, 99, 25),
-    ]
+    assert [(one.low, one.high, one.accuracy.n) for one in levels] == [(n, n + 24, 25) for n in (0, 25, 50, 75)]
     assert [one.accuracy.value for one in levels] == [1.0, 1.0, 0.0, 0.0]
     tied = accuracy_by_difficulty(np.ones(100), np.repeat([1.0, 2.0], [90, 10]), np.arange(100), num_levels=5)
     assert [(one.low, one.accuracy.n) for one in tied] == [(1.0, 90), (2.0, 10)]

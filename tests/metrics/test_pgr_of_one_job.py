@@ -12,6 +12,8 @@ from w2s_lightning.metrics.pgr import PGR, pgr_of_job, predicted_half_width
 from w2s_lightning.metrics.rates import JobScores, auroc_of, rates, weighted_auroc
 from w2s_lightning.metrics.resampling import Groups, Resampling, draws
 
+ARMS = ("floor", "student", "ceiling")
+
 
 def hits(*, right: int, wrong: int) -> np.ndarray:
     """Per-example scores whose mean is right / (right + wrong), the right answers first."""
@@ -22,9 +24,12 @@ def noisy_hits(rate: float, *, n: int, seed: int) -> np.ndarray:
     return (np.random.default_rng(seed).random(n) < rate).astype(float)
 
 
+SAME = noisy_hits(0.7, n=200, seed=0)
+
+
 def job(floor: np.ndarray, student: np.ndarray, ceiling: np.ndarray, group_ids: object = None) -> JobScores:
     groups = np.arange(len(floor)) if group_ids is None else group_ids
-    return rates({"floor": floor, "student": student, "ceiling": ceiling}, groups)
+    return rates(dict(zip(ARMS, (floor, student, ceiling), strict=True)), groups)
 
 
 def test_pgr_of_a_job_by_hand() -> None:
@@ -46,30 +51,27 @@ def test_arms_and_differences_have_intervals_of_the_expected_width() -> None:
     assert gain.half_width == pytest.approx(1.96 * (0.15 * 0.85 / 1000) ** 0.5, rel=0.1)
 
 
-def test_a_gap_that_may_be_zero_leaves_pgr_undefined_with_its_reason() -> None:
-    result = pgr_of_job(
-        job(noisy_hits(0.7, n=200, seed=0), noisy_hits(0.72, n=200, seed=1), noisy_hits(0.71, n=200, seed=2))
-    )
+UNDEFINED = {  # floor, student, ceiling -> the reason
+    "the gap may be zero": (
+        *(noisy_hits(rate, n=200, seed=n) for n, rate in enumerate((0.7, 0.72, 0.71))),
+        "reaches 0",
+    ),
+    "floor and ceiling are one model": (SAME, noisy_hits(0.8, n=200, seed=1), SAME, "the gap reaches 0"),
+    "the ceiling is surely below the floor": (
+        *(hits(right=right, wrong=500 - right) for right in (450, 400, 250)),
+        "the ceiling is below the floor",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNDEFINED)
+def test_pgr_is_undefined_for_a_reason_and_nothing_is_infinite(case: str) -> None:
+    *arms, reason = UNDEFINED[case]
+    result = pgr_of_job(job(*arms))
     assert (result.value, result.low, result.high, result.defined) == (None, None, None, False)
-    assert result.reason is not None
-    assert "the gap reaches 0" in result.reason
+    assert reason in result.reason
     assert "95 % interval" in result.reason
-
-
-def test_floor_and_ceiling_that_are_one_model_leave_pgr_undefined_and_nothing_is_infinite() -> None:
-    same = noisy_hits(0.7, n=200, seed=0)
-    result = pgr_of_job(job(same, noisy_hits(0.8, n=200, seed=1), same))
-    assert result.reason is not None
-    assert "reaches 0" in result.reason
     assert json.loads(json.dumps(dataclasses.asdict(result), allow_nan=False))["value"] is None
-
-
-def test_a_ceiling_that_is_surely_below_the_floor_leaves_pgr_undefined_for_that_reason() -> None:
-    result = pgr_of_job(job(hits(right=450, wrong=50), hits(right=400, wrong=100), hits(right=250, wrong=250)))
-    assert not result.defined
-    assert result.value is None
-    assert result.reason is not None
-    assert "the ceiling is below the floor" in result.reason
 
 
 def test_pgr_above_one_and_below_zero_are_reported_as_they_are() -> None:
@@ -77,10 +79,8 @@ def test_pgr_above_one_and_below_zero_are_reported_as_they_are() -> None:
     above = pgr_of_job(job(floor, hits(right=900, wrong=100), ceiling))
     below = pgr_of_job(job(floor, hits(right=500, wrong=500), ceiling))
     assert above.value == pytest.approx(1.5)
-    assert above.low is not None
     assert above.low > 1
     assert below.value == pytest.approx(-0.5)
-    assert below.high is not None
     assert below.high < 0
 
 
@@ -96,8 +96,6 @@ def test_ends_stay_finite_when_some_resampled_gaps_are_not_positive() -> None:
         assert result.defined == (scores.difference("ceiling", "floor").low > 0)
         if result.defined and (gaps <= 0).any():
             found += 1
-            assert result.low is not None
-            assert result.high is not None
             assert np.isfinite([result.low, result.high]).all()
             assert result.low < result.high
     assert found > 0
@@ -144,17 +142,13 @@ def test_the_seed_decides_the_resamples_and_every_resample_draws_all_groups() ->
 def test_auroc_serves_as_the_metric_of_a_job() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(2, size=400)
-    arms = {
-        name: rng.normal(size=400) + shift * labels
-        for name, shift in (("floor", 0.5), ("student", 1.2), ("ceiling", 2.0))
-    }
+    arms = {name: rng.normal(size=400) + shift * labels for name, shift in zip(ARMS, (0.5, 1.2, 2.0), strict=True)}
     scores = rates(arms, np.arange(400) // 4, metric=auroc_of(labels), resampling=Resampling(resamples=300))
     values = [float(weighted_auroc(arms[name], labels.astype(float), np.ones((1, 400)))[0]) for name in arms]
-    assert [scores.interval(name).value for name in arms] == pytest.approx(values)
+    intervals = [scores.interval(name) for name in arms]
+    assert [one.value for one in intervals] == pytest.approx(values)
     assert pgr_of_job(scores).value == pytest.approx((values[1] - values[0]) / (values[2] - values[0]))
-    assert all(
-        scores.interval(name).low < value < scores.interval(name).high for name, value in zip(arms, values, strict=True)
-    )
+    assert all(one.low < one.value < one.high for one in intervals)
 
 
 def test_resamples_without_a_positive_example_are_left_out_for_all_arms() -> None:
@@ -181,69 +175,62 @@ def test_what_cannot_be_compared_is_refused_with_a_message() -> None:
         Resampling(resamples=10)
 
 
-def covered(*, num_jobs: int, num_groups: int, resamples: int) -> tuple[float, float]:
-    """Share of simulated jobs whose interval covers the true gain, and the true PGR (among the defined ones).
+def probit_answers(
+    rng: np.random.Generator, ids: np.ndarray, *, means: np.ndarray, shared: float, own: float
+) -> np.ndarray:
+    """Probit models, with a shared and an own effect of each group: true accuracies are known in closed form."""
+    num_groups = ids[-1] + 1
+    effect = shared * rng.standard_normal(num_groups) + own * rng.standard_normal((3, num_groups))
+    return (rng.standard_normal((3, len(ids))) < (means[:, None] + effect)[:, ids]).astype(float)
 
-    Probit models with a shared and an own effect of each group, so that an arm's true accuracy is known in closed form.
-    """
+
+@pytest.mark.parametrize("num_groups", [25, 140])
+@pytest.mark.parametrize(
+    ("num_jobs", "resamples", "low", "high"),
+    [(1500, 500, 0.92, 0.98), pytest.param(4000, 1000, 0.93, 0.965, marks=pytest.mark.slow)],
+    ids=["quick", "long"],
+)
+def test_a_jobs_intervals_cover_the_truth_as_often_as_they_say(
+    num_groups: int, num_jobs: int, resamples: int, low: float, high: float
+) -> None:
     rng, means, shared, own = np.random.default_rng(7), np.array([0.3, 0.8, 1.5]), 0.6, 0.4
     truth = norm.cdf(means / np.sqrt(1 + shared**2 + own**2))
     true_pgr = (truth[1] - truth[0]) / (truth[2] - truth[0])
     gains, ratios = [], []
     for number in range(num_jobs):
         ids = np.repeat(np.arange(num_groups), rng.integers(2, 11, size=num_groups))
-        effect = shared * rng.standard_normal(num_groups) + own * rng.standard_normal((3, num_groups))
-        answers = (rng.standard_normal((3, len(ids))) < (means[:, None] + effect)[:, ids]).astype(float)
-        arms = dict(zip(("floor", "student", "ceiling"), answers, strict=True))
+        arms = dict(zip(ARMS, probit_answers(rng, ids, means=means, shared=shared, own=own), strict=True))
         scores = rates(arms, ids, resampling=Resampling(resamples=resamples, seed=number))
         gains.append(scores.difference("student", "floor").reaches(truth[1] - truth[0]))
         result = pgr_of_job(scores)
-        if result.low is not None and result.high is not None:
+        if result.defined:
             ratios.append(result.low <= true_pgr <= result.high)
     assert len(ratios) > 0.95 * num_jobs
-    return float(np.mean(gains)), float(np.mean(ratios))
-
-
-@pytest.mark.parametrize("num_groups", [25, 140])
-def test_a_jobs_intervals_cover_the_truth_as_often_as_they_say(num_groups: int) -> None:
-    of_gain, of_pgr = covered(num_jobs=1500, num_groups=num_groups, resamples=500)
-    assert 0.92 <= of_gain <= 0.98
-    assert 0.92 <= of_pgr <= 0.98
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("num_groups", [25, 140])
-def test_a_jobs_intervals_cover_the_truth_in_a_long_simulation(num_groups: int) -> None:
-    of_gain, of_pgr = covered(num_jobs=4000, num_groups=num_groups, resamples=1000)
-    assert 0.93 <= of_gain <= 0.965
-    assert 0.93 <= of_pgr <= 0.965
+    assert low <= np.mean(gains) <= high
+    assert low <= np.mean(ratios) <= high
 
 
 def test_the_predicted_half_width_by_hand_shrinks_with_examples_and_grows_with_smaller_gaps() -> None:
-    guess = {"floor": 0.6, "ceiling": 0.9, "num_examples": 1000, "num_groups": 1000}
+    def predicted(**changed: float) -> float:
+        guess = {"floor": 0.6, "ceiling": 0.9, "num_examples": 1000, "num_groups": 1000}
+        return predicted_half_width(**{**guess, **changed})
+
     # student .75: variances .1875, .24, .09 with weights 1, -1/2, -1/2; correlations 0
     by_hand = 1.96 * ((0.1875 + 0.25 * 0.24 + 0.25 * 0.09) / 1000) ** 0.5 / 0.3
-    assert predicted_half_width(**guess, correlation=0.0) == pytest.approx(by_hand)
-    assert predicted_half_width(
-        **{**guess, "num_examples": 4000, "num_groups": 4000}, correlation=0.0
-    ) == pytest.approx(by_hand / 2)
-    assert predicted_half_width(**{**guess, "num_groups": 100}, group_correlation=1.0) == pytest.approx(
-        predicted_half_width(**{**guess, "num_examples": 100, "num_groups": 100})
-    )
-    assert predicted_half_width(**{**guess, "ceiling": 0.65}) > 4 * predicted_half_width(**guess)
-    assert predicted_half_width(**{**guess, "ceiling": 0.6}) == np.inf
+    assert predicted(correlation=0.0) == pytest.approx(by_hand)
+    assert predicted(num_examples=4000, num_groups=4000, correlation=0.0) == pytest.approx(by_hand / 2)
+    of_groups = predicted(num_examples=100, num_groups=100)
+    assert predicted(num_groups=100, group_correlation=1.0) == pytest.approx(of_groups)
+    assert predicted(ceiling=0.65) > 4 * predicted()
+    assert predicted(ceiling=0.6) == np.inf
 
 
 def test_the_predicted_half_width_is_about_the_one_that_comes_out() -> None:
-    rng, num_groups, size = np.random.default_rng(0), 140, 14
-    means, shared, own = np.array([0.3, 0.85, 1.5]), 0.6, 0.5
-    ids = np.repeat(np.arange(num_groups), size)
-    effect = shared * rng.standard_normal(num_groups) + own * rng.standard_normal((3, num_groups))
-    answers = (rng.standard_normal((3, len(ids))) < (means[:, None] + effect)[:, ids]).astype(float)
+    ids = np.repeat(np.arange(140), 14)
+    means = np.array([0.3, 0.85, 1.5])
+    answers = probit_answers(np.random.default_rng(0), ids, means=means, shared=0.6, own=0.5)
     result = pgr_of_job(job(*answers, group_ids=ids))
     predicted = predicted_half_width(
-        floor=answers[0].mean(), ceiling=answers[2].mean(), num_examples=len(ids), num_groups=num_groups
+        floor=answers[0].mean(), ceiling=answers[2].mean(), num_examples=len(ids), num_groups=140
     )
-    assert result.low is not None
-    assert result.high is not None
     assert predicted == pytest.approx((result.high - result.low) / 2, rel=0.5)

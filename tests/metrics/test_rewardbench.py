@@ -8,22 +8,10 @@ import numpy as np
 import pytest
 
 from w2s_lightning.errors import UserError
+from w2s_lightning.metrics import sections as scoring
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.resampling import Resampling
-from w2s_lightning.metrics.sections import (
-    PRIOR_SETS,
-    SECTION_WEIGHTS,
-    SECTIONS,
-    best_of_credit,
-    judge,
-    length_bias,
-    missing,
-    overall,
-    parts_of,
-    section_scores,
-    subset_accuracy,
-    wins,
-)
+from w2s_lightning.metrics.sections import PRIOR_SETS, SECTIONS, judge, missing, overall, section_scores, wins
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "rewardbench_published.json"
 QUICK = Resampling(resamples=400)
@@ -50,7 +38,13 @@ def test_published_sections_and_overall_scores_come_out() -> None:
 def test_without_the_weights_the_published_figures_do_not_come_out() -> None:
     rows = published()["rows"]
     plain = [
-        np.mean([row["subset_accuracy"][name] for name in SECTIONS["Reasoning"] if name in row["subset_accuracy"]])
+        np.mean(
+            [
+                row["subset_accuracy"][name]
+                for name in SECTIONS["Reasoning"]
+                if name in row["subset_accuracy"]
+            ]
+        )
         for row in rows
     ]
     wanted = [row["published_sections"]["Reasoning"] for row in rows]
@@ -61,8 +55,8 @@ def test_weights_are_the_published_ones() -> None:
     assert [len(names) for names in SECTIONS.values()] == [5, 6, 5, 7, 4]
     assert SECTIONS["Reasoning"]["math-prm"] == 984 == sum(SECTIONS["Reasoning"].values()) - 984
     assert SECTIONS["Safety"]["xstest-should-refuse"] == 154  # swapped with should-respond before September 2024
-    assert list(SECTION_WEIGHTS) == list(SECTIONS)
-    assert sum(SECTION_WEIGHTS.values()) == 9
+    assert list(scoring.SECTION_WEIGHTS) == list(SECTIONS)
+    assert sum(scoring.SECTION_WEIGHTS.values()) == 9
 
 
 def test_a_tie_is_a_loss() -> None:
@@ -125,10 +119,9 @@ def rows(generator: np.random.Generator) -> tuple[np.ndarray, list[str], list[st
 def test_values_with_intervals_equal_the_plain_ones() -> None:
     won, subsets, prompts = rows(np.random.default_rng(0))
     found = judge(won, subsets, prompts, resampling=QUICK)
-    plain = subset_accuracy(won, subsets)
+    plain = scoring.subset_accuracy(won, subsets)
     assert {name: part.value for name, part in {**found.subsets, **found.others}.items()} == pytest.approx(plain)
     assert {name: part.value for name, part in found.sections.items()} == pytest.approx(section_scores(plain))
-    assert found.overall is not None
     assert found.overall.value == pytest.approx(overall(section_scores(plain)))
     assert list(found.others) == ["my-own"]
     assert found.missing == missing(subsets)
@@ -140,7 +133,7 @@ def test_values_with_intervals_equal_the_plain_ones() -> None:
 
 def test_an_interval_is_as_wide_as_repeated_draws_of_the_data_say() -> None:
     worlds = [rows(np.random.default_rng(seed)) for seed in range(300)]
-    values = [section_scores(subset_accuracy(won, subsets))["Chat"] for won, subsets, _ in worlds]
+    values = [section_scores(scoring.subset_accuracy(won, subsets))["Chat"] for won, subsets, _ in worlds]
     found = judge(*worlds[0], resampling=QUICK).sections["Chat"]
     assert found.half_width == pytest.approx(1.96 * np.std(values), rel=0.25)
 
@@ -180,9 +173,8 @@ def test_a_subset_that_a_resample_misses_is_left_out_with_its_weight() -> None:
 def test_sections_of_several_models_are_compared_on_the_same_resamples() -> None:
     won, subsets, prompts = rows(np.random.default_rng(0))
     better = np.maximum(won, np.arange(len(won)) % 3 == 0)
-    chat = next(part for part in parts_of(subsets) if part.name == "Chat")
+    chat = next(part for part in scoring.parts_of(subsets) if part.name == "Chat")
     scored = chat.scores({"one": won, "two": better}, prompts, QUICK)
-    assert scored is not None
     gap = scored.difference("two", "one")
     assert gap.value == pytest.approx(scored.interval("two").value - scored.interval("one").value)
     assert gap.half_width < scored.interval("one").half_width
@@ -192,30 +184,26 @@ def test_sections_of_several_models_are_compared_on_the_same_resamples() -> None
 
 def test_sections_of_several_seeds_cross_seeds_and_prompts() -> None:
     won, subsets, prompts = rows(np.random.default_rng(0))
-    chat = next(part for part in parts_of(subsets) if part.name == "Chat")
+    chat = next(part for part in scoring.parts_of(subsets) if part.name == "Chat")
     seeds = np.stack([won, np.roll(won, 1)])
     scored = chat.scores({"one": seeds}, prompts)
-    assert scored is not None
     assert scored.interval("one") == chat.intervals({"one": seeds}, prompts)["one"]
-    by_hand = [section_scores(subset_accuracy(one, subsets))["Chat"] for one in seeds]
+    by_hand = [section_scores(scoring.subset_accuracy(one, subsets))["Chat"] for one in seeds]
     assert scored.interval("one").value == pytest.approx(np.mean(by_hand))
 
 
 def test_length_bias_is_the_win_rate_by_the_longer_answer() -> None:
     won = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0]
-    found = length_bias(won, [1, 2, 3, 4, 9, 9], [2, 3, 4, 4, 1, 1], list("abcdef"), resampling=QUICK)
-    assert found.shorter is not None
-    assert found.equal is not None
-    assert found.longer is not None
+    found = scoring.length_bias(won, [1, 2, 3, 4, 9, 9], [2, 3, 4, 4, 1, 1], list("abcdef"), resampling=QUICK)
     assert [part.value for part in (found.shorter, found.equal, found.longer)] == pytest.approx([1 / 3, 1.0, 1.0])
     assert [part.n for part in (found.shorter, found.equal, found.longer)] == [3, 1, 2]
-    assert length_bias([1.0, 0.0], [1, 2], [5, 6], ["a", "b"]).longer is None
+    assert scoring.length_bias([1.0, 0.0], [1, 2], [5, 6], ["a", "b"]).longer is None
 
 
 def test_best_of_four_shares_the_credit_of_a_tie() -> None:
     scores: list[list[float]] = [[3, 1, 2, 0], [3, 3, 2, 0], [5, 5, 5, 5], [1, 2, 3, 4], [np.inf, 0, 0, 0]]
-    assert best_of_credit(scores, [0, 1, 2, 0, 0]).tolist() == [1.0, 0.5, 0.25, 0.0, 1.0]
+    assert scoring.best_of_credit(scores, [0, 1, 2, 0, 0]).tolist() == [1.0, 0.5, 0.25, 0.0, 1.0]
     with pytest.raises(UserError, match="row 1: answer 3's score is no number"):
-        best_of_credit([[1.0, 2.0, np.nan, 0.0]], [0])
+        scoring.best_of_credit([[1.0, 2.0, np.nan, 0.0]], [0])
     with pytest.raises(ValueError, match=r"right answers \[n\] in 0 \.\. K-1"):
-        best_of_credit([[1.0, 2.0]], [2])
+        scoring.best_of_credit([[1.0, 2.0]], [2])

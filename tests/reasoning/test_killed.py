@@ -9,14 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from tests.composing import ROOT
 from tests.composing import plan as planned
 from tests.models.tiny_stages import obtain
 from tests.reasoning.conftest import JOBS
-from tests.small_jobs import SMALL_ARITHMETIC
+from tests.small_jobs import SMALL_ARITHMETIC, table
 from w2s_lightning.generate.samples import Journal
 from w2s_lightning.stages import BareModel, Label
 from w2s_lightning.store import Store
@@ -52,10 +51,6 @@ def noting(notes: Path, then: Callable[[int], None] = lambda number: None) -> Ca
     return noted
 
 
-def solutions(store: Path, stage: Label) -> list[dict[str, Any]]:
-    return pq.read_table(Store.at(store).open(stage) / "solutions.parquet").to_pylist()
-
-
 def test_killed_while_sampling_it_ends_with_the_samples_of_an_undisturbed_run(
     place: Path, results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +68,7 @@ def test_killed_while_sampling_it_ends_with_the_samples_of_an_undisturbed_run(
     assert not Store.at(store).has(drawn)
     monkeypatch.setattr(Journal, "append", noting(notes))
     obtain(Store.at(store), *stages, tokens_per_batch=3000)
-    assert solutions(store, drawn) == solutions(place / "store", drawn)
+    mine, undisturbed = (table(Store.at(where), drawn, "solutions") for where in (store, place / "store"))
+    assert mine == undisturbed
     noted = notes.read_text().splitlines()
     assert len(noted) == len(set(noted)) == 48 * 4

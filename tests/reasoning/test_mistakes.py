@@ -9,7 +9,8 @@ import pytest
 
 from tests.composing import plan as planned
 from tests.models.tiny import make_folder
-from tests.small_jobs import SMALL_ARITHMETIC, run_job
+from tests.reasoning.conftest import Write, solved
+from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
 from tests.test_config import train
 from w2s_lightning.data.writer import QuestionWriter
 from w2s_lightning.errors import UserError
@@ -28,10 +29,7 @@ ON_PAPER = [
     (["generation.temperature=0"], "at temperature=0 gives no vote: use generation.num_samples=10"),
     (["generation.num_samples=1"], "generation.num_samples=1 at temperature=1 gives no vote"),
     (["generation.top_p=0"], "generation.top_p=0 (conf/generation/default.yaml): input should be greater than 0"),
-    (
-        ["paradigm.student_of_record=stage_3"],
-        "student_of_record=stage_3 is no row of this recipe: take one of full_weak",
-    ),
+    (["paradigm.student_of_record=stage_3"], "stage_3 is no row of this recipe: take one of full_weak"),
     (["paradigm.contrast=false", "objective=orpo"], "objective=orpo trains nothing here"),
     (["task.judge.metric=auroc"], "task.judge.metric=auroc: solutions are right or wrong: use accuracy"),
     (["fit.readout=words"], "fit.readout=words: solutions are read as text, whatever it says: leave it out"),
@@ -62,9 +60,8 @@ def test_what_can_be_known_on_paper_is_refused_by_the_plan(
 
 
 def test_objectives_of_pairs_and_text_are_none_of_a_choice_task() -> None:
-    with pytest.raises(
-        UserError, match=r"reads log_probs and reference and probs; .* of kind choice has logits and probs"
-    ):
+    words = r"reads log_probs and reference and probs; .* of kind choice has logits and probs"
+    with pytest.raises(UserError, match=words):
         planned("objective=dpo")
     with pytest.raises(UserError, match=r"fit\.readout=text is for reasoning tasks, which always use it"):
         planned("fit.readout=text")
@@ -89,66 +86,57 @@ def test_a_template_that_the_tokenizer_lacks_is_named(folders: dict[str, Path], 
     assert QuestionWriter(task.format, load_tokenizer(Source(str(bare)))).special_tokens
 
 
-def gold_file(path: Path, answer: str | None = None) -> Path:
-    """Solutions of people to `transfer` and `validation`: gold, or all with one answer."""
-    splits = planned(*SMALL_ARITHMETIC).rows[0].evaluate.task.splits(0)
-    asked = [*splits.transfer, *splits.validation]
-    lines = [{"id": one.id, "solution": one.solution if answer is None else f"answer {answer} ."} for one in asked]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
+ON_THE_WAY = {
+    "prompts longer than the context": (
+        ["fit.max_length=40"],
+        "more than 5% of the prompts are longer than the model's context",
+        "use fewer demonstrations, a larger fit.max_length",
+    ),
+    "no agreement": (
+        ["supervisor.file={wrong}"],
+        "agreement: 0 of 48 questions have the same answer from both (48 weak and ",
+        "give more demonstrations, or more room",
+    ),
+    "no pair": (  # at such a temperature hardly a sample holds an answer
+        ["generation.temperature=1000"],
+        "contrastive_pairs: no pair can be built from 48 questions (",
+        "with an empty majority",
+        "lower the thresholds (keep_from=0.6, overrule_from=0.8), or draw more samples",
+    ),
+    "a vote that keeps nothing": (
+        ["paradigm=self_improvement", "generation.temperature=1000"],
+        "majority_vote: no sample is left (",
+        "with an empty majority",
+        ": lower keep_from=0.6",
+    ),
+    "solutions that never end": (
+        ["generation.max_new_tokens=2"],
+        "no solution is left to train on, since none was brought to an end: give more room",
+    ),
+    "too few demonstrations": (
+        ["paradigm.demonstrations=17"],
+        "17 demonstrations are wanted, and only 16 solutions to the split `validation`",
+    ),
+}
 
 
-def refused(place: Path, *overrides: str) -> str:
-    with pytest.raises(UserError) as stop:
-        run_job(place, *overrides, world=SMALL_ARITHMETIC)
-    assert len(str(stop.value).splitlines()) == 1
-    return str(stop.value)
-
-
-def test_prompts_longer_than_the_context_are_refused_above_a_share(place: Path, results: dict[str, Any]) -> None:
-    message = refused(place, "fit.max_length=40")
-    assert "more than 5% of the prompts are longer than the model's context" in message
-    assert "use fewer demonstrations, a larger fit.max_length" in message
-
-
-def test_no_agreement_says_how_many_answered(place: Path, results: dict[str, Any], tmp_path: Path) -> None:
-    message = refused(place, f"supervisor.file={gold_file(tmp_path / 'wrong.jsonl', '99')}")
-    assert "agreement: 0 of 48 questions have the same answer from both (48 weak and " in message
-    assert "give more demonstrations, or more room" in message
-
-
-def test_no_pair_says_why_question_by_question(place: Path, results: dict[str, Any]) -> None:
-    """At such a temperature hardly a sample holds an answer."""
-    message = refused(place, "generation.temperature=1000")
-    assert "contrastive_pairs: no pair can be built from 48 questions (" in message
-    assert "with an empty majority" in message
-    assert "lower the thresholds (keep_from=0.6, overrule_from=0.8), or draw more samples" in message
-
-
-def test_a_vote_that_keeps_nothing_says_so(place: Path, results: dict[str, Any]) -> None:
-    message = refused(place, "paradigm=self_improvement", "generation.temperature=1000")
-    assert message.startswith("majority_vote: no sample is left (")
-    assert "with an empty majority" in message
-    assert message.endswith(": lower keep_from=0.6")
-
-
-def test_solutions_that_never_end_are_refused_as_targets(place: Path, results: dict[str, Any]) -> None:
-    message = refused(place, "generation.max_new_tokens=2")
-    assert "no solution is left to train on, since none was brought to an end: give more room" in message
-
-
-def test_too_few_demonstrations_are_refused(place: Path, results: dict[str, Any]) -> None:
-    message = refused(place, "paradigm.demonstrations=17")
-    assert "17 demonstrations are wanted, and only 16 solutions to the split `validation`" in message
+@pytest.mark.parametrize("what", ON_THE_WAY)
+def test_what_turns_out_on_the_way_is_refused_with_what_to_do(
+    what: str, place: Path, results: dict[str, Any], write: Write
+) -> None:
+    overrides, *words = ON_THE_WAY[what]
+    wrong = write(dict.fromkeys(solved("transfer", "validation"), "answer 99 ."))
+    with pytest.raises(UserError) as refused:
+        run_job(place, *(one.format(wrong=wrong) for one in overrides), world=SMALL_ARITHMETIC)
+    assert len(str(refused.value).splitlines()) == 1
+    assert [one for one in words if one not in str(refused.value)] == []
 
 
 def test_the_command_line_answers_in_one_line(tmp_path: Path) -> None:
     done = train(*SMALL_ARITHMETIC, "fit=probe", f"paths.store={tmp_path}/store", cwd=tmp_path)
     assert done.returncode == 1
-    assert (
-        done.stderr.strip()
-        == "error: a probe trains a head, and a reasoning task has none: use fit.tuning=full or lora"
-    )
+    wanted = "error: a probe trains a head, and a reasoning task has none: use fit.tuning=full or lora"
+    assert done.stderr.strip() == wanted
     assert not (tmp_path / "store").exists()
 
 
@@ -161,7 +149,7 @@ def test_prompts_that_were_too_long_are_told_by_row(
     shares = {row["name"]: row["too_long_share"] for row in result["rows"]}
     assert 0 < shares.pop("untuned") < 1
     assert set(shares.values()) == {0}
-    untuned = next(row for row in result["rows"] if row["name"] == "untuned")
+    untuned = rows(result)["untuned"]
     (folder,) = (place / "store" / "evaluate").glob(f"*-{untuned['evaluate'][:16]}")
     ends = pq.read_table(folder / "predictions.parquet").column("finish").to_pylist()
     assert untuned["too_long_share"] == ends.count("too_long") / 60

@@ -1,18 +1,22 @@
 """Whole reasoning jobs: four paradigms from configuration to result, on one store."""
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from tests.composing import ROOT
 from tests.composing import plan as planned
-from tests.reasoning.conftest import JOBS
-from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
+from tests.reasoning.conftest import JOBS, gold_of
+from tests.small_jobs import (
+    SMALL_ARITHMETIC,
+    assert_baselines_are_shared,
+    printed_without_torch,
+    rows,
+    run_job,
+    source_of,
+    table,
+)
 from w2s_lightning.stages import Label, Select
 from w2s_lightning.store import Store
 
@@ -38,11 +42,7 @@ def made(name: str, *more: str) -> Any:
 
 
 def source(name: str, row: str) -> Any:
-    return next(r for r in made(name).rows if r.name == row).evaluate.answers.source
-
-
-def solutions(store: Store, stage: Any) -> list[dict[str, Any]]:
-    return pq.read_table(store.open(stage) / "solutions.parquet").to_pylist()
+    return source_of(made(name), row)
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -59,12 +59,10 @@ def test_every_job_ends_with_its_rows(name: str, results: Results) -> None:
 
 
 def test_all_paradigms_share_floor_ceiling_and_untuned(results: Results) -> None:
-    for name in COMMON:
-        assert len({rows(result)[name]["evaluate"] for result in results.values()}) == 1
-        assert len({rows(result)[name]["value"] for result in results.values()}) == 1
+    assert_baselines_are_shared(results, *COMMON)
 
 
-def test_each_row_says_what_it_saw(results: Results, place: Path) -> None:
+def test_each_row_says_what_it_saw(results: Results, store: Store) -> None:
     seen = {name: {n: row["information"] for n, row in rows(result).items()} for name, result in results.items()}
     gold = {(name, row): of["gold_seen_by_student"] for name, found in seen.items() for row, of in found.items()}
     assert {name for name in JOBS if gold[name, "stage_2" if name == "weak_to_strong" else "student"]} == {"supervised"}
@@ -75,7 +73,6 @@ def test_each_row_says_what_it_saw(results: Results, place: Path) -> None:
     upstream = {name: found.get("student", found.get("stage_2"))["gold_upstream"] for name, found in seen.items()}
     told = {"supervised": 0, "sequence": 32, "token": 32, "vote": 4, "oracle": 4 + 48, "weak_to_strong": 32}
     assert upstream == told, "demonstrations, and hidden gold that a filter looked at, are counted"
-    store = Store.at(place / "store")
     fits = [source("weak_to_strong", row) for row in ("stage_1", "stage_2")]
     trained = [store.read_json(fit, "metrics.json")["num_rows"] for fit in fits]
     assert seen["weak_to_strong"]["stage_2"]["pseudo_labels"] == sum(trained), "stage II goes on from stage I"
@@ -84,11 +81,10 @@ def test_each_row_says_what_it_saw(results: Results, place: Path) -> None:
 
 @pytest.mark.parametrize(("name", "row"), [("weak_to_strong", "stage_2"), ("vote", "student"), ("sequence", "student")])
 def test_sampled_tokens_are_those_of_every_solution_behind_a_row(
-    name: str, row: str, results: Results, place: Path
+    name: str, row: str, results: Results, store: Store
 ) -> None:
-    store = Store.at(place / "store")
     behind = {s.digest: s for s in source(name, row).ancestors() if isinstance(s, Label) and s.mode == "solutions"}
-    drawn = sum(one["num_drawn"] for stage in behind.values() for one in solutions(store, stage))
+    drawn = sum(one["num_drawn"] for stage in behind.values() for one in table(store, stage, "solutions"))
     assert rows(results[name])[row]["information"]["sampled_tokens"] == drawn > 48
 
 
@@ -100,9 +96,8 @@ def test_accuracy_by_difficulty_adds_up(results: Results) -> None:
         for name, row in rows(result).items():
             assert sum(part["n"] * part["accuracy"][name] for part in parts) / 60 == pytest.approx(row["value"])
         for part in parts:
-            floor, student, ceiling = (
-                part["accuracy"].get(name) for name in ("floor", result["student_of_record"], "ceiling")
-            )
+            arms = ("floor", result["student_of_record"], "ceiling")
+            floor, student, ceiling = (part["accuracy"].get(name) for name in arms)
             if part["pgr"]["defined"]:
                 assert part["pgr"]["value"] == pytest.approx((student - floor) / (ceiling - floor))
             else:
@@ -110,14 +105,14 @@ def test_accuracy_by_difficulty_adds_up(results: Results) -> None:
     assert "accuracy by difficulty" in results["vote"]["printed"]
 
 
-def test_selections_are_counted_and_judged_by_hidden_gold(results: Results, place: Path) -> None:
-    store, plan = Store.at(place / "store"), made("weak_to_strong")
+def test_selections_are_counted_and_judged_by_hidden_gold(results: Results, store: Store) -> None:
+    plan = made("weak_to_strong")
     found = {one["stage"]: one for one in results["weak_to_strong"]["selections"]}
-    gold = {one.id: one.answer for one in plan.rows[0].evaluate.task.splits(0).transfer}
+    gold = gold_of("transfer")
     agreements = [stage for stage in plan.stages if isinstance(stage, Select) and stage.rule == "agreement"]
     assert len(agreements) == 4, "hybrid of two iterations, and either side of the first"
     for stage in agreements:
-        weak, strong = ({r["example_id"]: r["answer"] for r in solutions(store, s)} for s in stage.sources)
+        weak, strong = ({r["example_id"]: r["answer"] for r in table(store, s, "solutions")} for s in stage.sources)
         kept = {id for id in gold if weak[id] is not None and weak[id] == strong[id]}
         assert found[stage.digest]["kept"] == len(kept)
         assert found[stage.digest]["kept_share"] == len(kept) / 48
@@ -132,13 +127,13 @@ def test_selections_are_counted_and_judged_by_hidden_gold(results: Results, plac
     assert {one["rule"] for one in results["vote"]["selections"]} == {"majority_vote", "samples"}
 
 
-def test_votes_and_oracles_over_samples_are_reported(results: Results, place: Path) -> None:
+def test_votes_and_oracles_over_samples_are_reported(results: Results, store: Store) -> None:
     drawn = next(one for one in results["weak_to_strong"]["selections"] if one["rule"] == "samples")
     (stage,) = (s for s in made("weak_to_strong").stages if s.digest == drawn["stage"])
-    task, by_id = stage.task, dict[str, list[str | None]]()
-    for row in solutions(Store.at(place / "store"), stage):
+    by_id = dict[str, list[str | None]]()
+    for row in table(store, stage, "solutions"):
         by_id.setdefault(row["example_id"], []).append(row["answer"])
-    gold = {one.id: one.answer for one in task.splits(0).transfer}
+    gold = gold_of("transfer")
     assert {len(answers) for answers in by_id.values()} == {4}
     assert drawn["pass@4"] == pytest.approx(sum(gold[i] in answers for i, answers in by_id.items()) / 48)
     voted = sum(Counter(answers).most_common(1)[0][0] == gold[i] for i, answers in by_id.items())
@@ -149,11 +144,11 @@ def test_votes_and_oracles_over_samples_are_reported(results: Results, place: Pa
     assert rounds == ["round_0", "round_1"], "who drew what every round votes on"
 
 
-def test_pairs_the_wrong_way_round_are_counted_by_hidden_gold(results: Results, place: Path) -> None:
+def test_pairs_the_wrong_way_round_are_counted_by_hidden_gold(results: Results, store: Store) -> None:
     found = next(one for one in results["weak_to_strong"]["selections"] if one["rule"] == "contrastive_pairs")
     (stage,) = (s for s in made("weak_to_strong").stages if s.digest == found["stage"])
-    pairs = pq.read_table(Store.at(place / "store").open(stage) / "pairs.parquet").to_pylist()
-    gold = {one.id: one.answer for one in stage.task.splits(0).transfer}
+    pairs = table(store, stage, "pairs")
+    gold = gold_of("transfer")
     for side, share in (("chosen_answer", "precision"), ("rejected_answer", "inverted")):
         assert found[share] == sum(pair[side] == gold[pair["example_id"]] for pair in pairs) / len(pairs)
     assert found["precision"] + found["inverted"] <= 1
@@ -173,16 +168,7 @@ def test_a_second_run_computes_nothing_and_loads_no_torch(place: Path, results: 
     assert all(stage["cached"] for stage in again["stages"])
     for part in ("rows", "pgr", "agreement", "selections", "by_difficulty"):
         assert again[part] == results["weak_to_strong"][part]
-    where = [f"paths.store={place}/store", f"paths.outputs={place}/outputs", "tracking=disabled"]
-    code = (
-        f"import sys, runpy; sys.argv = ['train.py', *{[*SMALL_ARITHMETIC, *where]!r}]\n"
-        f"try: runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
-        "except SystemExit as done: assert not done.code, done.code\n"
-        "assert not {'torch', 'transformers', 'pytorch_lightning', 'wandb'} & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=place)
-    assert done.returncode == 0, done.stderr
-    assert "stage_2" in done.stdout
+    assert "stage_2" in printed_without_torch(place, *SMALL_ARITHMETIC)
 
 
 @pytest.mark.parametrize(
@@ -190,11 +176,7 @@ def test_a_second_run_computes_nothing_and_loads_no_torch(place: Path, results: 
     [
         ["fit=lora", "paradigm.iterations=1", "paradigm.control=never"],
         ["paradigm.contrast=false"],
-        [
-            "paradigm.learn=strong",
-            "paradigm.iterations=1",
-            "paradigm.pairs_per_question=3",
-        ],
+        ["paradigm.learn=strong", "paradigm.iterations=1", "paradigm.pairs_per_question=3"],
         ["paradigm=self_improvement", "paradigm.start=weak_to_strong", "paradigm.rounds=1"],
     ],
     ids=lambda o: o[0],

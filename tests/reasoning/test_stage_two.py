@@ -1,42 +1,26 @@
 """Stage II as it lies in the store: pairs, the reference's log-probabilities, where training starts, what it opens."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.composing import plan as planned
-from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
+from tests.reasoning.conftest import problems
+from tests.small_jobs import SMALL_ARITHMETIC, history, rows, run_job, source_of, table
 from w2s_lightning.execute import fit, label
 from w2s_lightning.plan import Plan
 from w2s_lightning.stages import BareModel, Fit, Label
 from w2s_lightning.store import Store
 
-Results = dict[str, dict[str, Any]]
-
-
-def fit_of(plan: Plan, row: str) -> Any:
-    return next(r for r in plan.rows if r.name == row).evaluate.answers.source  # type: ignore[union-attr]
-
 
 def weights(store: Store, fit: Fit) -> dict[str, torch.Tensor]:
     return load_file(store.open(fit) / "model" / "model.safetensors")
-
-
-def first_loss(store: Store, fit: Fit) -> float:
-    return float(json.loads((store.open(fit) / "history.jsonl").read_text().splitlines()[0])["loss"])
-
-
-@pytest.fixture(scope="module")
-def store(place: Path, results: Results) -> Store:
-    return Store.at(place / "store")
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +29,15 @@ def plan() -> Plan:
 
 
 def test_the_stored_reference_is_what_the_stage_one_model_says_of_the_pairs(plan: Plan, store: Store) -> None:
-    reference = fit_of(plan, "stage_2").targets["reference"]
+    reference = source_of(plan, "stage_2").targets["reference"]
     assert isinstance(reference, Label)
-    assert reference.source == fit_of(plan, "stage_1")
+    assert reference.source == source_of(plan, "stage_1")
     folder = store.open(reference.source) / "model"
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    pairs = pq.read_table(store.open(reference.pairs) / "pairs.parquet").to_pylist()
-    stored = pq.read_table(store.open(reference) / "log_probs.parquet").to_pylist()
+    pairs = table(store, reference.pairs, "pairs")
+    stored = table(store, reference, "log_probs")
     assert [row["example_id"] for row in stored] == [pair["example_id"] for pair in pairs]
-    questions = {one.id: one.question for one in plan.rows[0].evaluate.task.splits(0).transfer}
+    questions = {one.id: one.question for one in problems("transfer")}
     for row, pair in zip(stored, pairs, strict=True):
         prompt = tokenizer(f"q {questions[pair['example_id']]} a")["input_ids"]
         for found, side in zip(row["log_probs"], ("chosen", "rejected"), strict=True):
@@ -66,11 +50,11 @@ def test_the_stored_reference_is_what_the_stage_one_model_says_of_the_pairs(plan
 
 def test_pairs_follow_the_published_rule(plan: Plan, store: Store) -> None:
     """Recomputed from the stored solutions: one side is the weak model's, thresholds hold, answers differ."""
-    select = fit_of(plan, "stage_2").learned
+    select = source_of(plan, "stage_2").learned
     assert select.options == {"keep_from": 0.6, "overrule_from": 0.8, "most_pairs": 1}
-    weak, samples = (pq.read_table(store.open(s) / "solutions.parquet").to_pylist() for s in select.sources)
+    weak, samples = (table(store, s, "solutions") for s in select.sources)
     own = {row["example_id"]: row for row in weak}
-    pairs = pq.read_table(store.open(select) / "pairs.parquet").to_pylist()
+    pairs = table(store, select, "pairs")
     assert len({pair["example_id"] for pair in pairs}) == len(pairs) > 0
     for pair in pairs:
         drawn = [row["answer"] for row in samples if row["example_id"] == pair["example_id"]]
@@ -79,19 +63,17 @@ def test_pairs_follow_the_published_rule(plan: Plan, store: Store) -> None:
         assert pair["chosen_answer"] not in (None, pair["rejected_answer"])
         side = "chosen" if pair["weak_is_chosen"] else "rejected"
         assert pair[side] == own[pair["example_id"]]["text"]
-    assert select.sources[0] == fit_of(plan, "full_weak").learned, "always the floor's solutions"
-    assert select.sources[1].source == fit_of(plan, "stage_1")
-
-
-def test_the_first_loss_of_dpo_is_log_2(plan: Plan, store: Store) -> None:
-    assert first_loss(store, fit_of(plan, "stage_2")) == pytest.approx(math.log(2), abs=1e-5)
+    assert select.sources[0] == source_of(plan, "full_weak").learned, "always the floor's solutions"
+    assert select.sources[1].source == source_of(plan, "stage_1")
 
 
 def test_stage_two_starts_from_the_weights_of_stage_one(plan: Plan, place: Path, store: Store) -> None:
     still = "paradigm.contrast_lr_scale=0"
     result = run_job(place, still, world=SMALL_ARITHMETIC)
-    after = weights(store, fit_of(planned(*SMALL_ARITHMETIC, still), "stage_2"))
-    before, moved = weights(store, fit_of(plan, "stage_1")), weights(store, fit_of(plan, "stage_2"))
+    after = weights(store, source_of(planned(*SMALL_ARITHMETIC, still), "stage_2"))
+    first, second = source_of(plan, "stage_1"), source_of(plan, "stage_2")
+    assert history(store, second)[0]["loss"] == pytest.approx(math.log(2), abs=1e-5), "DPO's first loss"
+    before, moved = weights(store, first), weights(store, second)
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert any(not torch.equal(moved[name], before[name]) for name in before)
     assert rows(result)["stage_2"]["value"] == rows(result)["stage_1"]["value"]
@@ -113,14 +95,14 @@ def test_the_students_fit_never_opens_the_reference(
     for stage in (fit, label):
         monkeypatch.setattr(stage, "open_model", watched(stage.open_model))
     result = run_job(place, "objective=ipo", world=SMALL_ARITHMETIC)
-    student = fit_of(planned(*SMALL_ARITHMETIC, "objective=ipo"), "stage_2")
+    student = source_of(planned(*SMALL_ARITHMETIC, "objective=ipo"), "stage_2")
     start, answering = opened
     assert isinstance(start, BareModel)
-    assert start.weights == fit_of(plan, "stage_1")
+    assert start.weights == source_of(plan, "stage_1")
     assert answering == student
     computed = [stage["label"] for stage in result["stages"] if not stage["cached"]]
     assert len(computed) == 3
-    assert first_loss(store, student) == pytest.approx((0 - 1 / (2 * 0.1)) ** 2, rel=1e-4)
+    assert history(store, student)[0]["loss"] == pytest.approx((0 - 1 / (2 * 0.1)) ** 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("objective", ["cdpo", "orpo", "simpo"])
@@ -135,7 +117,7 @@ def test_orpo_measures_its_ratios_from_the_model_of_stage_one(place: Path, store
     """Only where it starts: how far a few pairs of a barely trained model lead is another matter on every processor."""
     more = ["objective=orpo", "paradigm.pairs_per_question=3"]
     run_job(place, *more, world=SMALL_ARITHMETIC)
-    fit = fit_of(planned(*SMALL_ARITHMETIC, *more), "stage_2")
-    history = [json.loads(line) for line in (store.open(fit) / "history.jsonl").read_text().splitlines()]
-    assert history[0]["chosen_ratio"] == pytest.approx(0, abs=1e-3)
-    assert np.isfinite([row["loss"] for row in history]).all()
+    fit = source_of(planned(*SMALL_ARITHMETIC, *more), "stage_2")
+    steps = history(store, fit)
+    assert steps[0]["chosen_ratio"] == pytest.approx(0, abs=1e-3)
+    assert np.isfinite([row["loss"] for row in steps]).all()

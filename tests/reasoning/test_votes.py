@@ -1,16 +1,17 @@
 """maj@n and pass@n on `test`, with PGR, where every row draws samples (`task.test_samples`)."""
 
+import re
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from tests.composing import plan as planned
-from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
+from tests.reasoning.conftest import gold_of
+from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job, table
 from w2s_lightning.errors import UserError
 from w2s_lightning.store import Store
 
@@ -23,13 +24,12 @@ def voted(place: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def drawn(place: Path, voted: dict[str, Any]) -> dict[str, dict[str, list[str | None]]]:
+def drawn(store: Store, voted: dict[str, Any]) -> dict[str, dict[str, list[str | None]]]:
     """Answers of all samples by row and question, as the label stages stored them."""
-    store, found = Store.at(place / "store"), dict[str, dict[str, list[str | None]]]()
+    found = dict[str, dict[str, list[str | None]]]()
     for row in planned(*SMALL_ARITHMETIC, *JOB).rows:
         assert row.votes is not None
-        table = pq.read_table(store.open(row.votes.answers) / "solutions.parquet").to_pylist()  # type: ignore[arg-type]
-        for one in table:
+        for one in table(store, row.votes.answers, "solutions"):
             found.setdefault(row.name, {}).setdefault(one["example_id"], []).append(one["answer"])
     return found
 
@@ -46,7 +46,7 @@ def expected(answers: list[str | None], gold: str, n: int) -> tuple[float, float
 
 
 def test_votes_are_those_of_the_stored_samples(voted: dict[str, Any], drawn: dict[str, Any]) -> None:
-    gold = {one.id: one.answer for one in planned(*SMALL_ARITHMETIC).rows[0].evaluate.task.splits(0).test}
+    gold = gold_of("test")
     assert set(drawn) == set(rows(voted))
     assert [part["n"] for part in voted["votes"]["curve"]] == [1, 2, 4]
     for part in voted["votes"]["curve"]:
@@ -83,12 +83,15 @@ def test_samples_on_test_change_no_other_figure(voted: dict[str, Any], place: Pa
     assert plain["pgr"] == voted["pgr"]
 
 
-def test_a_vote_needs_several_samples() -> None:
-    with pytest.raises(UserError, match=r"task\.test_samples=1 at temperature=1 gives no vote: use task\.test_samples"):
-        planned(*SMALL_ARITHMETIC, "paradigm=supervised", "task.test_samples=1")
-    with pytest.raises(UserError, match=r"task\.test_samples=4 at temperature=0 gives no vote"):
-        planned(*SMALL_ARITHMETIC, *JOB, "generation.temperature=0")
-    with pytest.raises(UserError, match=r"task\.test_samples is for reasoning tasks, and facts is none"):
-        planned("+task.test_samples=4")
-    with pytest.raises(UserError, match="test_samples=0"):
-        planned(*SMALL_ARITHMETIC, "task.test_samples=0")
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([*SMALL_ARITHMETIC, *JOB, "task.test_samples=1"], "task.test_samples=1 at temperature=1 gives no vote: use"),
+        ([*SMALL_ARITHMETIC, *JOB, "generation.temperature=0"], "task.test_samples=4 at temperature=0 gives no vote"),
+        (["+task.test_samples=4"], "task.test_samples is for reasoning tasks, and facts is none"),
+        ([*SMALL_ARITHMETIC, "task.test_samples=0"], "test_samples=0"),
+    ],
+)
+def test_a_vote_needs_several_samples(overrides: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=re.escape(words)):
+        planned(*overrides)
