@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.composing import plan as planned
+from tests.report.reading import inspect
 from tests.small_jobs import (
     SMALL_WORLD,
     assert_baselines_are_shared,
@@ -120,13 +119,9 @@ def test_metrics_from_the_store_equal_metrics_recomputed_from_its_weights(place:
 def test_the_wandb_run_of_a_job_holds_its_configuration_curves_and_pgr(place: Path, results: dict[str, Any]) -> None:
     result = run_job(place, "paradigm=weak_to_strong", mode="offline")
     assert result["wandb"]["mode"] == "offline"
-    tool = str(Path(sys.executable).parent / "wandb")
-    command = [tool, "leet", "inspect", "--json", result["wandb"]["dir"]]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "student/loss" in text
-    assert "floor/loss" in text
-    command.insert(3, "--summary")
-    summary = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    curves, summary = inspect(result["wandb"]["dir"]), inspect(result["wandb"]["dir"], "--summary")
+    assert "student/loss" in curves
+    assert "floor/loss" in curves
     assert f"{result['student']['value']:.6g}"[:6] in summary
     again = run_job(place, "paradigm=weak_to_strong", mode="offline")
     assert again["wandb"] == result["wandb"], "a repeated command makes no second run"

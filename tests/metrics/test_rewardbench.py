@@ -38,13 +38,7 @@ def test_published_sections_and_overall_scores_come_out() -> None:
 def test_without_the_weights_the_published_figures_do_not_come_out() -> None:
     rows = published()["rows"]
     plain = [
-        np.mean(
-            [
-                row["subset_accuracy"][name]
-                for name in SECTIONS["Reasoning"]
-                if name in row["subset_accuracy"]
-            ]
-        )
+        np.mean([row["subset_accuracy"][name] for name in SECTIONS["Reasoning"] if name in row["subset_accuracy"]])
         for row in rows
     ]
     wanted = [row["published_sections"]["Reasoning"] for row in rows]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.report.making import Made
+from tests.report.hostile import hostile
+from tests.report.making import Made, written
 from tests.report.reading import Page
-from w2s_lightning.report.writing import Reporter
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -19,13 +19,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("made")
     log = root / "log.txt"
     log.write_text("step 1\nTraceback: it blew up\n")
-    states = {0: "failed", 4: "running", 5: "waiting", 6: "failed", 7: "failed", 8: "failed"}
-    reasons = {0: "the loss is nan", 6: "no room", 7: "no room", 8: "no room"}
+    reasons = {0: "the loss is nan", **dict.fromkeys((6, 7, 8), "no room")}
     made = Made(
         root,
         strong=("micro", "mini", "small"),
         paradigms=("weak_to_strong", "distillation"),
-        states=states,
+        states={4: "running", 5: "waiting", **dict.fromkeys(reasons, "failed")},
         reasons=reasons,
         logs={0: str(log)},
         num_examples=240,
@@ -37,7 +36,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture(scope="session")
 def page(made: Made) -> Page:
     """Its page."""
-    return Page(Reporter(made.folder).write().page)
+    return written(made)
+
+
+@pytest.fixture(scope="session")
+def hostile_sweep(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Every text of it wants to run code."""
+    return hostile(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="session")
+def hostile_page(hostile_sweep: Made) -> Page:
+    """Its page."""
+    return written(hostile_sweep)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tests.report.reading import Page
 from w2s_lightning.digest import digest
 from w2s_lightning.metrics.pgr import pgr_of_job
 from w2s_lightning.metrics.rates import part_rates, rates
 from w2s_lightning.metrics.resampling import Resampling
+from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.groups import SeedGroups
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.store import Manifest, Store
@@ -277,3 +279,20 @@ def seal(folder: Path, key: str) -> None:
     made = Manifest.of(folder, key, about)
     content = {"digest": key, "files": {name: asdict(entry) for name, entry in made.files.items()}, "provenance": about}
     (folder / "manifest.json").write_text(json.dumps(content))
+
+
+def small(root: Path, **more: Any) -> Made:
+    """A written sweep of two seeds of one pair, 40 examples each, where nothing else is said."""
+    made = Made(root, **{"weak": ("nano",), "num_examples": 40, "seeds": (0, 1), **more})
+    made.write()
+    return made
+
+
+def written(made: Made) -> Page:
+    """The page of a sweep as it now is."""
+    return Page(Reporter(made.folder).write().page)
+
+
+def reseal(folder: Path) -> None:
+    """A manifest for what the test has changed in an artifact."""
+    seal(folder, json.loads((folder / "manifest.json").read_text())["digest"])

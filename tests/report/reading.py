@@ -1,6 +1,7 @@
 """What a written page holds: its visible text, its elements, its data."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,11 +11,21 @@ from pathlib import Path
 from typing import Any
 
 
+def without_wandb(home: Path, **more: str) -> dict[str, str]:
+    """This environment without wandb's settings and without a login."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    return {**kept, "HOME": str(home), "NETRC": str(home / ".netrc"), **more}
+
+
+def inspect(folder: str, *options: str) -> str:
+    """What wandb's own tool reads of an offline run, as JSON."""
+    command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--json", *options, folder]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def summary_of(folder: str) -> dict[str, Any]:
-    """An offline run's summary as wandb's own tool reads it, by `figures/facts/matrix`."""
-    tool = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--summary", "--json", folder]
-    done = subprocess.run(tool, capture_output=True, text=True, check=True)
-    return _flat(json.loads(done.stdout)["summary"])
+    """An offline run's summary, by `figures/facts/matrix`."""
+    return _flat(json.loads(inspect(folder, "--summary"))["summary"])
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -76,6 +87,23 @@ class Page(HTMLParser):
     @property
     def sections(self) -> list[dict[str, Any]]:
         return list(self.data["sections"].values())
+
+    def rows(self, place: str) -> list[dict[str, Any]]:
+        """The data behind all views of a figure of the first section, by column."""
+        figure = self.sections[0]["figures"][place]
+        return [dict(zip(figure["columns"], row, strict=True)) for view in figure["views"] for row in view["rows"]]
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """The inspector's, of the first section."""
+        cells: list[dict[str, Any]] = self.sections[0]["inspector"]["cells"]
+        return cells
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The examples of the inspector's one set."""
+        (shown,) = self.sections[0]["inspector"]["sets"]
+        return dict(shown)
 
     def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
         named = {key.rstrip("_").replace("_", "-"): value for key, value in wanted.items()}

@@ -13,11 +13,10 @@ import pytest
 
 from tests.report.browsing import PAGES, check, go, opened, seen, visit
 from tests.report.contrast import contrasts
-from tests.report.hostile import CORPUS, hostile
-from tests.report.making import Made
+from tests.report.hostile import CORPUS
+from tests.report.making import Made, small
 from tests.report.reading import Page
 from w2s_lightning.report.__main__ import main
-from w2s_lightning.report.writing import Reporter
 
 pytestmark = pytest.mark.browser
 
@@ -88,9 +87,8 @@ def test_the_inspector_filters_searches_and_its_link_restores_it(chromium: Any, 
         check(cards.locator("mark").first).to_have_text("tea1")
         check(tab).to_have_url(re.compile("q=tea1.HAT3"))
         found, address = count.inner_text(), tab.evaluate("location.hash")
-        told = cards.evaluate_all(
-            "cards => cards.map(one => [one.innerText, one.querySelector('.question').innerText])"
-        )
+        texts = "cards => cards.map(one => [one.innerText, one.querySelector('.question').innerText])"
+        told = cards.evaluate_all(texts)
         assert 0 < len(told) <= 20
         for text, question in told:
             assert "seed 1" in text
@@ -108,7 +106,7 @@ def test_the_inspector_filters_searches_and_its_link_restores_it(chromium: Any, 
 
 
 def test_outcome_shares_are_over_all_examples_not_only_those_in_the_page(chromium: Any, page: Page) -> None:
-    cells = page.sections[0]["inspector"]["cells"]
+    cells = page.cells
     share = sum(cell["counts"]["imitated_error"] for cell in cells) / sum(cell["total"] for cell in cells)
     with opened(chromium, page.path, "examples") as tab:
         check(seen(tab, "[data-outcome=imitated_error] b")).to_have_text(f"{100 * share:.1f} %")
@@ -235,7 +233,7 @@ def test_every_text_has_the_contrast_that_wcag_aa_asks_for(chromium: Any, page: 
 
 def test_sections_are_chosen_and_kept_in_links(chromium: Any, tmp_path: Path) -> None:
     for name, task in (("a", "facts"), ("b", "stories")):
-        Made(tmp_path, name=name, task=task, weak=("nano",), num_examples=40).write()
+        small(tmp_path, name=name, task=task)
     assert main(["--outputs", str(tmp_path / "outputs"), "--store", str(tmp_path / "store")]) == 0
     with opened(chromium, tmp_path / "outputs" / "report.html") as tab:
         kicker = seen(tab, ".kicker")
@@ -254,10 +252,8 @@ FOREIGN = {"iframe", "object", "embed", "img", "video", "math", "base", "link", 
 FOREIGN |= {"template", "textarea", "xmp", "animate", "foreignobject", "foreignObject", "x"}
 
 
-def test_nothing_hostile_runs_or_renders(chromium: Any, tmp_path: Path) -> None:
-    made = hostile(tmp_path / "hostile")
-    page = Reporter(made.folder).write().page
-    with opened(chromium, page) as tab:
+def test_nothing_hostile_runs_or_renders(chromium: Any, hostile_page: Page) -> None:
+    with opened(chromium, hostile_page.path) as tab:
         tags = set(tab.evaluate("[...document.querySelectorAll('*')].map(e => e.localName)"))
         for name in (*PAGES, "rewardbench"):
             visit(tab, name)

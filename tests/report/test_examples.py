@@ -1,6 +1,5 @@
 """The texts that jobs write for the inspector, and how examples of each kind are shown."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,9 @@ import pytest
 
 from tests.composing import job
 from tests.report.browsing import check, opened, seen
-from tests.report.making import Made, seal
-from tests.report.reading import Page
+from tests.report.making import reseal, small, written
 from w2s_lightning.report.inspector import chosen, inspected
 from w2s_lightning.report.records import Job
-from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.pooled import OUTCOMES, Pooled
 from w2s_lightning.results.stored import Answers, StoreReader
 from w2s_lightning.results.texts import EXAMPLES, ExampleTexts, parse_texts, write_texts
@@ -99,23 +96,20 @@ def test_a_wrong_supervisor_is_overruled_by_a_right_answer_alone() -> None:
 
 def test_options_are_shown_apart_from_what_they_share(tmp_path: Path) -> None:
     texts = [[f"Q {i} : what is it ? A : {option}" for option in ("one", "two", "three")] for i in range(40)]
-    made = Made(tmp_path, weak=("nano",), num_options=3, num_examples=40, texts=lambda i: texts[i], seeds=(0, 1))
-    made.write()
-    (shown,) = Page(Reporter(made.folder).write().page).sections[0]["inspector"]["sets"]
+    shown = written(small(tmp_path, num_options=3, texts=lambda i: texts[i])).shown
     assert shown["questions"][0] == "Q 0 : what is it ? A :"
     assert shown["options"][0] == ["one", "two", "three"]
 
 
 def test_answers_are_marked_as_the_judge_found_them_and_not_by_their_spelling(tmp_path: Path) -> None:
-    made = Made(tmp_path, kind="reasoning", weak=("nano",), num_examples=40, seeds=(0,))
-    made.write()
+    made = small(tmp_path, kind="reasoning", seeds=(0,))
     (folder,) = (made.store / "evaluate").glob("small-student*")
     table = pq.read_table(folder / "predictions.parquet")
     spelt = [f"{answer}.0" for answer in table.column("prediction").to_pylist()]
     place = table.column_names.index("prediction")
     pq.write_table(table.set_column(place, "prediction", [spelt]), folder / "predictions.parquet")
-    seal(folder, json.loads((folder / "manifest.json").read_text())["digest"])
-    (cell,) = Page(Reporter(made.folder).write().page).sections[0]["inspector"]["cells"]
+    reseal(folder)
+    (cell,) = written(made).cells
     student, right = cell["arms"]["student"], table.column("correct").to_pylist()
     assert all(answer.endswith(".0") for answer in student["answer"])
     assert student["right"] == [int(right[row]) for row in cell["rows"]]
@@ -123,9 +117,7 @@ def test_answers_are_marked_as_the_judge_found_them_and_not_by_their_spelling(tm
 
 
 def test_thirds_of_difficulty_are_of_all_test_examples_and_long_texts_say_what_is_left_out(tmp_path: Path) -> None:
-    made = Made(tmp_path, weak=("nano",), num_examples=900, seeds=(0,), texts=lambda i: ["x" * 4100])
-    made.write()
-    (shown,) = Page(Reporter(made.folder).write().page).sections[0]["inspector"]["sets"]
+    shown = written(small(tmp_path, num_examples=900, seeds=(0,), texts=lambda i: ["x" * 4100])).shown
     grades = np.array([float(i % 9) for i in range(900)])
     assert [int((grades < end).sum()) for end in shown["thirds"]] == [300, 600]
     assert shown["questions"][0] == "x" * 4000 + " … (100 more characters)"
@@ -133,17 +125,8 @@ def test_thirds_of_difficulty_are_of_all_test_examples_and_long_texts_say_what_i
 
 @pytest.mark.browser
 def test_reasoning_is_shown_line_by_line(chromium: Any, tmp_path: Path) -> None:
-    made = Made(
-        tmp_path,
-        kind="reasoning",
-        weak=("nano",),
-        seeds=(0, 1),
-        num_examples=40,
-        texts=lambda i: [f"how many are {i} and 1 ?"],
-        solutions=lambda i: f"{i} + 1 = {i + 1}\nso the answer is {i + 1}",
-    )
-    made.write()
-    with opened(chromium, Reporter(made.folder).write().page, "examples") as tab:
+    made = small(tmp_path, kind="reasoning", solutions=lambda i: f"{i} + 1 = {i + 1}\nso the answer is {i + 1}")
+    with opened(chromium, written(made).path, "examples") as tab:
         card = seen(tab, ".card").first
         check(card.locator("h3")).to_have_text(["supervisor", "student", "ceiling", "gold"])
         check(card.locator(".lines").first.locator("li")).to_have_count(2)
@@ -152,9 +135,8 @@ def test_reasoning_is_shown_line_by_line(chromium: Any, tmp_path: Path) -> None:
 @pytest.mark.browser
 def test_preference_pairs_stand_side_by_side_with_the_better_one_marked(chromium: Any, tmp_path: Path) -> None:
     texts = ["write a poem . roses are red", "write a poem . no"]
-    made = Made(tmp_path, kind="preference", weak=("nano",), num_examples=40, texts=lambda i: texts, seeds=(0, 1))
-    made.write()
-    with opened(chromium, Reporter(made.folder).write().page, "examples") as tab:
+    made = small(tmp_path, kind="preference", texts=lambda i: texts)
+    with opened(chromium, written(made).path, "examples") as tab:
         first, second = (seen(tab, ".card .side").nth(place).bounding_box() for place in (0, 1))
         assert first["y"] == second["y"]
         assert first["x"] < second["x"]

@@ -9,22 +9,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.report.making import SKILL, Made, seal
+from tests.report.making import SKILL, Made, reseal, small, written
 from tests.report.reading import Page
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.__main__ import main
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.show.words import interval
-
-
-def small(root: Path, **more: object) -> Made:
-    made = Made(root, **{"weak": ("nano",), "num_examples": 40, "seeds": (0, 1), **more})  # type: ignore[arg-type]
-    made.write()
-    return made
-
-
-def written(made: Made) -> Page:
-    return Page(Reporter(made.folder).write().page)
 
 
 def test_the_first_page_has_the_question_and_how_far_the_sweep_is(page: Page) -> None:
@@ -35,9 +25,7 @@ def test_the_first_page_has_the_question_and_how_far_the_sweep_is(page: Page) ->
 
 def test_every_cell_of_the_matrix_is_that_of_sweep_json(page: Page, made: Made) -> None:
     groups = json.loads((made.folder / "sweep.json").read_text())["groups"]
-    rows = page.sections[0]["figures"]["overview/matrix"]["views"][0]["rows"]
-    columns = page.sections[0]["figures"]["overview/matrix"]["columns"]
-    shown = [dict(zip(columns, row, strict=True)) for row in rows]
+    shown = page.rows("overview/matrix")
     assert len(shown) == len(groups) == 12
     for one, group in zip(shown, groups, strict=True):
         assert (one["weak"], one["strong"], one["seeds"]) == (group["weak"], group["strong"], group["n"])
@@ -59,14 +47,11 @@ def test_undefined_cells_are_marked_with_their_reason(tmp_path: Path) -> None:
     assert any("the gap reaches 0" in (attrs.get("data-tip") or "") for attrs in page.all("a"))
 
 
-def test_differences_are_tested_only_between_rows_that_saw_the_same(page: Page) -> None:
+def test_differences_are_tested_and_corrected_between_rows_that_saw_the_same(page: Page) -> None:
     assert "Saw 3000 pseudo-labels from 2000 gold labels" in page.text
     assert "weak_to_strong − distillation:" in page.text
     assert "weak_to_strong − ceiling:" not in page.text
     assert "weak_to_strong − floor:" not in page.text
-
-
-def test_tests_of_difference_are_corrected_over_all_pairs_of_the_figure(page: Page) -> None:
     sentences = re.findall(r"weak_to_strong − distillation: [^)]*\)", page.text)
     assert len(sentences) == 5  # of six pairs one has no student of weak_to_strong
     assert all("Holm over 5 tests" in sentence for sentence in sentences)
@@ -87,21 +72,16 @@ def test_configuration_keys_that_differ_are_told_from_those_that_do_not(page: Pa
 
 
 def test_the_inspector_holds_at_most_200_rows_a_job_and_the_parquet_all_of_them(page: Page, made: Made) -> None:
-    cells = page.sections[0]["inspector"]["cells"]
-    assert len(cells) == 30
-    assert {len(cell["rows"]) for cell in cells} == {200}
-    table = pq.read_table(made.folder / "report.examples.parquet")
+    cells, table = page.cells, pq.read_table(made.folder / "report.examples.parquet")
+    assert [(len(cell["rows"]), cell["total"]) for cell in cells] == [(200, 240)] * 30
     assert table.num_rows == 30 * 240
-    counts = {cell["total"] for cell in cells}
-    assert counts == {240}
     outcomes = table.column("outcome").to_pylist()
     assert outcomes.count("overruled_wrong") == sum(cell["counts"].get("overruled_wrong", 0) for cell in cells) > 0
 
 
 def test_gold_accuracy_is_joined_pass_by_pass_and_is_among_the_curves_of_every_fit(page: Page) -> None:
     (section,) = page.sections
-    figure = section["figures"]["training/passes"]
-    rows = [dict(zip(figure["columns"], row, strict=True)) for view in figure["views"] for row in view["rows"]]
+    figure, rows = section["figures"]["training/passes"], page.rows("training/passes")
     assert len([row for row in rows if row["row"] == "student"]) == 30 * 4
     assert "from the first pass to the last: 0." in figure["views"][0]["reading"]
     fits = [stage["curve"] for stage in section["curves"]["stages"] if stage["kind"] == "fit"]
@@ -115,7 +95,7 @@ def test_fits_that_answered_nothing_on_the_way_are_said_to(tmp_path: Path) -> No
     made = small(tmp_path)
     for fit in (made.store / "fit").iterdir():
         (fit / "validation.parquet").unlink()
-        seal(fit, json.loads((fit / "manifest.json").read_text())["digest"])
+        reseal(fit)
     page = written(made)
     assert "answered no validation examples on the way" in page.text
     assert "have written no examples" not in page.text
@@ -159,13 +139,8 @@ def test_every_figure_has_a_reading_data_and_a_link(page: Page) -> None:
 
 def test_rows_that_write_solutions_say_how_their_outputs_ended(tmp_path: Path, page: Page) -> None:
     reasoning = written(small(tmp_path, kind="reasoning", seeds=(0, 1)))
-    figure = reasoning.sections[0]["figures"]["paradigms/paradigms"]
-    row = next(row for row in figure["views"][0]["rows"] if row[3] == "student")
-    assert dict(zip(figure["columns"], row, strict=True)).items() >= {
-        ("strict", 0.25),
-        ("truncated_share", 0.03),
-        ("unparsed_share", 0.5),
-    }
+    row = next(row for row in reasoning.rows("paradigms/paradigms") if row["role"] == "student")
+    assert (row["strict"], row["truncated_share"], row["unparsed_share"]) == (0.25, 0.03, 0.5)
     assert "Cut off" in reasoning.text
     assert "Cut off" not in page.text
 
@@ -175,16 +150,14 @@ def test_rewardbench_has_a_page_only_where_there_are_sections(tmp_path: Path, pa
     made = small(tmp_path, subsets=("chat", "chat_hard", "safety"))
     scored = written(made)
     assert scored.all("a", data_page="rewardbench")
-    figure = scored.sections[0]["figures"]["rewardbench/sections"]
-    rows = {(row[1], row[2]): row[3:6] for row in figure["views"][0]["rows"]}
+    rows = {
+        (row["row"], row["section"]): [row[key] for key in ("value", "low", "high")]
+        for row in scored.rows("rewardbench/sections")
+    }
     assert {name for _, name in rows} == {"chat", "chat_hard", "safety"}
-    tables = [pq.read_table(file) for file in (made.store / "evaluate").glob("small-student*/predictions.parquet")]
-    chat = [
-        hit
-        for table in tables
-        for hit, name in zip(table.column("correct").to_pylist(), table.column("subset").to_pylist(), strict=True)
-        if name == "chat"
-    ]
+    files = (made.store / "evaluate").glob("small-student*/predictions.parquet")
+    answers = [answer for file in files for answer in pq.read_table(file).to_pylist()]
+    chat = [answer["correct"] for answer in answers if answer["subset"] == "chat"]
     value, low, high = rows["student", "chat"]
     assert value == pytest.approx(sum(chat) / len(chat))
     assert low < value < high
@@ -194,15 +167,8 @@ def test_rewardbench_has_a_page_only_where_there_are_sections(tmp_path: Path, pa
 
 
 def test_claims_are_shown_with_verdict_value_and_seeds(tmp_path: Path) -> None:
-    verdict = {
-        "claim": "xent_recovers",
-        "text": "It recovers.",
-        "verdict": "held",
-        "value": 0.5,
-        "low": 0.4,
-        "high": 0.6,
-    }
-    page = written(small(tmp_path, verdicts=[{**verdict, "per_seed": [0.5, float("nan")]}]))
+    told = {"claim": "xent_recovers", "text": "It recovers.", "verdict": "held", "per_seed": [0.5, float("nan")]}
+    page = written(small(tmp_path, verdicts=[{**told, "value": 0.5, "low": 0.4, "high": 0.6}]))
     assert "It recovers." in page.text
     assert "0.500 [.400, .600]" in page.text
     assert "0.50, -" in page.text
@@ -221,7 +187,7 @@ def test_a_damaged_artifact_is_shown_as_damaged_and_the_rest_works(tmp_path: Pat
     assert "2 things on disk cannot be shown as they should be" in page.text
     assert f"{file.parent.parent.name}/{file.parent.name}" in page.text
     assert "predictions.parquet has sha256" in page.text
-    assert len(page.sections[0]["inspector"]["cells"]) == 1
+    assert len(page.cells) == 1
 
 
 def test_a_damaged_result_and_damaged_examples_are_problems_and_no_end(tmp_path: Path) -> None:
@@ -236,7 +202,7 @@ def test_a_damaged_result_and_damaged_examples_are_problems_and_no_end(tmp_path:
     page = written(made)
     assert f"{one.name}/result.json" in page.text
     assert f"{other.name}/examples.parquet" in page.text
-    assert len(page.sections[0]["inspector"]["cells"]) == 1
+    assert len(page.cells) == 1
 
 
 def test_a_missing_store_is_said_once_an_artifact(tmp_path: Path) -> None:
@@ -254,7 +220,7 @@ def test_results_and_artifacts_of_an_older_version_are_marked(tmp_path: Path) ->
     fit = next((made.store / "fit").glob("nano*"))
     record = {**json.loads((fit / "stage.json").read_text()), "version": 0}
     (fit / "stage.json").write_text(json.dumps(record))
-    seal(fit, json.loads((fit / "manifest.json").read_text())["digest"])
+    reseal(fit)
     page = written(made)
     assert "written in version 0 of results" in page.text
     assert "made by version 0 of this kind of stage" in page.text
@@ -290,9 +256,9 @@ def test_an_outputs_folder_gives_all_its_sweeps_and_the_jobs_of_none(tmp_path: P
     assert main(["--outputs", str(made.outputs), "--store", str(made.store)]) == 0
     page = Page(made.outputs / "report.html")
     assert [section["title"] for section in page.sections][1] == "single jobs · stories"
-    matrix = page.sections[1]["figures"]["overview/matrix"]["views"][0]["rows"]
+    ((*_, value, low, high),) = (row[:7] for row in page.sections[1]["figures"]["overview/matrix"]["views"][0]["rows"])
     expected = json.loads((alone.folder / "sweep.json").read_text())["groups"][0]["pgr"]
-    assert [row[4:7] for row in matrix] == [[expected[key] for key in ("value", "low", "high")]]
+    assert (value, low, high) == (expected["value"], expected["low"], expected["high"])
 
 
 def test_an_empty_store_gives_a_page_that_says_what_to_run(tmp_path: Path) -> None:
@@ -378,7 +344,7 @@ def test_a_reporter_that_writes_again_sees_what_is_new(tmp_path: Path) -> None:
     made.write()
     page = Page(reporter.write().page)
     assert "All 2 jobs done" in page.text
-    assert len(page.sections[0]["inspector"]["cells"]) == 2
+    assert len(page.cells) == 2
 
 
 # ---------------------------------------------------------------- the terminal

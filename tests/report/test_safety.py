@@ -8,24 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.hostile import CORPUS, hostile
-from tests.report.making import Made
+from tests.report.hostile import CORPUS
+from tests.report.making import Made, small, written
 from tests.report.reading import Page
 from w2s_lightning.report.__main__ import main
 from w2s_lightning.report.figures import plain
 from w2s_lightning.report.views import mirrored
-from w2s_lightning.report.writing import Reporter, as_json
+from w2s_lightning.report.writing import as_json
 from w2s_lightning.show.mirror import media_key
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return hostile(tmp_path_factory.mktemp("hostile"))
+@pytest.fixture
+def made(hostile_sweep: Made) -> Made:
+    return hostile_sweep
 
 
-@pytest.fixture(scope="module")
-def page(made: Made) -> Page:
-    return Page(Reporter(made.folder).write().page)
+@pytest.fixture
+def page(hostile_page: Page) -> Page:
+    return hostile_page
 
 
 def test_the_corpus_is_large_enough() -> None:
@@ -33,12 +33,9 @@ def test_the_corpus_is_large_enough() -> None:
 
 
 def test_the_page_has_no_element_that_a_harmless_sweep_does_not_have(page: Page, tmp_path: Path) -> None:
-    harmless = Made(tmp_path, num_examples=40, subsets=("chat",), states={0: "failed"}, seeds=(0, 1), name="x")
-    harmless.verdicts = [
-        {"claim": "c", "text": "t", "verdict": "held", "value": 1, "low": 0, "high": 2, "per_seed": []}
-    ]
-    harmless.write()
-    known = {tag for tag, _ in Page(Reporter(harmless.folder).write().page).elements}
+    held = {"claim": "c", "text": "t", "verdict": "held", "value": 1, "low": 0, "high": 2, "per_seed": []}
+    harmless = small(tmp_path, weak=("nano", "micro"), subsets=("chat",), states={0: "failed"}, verdicts=[held])
+    known = {tag for tag, _ in written(harmless).elements}
     found = Counter(tag for tag, _ in page.elements)
     assert set(found) <= known
     assert found["script"] == 5
@@ -64,8 +61,7 @@ def test_texts_arrive_as_they_were_written(page: Page) -> None:
 
 def test_no_data_can_end_its_script_element() -> None:
     for text in CORPUS:
-        written = as_json({text: text})
-        assert not set("<>&\u2028\u2029") & set(written)
+        assert not set("<>&\u2028\u2029") & set(as_json({text: text}))
 
 
 def test_only_the_scripts_and_styles_of_the_page_are_allowed(page: Page) -> None:

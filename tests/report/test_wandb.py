@@ -4,7 +4,6 @@ Run as a script, this file logs figures: `test_wandb.py SWEEP FOLDER`, in a proc
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.making import Made
-from tests.report.reading import summary_of
+from tests.report.reading import summary_of, without_wandb
 from w2s_lightning.config.schema import Tracking
 from w2s_lightning.report.views import mirrored
 from w2s_lightning.results.claims import cell_of
@@ -29,9 +28,8 @@ def log(sweep: str, folder: str) -> None:
 
 
 def test_the_figures_are_on_the_summary_run(made: Made, tmp_path: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     command = [sys.executable, "-W", "ignore", "-m", "tests.report.test_wandb", str(made.folder), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=kept)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=without_wandb(tmp_path))
     assert done.returncode == 0, done.stderr
     run = json.loads(done.stdout.splitlines()[-1])
     assert run["mode"] == "offline", done.stderr
@@ -89,8 +87,7 @@ def test_the_workspace_is_laid_out_without_a_login() -> None:
 def test_saving_a_workspace_without_a_login_or_a_server_says_so_in_one_line(
     tmp_path: Path, words: tuple[str, ...], environment: dict[str, str], told: str
 ) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    kept |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / ".netrc"), **environment}
+    kept = without_wandb(tmp_path, **environment)
     command = [sys.executable, "-m", "w2s_lightning.show", "workspace", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=kept)
     assert done.returncode == 1

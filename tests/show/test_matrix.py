@@ -16,6 +16,9 @@ def cell(**more: Any) -> dict[str, Any]:
     return {**own, "n": 2, "expected": 2, "missing": [], "cheats": [], "pgr": pgr, **more}
 
 
+UNDEFINED = {"value": None, "low": None, "high": None, "defined": False, "reason": "the gap reaches 0"}
+
+
 def lost(state: str, *seeds: int, reason: str | None = None, **more: Any) -> dict[str, Any]:
     missing = [{"seed": seed, "state": state, "reason": reason} for seed in seeds]
     return cell(n=2 - len(seeds), missing=missing, **more)
@@ -33,7 +36,7 @@ def printed(*found: dict[str, Any], width: int = 200) -> str:
     ("found", "corner", "rows", "columns"),
     [
         (
-            [cell(weak=weak, strong=strong) for weak in ("nano", "micro") for strong in ("small", "base")],
+            [cell(weak=w, strong=s) for w in ("nano", "micro") for s in ("small", "base")],
             "weak ↓ strong →",
             ("nano", "micro"),
             ("small", "base"),
@@ -89,9 +92,8 @@ def test_each_task_has_its_own_matrix() -> None:
 
 
 def test_cells_say_how_much_of_them_there_is() -> None:
-    undefined = {"value": None, "low": None, "high": None, "defined": False, "reason": "the gap reaches 0"}
     cheat, failed = cell(cheats=["oracle_random_errors"]), lost("failed", 0, 1, reason="it broke")
-    found = [cell(), cell(pgr=undefined), lost("running", 1), failed, lost("waiting", 0, 1), cheat]
+    found = [cell(), cell(pgr=UNDEFINED), lost("running", 1), failed, lost("waiting", 0, 1), cheat]
     assert [cell_text(one) for one in (*found, None)] == [
         "0.50 [-.40, .60]",
         "undefined",
@@ -104,10 +106,9 @@ def test_cells_say_how_much_of_them_there_is() -> None:
 
 
 def test_a_cell_that_is_more_than_a_number_tells_its_story() -> None:
-    undefined = {"value": None, "low": None, "high": None, "defined": False, "reason": "the gap reaches 0"}
     found = [
         cell(),
-        cell(weak="a", pgr=undefined),
+        cell(weak="a", pgr=UNDEFINED),
         lost("failed", 0, 1, reason="it broke", weak="b"),
         cell(weak="c", cheats=["oracle_random_errors"]),
     ]

@@ -5,7 +5,6 @@ wandb reads its environment once.
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.report.reading import inspect, without_wandb
 from w2s_lightning.config.schema import Tracking
 from w2s_lightning.results.claims import cell_of
 from w2s_lightning.show.mirror import log_job
@@ -64,22 +64,15 @@ def main(folder: str, mode: Any, init_timeout: str) -> None:
     settings = Tracking(
         mode=mode, project="p", entity=None, group=None, tags=("mine",), init_timeout=float(init_timeout)
     )
-    done = log_job(
-        result=RESULT,
-        cell=cell_of(RESULT),
-        histories=HISTORIES,
-        config=CONFIG,
-        settings=settings,
-        folder=Path(folder),
-    )
+    told = {"result": RESULT, "cell": cell_of(RESULT), "histories": HISTORIES, "config": CONFIG}
+    done = log_job(**told, settings=settings, folder=Path(folder))
     imported = sorted({"wandb", "torch"} & set(sys.modules))
     print(json.dumps({**done, "imported": imported}))
 
 
 def job(folder: Path, mode: str, init_timeout: float = 20, **environment: str) -> tuple[dict[str, Any], str]:
     """What a job's process returned and wrote to the terminal; its exit is part of what may not hang."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    kept |= {"HOME": str(folder.parent), "NETRC": str(folder.parent / ".netrc"), **environment}
+    kept = without_wandb(folder.parent, **environment)
     warnings = ["-W", "error", "-W", "ignore:Implicitly cleaning up:ResourceWarning"]  # 2026-11: wandb's own, at exit
     command = [sys.executable, *warnings, __file__, str(folder), mode, str(init_timeout)]
     done = subprocess.run(
@@ -88,11 +81,6 @@ def job(folder: Path, mode: str, init_timeout: float = 20, **environment: str) -
     assert done.returncode == 0, done.stderr
     *chatter, last = done.stdout.splitlines()
     return json.loads(last), "\n".join(chatter) + done.stderr
-
-
-def inspect(folder: str, *options: str) -> str:
-    command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--json", *options, folder]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def records(folder: str) -> list[dict[str, Any]]:
@@ -105,6 +93,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("tracking") / "job"
     done, terminal = job(folder, "auto")
     assert done["mode"] == "offline"
+    assert done["imported"] == ["wandb"], "and no torch"
     assert terminal == "", "wandb is silent"
     assert Path(done["dir"]).parent == folder / "wandb"
     return done
@@ -153,10 +142,6 @@ def test_the_table_of_rows_is_there(offline: dict[str, Any]) -> None:
     assert [row["name"] for row in rows] == ["floor", "xent"]
     assert rows[0]["information"] == '{"gold_seen_by_student": 100}'
     assert (rows[0]["pgr"], rows[1]["pgr"]) == (None, 0.5)
-
-
-def test_it_loads_no_torch(offline: dict[str, Any]) -> None:
-    assert "torch" not in offline["imported"]
 
 
 def test_nothing_private_is_written(offline: dict[str, Any]) -> None:
