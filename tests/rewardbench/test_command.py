@@ -135,7 +135,7 @@ def test_a_fit_of_ours_reads_rows_as_it_was_trained(models: Models, tmp_path: Pa
     fit.mkdir(parents=True)
     shutil.copytree(models("llama", labels=1), fit / "model")
     form = Format(chat_template=None, user="Q: {text} A:", joint=" ", separator=" . ")
-    (fit / "stage.json").write_text(json.dumps({"kind": "fit", "task": {"type": "Any", "form": canonical(form)}}))
+    (fit / "stage.json").write_text(json.dumps({"kind": "fit", "task": {"type": "Any", "format": canonical(form)}}))
     for named in (fit, fit / "model"):
         assert run(tmp_path, named, "--data", written(tmp_path, rows()))["form"] == canonical(form)
 

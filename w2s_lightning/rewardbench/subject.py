@@ -54,11 +54,7 @@ def form_for(source: Source, written: Written) -> Format:
 def _form_of(stage: object) -> Format | None:
     """How a stage's task writes its rows, None where it has none."""
     task = stage.get("task") if isinstance(stage, dict) else None
-    form = task.get("form") if isinstance(task, dict) else None
-    prompts = task.get("prompts") if isinstance(task, dict) else None
-    if isinstance(prompts, dict):  # `arithmetic_pairs` writes its pairs as `arithmetic` writes problems
-        user = prompts["question"].replace("{question}", "{text}")
-        form = {"chat_template": None, "user": user, "joint": prompts["joint"], "separator": prompts["separator"]}
+    form = task.get("format") if isinstance(task, dict) else None
     if not isinstance(form, dict):
         return None
     return TypeAdapter(Format).validate_python({name: value for name, value in form.items() if name != "type"})
