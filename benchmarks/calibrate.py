@@ -13,10 +13,10 @@ from omegaconf import open_dict
 from rich.console import Console
 from rich.table import Table
 
-from w2s_lightning.config.bind import Job, Runtime, build
+from w2s_lightning.config.bind import JobSettings, Runtime, build
 from w2s_lightning.execute import run
 from w2s_lightning.plan import make_setting, stages_of
-from w2s_lightning.recipes.recipe import Row
+from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.refs import Refs
 from w2s_lightning.results.job_result import read_rows, score
 from w2s_lightning.show.progress import StageLines
@@ -60,7 +60,7 @@ def preference_rules(untuned: float, floor: float, ceiling: float) -> dict[str, 
 RULES = {"choice": choice_rules, "reasoning": reasoning_rules, "preference": preference_rules}
 
 
-def configured(overrides: list[str], seed: int) -> tuple[Job, Runtime]:
+def configured(overrides: list[str], seed: int) -> tuple[JobSettings, Runtime]:
     """The project's configuration with the given overrides at one seed."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*overrides, f"seed={seed}"], return_hydra_config=True)
@@ -70,7 +70,7 @@ def configured(overrides: list[str], seed: int) -> tuple[Job, Runtime]:
     return build(cfg, choices)
 
 
-def baselines(overrides: list[str], seed: int) -> tuple[tuple[Row, ...], Store, Runtime]:
+def baselines(overrides: list[str], seed: int) -> tuple[tuple[ResultRow, ...], Store, Runtime]:
     """untuned, floor and ceiling of one seed, computed where the store lacks them."""
     job, runtime = configured(overrides, seed)
     store = Store.at(Path(runtime.paths.store))

@@ -32,7 +32,7 @@ from transformers import (
 )
 
 from w2s_lightning.config.schema import Numerics
-from w2s_lightning.data.writer import reward_rows, written
+from w2s_lightning.data.model_texts import reward_rows, written
 from w2s_lightning.generate.scoring import score
 from w2s_lightning.models.files import Source, quiet
 from w2s_lightning.models.ladder import word_level

@@ -6,7 +6,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 
-from w2s_lightning.config.bind import Job, Runtime, build
+from w2s_lightning.config.bind import JobSettings, Runtime, build
 from w2s_lightning.plan import Plan, make_plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +29,7 @@ def composed(*overrides: str) -> tuple[DictConfig, Mapping[str, str | None]]:
     return cfg, choices
 
 
-def job(*overrides: str) -> tuple[Job, Runtime]:
+def job(*overrides: str) -> tuple[JobSettings, Runtime]:
     return build(*composed(*overrides), overrides)
 
 

@@ -29,7 +29,7 @@ from w2s_lightning.results.groups import section_pgrs
 from w2s_lightning.results.readouts import compared
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.rewardbench.__main__ import main as rewardbench
-from w2s_lightning.stages import BareModel, Fit, Texts
+from w2s_lightning.stages import BareModel, Fit, UnlabelledTexts
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example
 
@@ -452,7 +452,7 @@ def test_student_and_ceiling_model_the_same_texts_first_and_the_floor_does_not(
         student, ceiling, floor = (source_of(first, name) for name in ("student", "ceiling", "floor"))
         assert isinstance(student.weights, Fit)
         assert student.weights == ceiling.weights
-        assert student.weights.learned == Texts("transfer")
+        assert student.weights.learned == UnlabelledTexts("transfer")
         assert floor == source_of(plain, "floor")
         assert student.weights.weights == source_of(plain, "student").weights
         before = BareModel(student.weights, student.readout, student.numerics)
@@ -486,7 +486,7 @@ def test_zero_epochs_of_texts_are_no_stage_at_all() -> None:
         assert [stage.digest for stage in without.stages] == [stage.digest for stage in zero.stages]
     floor = source_of(planned("+fit.floor.generative_epochs=1"), "floor")
     assert isinstance(floor.weights, Fit)
-    assert floor.weights.learned == Texts("supervise")
+    assert floor.weights.learned == UnlabelledTexts("supervise")
 
 
 def test_a_choice_task_models_its_texts_too(place: Path) -> None:

@@ -7,7 +7,7 @@ is refused by `devices`, a setting by the configuration.
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-from w2s_lightning.config.bind import Job
+from w2s_lightning.config.bind import JobSettings
 from w2s_lightning.config.schema import Benchmark
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width
@@ -18,7 +18,7 @@ from w2s_lightning.tasks.example import SPLITS, Splits, trained_on
 from w2s_lightning.tasks.supervisor_file import read_answers, read_solutions
 
 
-def check_data(job: Job, plan: Plan) -> tuple[str, ...]:
+def check_data(job: JobSettings, plan: Plan) -> tuple[str, ...]:
     """Read everything that the job needs besides models; raise UserError for what cannot be trained or judged on.
 
     Returns what was counted and dropped, and a warning when PGR's interval will be too wide to tell anything.

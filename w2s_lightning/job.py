@@ -20,7 +20,7 @@ from rich.console import Console
 
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.checks import check_data, refuse_shared
-from w2s_lightning.config.bind import Job, Runtime
+from w2s_lightning.config.bind import JobSettings, Runtime
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.cost import Cost, cost, stated_parameters
 from w2s_lightning.devices import check as check_devices
@@ -33,9 +33,9 @@ from w2s_lightning.results.information import source_of
 from w2s_lightning.results.job_result import make_result
 from w2s_lightning.results.texts import write_texts
 from w2s_lightning.show.mirror import log_job
+from w2s_lightning.show.numbers import shown
 from w2s_lightning.show.progress import StageLines
 from w2s_lightning.show.terminal import print_plan, print_result
-from w2s_lightning.show.words import shown
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Damaged, Store
@@ -47,7 +47,7 @@ Compute = Callable[[Sequence[Stage], Store, Trainer, StageLines], Sequence[Artif
 class Request:
     """What the command line asked for: the bound configuration, as YAML text, and the overrides that led to it."""
 
-    job: Job
+    job: JobSettings
     runtime: Runtime
     config: str
     overrides: tuple[str, ...]
@@ -150,7 +150,7 @@ def folder_of(plan: Plan, runtime: Runtime) -> Path:
     return Path(runtime.paths.outputs) / f"{name}-{plan.digest[:SHORT]}"
 
 
-def show_plan(console: Console, plan: Plan, store: Store, job: Job) -> None:
+def show_plan(console: Console, plan: Plan, store: Store, job: JobSettings) -> None:
     """`run=plan`: stages, what is stored, what the rest costs."""
     stored = {stage.digest: store.has(stage) for stage in plan.stages}
     stated = stated_parameters((job.weak, job.strong, *job.middle))

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from w2s_lightning.config.bind import Job, bind
+from w2s_lightning.config.bind import JobSettings, bind
 from w2s_lightning.config.mistakes import Origin
 from w2s_lightning.config.schema import FitSettings, HubModel, LadderModel, LocalModel, Model, Objective
 from w2s_lightning.content import DataFile, Folder, model_config
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.recipes.recipe import Recipe, Row
+from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import ModelSpec, Role, Setting
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain
@@ -42,7 +42,7 @@ class Plan:
 
     name: Mapping[str, Any]
     metric: str
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     student_of_record: str
     supervisor: str | None
     notices: tuple[str, ...]
@@ -66,7 +66,7 @@ class Plan:
         raise UserError(f"no stage {wanted} in this job: `run=plan` lists them")
 
 
-def stages_of(rows: Iterable[Row]) -> tuple[Stage, ...]:
+def stages_of(rows: Iterable[ResultRow]) -> tuple[Stage, ...]:
     """Every stage behind the rows once, parents before children."""
     return in_order(evaluate for row in rows for evaluate in row.evaluates)
 
@@ -86,7 +86,7 @@ def _walk(stage: Stage) -> Iterator[Stage]:
     yield stage
 
 
-def make_plan(job: Job, resolver: Resolver) -> Plan:
+def make_plan(job: JobSettings, resolver: Resolver) -> Plan:
     """Resolve models, task and role settings, and let the paradigm's recipe put the stages together."""
     setting = make_setting(job, resolver)
     recipe: Recipe = job.paradigm.recipe(setting, job.paradigm.options)
@@ -108,7 +108,7 @@ def make_plan(job: Job, resolver: Resolver) -> Plan:
     )
 
 
-def _student_of_record(wanted: str | None, rows: Sequence[Row]) -> str:
+def _student_of_record(wanted: str | None, rows: Sequence[ResultRow]) -> str:
     """The row that figures are about: the one asked for, or the recipe's last student."""
     own = [row for row in rows if row.role not in ("untuned", "floor", "ceiling")]
     if wanted is None:
@@ -121,7 +121,7 @@ def _student_of_record(wanted: str | None, rows: Sequence[Row]) -> str:
     return wanted
 
 
-def _refuse_unused(job: Job, setting: Setting, rows: Sequence[Row]) -> None:
+def _refuse_unused(job: JobSettings, setting: Setting, rows: Sequence[ResultRow]) -> None:
     """Raise UserError for an objective that was asked for and that no fit of this job is trained with."""
     fits = [stage for stage in stages_of(rows) if isinstance(stage, Fit)]
     if setting.by_token and not any("shift" in fit.targets for fit in fits):
@@ -133,7 +133,7 @@ def _refuse_unused(job: Job, setting: Setting, rows: Sequence[Row]) -> None:
     raise UserError(f"objective={name} trains nothing here: no fit of {job.paradigm_name} has an objective of its own")
 
 
-def make_setting(job: Job, resolver: Resolver) -> Setting:
+def make_setting(job: JobSettings, resolver: Resolver) -> Setting:
     """The resolved configuration that recipes build from; raise UserError where parts do not fit together."""
     task = _resolved_task(job.task, resolver)
     implicit = job.fit.readout == "implicit" and task.kind == "preference"
@@ -175,7 +175,7 @@ def _refuse_unlike(chosen: Objective, own: Objective, kind: str, where: str) -> 
         )
 
 
-def _benchmark(job: Job, task: Any, resolver: Resolver) -> RewardSetTask | None:
+def _benchmark(job: JobSettings, task: Any, resolver: Resolver) -> RewardSetTask | None:
     """The rows that `task.benchmark` names, at their commit, written as the task writes its own."""
     data = job.benchmark.benchmark
     if data is None:

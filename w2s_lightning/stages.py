@@ -106,7 +106,7 @@ class Gold:
 
 
 @dataclass(frozen=True)
-class Texts:
+class UnlabelledTexts:
     """A split's texts themselves, without any label: for language modelling."""
 
     split: Split
@@ -213,7 +213,7 @@ class Select(Stage):
         return self.sources[0].split
 
 
-Targets = Gold | Texts | Supervisor | Label | Select
+Targets = Gold | UnlabelledTexts | Supervisor | Label | Select
 LEARNED = ("labels", "solutions", "pairs", "texts")
 
 
@@ -275,7 +275,7 @@ def _origin(targets: Targets) -> str:
     match targets:
         case Gold():
             return "gold"
-        case Texts():
+        case UnlabelledTexts():
             return "texts"
         case Supervisor():
             return "file"

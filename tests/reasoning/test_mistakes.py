@@ -12,7 +12,7 @@ from tests.models.tiny import make_folder
 from tests.reasoning.conftest import Write, solved
 from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
 from tests.test_config import train
-from w2s_lightning.data.writer import QuestionWriter
+from w2s_lightning.data.model_texts import QuestionWriter
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import label
 from w2s_lightning.models.files import Source

@@ -11,7 +11,7 @@ from tests.composing import job
 from tests.report.browsing import check, opened, seen
 from tests.report.making import reseal, small, written
 from w2s_lightning.report.inspector import chosen, inspected
-from w2s_lightning.report.records import Job
+from w2s_lightning.report.records import JobRecord
 from w2s_lightning.results.pooled import OUTCOMES, Pooled
 from w2s_lightning.results.stored import Answers, StoreReader
 from w2s_lightning.results.texts import EXAMPLES, ExampleTexts, parse_texts, write_texts
@@ -85,7 +85,7 @@ def test_a_wrong_supervisor_is_overruled_by_a_right_answer_alone() -> None:
     rows = [{"name": name, "role": name, "evaluate": name} for name in ("floor", "student")]
     result = {"rows": rows, "student_of_record": "student", "supervisor": "floor", "agreement": {"with_supervisor": {}}}
     pooled = Pooled(Kept(floor=supervisor, student=student))
-    found = inspected(Job({}, None, result, {}, None), pooled)
+    found = inspected(JobRecord({}, None, result, {}, None), pooled)
     assert found is not None
     assert [list(OUTCOMES)[number] for number in found.outcome] == outcomes
     right, wrong = pooled.following([result]) or (None, None)

@@ -14,7 +14,7 @@ from tests.report.reading import Page
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.__main__ import main
 from w2s_lightning.report.writing import Reporter
-from w2s_lightning.show.words import interval
+from w2s_lightning.show.numbers import interval
 
 
 def test_the_first_page_has_the_question_and_how_far_the_sweep_is(page: Page) -> None:

@@ -13,8 +13,8 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceCl
 
 from tests.rewardbench.rows import CHAT, END, FORM, TEMPLATE, pairs
 from w2s_lightning.config.schema import Numerics
+from w2s_lightning.data.model_texts import completion_rows, reward_rows
 from w2s_lightning.data.rows import Rows
-from w2s_lightning.data.writer import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import completion_log_probs, score
 from w2s_lightning.models.files import Source

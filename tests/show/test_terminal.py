@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from w2s_lightning.show.numbers import interval, listed, number, seconds, size
 from w2s_lightning.show.terminal import print_result, print_table
-from w2s_lightning.show.words import interval, listed, number, seconds, size
 
 NAMES = {
     "untuned_zero_shot": ("untuned", "arithmetic_small_instruct"),

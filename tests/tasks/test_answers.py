@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.tasks.gsm8k_right_wrong import MODELS, SOLUTIONS, needs_gsm8k
-from w2s_lightning.tasks.final_answer import GSM8K_KEY, NumberKey, Verdict, equations, last_boxed
+from w2s_lightning.tasks.final_answer import GSM8K_KEY, GradedAnswer, NumberKey, equations, last_boxed
 
 DATA = SOLUTIONS.parent
 
@@ -121,11 +121,11 @@ def test_a_column_of_answers_holds_one_number(text: str, answer: str | None) -> 
 def test_verdicts_tell_strict_from_flexible_and_unread() -> None:
     texts = ["#### 18", "so 18", "#### 17 or 18", "", "A: 18\nQuestion: 5"]
     assert GSM8K_KEY.grade(["18"] * 5, texts) == [
-        Verdict("18", strict=True, flexible=True, trouble=None),
-        Verdict("18", strict=False, flexible=True, trouble=None),
-        Verdict("17", strict=False, flexible=False, trouble=None),
-        Verdict(None, strict=False, flexible=False, trouble="unparsed"),
-        Verdict("18", strict=False, flexible=True, trouble=None),
+        GradedAnswer("18", strict=True, flexible=True, trouble=None),
+        GradedAnswer("18", strict=False, flexible=True, trouble=None),
+        GradedAnswer("17", strict=False, flexible=False, trouble=None),
+        GradedAnswer(None, strict=False, flexible=False, trouble="unparsed"),
+        GradedAnswer("18", strict=False, flexible=True, trouble=None),
     ]
 
 

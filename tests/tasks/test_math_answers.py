@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.final_answer import MATH_KEY, Verdict, compare, normalised
+from w2s_lightning.tasks.final_answer import MATH_KEY, GradedAnswer, compare, normalised
 
 needs_math = pytest.mark.skipif(
     importlib.util.find_spec("math_verify") is None, reason="math-verify is absent: pip install 'w2s-lightning[math]'"
@@ -97,7 +97,7 @@ def test_solutions_are_judged_as_mathematics() -> None:
         (False, False),
         (False, True),
     ]
-    assert verdicts[5] == Verdict(None, strict=False, flexible=False, trouble="unparsed")
+    assert verdicts[5] == GradedAnswer(None, strict=False, flexible=False, trouble="unparsed")
     assert [verdict.trouble for verdict in verdicts[:5]] == [None] * 5
     assert verdicts[6].trouble == "unparsed"
 

@@ -337,7 +337,9 @@ def test_a_data_set_of_a_known_kind_is_a_reader_named_by_its_path(
 ) -> None:
     (tmp_path / "parity_data.py").write_text(READER)
     monkeypatch.syspath_prepend(tmp_path)
-    yaml = (CONF / "local_choice.yaml").read_text().replace("w2s_lightning.tasks.readers.Texts", "parity_data.Parity")
+    yaml = (
+        (CONF / "local_choice.yaml").read_text().replace("w2s_lightning.tasks.readers.TextReader", "parity_data.Parity")
+    )
     yaml = re.sub(r"\n  (text|label|group|difficulty|template|classes):.*", "", yaml)
     (tmp_path / "parity.yaml").write_text(yaml.replace("format: null", "  number: value\nformat: null"))
     files = [f"{part}_file={jsonl(part, [{'value': n} for n in numbers])}" for part, numbers in PARTS.items()]

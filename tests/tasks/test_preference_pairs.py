@@ -8,8 +8,8 @@ import pytest
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import Example, Turn, example_id, question_group
 from w2s_lightning.tasks.format import Format, answered, conversation, messages, pair
-from w2s_lightning.tasks.source import Row, Unusable
-from w2s_lightning.tasks.split import Pool, make_pool
+from w2s_lightning.tasks.source import SourceRow, Unusable
+from w2s_lightning.tasks.split import ExamplePool, make_pool
 
 FORM = Format(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
 ASKED = (Turn("user", "how?"),)
@@ -115,13 +115,13 @@ def test_answers_that_compare_nothing_are_refused(
         made(chosen, rejected, margin=margin)
 
 
-def pooled(own: bool, *answers: tuple[str, str]) -> Pool:
+def pooled(own: bool, *answers: tuple[str, str]) -> ExamplePool:
     what = "training file" if own else "hub (train)"
-    rows = [Row(f"f:{n}", {"chosen": one, "rejected": other}) for n, (one, other) in enumerate(answers, start=1)]
+    rows = [SourceRow(f"f:{n}", {"chosen": one, "rejected": other}) for n, (one, other) in enumerate(answers, start=1)]
     return make_pool(rows, read, what, kind="preference", own=own)
 
 
-def read(row: Row) -> Example:
+def read(row: SourceRow) -> Example:
     return pair(ASKED, row.values["chosen"], row.values["rejected"], FORM, place=row.place)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Splits, choice
-from w2s_lightning.tasks.source import Row
-from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
+from w2s_lightning.tasks.source import SourceRow
+from w2s_lightning.tasks.split import ExamplePool, Limits, Shares, make_pool, make_splits
 
 SHARES = Shares(supervise=0.4, transfer=0.5, validation=0.1)
 NO_LIMITS = Limits(supervise=None, transfer=None, validation=None, test=None)
@@ -27,7 +27,9 @@ def split(
     shares: Shares = SHARES,
     limits: Limits = NO_LIMITS,
 ) -> Splits:
-    return make_splits(Pool(tuple(train), ()), Pool(tuple(test), ()), shares=shares, limits=limits, seed=seed)
+    return make_splits(
+        ExamplePool(tuple(train), ()), ExamplePool(tuple(test), ()), shares=shares, limits=limits, seed=seed
+    )
 
 
 def test_splits_share_no_group_and_have_the_shares_asked_for() -> None:
@@ -108,12 +110,14 @@ def test_shares_over_one_are_refused() -> None:
         Shares(supervise=0.5, transfer=0.5, validation=0.5)
 
 
-def read(row: Row) -> Example:
+def read(row: SourceRow) -> Example:
     return choice([row.text("text")], label=row.values["label"], group=row.text("text"))
 
 
-def pooled(*rows: tuple[str, int], own: bool) -> Pool:
-    found = [Row(f"train.csv:{line}", {"text": text, "label": label}) for line, (text, label) in enumerate(rows, 2)]
+def pooled(*rows: tuple[str, int], own: bool) -> ExamplePool:
+    found = [
+        SourceRow(f"train.csv:{line}", {"text": text, "label": label}) for line, (text, label) in enumerate(rows, 2)
+    ]
     return make_pool(found, read, "imdb (train)", kind="choice", own=own, class_names=("no", "yes"))
 
 

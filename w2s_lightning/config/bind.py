@@ -32,7 +32,7 @@ _SEEDS = 2**32
 
 
 @dataclass(frozen=True)
-class Job:
+class JobSettings:
     """One job's configuration: what is learned, and nothing of how this machine runs it.
 
     `set_by_task` names the keys that the chosen task takes other than the defaults (`conf/for_task`), with values.
@@ -65,7 +65,9 @@ class Runtime:
     run: schema.Run
 
 
-def build(cfg: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str] = ()) -> tuple[Job, Runtime]:
+def build(
+    cfg: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str] = ()
+) -> tuple[JobSettings, Runtime]:
     """Bind a composed configuration; `choices` maps each group to the file chosen for it.
 
     Raises:
@@ -73,7 +75,7 @@ def build(cfg: DictConfig, choices: Mapping[str, str | None], overrides: Sequenc
             nothing for the task at hand.
     """
     values = _plain(cfg)
-    known = {*Job.__dataclass_fields__, *Runtime.__dataclass_fields__, "sweeps", "plugins"}
+    known = {*JobSettings.__dataclass_fields__, *Runtime.__dataclass_fields__, "sweeps", "plugins"}
     for key in values.keys() - (known - {"judge", "benchmark", "paradigm_name"}):
         raise UserError(f"unknown key {key} (conf/config.yaml){nearest(key, known)}")
     job = _job(values, choices)
@@ -82,7 +84,7 @@ def build(cfg: DictConfig, choices: Mapping[str, str | None], overrides: Sequenc
     return job, Runtime(**of)
 
 
-def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Job:
+def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> JobSettings:
     task = dict(values["task"])
     judge = task.pop("judge", None)
     benchmark = {name: task.pop(name) for name in _NO_BENCHMARK if name in task}
@@ -91,7 +93,7 @@ def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> Job:
     def at(key: str) -> Origin:
         return Origin.of(key, choices, plugins)
 
-    return Job(
+    return JobSettings(
         judge=bind(schema.Judge, judge, at("task"), "task.judge"),
         benchmark=bind(schema.Benchmark, {**_NO_BENCHMARK, **benchmark}, at("task")),
         task=bind_target(task, at("task")),
@@ -140,7 +142,7 @@ def _value_at(values: Any, key: str) -> Any:
     return values
 
 
-def _refuse_idle(job: Job, overrides: Sequence[str]) -> None:
+def _refuse_idle(job: JobSettings, overrides: Sequence[str]) -> None:
     """Raise UserError for what was typed and does nothing for tasks of this kind."""
     kind, options = job.task.kind, get_type_hints(type(job.paradigm.options), include_extras=True)
     for key in (override.partition("=")[0].lstrip("+") for override in overrides):

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from w2s_lightning.data.model_texts import questions_of, splits_of
 from w2s_lightning.data.tables import places
-from w2s_lightning.data.writer import questions_of, splits_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.results import stored
 from w2s_lightning.selection import TargetTable

@@ -14,10 +14,10 @@ from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.data import tables
 from w2s_lightning.data.batches import Numbers, evaluation_steps, plan
+from w2s_lightning.data.model_texts import QuestionWriter, completion_rows, questions_of, splits_of, token_rows
 from w2s_lightning.data.module import StepData
 from w2s_lightning.data.rows import Ragged, Rows
 from w2s_lightning.data.targets import FINISHED, aligned, read_solutions, read_targets, with_targets
-from w2s_lightning.data.writer import QuestionWriter, completion_rows, questions_of, splits_of, token_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.label import PLACES, SHIFT
 from w2s_lightning.execute.resources import Resources, every_token, keep, rows_of, rows_of_pairs, stored_log_probs
@@ -31,7 +31,7 @@ from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.recipes.refusals import TOKEN_LEVEL, WSPO, ByToken, different
 from w2s_lightning.results.stored import SOLUTIONS
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, Texts
+from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, UnlabelledTexts
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example
 
@@ -88,7 +88,7 @@ def write_fitted(folder: Path, fitted: Fitted, counts: Mapping[str, object]) -> 
 
 def _story(stage: Fit) -> str:
     """What the model card says."""
-    if isinstance(stage.learned, Texts):
+    if isinstance(stage.learned, UnlabelledTexts):
         return f"`{stage.name}` after language modelling on the texts of the task `{stage.task.name}`, without labels."
     what = "solutions" if stage.readout.kind == "text" else "labels"
     source = f"gold {what}" if isinstance(stage.learned, Gold) else "a supervisor's answers"
@@ -103,7 +103,7 @@ def _story(stage: Fit) -> str:
 
 def _rows(stage: Fit, targets: Mapping[str, Targets], model: Opened, resources: Resources) -> Rows:
     match targets:
-        case {"texts": Texts()}:
+        case {"texts": UnlabelledTexts()}:
             return _texts(stage, model)
         case {"pairs": Select(), "reference": Label() as reference}:
             rows = rows_of_pairs(reference, model, resources.store)

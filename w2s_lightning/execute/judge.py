@@ -9,8 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from w2s_lightning.data import tables
+from w2s_lightning.data.model_texts import splits_of
 from w2s_lightning.data.targets import aligned, read_solutions, read_targets, with_targets
-from w2s_lightning.data.writer import splits_of
 from w2s_lightning.execute.resources import Resources
 from w2s_lightning.metrics import choice as metrics
 from w2s_lightning.metrics.sections import overall, section_scores, subset_accuracy, wins

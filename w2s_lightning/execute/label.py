@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from w2s_lightning.data import tables
+from w2s_lightning.data.model_texts import QuestionWriter, completion_rows, splits_of
 from w2s_lightning.data.rows import Ragged, Rows
 from w2s_lightning.data.targets import FINISHED, demonstrations
-from w2s_lightning.data.writer import QuestionWriter, completion_rows, splits_of
 from w2s_lightning.execute.resources import (
     Resources,
     every_token,

@@ -12,8 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.data import tables
-from w2s_lightning.data.rows import Ragged, Rows
-from w2s_lightning.data.writer import (
+from w2s_lightning.data.model_texts import (
     QuestionWriter,
     completion_rows,
     feature_rows,
@@ -22,6 +21,7 @@ from w2s_lightning.data.writer import (
     splits_of,
     token_rows,
 )
+from w2s_lightning.data.rows import Ragged, Rows
 from w2s_lightning.fit.loop import Report
 from w2s_lightning.generate.scoring import token_log_probs
 from w2s_lightning.models.files import save

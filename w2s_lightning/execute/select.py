@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from w2s_lightning.data import tables
+from w2s_lightning.data.model_texts import splits_of
 from w2s_lightning.data.targets import read_solutions, read_targets
-from w2s_lightning.data.writer import splits_of
 from w2s_lightning.execute.resources import Resources
 from w2s_lightning.results.stored import PAIRS, SOLUTIONS
 from w2s_lightning.selection import Pair, SelectedPairs, Solutions, TargetTable, apply_rule

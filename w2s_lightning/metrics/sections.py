@@ -122,19 +122,19 @@ def overall(sections: Mapping[str, float]) -> float:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingParts:
     """What the scores stand without: sections of which no subset is there, and subsets of the sections that are."""
 
     sections: tuple[str, ...]
     subsets: Mapping[str, tuple[str, ...]]
 
 
-def missing(subsets: Sequence[str]) -> Missing:
+def missing(subsets: Sequence[str]) -> MissingParts:
     """What is missing among these subset names (one a row, or each once)."""
     there = set(subsets)
     lost = {section: tuple(name for name in names if name not in there) for section, names in SECTIONS.items()}
     gone = tuple(section for section, names in lost.items() if len(names) == len(SECTIONS[section]))
-    return Missing(gone, {section: names for section, names in lost.items() if names and section not in gone})
+    return MissingParts(gone, {section: names for section, names in lost.items() if names and section not in gone})
 
 
 def best_of_credit(scores: npt.ArrayLike, right: npt.ArrayLike, rows: Sequence[str] | None = None) -> FloatArray:
@@ -250,7 +250,7 @@ class Judgement:
     others: Mapping[str, Interval]
     sections: Mapping[str, Interval]
     overall: Interval | None
-    missing: Missing
+    missing: MissingParts
 
 
 def judge(

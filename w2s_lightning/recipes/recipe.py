@@ -9,7 +9,7 @@ RowRole = Literal["untuned", "floor", "student", "ceiling", "teacher", "middle",
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """One line of the result: a model's answers on `test` (and on a benchmark), and what it is there for.
 
     `votes` are several samples of its own to each test problem."""
@@ -31,5 +31,5 @@ class Row:
 class Recipe:
     """What a paradigm adds to the common rows; `supervisor` names the row that made the student's targets."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     supervisor: str | None

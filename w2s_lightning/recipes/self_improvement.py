@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from w2s_lightning.config.schema import Count, Only, Share, record
 from w2s_lightning.errors import UserError
-from w2s_lightning.recipes.recipe import Recipe, Row
+from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import Setting
 from w2s_lightning.stages import BareModel, Fit, Gold, Shown, Targets
 
@@ -36,7 +36,7 @@ class SelfImprovementOptions:
 def build(setting: Setting, options: SelfImprovementOptions) -> Recipe:
     """Round 0, the rounds between, and the student: the last round."""
     current, shown = _round_zero(setting, options)
-    rows: list[Row] = [setting.row("round_0", "reference", setting.strong, current, shown)]
+    rows: list[ResultRow] = [setting.row("round_0", "reference", setting.strong, current, shown)]
     for number in range(1, options.rounds + 1):
         targets = _surest(setting, options, current, shown)
         current, shown = setting.fit(setting.strong, targets, setting.answers(current, "validation", shown)), None

@@ -21,7 +21,7 @@ from w2s_lightning.config.schema import (
 )
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
-from w2s_lightning.recipes.recipe import Row, RowRole
+from w2s_lightning.recipes.recipe import ResultRow, RowRole
 from w2s_lightning.recipes.refusals import refuse_for_solutions, refuse_mixed
 from w2s_lightning.stages import (
     BareModel,
@@ -34,7 +34,7 @@ from w2s_lightning.stages import (
     Shown,
     Supervisor,
     Targets,
-    Texts,
+    UnlabelledTexts,
     Weights,
 )
 from w2s_lightning.tasks.example import Split
@@ -189,7 +189,7 @@ class Setting:
             labels="hard",
             seed=self.seed,
             split_seed=self.seed,
-            targets={"texts": Texts("supervise" if role == "floor" else "transfer")},
+            targets={"texts": UnlabelledTexts("supervise" if role == "floor" else "transfer")},
         )
 
     def _untuned(
@@ -280,7 +280,7 @@ class Setting:
 
     def row(
         self, name: str, role: RowRole, model: ModelSpec, source: Fit | BareModel, shown: Shown | None = None
-    ) -> Row:
+    ) -> ResultRow:
         """A result row for a model's answers on `test`, on the benchmark, and for votes where these are wanted."""
         own = self.answers(source, "test", shown)
         benchmark = votes = None
@@ -292,14 +292,14 @@ class Setting:
         if self.test_samples is not None:
             drawn = self.samples(source, "test", shown, count=self.test_samples, key="task.test_samples")
             votes = self._judged(drawn)
-        return Row(name, role, model.name, self._judged(own), benchmark, votes)
+        return ResultRow(name, role, model.name, self._judged(own), benchmark, votes)
 
-    def common_rows(self) -> tuple[Row, ...]:
+    def common_rows(self) -> tuple[ResultRow, ...]:
         """untuned, floor and ceiling: alike for every paradigm."""
         ceiling = self.row("ceiling", "ceiling", self.strong, self.ceiling())
         return (*self._untuned_rows(), *self._floor_row(), ceiling)
 
-    def _untuned_rows(self) -> list[Row]:
+    def _untuned_rows(self) -> list[ResultRow]:
         """The strong model before any supervision: with the student's read-out, and as one would ask it otherwise."""
         strong, chosen = self.strong, self.settings["student"]
         if self.writes:
@@ -314,12 +314,12 @@ class Setting:
             rows.append(self.row("untuned_texts", "untuned", strong, self.bare(strong, start=start)))
         return rows
 
-    def _floor_row(self) -> list[Row]:
+    def _floor_row(self) -> list[ResultRow]:
         if self.supervisor_file is None:
             return [self.row("floor", "floor", self.weak, self.floor())]
         if self.supervisor_test_file is None:
             return []
-        return [Row("floor", "floor", "file", self._judged(Supervisor("test", self.supervisor_test_file)))]
+        return [ResultRow("floor", "floor", "file", self._judged(Supervisor("test", self.supervisor_test_file)))]
 
     def _judged(self, answers: Label | Supervisor) -> Evaluate:
         return Evaluate(answers, self.task, self.judge)

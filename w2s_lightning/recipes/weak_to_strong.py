@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from w2s_lightning.config.schema import Count, Only, Share, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.recipes import weak_to_strong_reasoning as reasoning
-from w2s_lightning.recipes.recipe import Recipe, Row
+from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.refusals import WSPO, refuse_unequal
 from w2s_lightning.recipes.setting import ModelSpec, Setting
 from w2s_lightning.stages import Fit, Gold, Label, Targets
@@ -41,7 +41,7 @@ def build(setting: Setting, options: WeakToStrongOptions) -> Recipe:
     """The chain of students up to the strong one, and the control on permuted targets; or the two stages."""
     if setting.writes:
         return reasoning.build(setting, options, control=options.control != "never")
-    rows: list[Row] = []
+    rows: list[ResultRow] = []
     supervisor = "floor" if options.supervisors == 1 else None  # the mean of several is no row
     make = _supervision(setting, options)
     for number, model in enumerate(setting.middle, start=1):

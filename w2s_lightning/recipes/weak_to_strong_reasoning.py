@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from w2s_lightning.config.schema import Count, NonNegative, Only, Share, record
-from w2s_lightning.recipes.recipe import Recipe, Row
+from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import Setting
 from w2s_lightning.stages import Fit, Label, Targets
 
@@ -55,7 +55,7 @@ def build(setting: Setting, options: StageOptions, *, control: bool) -> Recipe:
     return Recipe(tuple(rows), supervisor="floor")
 
 
-def _stage_one(setting: Setting, options: StageOptions, sides: tuple[Targets, Targets], rows: list[Row]) -> Fit:
+def _stage_one(setting: Setting, options: StageOptions, sides: tuple[Targets, Targets], rows: list[ResultRow]) -> Fit:
     """Adds a row an iteration; returns the last iteration's fit."""
     strong, sft = setting.strong, setting.gold_objective
     for number in range(1, options.iterations):

@@ -14,8 +14,8 @@ from w2s_lightning.report.sources import Library, Wanted
 from w2s_lightning.report.views import Pages, pages_of
 from w2s_lightning.report.writing import CLAIMS, claim_texts, write_page
 from w2s_lightning.show.matrix import print_matrices
+from w2s_lightning.show.numbers import interval, saw, shown, size
 from w2s_lightning.show.terminal import print_table
-from w2s_lightning.show.words import interval, saw, shown, size
 
 NOTHING = """There is no finished job and no sweep here. Run one of these, then again:
   python train.py

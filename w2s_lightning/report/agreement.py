@@ -9,7 +9,7 @@ from w2s_lightning.report.overview import ROW_HEIGHT, row_labels
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import Look, of_role
 from w2s_lightning.results.pooled import Pooled, supervisor_of
-from w2s_lightning.show.words import number
+from w2s_lightning.show.numbers import number
 
 FAINT = 20  # examples, below which a calibration bin is drawn small
 NOTHING = "No job is done yet, so there are no answers to compare."

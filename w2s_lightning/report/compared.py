@@ -13,7 +13,7 @@ from w2s_lightning.report.figures import Figure, Plot, Row, View, axis, drawing,
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import of_role
 from w2s_lightning.results.pooled import OUTPUTS, Pooled, SeedDifference, row_named
-from w2s_lightning.show.words import counted, interval, saw
+from w2s_lightning.show.numbers import counted, interval, saw
 
 LEVEL = 0.05
 SEEN = ("gold_seen_by_student", "pseudo_labels", "gold_upstream", "train_tokens", "sampled_tokens")

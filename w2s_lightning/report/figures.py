@@ -13,7 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from w2s_lightning.report.theme import Look
-from w2s_lightning.show.words import interval
+from w2s_lightning.show.numbers import interval
 
 Row = dict[str, Any]
 Plot = dict[str, Any]

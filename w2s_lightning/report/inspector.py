@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from w2s_lightning.report.records import Job, Section
+from w2s_lightning.report.records import JobRecord, Section
 from w2s_lightning.results.pooled import OUTCOMES, Pooled, outcomes, supervisor_of
 from w2s_lightning.results.stored import Answers, Array
 from w2s_lightning.results.texts import ExampleTexts
@@ -22,7 +22,7 @@ ARMS = ("supervisor", "student", "ceiling")
 class Inspected:
     """A job's answers on the test set by arm, in the order of example ids; `outcome` is an index into OUTCOMES."""
 
-    job: Job
+    job: JobRecord
     arms: dict[str, Answers]
     outcome: Array
 
@@ -32,7 +32,7 @@ class Inspected:
         return self.arms["student"]
 
 
-def inspected(job: Job, pooled: Pooled) -> Inspected | None:
+def inspected(job: JobRecord, pooled: Pooled) -> Inspected | None:
     """A finished job's answers, None when the student's cannot be read."""
     assert job.result is not None
     names = {"supervisor": supervisor_of(job.result), "student": job.result["student_of_record"], "ceiling": "ceiling"}

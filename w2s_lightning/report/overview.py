@@ -10,7 +10,7 @@ from w2s_lightning.report.figures import Figure, Plot, Row, View, axis, drawing,
 from w2s_lightning.report.records import STATES, Group, Section
 from w2s_lightning.report.theme import ROLES, of_role
 from w2s_lightning.show.matrix import Matrix, cell_text, matrix_of, seeds_of, state_of, stories, story
-from w2s_lightning.show.words import counted, interval, number, seconds
+from w2s_lightning.show.numbers import counted, interval, number, seconds
 
 STEPS = 10  # shades on each side of 0
 ROW_HEIGHT = 60

@@ -11,14 +11,14 @@ from w2s_lightning.results.pooled import Pooled
 from w2s_lightning.results.stored import Fault
 from w2s_lightning.results.texts import ExampleTexts
 from w2s_lightning.show.matrix import Labels
-from w2s_lightning.show.words import pair
+from w2s_lightning.show.numbers import pair
 
 STATES = ("done", "running", "waiting", "failed")
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class JobRecord:
     """One job as its sweep has it, with its result, configuration and texts where they are; `arm` is what varied."""
 
     row: Row
@@ -39,7 +39,7 @@ class Group:
     the others of its section."""
 
     row: Row
-    jobs: tuple[Job, ...]
+    jobs: tuple[JobRecord, ...]
     arm: str
     title: str
 
@@ -49,7 +49,7 @@ class Group:
         return pair(self.row)
 
     @cached_property
-    def done(self) -> tuple[Job, ...]:
+    def done(self) -> tuple[JobRecord, ...]:
         """Those with a readable result."""
         return tuple(job for job in self.jobs if job.result is not None)
 
@@ -84,7 +84,7 @@ class Section:
     question: str
     content: Row
     groups: tuple[Group, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[JobRecord, ...]
     labels: Labels
     pooled: Pooled
     notes: Sequence[Fault]
@@ -111,7 +111,7 @@ class Section:
         """Groups with at least one result."""
         return tuple(group for group in self.groups if group.results)
 
-    def title_of(self, job: Job) -> str:
+    def title_of(self, job: JobRecord) -> str:
         """Pair, arm and seed in words."""
         return f"{pair(job.row)} · {self.labels.arm(job.row)} · seed {job.row['seed']}"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from w2s_lightning.digest import SHORT
-from w2s_lightning.report.records import Job, Section
-from w2s_lightning.show.words import pair, seconds
+from w2s_lightning.report.records import JobRecord, Section
+from w2s_lightning.show.numbers import pair, seconds
 
 LOG_LINES = 40
 LOG_CHARACTERS = 6000
@@ -41,7 +41,7 @@ def runs(section: Section) -> Runs:
     return Runs(jobs, [_stage_line(section, stage) for stage in used.values()], details)
 
 
-def _job_line(section: Section, number: int, job: Job) -> dict[str, Any]:
+def _job_line(section: Section, number: int, job: JobRecord) -> dict[str, Any]:
     costs = [_provenance(section, stage["digest"]) for stage in job.stages]
     stored = sum(bool(stage["cached"]) for stage in job.stages)
     return {
@@ -79,7 +79,7 @@ def _provenance(section: Section, digest: str) -> Mapping[str, Any]:
     return manifest.provenance if manifest else {}
 
 
-def _details(section: Section, job: Job, shared: dict[str, Any]) -> dict[str, Any]:
+def _details(section: Section, job: JobRecord, shared: dict[str, Any]) -> dict[str, Any]:
     stages = []
     for stage in job.stages:
         how = "from the store" if stage["cached"] else seconds(stage["seconds"])

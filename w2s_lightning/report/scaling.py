@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from w2s_lightning.report.figures import Figure, Row, View, axis, drawing, plain, series, shares, spread
-from w2s_lightning.report.records import Group, Job, Section
+from w2s_lightning.report.records import Group, JobRecord, Section
 from w2s_lightning.report.theme import Look, nth, of_role
 from w2s_lightning.results.pooled import gap_of
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.matrix import state_of
-from w2s_lightning.show.words import listed
+from w2s_lightning.show.numbers import listed
 
 NOTHING = "No job is done yet, so there is nothing to scale."
 ONE_SIZE = "This sweep has one size of the strong model: `python train.py -m sweeps=size_pairs` has several."
@@ -31,7 +31,7 @@ def scaling(section: Section) -> list[Figure | str]:
     return [_sizes(known, section.metric) if several else why, _gap(section.finished)]
 
 
-def parameters(reader: StoreReader, job: Job) -> float | None:
+def parameters(reader: StoreReader, job: JobRecord) -> float | None:
     """Parameters of the strong model: as its configuration states them, else as its pretraining counted them."""
     stated = job.config.get("strong.params")
     if isinstance(stated, int | float):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import yaml
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.report.records import Group, Job, Row, Section
+from w2s_lightning.report.records import Group, JobRecord, Row, Section
 from w2s_lightning.results.claims import key_of
 from w2s_lightning.results.groups import ARMS, SeedGroups, group_key, job_row
 from w2s_lightning.results.job_result import VERSION
@@ -125,15 +125,15 @@ class Library:
             return None
         return content
 
-    def _job(self, row: Row, folder: Path | None) -> Job:
+    def _job(self, row: Row, folder: Path | None) -> JobRecord:
         if folder is None or row["state"] != "done":
-            return Job(row, folder, None, {}, None)
+            return JobRecord(row, folder, None, {}, None)
         result = self._result(folder)
         if result is None and not (folder / "result.json").exists():
             self._faults.append(Fault("missing", str(row["folder"]), "its result.json is gone: run the job again"))
         config = self._read(folder / "config.yaml", lambda content: yaml.load(content, Loader=_YAML))
         flat = dict(_flat(config)) if isinstance(config, dict) else {}
-        return Job(row, folder, result, flat, self._read(folder / EXAMPLES, self._shared_texts))
+        return JobRecord(row, folder, result, flat, self._read(folder / EXAMPLES, self._shared_texts))
 
     def _result(self, folder: Path) -> Row | None:
         """A job's result; None without one, or with one that cannot be read as a result."""
@@ -178,17 +178,17 @@ class Library:
 
     # ------------------------------------------------------------ sections
 
-    def _by_task(self, content: Row, jobs: Sequence[Job], pooled: Pooled, start: int) -> list[Section]:
+    def _by_task(self, content: Row, jobs: Sequence[JobRecord], pooled: Pooled, start: int) -> list[Section]:
         tasks = list(dict.fromkeys(str(job.row["task"]) for job in jobs))
         notes, self._faults = self._faults, []
         return [_section(content, task, jobs, pooled, notes, start + number) for number, task in enumerate(tasks)]
 
 
 def _section(
-    content: Row, task: str, jobs: Sequence[Job], pooled: Pooled, notes: Sequence[Fault], number: int
+    content: Row, task: str, jobs: Sequence[JobRecord], pooled: Pooled, notes: Sequence[Fault], number: int
 ) -> Section:
     own = tuple(job for job in jobs if job.row["task"] == task)
-    members: dict[tuple[Any, ...], list[Job]] = {}
+    members: dict[tuple[Any, ...], list[JobRecord]] = {}
     for job in own:
         members.setdefault(group_key(job.row), []).append(job)
     rows = [row for row in content["groups"] if row["task"] == task]
@@ -244,7 +244,7 @@ def _no_sweep(folder: Path) -> str:
     )
 
 
-def _store_of(jobs: Sequence[Job], outputs: Path) -> Path:
+def _store_of(jobs: Sequence[JobRecord], outputs: Path) -> Path:
     """The store that the jobs used: as their configuration says it, from here or from beside the outputs."""
     named = [str(job.config["paths.store"]) for job in jobs if job.config.get("paths.store")]
     named += [text.split("=", 1)[1] for job in jobs for text in job.row["overrides"] if text.startswith("paths.store=")]

@@ -10,9 +10,9 @@ from typing import Any
 import plotly.graph_objects as go
 
 from w2s_lightning.report.figures import Figure, Row, View, axis, drawing, guide
-from w2s_lightning.report.records import Group, Job, Section
+from w2s_lightning.report.records import Group, JobRecord, Section
 from w2s_lightning.results.pooled import Pass, Pooled, mean_passes
-from w2s_lightning.show.words import number
+from w2s_lightning.show.numbers import number
 
 NOTE = "Faint lines are seeds. The agreement is with the targets that the fit had, its supervisor's answers."
 WITHOUT = "The jobs of this sweep have written no examples, so gold on validation is not known here."
@@ -100,7 +100,7 @@ def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> lis
 
 def _curves(section: Section) -> dict[str, Any]:
     """All fits and pretrained models with their curves, and who needs them; each once."""
-    used: dict[str, tuple[dict[str, Any], list[Job]]] = {}
+    used: dict[str, tuple[dict[str, Any], list[JobRecord]]] = {}
     roles: dict[str, str] = {}
     for job in section.jobs:
         for stage in job.stages:

@@ -34,7 +34,7 @@ from w2s_lightning.report.views import Pages, mirrored, pages_of
 from w2s_lightning.results.claims import read_claims
 from w2s_lightning.results.pooled import OUTCOMES
 from w2s_lightning.results.stored import StoreReader
-from w2s_lightning.show.words import counted, interval, seconds, size
+from w2s_lightning.show.numbers import counted, interval, seconds, size
 from w2s_lightning.store import is_ours
 
 HERE = Path(__file__).parent

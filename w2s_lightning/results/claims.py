@@ -24,8 +24,8 @@ from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_over_seeds
 from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.results.stored import Answers, Array, StoreReader
+from w2s_lightning.show.numbers import interval
 from w2s_lightning.show.terminal import print_table
-from w2s_lightning.show.words import interval
 
 RUNTIME = ("trainer", "tracking", "paths", "run", "hydra", "sweeps", "seed")
 

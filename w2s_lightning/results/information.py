@@ -2,16 +2,27 @@
 
 from collections.abc import Iterable, Iterator
 
-from w2s_lightning.recipes.recipe import Row
+from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.stage import Stage
-from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Shown, Supervisor, Targets, Texts, Weights
+from w2s_lightning.stages import (
+    BareModel,
+    Fit,
+    Gold,
+    Label,
+    Select,
+    Shown,
+    Supervisor,
+    Targets,
+    UnlabelledTexts,
+    Weights,
+)
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Split
 
 Place = tuple[Split, int]  # a split and the seed that made it
 
 
-def information(store: Store, row: Row) -> dict[str, int]:
+def information(store: Store, row: ResultRow) -> dict[str, int]:
     """Labels that the row's model was trained on or shown, gold labels behind these, tokens trained on and sampled.
 
     A model that went through several fits saw the labels of all of them; demonstrations in its prompt count too.
@@ -23,7 +34,7 @@ def information(store: Store, row: Row) -> dict[str, int]:
     own = list(_fits_of(answers.source))
     for fit in own:
         metrics = store.read_json(fit, "metrics.json")
-        if not isinstance(fit.learned, Texts):
+        if not isinstance(fit.learned, UnlabelledTexts):
             seen[_kind(fit.learned)] += metrics["num_rows"]
         seen["train_tokens"] += metrics["num_tokens"]
     if answers.shown is not None:
@@ -36,7 +47,7 @@ def information(store: Store, row: Row) -> dict[str, int]:
     return seen
 
 
-def source_of(row: Row) -> Fit | BareModel | None:
+def source_of(row: ResultRow) -> Fit | BareModel | None:
     """The model behind a row; None where a file answers."""
     answers = row.evaluate.answers
     return None if isinstance(answers, Supervisor) else answers.source

@@ -11,7 +11,7 @@ import numpy as np
 from w2s_lightning.metrics.pgr import PGR
 from w2s_lightning.metrics.rates import JobScores, part_rates, rates
 from w2s_lightning.plan import Plan
-from w2s_lightning.recipes.recipe import Row
+from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.results.benchmark_result import benchmark_of
 from w2s_lightning.results.information import information
 from w2s_lightning.results.sampled import selections, votes_of
@@ -24,7 +24,7 @@ VERSION = 1  # of result.json
 _MOST_GRADES = 12
 
 
-def read_rows(rows: Sequence[Row], store: Store) -> dict[str, Answers]:
+def read_rows(rows: Sequence[ResultRow], store: Store) -> dict[str, Answers]:
     """Every row's stored answers; rows that do not answer the same test examples are an error."""
     found = {row.name: read_answers(store, row.evaluate) for row in rows}
     ids = next(iter(found.values())).ids
@@ -92,7 +92,7 @@ def cheats(plan: Plan) -> list[str]:
     return sorted(rule for rule in rules if rule.startswith("oracle_"))
 
 
-def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, row: Row) -> dict[str, Any]:
+def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, row: ResultRow) -> dict[str, Any]:
     """`strict` (reasoning only): the same on marked answers alone."""
     measured = row.name in measured_rows(plan.rows)
     beside = {}
@@ -129,7 +129,7 @@ def _by_difficulty(plan: Plan, answers: Mapping[str, Answers]) -> list[dict[str,
     return found
 
 
-def _endings(store: Store, row: Row) -> dict[str, Any]:
+def _endings(store: Store, row: ResultRow) -> dict[str, Any]:
     """Shares of outputs that were cut off or hold no answer, and of prompts that were longer than the context."""
     metrics, answers = store.read_json(row.evaluate, "metrics.json"), row.evaluate.answers
     found = {name: metrics[name] for name in ("truncated_share", "unparsed_share", "timed_out_share")}

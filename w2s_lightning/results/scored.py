@@ -15,7 +15,7 @@ from w2s_lightning.metrics.pgr import PGR, pgr_of
 from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score
 from w2s_lightning.metrics.seeds import SeedScores, compare
 from w2s_lightning.plan import Plan
-from w2s_lightning.recipes.recipe import Row
+from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.results.stored import Answers, Array
 
 NO_FLOOR = "there is no floor: supervisor.test_file was not given"
@@ -56,7 +56,7 @@ def p_value(first: Sequence[Answers], second: Sequence[Answers], metric: str = "
     return permutation_p_value(columns["first"][0], columns["second"][0], first[0].groups, permutations=2000)
 
 
-def measured_rows(rows: Sequence[Row]) -> list[str]:
+def measured_rows(rows: Sequence[ResultRow]) -> list[str]:
     """The rows that PGR is taken of."""
     return [row.name for row in rows if row.role not in ("untuned", "floor", "ceiling")]
 

@@ -27,7 +27,7 @@ from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, short, show, write
 from w2s_lightning.rewardbench.reward_models import RewardModel, rewards_of
 from w2s_lightning.rewardbench.subject import form_for, shared_with_training, source_of
-from w2s_lightning.show.words import shown
+from w2s_lightning.show.numbers import shown
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
 
 

@@ -18,8 +18,8 @@ from rich.console import Console
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.metrics.intervals import FloatArray, Interval
 from w2s_lightning.metrics.sections import SECTIONS, Judgement, LengthBias
+from w2s_lightning.show.numbers import interval, shown
 from w2s_lightning.show.terminal import print_table
-from w2s_lightning.show.words import interval, shown
 from w2s_lightning.tasks.reward_sets import RewardSet
 
 SCORES = "scores.parquet"

@@ -1,8 +1,8 @@
 """Reward models in Hugging Face layout, from anywhere: a classifier with one output, or a language model.
 
-What loads and scores them is what loads and scores a job's models (`models.load.open_source`, `data.writer`, `score`),
-so that one folder gives equal rewards here and there. Only safetensors are read and no code from a repository is run.
-Nothing is made up: weights that a folder lacks are an error, never drawn at random.
+What loads and scores them is what loads and scores a job's models (`models.load.open_source`, `data.model_texts`,
+`score`), so that one folder gives equal rewards here and there. Only safetensors are read and no code from a repository
+is run. Nothing is made up: weights that a folder lacks are an error, never drawn at random.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto import modeling_auto
 
 from w2s_lightning.config.schema import Numerics
-from w2s_lightning.data.writer import completion_rows, reward_rows
+from w2s_lightning.data.model_texts import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import completion_log_probs, score
 from w2s_lightning.models.files import Source, reading

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from w2s_lightning.data import tables
-from w2s_lightning.data.writer import DEFAULT_TEMPLATE
+from w2s_lightning.data.model_texts import DEFAULT_TEMPLATE
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.files import Source, check_folder
 from w2s_lightning.models.tokenizer import load_tokenizer

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from w2s_lightning.show.numbers import counted, interval, listed, pair, shown
 from w2s_lightning.show.terminal import print_table
-from w2s_lightning.show.words import counted, interval, listed, pair, shown
 
 WIDE = 4  # columns of figures that fit into a terminal
 SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")  # axes that have words of their own

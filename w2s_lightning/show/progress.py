@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from w2s_lightning.show.words import shown
+from w2s_lightning.show.numbers import shown
 from w2s_lightning.stage import Stage
 
 

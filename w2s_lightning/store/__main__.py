@@ -12,8 +12,8 @@ from rich.console import Console
 
 from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.show.numbers import shown, size
 from w2s_lightning.show.terminal import print_table
-from w2s_lightning.show.words import shown, size
 from w2s_lightning.store.artifacts import Store, inode_of
 from w2s_lightning.store.disk import is_ours
 from w2s_lightning.store.garbage import artifact_folders, damage_of, delete, garbage, referenced, size_of

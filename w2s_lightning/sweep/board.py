@@ -26,7 +26,7 @@ from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
 from w2s_lightning.results.job_result import VERSION as RESULT_VERSION
 from w2s_lightning.results.readouts import compared
 from w2s_lightning.results.stored import StoreReader
-from w2s_lightning.show.words import counted
+from w2s_lightning.show.numbers import counted
 from w2s_lightning.sweep.grid import Grid, PlannedJob, Refused
 from w2s_lightning.sweep.units import Unit, Units
 

@@ -17,14 +17,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from w2s_lightning.checks import check_data
-from w2s_lightning.config.bind import Job, Runtime, build
+from w2s_lightning.config.bind import JobSettings, Runtime, build
 from w2s_lightning.config.schema import Paths
 from w2s_lightning.cost import HERE, Cost, Rate, cost, model_parameters, stated_parameters
 from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Request, folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
-from w2s_lightning.show.words import counted
+from w2s_lightning.show.numbers import counted
 from w2s_lightning.stage import Stage
 from w2s_lightning.sweep.axes import Overrides
 
@@ -75,7 +75,7 @@ class PlannedJob:
 
     overrides: Overrides
     axes: Mapping[str, str]
-    job: Job
+    job: JobSettings
     runtime: Runtime
     plan: Plan
 
@@ -199,12 +199,12 @@ def axes_of(jobs: Sequence[Overrides]) -> list[dict[str, str]]:
     return [{key: cell[key] for key in varying if key in cell} for cell in values]
 
 
-def _inverted(job: Job) -> bool:
+def _inverted(job: JobSettings) -> bool:
     weak, strong = (model_parameters(model, job.task) for model in (job.weak, job.strong))
     return job.supervisor.file is None and weak is not None and strong is not None and weak > strong
 
 
-def _words_of(job: Job) -> dict[str, Any]:
+def _words_of(job: JobSettings) -> dict[str, Any]:
     """What a reader knows a cell by, as in a plan's name."""
     names = {"task": job.task.name, "paradigm": job.paradigm_name, "weak": job.weak.name, "strong": job.strong.name}
     return {**names, "seed": job.seed}

@@ -34,9 +34,9 @@ from w2s_lightning.results.claims import Results, Verdict, decide, key_of, print
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
 from w2s_lightning.show.mirror import log_sweep
+from w2s_lightning.show.numbers import counted, shown, size
 from w2s_lightning.show.progress import LaunchLines
 from w2s_lightning.show.terminal import print_grid_plan
-from w2s_lightning.show.words import counted, shown, size
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.axes import Command, own_words, read_command
 from w2s_lightning.sweep.board import Board, Finished, Ledger, Watcher, last_words, read_json, rows_digest, write

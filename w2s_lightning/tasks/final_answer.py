@@ -34,7 +34,7 @@ Trouble = Literal["unparsed", "timed_out"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GradedAnswer:
     """How one solution was judged: `answer` is what the flexible reading found (None: nothing).
 
     `strict` and `flexible`: whether the marked answer, whether the answer in the flexible reading is right. `trouble`
@@ -62,7 +62,7 @@ class AnswerKey(Protocol):
     def equal(self, gold: str, answer: str | None) -> bool:
         """Whether two answers are the same, as votes and filters count them."""
 
-    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[Verdict]:
+    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[GradedAnswer]:
         """Judge one solution for each gold answer."""
 
 
@@ -95,10 +95,10 @@ class NumberKey:
     def equal(self, gold: str, answer: str | None) -> bool:
         return gold == answer
 
-    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[Verdict]:
+    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[GradedAnswer]:
         pairs = [(gold, self.parse(text), self.parse_strict(text)) for gold, text in zip(golds, texts, strict=True)]
         return [
-            Verdict(found, gold == marked, gold == found, "unparsed" if found is None else None)
+            GradedAnswer(found, gold == marked, gold == found, "unparsed" if found is None else None)
             for gold, found, marked in pairs
         ]
 
@@ -238,7 +238,7 @@ class MathKey:
         """Equality of the normalised text: what votes and filters count (arXiv 2407.13647); `grade` knows more."""
         return gold == answer
 
-    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[Verdict]:
+    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[GradedAnswer]:
         """Judge solutions by mathematical equality.
 
         Raises UserError when math-verify is not installed.
@@ -303,11 +303,13 @@ def _compare(gold: str, answer: str) -> _Comparison:
     return "right" if math_verify.verify(left, right, timeout_seconds=None) else "wrong"
 
 
-def _verdict(found: dict[tuple[str, str], _Comparison], gold: str, answer: str | None, marked: str | None) -> Verdict:
+def _verdict(
+    found: dict[tuple[str, str], _Comparison], gold: str, answer: str | None, marked: str | None
+) -> GradedAnswer:
     outcome: _Comparison = "unparsed" if answer is None else found[gold, answer]
     strict = marked is not None and found[gold, marked] == "right"
     trouble: Trouble | None = "unparsed" if outcome == "unparsed" else "timed_out" if outcome == "timed_out" else None
-    return Verdict(answer, strict, outcome == "right", trouble)
+    return GradedAnswer(answer, strict, outcome == "right", trouble)
 
 
 def _after(text: str, mark: re.Pattern[str]) -> str | None:

@@ -16,7 +16,7 @@ from w2s_lightning.tasks.draws import fingerprint
 from w2s_lightning.tasks.example import Example, Kind, Layout, Turn, choice, group_id, problem
 from w2s_lightning.tasks.final_answer import GSM8K_KEY, MATH_KEY, AnswerKey
 from w2s_lightning.tasks.format import Format, Template, TemplateText, answered, conversation, pair
-from w2s_lightning.tasks.source import OddOptions, Row, Table, UnparsedAnswer, Unusable
+from w2s_lightning.tasks.source import OddOptions, SourceRow, Table, UnparsedAnswer, Unusable
 
 _MOST_CLASSES = 20  # a label column with more that are rarely repeated is more likely a wrong column
 
@@ -49,7 +49,7 @@ class Reader:
         """The columns to read, each with the setting (or the rule) that asks for it."""
 
     @abstractmethod
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         """The example in a row; raise Unusable where there is none, UserError for a row that nothing can be made of."""
 
     def fitted(self, table: Table | None) -> Self:
@@ -65,7 +65,7 @@ class Reader:
 
 
 @record
-class Texts(Reader):
+class TextReader(Reader):
     """A text and its class. In `template`, {text} is the column `text`, and any other column goes by its own name.
 
     `classes`: the label column's values in class order (null: the training file's). `group` is the column that splits
@@ -97,7 +97,7 @@ class Texts(Reader):
         }
         return written | self._named("label", "group", "difficulty")
 
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         template, label = Template.parse(self.template), row.label(self.label)
         text = template.fill({name: row.published_text(column) for name, column in self._written().items()})
         if label not in self.class_names:
@@ -141,7 +141,7 @@ def _in_order(labels: set[str]) -> tuple[str, ...]:
 
 
 @record
-class Options(Reader):
+class OptionsReader(Reader):
     """A question with options, of which one is right; `template` joins a question's columns and {option}.
 
     `form=options`: one text an option, one score each. `form=statements`: each question once, with its right answer or
@@ -194,7 +194,7 @@ class Options(Reader):
             if path != "option"
         }
 
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         options, right = self._options(row)
         if len(options) != self.num_options:
             raise OddOptions(f"{row.place}: {len(options)} options, not task.reader.num_options={self.num_options}")
@@ -212,7 +212,7 @@ class Options(Reader):
             return choice([wrong[draw // 2 % len(wrong)]], label=0, group=group)
         return choice([texts[right]], label=1, group=group)
 
-    def _options(self, row: Row) -> tuple[list[str], int]:
+    def _options(self, row: SourceRow) -> tuple[list[str], int]:
         """The options of a row, and the place of the right one."""
         if len(self.options) > 1:
             options = [row.published_text(column) for column in self.options]
@@ -230,7 +230,7 @@ class Options(Reader):
         return options, keys.index(label)
 
 
-def _list_at(row: Row, path: str) -> list[str]:
+def _list_at(row: SourceRow, path: str) -> list[str]:
     first, *rest = path.split(".")
     value = row.get(first)
     for part in rest:
@@ -244,7 +244,7 @@ def _list_at(row: Row, path: str) -> list[str]:
 
 
 @record
-class Pairs(Reader):
+class PairReader(Reader):
     """A prompt with a better and a worse answer; null: there is no such column.
 
     `prompt` is a text or a list of messages (null: chosen and rejected are whole conversations). `chosen` and
@@ -266,7 +266,7 @@ class Pairs(Reader):
     def columns(self) -> Mapping[str, str]:
         return self._named("prompt", "chosen", "rejected", "margin", "subset", "group", "difficulty")
 
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         before_chosen, chosen = answered(_filled(row, self.chosen), row.place)
         before_rejected, rejected = answered(_filled(row, self.rejected), row.place)
         given = None if self.prompt is None else conversation(_filled(row, self.prompt), row.place)
@@ -283,14 +283,14 @@ class Pairs(Reader):
         )
 
 
-def _filled(row: Row, column: str) -> Any:
+def _filled(row: SourceRow, column: str) -> Any:
     value = row.values.get(column)
     if value is None or value == [] or (isinstance(value, str) and not value.strip()):
         raise Unusable(f"{row.place}: column {column!r} is empty")
     return value
 
 
-def _agreed(row: Row, *conversations: tuple[Turn, ...] | None) -> tuple[Turn, ...]:
+def _agreed(row: SourceRow, *conversations: tuple[Turn, ...] | None) -> tuple[Turn, ...]:
     """The one conversation that the prompt and both answers tell of, those that tell."""
     told = [one for one in conversations if one is not None]
     if not told:
@@ -310,7 +310,7 @@ _MARKS = {"number": "#### {answer}", "math": "The answer is: {answer}"}
 
 
 @record
-class Problems(Reader):
+class ProblemReader(Reader):
     """A question, a worked solution and a final answer alone.
 
     `answers`: `number` (compared as decimals, marked `#### 18`) or `math` (LaTeX, marked `The answer is: x`). `group`
@@ -335,7 +335,7 @@ class Problems(Reader):
     def columns(self) -> Mapping[str, str]:
         return self._named("question", "solution", "answer", "group", "difficulty")
 
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         given, answer = row.text(self.answer), self.key.parse_bare(row.text(self.answer))
         if answer is None:
             wanted = "one number" if self.answers == "number" else "a LaTeX expression"

@@ -19,8 +19,8 @@ from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import Example, Kind, Layout, Split, Splits
 from w2s_lightning.tasks.format import Format
-from w2s_lightning.tasks.readers import Pairs
-from w2s_lightning.tasks.source import ENDINGS, Hub, Row, Unusable, read_table
+from w2s_lightning.tasks.readers import PairReader
+from w2s_lightning.tasks.source import ENDINGS, Hub, SourceRow, Unusable, read_table
 from w2s_lightning.tasks.split import left_out, usable
 from w2s_lightning.tasks.task import mean_tokens
 
@@ -85,7 +85,7 @@ def read_reward_set(source: DataFile | Hub, format: Format, splits: Sequence[str
     else:
         rows, what = _published(source, splits), source.label
 
-    def read(row: Row) -> Example:
+    def read(row: SourceRow) -> Example:
         if not isinstance(row.values.get("subset"), str):
             raise Unusable(f"{row.place}: column 'subset' holds no name")
         return _COLUMNS.read(row, format)
@@ -97,12 +97,12 @@ def read_reward_set(source: DataFile | Hub, format: Format, splits: Sequence[str
     return RewardSet(pairs, places, left_out(faults, what, "preference"))
 
 
-_COLUMNS = Pairs(
+_COLUMNS = PairReader(
     prompt="prompt", chosen="chosen", rejected="rejected", margin=None, subset="subset", group=None, difficulty=None
 )
 
 
-def _published(source: Hub, splits: Sequence[str]) -> list[Row]:
+def _published(source: Hub, splits: Sequence[str]) -> list[SourceRow]:
     name = source.label.rsplit("/", 1)[-1]
     known = splits or _SPLITS.get(name)
     if known is None:

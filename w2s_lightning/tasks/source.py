@@ -50,7 +50,7 @@ class OddOptions(Unusable):
 
 
 @dataclass(frozen=True)
-class Row:
+class SourceRow:
     """One row; `place` is `file:line` (Parquet: `file:row`), counted from 1; `own`: of a person's own file."""
 
     place: str
@@ -112,7 +112,7 @@ class Table:
 
     path: Path
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[SourceRow, ...]
 
     def require(self, column: str, setting: str) -> None:
         """Raise UserError when `column`, given by `setting`, is not there."""
@@ -140,7 +140,7 @@ def read_table(file: DataFile) -> Table:
 _ENDINGS_SPOKEN = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 
 
-def _jsonl(path: Path) -> Iterator[Row]:
+def _jsonl(path: Path) -> Iterator[SourceRow]:
     with path.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
@@ -151,10 +151,10 @@ def _jsonl(path: Path) -> Iterator[Row]:
                 raise UserError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
             if not isinstance(values, dict):
                 raise UserError(f'{path}:{number}: expected one object a line, like {{"text": "...", "label": 1}}')
-            yield Row(f"{path}:{number}", values)
+            yield SourceRow(f"{path}:{number}", values)
 
 
-def _csv(path: Path) -> Iterator[Row]:
+def _csv(path: Path) -> Iterator[SourceRow]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, strict=True)
         try:
@@ -167,12 +167,12 @@ def _csv(path: Path) -> Iterator[Row]:
                         f"{path}:{reader.line_num}: {len(cells)} cells, the header has {len(header)} "
                         f"(put text that holds a comma in double quotes)"
                     )
-                yield Row(f"{path}:{reader.line_num}", dict(zip(header, cells, strict=True)))
+                yield SourceRow(f"{path}:{reader.line_num}", dict(zip(header, cells, strict=True)))
         except csv.Error as error:
             raise UserError(f"{path}:{reader.line_num}: not CSV ({error})") from None
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(path: Path) -> Iterator[SourceRow]:
     import pyarrow.parquet
     from pyarrow.lib import ArrowException
 
@@ -180,7 +180,7 @@ def _parquet(path: Path) -> Iterator[Row]:
         rows = pyarrow.parquet.read_table(path).to_pylist()
     except (ArrowException, OSError) as error:
         raise UserError(f"{path} is not a Parquet file ({str(error).splitlines()[0]})") from None
-    yield from (Row(f"{path}:{number}", values) for number, values in enumerate(rows, start=1))
+    yield from (SourceRow(f"{path}:{number}", values) for number, values in enumerate(rows, start=1))
 
 
 GivenFile = Annotated[DataFile, BeforeValidator(lambda path: path if isinstance(path, DataFile) else DataFile.at(path))]
@@ -244,7 +244,7 @@ class Hub:
         """The source's name in messages."""
         return str(self.path.path) if isinstance(self.path, Folder) else self.path
 
-    def rows(self, part: Part, columns: Sequence[str]) -> list[Row]:
+    def rows(self, part: Part, columns: Sequence[str]) -> list[SourceRow]:
         """The rows of one part with these columns.
 
         Raises:
@@ -255,7 +255,7 @@ class Hub:
         configs = self.config if isinstance(self.config, tuple) else (self.config,)
         return [row for config in configs for row in self.split(getattr(self, part), columns, most, config)]
 
-    def split(self, split: str, columns: Sequence[str], most: int | None, config: str | None) -> list[Row]:
+    def split(self, split: str, columns: Sequence[str], most: int | None, config: str | None) -> list[SourceRow]:
         """At most so many rows of one split of one configuration, evenly spaced."""
         table = self._load(config, split)
         for column in columns:
@@ -265,7 +265,9 @@ class Hub:
         taken = len(table) if most is None else min(most, len(table))
         places = [index * len(table) // taken for index in range(taken)]
         rows = table.select_columns(list(columns)).select(places).to_list()
-        return [Row(f"{self.label} ({split}):{n + 1}", row, own=False) for n, row in zip(places, rows, strict=True)]
+        return [
+            SourceRow(f"{self.label} ({split}):{n + 1}", row, own=False) for n, row in zip(places, rows, strict=True)
+        ]
 
     def _load(self, config: str | None, split: str) -> Any:
         where, advice = self._where(), "" if isinstance(self.path, Folder) else f"\n{_ADVICE}"

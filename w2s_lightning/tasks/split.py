@@ -14,7 +14,7 @@ from w2s_lightning.config.schema import Count, OpenShare, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.draws import fingerprint
 from w2s_lightning.tasks.example import SPLITS, TRAINING, Example, Kind, Split, Splits
-from w2s_lightning.tasks.source import Row, SameAnswers, Unusable
+from w2s_lightning.tasks.source import SameAnswers, SourceRow, Unusable
 
 _NOUNS: Mapping[Kind, str] = {"choice": "example", "preference": "pair", "reasoning": "question"}
 
@@ -48,7 +48,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Pool:
+class ExamplePool:
     """Distinct examples of one file or published split, and what was counted on the way."""
 
     examples: tuple[Example, ...]
@@ -56,14 +56,14 @@ class Pool:
 
 
 def make_pool(
-    rows: Iterable[Row],
-    read: Callable[[Row], Example],
+    rows: Iterable[SourceRow],
+    read: Callable[[SourceRow], Example],
     what: str,
     *,
     kind: Kind,
     own: bool,
     class_names: Sequence[str] = (),
-) -> Pool:
+) -> ExamplePool:
     """Read rows and drop duplicates; `what` is the file's or split's name, `own` says that it is a person's own.
 
     Raises:
@@ -88,11 +88,11 @@ def make_pool(
         notices += (f"{what}: {_counted(len(contradicted), noun)} with {conflicting} left out",)
     if repeated:
         notices += (f"{what}: {_counted(repeated, f'duplicate {noun}')} left out",)
-    return Pool(kept, notices)
+    return ExamplePool(kept, notices)
 
 
 def usable(
-    rows: Iterable[Row], read: Callable[[Row], Example], *, own: bool
+    rows: Iterable[SourceRow], read: Callable[[SourceRow], Example], *, own: bool
 ) -> tuple[list[tuple[Example, str]], list[Unusable]]:
     """The examples of rows with their places, and what is wrong with the other rows; raise that in an own file."""
     found, faults = list[tuple[Example, str]](), list[Unusable]()
@@ -127,7 +127,7 @@ def left_out(faults: Sequence[Unusable], what: str, kind: Kind) -> tuple[str, ..
     )
 
 
-def make_splits(train: Pool, test: Pool, *, shares: Shares, limits: Limits, seed: int) -> Splits:
+def make_splits(train: ExamplePool, test: ExamplePool, *, shares: Shares, limits: Limits, seed: int) -> Splits:
     """Carve the training pool by group; raise UserError when a split comes out too small to use."""
     training, leaked = _without_test(train.examples, test.examples)
     carved = _carve(_ordered(training, "train", seed), shares)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError, did_you_mean
 from w2s_lightning.tasks.example import Solution
-from w2s_lightning.tasks.source import Row, Table, read_table
+from w2s_lightning.tasks.source import SourceRow, Table, read_table
 
 _SUM_TOLERANCE = 0.02  # of probabilities that people round to two digits
 
@@ -54,10 +54,12 @@ def read_solutions(
     return tuple(Solution(id, text, parse(text)) for id, text in zip(ids, texts, strict=True))
 
 
-def _rows(table: Table, ids: Sequence[str], what: str, of: str, known: Collection[str] | None = None) -> list[Row]:
+def _rows(
+    table: Table, ids: Sequence[str], what: str, of: str, known: Collection[str] | None = None
+) -> list[SourceRow]:
     """The row of each of `ids`, in their order."""
     table.require("id", f"the {of}'s id")
-    found: dict[str, Row] = {}
+    found: dict[str, SourceRow] = {}
     for row in table.rows:
         id = row.text("id")
         if id in found:
@@ -74,7 +76,7 @@ def _rows(table: Table, ids: Sequence[str], what: str, of: str, known: Collectio
     return [found[id] for id in ids]
 
 
-def _one_hot(row: Row, class_names: Sequence[str]) -> list[float]:
+def _one_hot(row: SourceRow, class_names: Sequence[str]) -> list[float]:
     label, numbers = row.label("label"), [str(n) for n in range(len(class_names))]
     names = list(class_names) if label in class_names else numbers
     if label not in names:
@@ -82,7 +84,7 @@ def _one_hot(row: Row, class_names: Sequence[str]) -> list[float]:
     return [float(name == label) for name in names]
 
 
-def _probs(row: Row, class_names: Sequence[str]) -> list[float]:
+def _probs(row: SourceRow, class_names: Sequence[str]) -> list[float]:
     value: Any = row.get("probs")
     if isinstance(value, str):
         try:

@@ -17,8 +17,8 @@ from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Sp
 from w2s_lightning.tasks.final_answer import AnswerKey
 from w2s_lightning.tasks.format import Format
 from w2s_lightning.tasks.readers import Reader
-from w2s_lightning.tasks.source import GivenFile, Hub, Part, Row, needs_file, read_table
-from w2s_lightning.tasks.split import Limits, Pool, Shares, make_pool, make_splits
+from w2s_lightning.tasks.source import GivenFile, Hub, Part, SourceRow, needs_file, read_table
+from w2s_lightning.tasks.split import ExamplePool, Limits, Shares, make_pool, make_splits
 
 TEST_OF = "test_of"
 """A column of a person's file that names the task of which a row's prompt is a test question: said in a notice."""
@@ -184,13 +184,13 @@ class DataTask:
 
 
 @lru_cache(maxsize=4)
-def _pools(task: DataTask) -> tuple[Pool, Pool]:
+def _pools(task: DataTask) -> tuple[ExamplePool, ExamplePool]:
     return _pool(task, "train"), _pool(task, "test")
 
 
-def _pool(task: DataTask, part: Part) -> Pool:
+def _pool(task: DataTask, part: Part) -> ExamplePool:
     if task.source is not None:
-        rows: Sequence[Row] = task.source.rows(part, list(task.reader.columns()))
+        rows: Sequence[SourceRow] = task.source.rows(part, list(task.reader.columns()))
         what = f"{task.name} ({getattr(task.source, part)})"
     else:
         rows = read_table(task._files()[part == "test"]).rows

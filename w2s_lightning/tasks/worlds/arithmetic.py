@@ -126,7 +126,7 @@ class ArithmeticWorld:
 
 
 @dataclass(frozen=True)
-class Problems:
+class DrawnProblems:
     """Columns [n] `steps`, and the ranks `name` and `item`; for each step, used or not, [n, MAX_STEPS]: `verbs` (ranks)
     and `change` (below 0 for taking away); `values` [n, MAX_STEPS + 1] before the first and after each step.
     """
@@ -139,7 +139,7 @@ class Problems:
     values: Integers
 
 
-def drawn(world: ArithmeticWorld, grading: Grading, count: int, *key: str | int) -> Problems:
+def drawn(world: ArithmeticWorld, grading: Grading, count: int, *key: str | int) -> DrawnProblems:
     """`count` problems as columns."""
     u = uniforms((5 + 3 * MAX_STEPS) * count, *key).reshape(-1, count)
     signs, sizes, verbs = u[5:].reshape(3, MAX_STEPS, count)
@@ -152,7 +152,7 @@ def drawn(world: ArithmeticWorld, grading: Grading, count: int, *key: str | int)
         number = _number(np.where(gain, room, values[-1]), size, tail)
         change.append(np.where(gain, number, -number))
         values.append(values[-1] + change[-1])
-    return Problems(
+    return DrawnProblems(
         steps=1 + category(grading.steps, u[0]),
         name=_rank(NAMES, world.word_offset, u[3]),
         item=_rank(ITEMS, world.word_offset, u[4]),
@@ -162,7 +162,7 @@ def drawn(world: ArithmeticWorld, grading: Grading, count: int, *key: str | int)
     )
 
 
-def worked_out(habits: Habits, problems: Problems, *key: str | int) -> Bools:
+def worked_out(habits: Habits, problems: DrawnProblems, *key: str | int) -> Bools:
     """Which problems are worked out, [n], by the habits of whom they are about."""
     mood, which = uniforms(2 * len(problems.steps), "habits", *key).reshape(2, -1)
     other = (which * len(habits.patience)).astype(np.int64)
@@ -171,7 +171,7 @@ def worked_out(habits: Habits, problems: Problems, *key: str | int) -> Bools:
     return patient
 
 
-def written(world: ArithmeticWorld, problems: Problems, worked: Bools) -> NDArray[np.int16]:
+def written(world: ArithmeticWorld, problems: DrawnProblems, worked: Bools) -> NDArray[np.int16]:
     """Problems as rows of token ids, with EMPTY where one has no such step or is not `worked` [n] out."""
     ids = {word: place for place, word in enumerate(world.vocabulary())}
     zero, rows = ids["0"], len(problems.steps)

@@ -35,9 +35,9 @@ from w2s_lightning.tasks.worlds.arithmetic import (
     MAX_STEPS,
     Arithmetic,
     ArithmeticWorld,
+    DrawnProblems,
     Grading,
     Habits,
-    Problems,
     drawn,
     written,
 )
@@ -113,8 +113,8 @@ def _judged(world: JudgedArithmetic, *key: str | int) -> NDArray[np.int16]:
 
 
 def _flawed(
-    world: JudgedArithmetic, right: Problems, flaw: Integers, place: Integers, draws: Floats
-) -> tuple[Problems, Integers]:
+    world: JudgedArithmetic, right: DrawnProblems, flaw: Integers, place: Integers, draws: Floats
+) -> tuple[DrawnProblems, Integers]:
     """The steps of wrong solutions, and by how much their last lines depart from the last step, [n].
 
     `flaw` [n] are indices of FLAWS, `place` [n] the steps they are in; a problem without room for its flaw gets a wrong
@@ -131,7 +131,7 @@ def _flawed(
     return replace(right, change=change, values=right.values + moved), np.where(answer, offset, 0)
 
 
-def _offset(world: JudgedArithmetic, right: Problems, flaw: Integers, place: Integers, draws: Floats) -> Integers:
+def _offset(world: JudgedArithmetic, right: DrawnProblems, flaw: Integers, place: Integers, draws: Floats) -> Integers:
     """By how much each flaw moves the values after its step, [n]: drawn among what leaves all numbers in their bound.
 
     0 where there is no room. `draws` [n, len(_OFFSETS)] decide.
@@ -153,7 +153,7 @@ def _offset(world: JudgedArithmetic, right: Problems, flaw: Integers, place: Int
     return chosen
 
 
-def _bounds(world: JudgedArithmetic, right: Problems, place: Integers) -> tuple[Integers, Integers, Integers]:
+def _bounds(world: JudgedArithmetic, right: DrawnProblems, place: Integers) -> tuple[Integers, Integers, Integers]:
     """The least and the largest value after a step, and the bound that all numbers of a solution stay below, [n]."""
     index, steps = np.arange(MAX_STEPS + 1), right.steps[:, None]
     used, after = index <= steps, (index > place[:, None]) & (index <= steps)

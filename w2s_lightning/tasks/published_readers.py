@@ -9,13 +9,13 @@ from w2s_lightning.config.schema import record
 from w2s_lightning.tasks.example import Example, Turn, problem
 from w2s_lightning.tasks.final_answer import GSM8K_KEY, MATH_KEY, AnswerKey, equations
 from w2s_lightning.tasks.format import Format, alternating, pair
-from w2s_lightning.tasks.readers import Pairs, Reader
-from w2s_lightning.tasks.source import Row, UnparsedAnswer, Unusable
+from w2s_lightning.tasks.readers import PairReader, Reader
+from w2s_lightning.tasks.source import SourceRow, UnparsedAnswer, Unusable
 
 _SPEAKER = re.compile(r"\n\n(Human|Assistant):")
 _CALCULATOR = re.compile(r"<<.*?>>")
 _LEVEL = re.compile(r"Level ([1-5])")
-_CONVERSATIONS = Pairs(
+_CONVERSATIONS = PairReader(
     prompt=None, chosen="chosen", rejected="rejected", margin=None, subset=None, group=None, difficulty=None
 )
 
@@ -30,14 +30,14 @@ class AnthropicHH(Reader):
     def columns(self) -> Mapping[str, str]:
         return dict.fromkeys(("chosen", "rejected"), "the columns of Anthropic/hh-rlhf")
 
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         (turns, chosen), (other, rejected) = _transcript(row, "chosen"), _transcript(row, "rejected")
         if turns != other:
             raise Unusable(f"{row.place}: the two transcripts part before their last answer")
         return pair(turns, chosen, rejected, format, place=row.place)
 
 
-def _transcript(row: Row, column: str) -> tuple[tuple[Turn, ...], str]:
+def _transcript(row: SourceRow, column: str) -> tuple[tuple[Turn, ...], str]:
     """The turns before the last answer, and that answer, of `\\n\\nHuman: ...\\n\\nAssistant: ...`."""
     before, *parts = _SPEAKER.split(row.text_or_blank(column))
     turns = [
@@ -63,7 +63,7 @@ class UltraFeedback(Reader):
         wanted = ("chosen", "rejected", "score_chosen", "score_rejected")
         return dict.fromkeys(wanted, "the columns of HuggingFaceH4/ultrafeedback_binarized")
 
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         better, worse = row.number("score_chosen"), row.number("score_rejected")
         assert better is not None
         assert worse is not None
@@ -86,7 +86,7 @@ class Shp(Reader):
         wanted = ("history", "human_ref_A", "human_ref_B", "labels", "score_ratio", "domain")
         return dict.fromkeys(wanted, "the columns of stanfordnlp/SHP")
 
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         label, ratio = row.text("labels"), row.number("score_ratio")  # 1 where A is the better one
         if label not in ("0", "1") or ratio is None or ratio <= 0:
             raise Unusable(
@@ -126,7 +126,7 @@ class Gsm8k(Reader):
         why = "GSM8K's columns are question and answer; for others use task=local_reasoning"
         return dict.fromkeys(("question", "answer"), why)
 
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         question, worked = row.text("question"), row.text("answer")
         answer = GSM8K_KEY.parse_strict(worked)
         if answer is None:
@@ -154,7 +154,7 @@ class HendrycksMath(Reader):
     def columns(self) -> Mapping[str, str]:
         return dict.fromkeys(("problem", "solution", "level"), "the columns of MATH")
 
-    def read(self, row: Row, format: Format) -> Example:
+    def read(self, row: SourceRow, format: Format) -> Example:
         question, solution = row.text("problem"), row.text("solution")
         answer = MATH_KEY.parse(solution) if "boxed" in solution else None
         if answer is None:
