@@ -127,14 +127,18 @@ def test_the_wandb_run_of_a_job_holds_its_configuration_curves_and_pgr(place: Pa
     assert again["wandb"] == result["wandb"], "a repeated command makes no second run"
 
 
+def flip(file: Path, place: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(bytes(content))
+
+
 def test_a_flipped_byte_in_stored_weights_is_noticed_and_mended(place: Path, results: dict[str, Any]) -> None:
     made = planned(*SMALL_WORLD, "paradigm=weak_to_strong")
     store = Store.at(place / "store")
     floor = source_of(made, "floor")
     weights = store.path(floor) / "model" / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-3] ^= 1
-    weights.write_bytes(bytes(content))
+    flip(weights, -3)
     again = run_job(place, "paradigm=weak_to_strong")
     assert again["rows"] == results["weak_to_strong"]["rows"]
     assert list((place / "store" / ".quarantine").iterdir())
@@ -147,9 +151,8 @@ def test_bytes_flipped_behind_the_stores_back_are_mended_by_one_command(place: P
     evaluate, store = made.rows[-1].evaluate, Store.at(place / "store")
     files = [store.path(stage) / "predictions.parquet" for stage in (evaluate, evaluate.answers)]  # type: ignore[arg-type]
     for file in files:
-        times, content = file.stat(), bytearray(file.read_bytes())
-        content[200] ^= 1
-        file.write_bytes(bytes(content))
+        times = file.stat()
+        flip(file, 200)
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     again = run_job(place, "paradigm=weak_to_strong")
     assert again["rows"] == results["weak_to_strong"]["rows"]

@@ -44,6 +44,7 @@ WORDS = {"head": {"untuned_words"}, "implicit": set[str]()}  # what the strong m
 LOG_2 = math.log(2)
 
 Result = dict[str, Any]
+Results = Mapping[tuple[str, str], Result]
 Run = Callable[..., Result]
 
 
@@ -128,7 +129,7 @@ def answers_of(store: Store, made: Plan, name: str, *, benchmark: bool = False) 
 
 @pytest.mark.parametrize(("paradigm", "readout"), list(product(PARADIGMS, READOUTS)))
 def test_every_paradigm_runs_with_heads_and_with_implicit_rewards(
-    paradigm: str, readout: str, results: Mapping[tuple[str, str], Result]
+    paradigm: str, readout: str, results: Results
 ) -> None:
     result = results[paradigm, readout]
     assert set(rows(result)) == PARADIGMS[paradigm] | WORDS[readout]
@@ -141,7 +142,7 @@ def test_every_paradigm_runs_with_heads_and_with_implicit_rewards(
 
 
 def test_bt_and_dpo_begin_at_log_2_and_a_margin_moves_bt_as_its_formula_says(
-    results: Mapping[tuple[str, str], Result], run: Run, store: Store
+    results: Results, run: Run, store: Store
 ) -> None:
     for readout in READOUTS:
         made = planned(f"fit.readout={readout}")
@@ -189,9 +190,7 @@ def test_soft_preferences_of_a_weak_model_reach_the_student(readout: str, run: R
     assert min(losses_of(store, source_of(hard, "student"))) < LOG_2 - 0.01
 
 
-def test_the_reference_is_not_in_memory_while_the_policy_learns(
-    results: Mapping[tuple[str, str], Result], store: Store, tmp_path: Path
-) -> None:
+def test_the_reference_is_not_in_memory_while_the_policy_learns(results: Results, store: Store, tmp_path: Path) -> None:
     student = source_of(planned("fit.readout=implicit"), "student")
     seen: list[int] = []
 
@@ -207,7 +206,7 @@ def test_the_reference_is_not_in_memory_while_the_policy_learns(
 
 @pytest.mark.parametrize("objective", ["ipo", "orpo", "simpo", "cdpo"])
 def test_other_contrastive_objectives_train_a_student_against_the_same_baselines(
-    objective: str, results: Mapping[tuple[str, str], Result], run: Run, store: Store
+    objective: str, results: Results, run: Run, store: Store
 ) -> None:
     chosen = ("fit.readout=implicit", f"objective={objective}")
     result, made = run(*chosen), planned(*chosen)
@@ -220,9 +219,7 @@ def test_other_contrastive_objectives_train_a_student_against_the_same_baselines
 # ---------------------------------------------------------------- what is saved
 
 
-def test_a_saved_reward_model_gives_the_jobs_scores_without_this_package(
-    results: Mapping[tuple[str, str], Result], store: Store
-) -> None:
+def test_a_saved_reward_model_gives_the_jobs_scores_without_this_package(results: Results, store: Store) -> None:
     made = planned()
     folder = store.path(source_of(made, "student")) / "model"
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
@@ -264,7 +261,7 @@ def test_the_command_gives_a_model_of_the_store_the_jobs_rewards_to_the_last_dig
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_the_command_refuses_prompts_that_a_fit_of_ours_comes_from(
-    results: Mapping[tuple[str, str], Result], store: Store, tmp_path: Path, readout: str, capsys: Any
+    results: Results, store: Store, tmp_path: Path, readout: str, capsys: Any
 ) -> None:
     folder = store.path(source_of(planned(f"fit.readout={readout}"), "student"))
     asked = [str(folder), "--data", str(half_trained_on(tmp_path)), "--out", str(tmp_path / "out")]
@@ -289,7 +286,7 @@ def scored(place: Path, model: Path, data: Path, *options: str) -> list[dict[str
 
 
 def test_every_row_is_judged_on_the_benchmark_and_ties_are_losses(
-    results: Mapping[tuple[str, str], Result], store: Store, benchmark: Path
+    results: Results, store: Store, benchmark: Path
 ) -> None:
     result = results["self_improvement", "head"]
     found = result["benchmark"]
@@ -313,9 +310,7 @@ def test_every_row_is_judged_on_the_benchmark_and_ties_are_losses(
     assert metrics["sections"].keys() == {"Chat Hard", "Reasoning"}
 
 
-def test_the_report_shows_sections_with_the_students_pgr(
-    results: Mapping[tuple[str, str], Result], place: Path, tmp_path: Path
-) -> None:
+def test_the_report_shows_sections_with_the_students_pgr(results: Results, place: Path, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     told = ["--outputs", str(place / "outputs"), "--store", str(place / "store"), "--out", str(file)]
     assert report(told) == 0
@@ -445,7 +440,7 @@ def test_a_verifier_of_gsm8k_test_questions_is_not_judged_on_them(tmp_path: Path
 
 
 def test_student_and_ceiling_model_the_same_texts_first_and_the_floor_does_not(
-    results: Mapping[tuple[str, str], Result], run: Run, store: Store
+    results: Results, run: Run, store: Store
 ) -> None:
     for readout in READOUTS:
         plain, first = planned(f"fit.readout={readout}"), planned(f"fit.readout={readout}", "fit.generative_epochs=2")
@@ -499,9 +494,7 @@ def test_a_choice_task_models_its_texts_too(place: Path) -> None:
 # ---------------------------------------------------------------- classifier against DPO
 
 
-def test_classifier_and_dpo_are_compared_row_by_row_and_section_by_section(
-    results: Mapping[tuple[str, str], Result], store: Store
-) -> None:
+def test_classifier_and_dpo_are_compared_row_by_row_and_section_by_section(results: Results, store: Store) -> None:
     jobs, read = [as_job(key, result) for key, result in results.items()], StoreReader(store.root).required_answers
     found = {record["row"]: record for record in compared(jobs, read) if record}
     tested = [record for record in compared(jobs, read) if record["parts"][0]["name"] == "test"]

@@ -261,9 +261,14 @@ def test_an_outputs_folder_gives_all_its_sweeps_and_the_jobs_of_none(tmp_path: P
     assert (value, low, high) == (expected["value"], expected["low"], expected["high"])
 
 
-def test_an_empty_store_gives_a_page_that_says_what_to_run(tmp_path: Path) -> None:
+def test_an_empty_store_gives_a_page_and_a_text_that_say_what_to_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "outputs").mkdir()
-    assert main(["--outputs", str(tmp_path / "outputs"), "--store", str(tmp_path / "store")]) == 0
+    asked = ["--outputs", str(tmp_path / "outputs"), "--store", str(tmp_path / "store")]
+    assert main([*asked, "--text"]) == 0
+    assert "python train.py -m sweeps=size_pairs" in capsys.readouterr().out
+    assert main(asked) == 0
     page = Page(tmp_path / "outputs" / "report.html")
     assert "Nothing has been run yet" in page.text
     assert f"Looked for jobs and sweeps in {tmp_path / 'outputs'}:" in page.text
@@ -357,11 +362,6 @@ def test_the_text_prints_overview_and_paradigms(made: Made, capsys: pytest.Captu
     assert "seeds 0, 1 and 2 failed: no room" in out
     assert "weak_to_strong − distillation:" in out
     assert "ceiling" in out
-
-
-def test_the_text_of_an_empty_folder_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--outputs", str(tmp_path), "--store", str(tmp_path / "none"), "--text"]) == 0
-    assert "python train.py -m sweeps=size_pairs" in capsys.readouterr().out
 
 
 def test_nothing_heavy_is_loaded() -> None:
