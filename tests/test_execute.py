@@ -36,7 +36,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.generate.scoring import softmax
 from w2s_lightning.metrics.choice import accuracy
-from w2s_lightning.stages import Gold, Label, ReadOut, Select, Supervisor
+from w2s_lightning.stages import Gold, Label, ReadOut, Select, Supervisor, UnlabelledTexts
 from w2s_lightning.store import Store
 
 LORA = Lora(rank=4, alpha=8, dropout=0.0, targets="all-linear")
@@ -150,6 +150,29 @@ def test_each_way_to_tune_learns_the_task(store, folder, family, tuning):
         same = next(t for name, t in frozen.items() if name.endswith(embedding.split(".", 1)[1]))
         assert torch.equal(tuned[embedding], same)
     assert not any("lora" in name for name in load_file(store.open(stage) / "model" / "model.safetensors"))
+
+
+def test_every_seed_draws_its_own_adapters_where_texts_are_learned_too(store, folder):
+    source, n = weights(folder("llama")), len(TinyTask().splits(0).supervise)
+    stage = fit(
+        source,
+        readout=ReadOut("text", "zeros"),
+        tuning="lora",
+        lora=LORA,
+        objective=Objective(target="w2s_lightning.objectives.sft", self_target=False, options={}),
+        optimisation=replace(LONG, rows_per_step=n, epochs=1.0, lr=0.01),  # one step of all rows: no order of its own
+        targets={"texts": UnlabelledTexts("supervise")},
+        validation={},
+        evaluations=0,
+    )
+    changes = []
+    before = load_file(folder("llama") / "model.safetensors")
+    for seed in (0, 1):
+        obtain(store, one := replace(stage, seed=seed))
+        after = load_file(store.open(one) / "model" / "model.safetensors")
+        changes.append(torch.cat([(after[name] - before[name]).flatten() for name in before if name in after]))
+    assert all(change.norm() > 0 for change in changes)
+    assert torch.cosine_similarity(changes[0], changes[1], dim=0) < 0.5, "both started from the same adapters"
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])

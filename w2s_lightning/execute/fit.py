@@ -39,8 +39,7 @@ from w2s_lightning.tasks.example import Example
 def compute(stage: Fit, folder: Path, resources: Resources) -> None:
     """Write the stage's model, curve, counts and validation probabilities into `folder`."""
     bare = BareModel(stage.weights, stage.readout, stage.numerics)
-    # A probe's features were drawn with the bare model's seed, and a read-out that writes text has no new weights.
-    seed = stage.seed if stage.readout.kind in ("head", "words") and stage.tuning != "probe" else 0
+    seed = 0 if stage.tuning == "probe" else stage.seed  # a probe's features were drawn with the bare model's seed
     model = open_model(bare, stage.task, resources.store, dropout=stage.dropout, seed=seed)
     rows = _rows(stage, stage.targets, model, resources)
     order = plan(rows.lengths, stage.optimisation.rows_per_step, stage.optimisation.epochs, stage.seed)
