@@ -130,8 +130,9 @@ def stopped(process: "subprocess.Popen[str]", how: signal.Signals) -> None:
     process.send_signal(how)
     printed, _ = process.communicate(timeout=90)  # a task of Ray has 20 s to save its checkpoint, Ray takes its own
     assert process.returncode == 1, printed
-    assert "error: stopped; finished stages and checkpoints are kept: the same command goes on from here" in printed
-    assert "Traceback" not in printed
+    said = "error: stopped; finished stages and checkpoints are kept: the same command goes on from here"
+    assert said in printed, printed
+    assert "Traceback" not in printed, printed
 
 
 def own_sweep_file(place: Path, name: str, text: str) -> list[str]:
