@@ -352,15 +352,15 @@ def test_gold_and_files_can_be_selected_from(store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"module": "w2s_lightning.fit.nothing.Nothing"}, "paradigm.module=.*cannot be imported"),
+        ({"module": "w2s_lightning.fit.nothing.Nothing"}, r"paradigm.module._target_=.*cannot be imported"),
         ({"module": "w2s_lightning.objectives.xent"}, "is no child of"),
         (
             {"objective": Objective(target="nowhere.loss", self_target=False, options={})},
-            "objective.target=nowhere.loss",
+            "objective._target_=nowhere.loss",
         ),
         (
             {"objective": Objective(target="w2s_lightning.objectives.kd", self_target=False, options={"heat": 1})},
-            "options do not fit",
+            "options of the objective do not fit",
         ),
         (
             {"objective": Objective(target="w2s_lightning.objectives.dpo", self_target=False, options={"beta": 0.1})},
