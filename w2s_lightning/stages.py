@@ -189,7 +189,7 @@ class Label(Stage):
 
 @dataclass(frozen=True)
 class Select(Stage):
-    """Targets made from targets by a rule of `selection.py` or `solutions.py` (data only): filter, average, pair.
+    """Targets made from targets by a rule of `selection.py` (data only): filter, average, pair.
 
     `seed` is what the rule draws from (0 where it draws nothing); task and `split_seed` say which examples they are of.
     """
