@@ -436,7 +436,10 @@ def _own_name(part: Any) -> str:
 
 def _of_result(result: Mapping[str, Any], store: Path) -> Iterator[tuple[str, float | None]]:
     """A job's figures, and one number that tells whether all its rows' stored answers are what they were."""
-    job = " ".join(str(result["job"][key]) for key in sorted(result["job"]))
+    readout = [
+        word for word in result["overrides"] if word.startswith("fit.readout=")
+    ]  # two jobs of one name in a sweep
+    job = " ".join([*(str(result["job"][key]) for key in sorted(result["job"])), *readout])
     yield from leaves(result, job)
     for row in result["rows"]:
         for column, mean in _answers(store, row["evaluate"]):
