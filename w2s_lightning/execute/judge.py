@@ -21,6 +21,8 @@ from w2s_lightning.tasks.example import Example, Solution
 from w2s_lightning.tasks.reward_sets import RewardSetTask
 from w2s_lightning.tasks.task import Task
 
+Written = Solution | stored.StoredSolution
+
 
 def compute(stage: Evaluate, folder: Path, resources: Resources) -> None:
     """Write predictions.parquet and metrics.json into `folder`; the answers must be in the store."""
@@ -30,15 +32,15 @@ def compute(stage: Evaluate, folder: Path, resources: Resources) -> None:
         _wins(folder, stage.task, stage.answers, store)
     elif stage.task.kind == "reasoning":
         problems = splits_of(stage.task, 0).test
-        found = read_solutions(stage.answers, stage.task, 0, store)
-        written = stage.answers.generation if isinstance(stage.answers, Label) else None
-        if written is not None and written.num_samples > 1:
-            _samples(folder, stage.task, problems, found)
+        if not isinstance(stage.answers, Label):
+            _solutions(folder, stage.task, problems, read_solutions(stage.answers, stage.task, 0, store), None)
             return
-        ends = None
-        if isinstance(stage.answers, Label):
-            ends = [str(one.finish) for one in stored.read_solutions(store, stage.answers)]
-        _solutions(folder, stage.task, problems, found, ends)
+        written = stored.read_solutions(store, stage.answers)
+        assert stage.answers.generation is not None
+        if stage.answers.generation.num_samples > 1:
+            _samples(folder, stage.task, problems, written)
+        else:
+            _solutions(folder, stage.task, problems, written, [str(one.finish) for one in written])
     else:
         examples = splits_of(stage.task, 0).test
         table = read_targets(stage.answers, examples, stage.task, store)
@@ -84,7 +86,7 @@ def _wins(folder: Path, task: RewardSetTask, answers: Label, store: Store) -> No
 
 
 def _solutions(
-    folder: Path, task: Task, problems: Sequence[Example], solutions: Sequence[Solution], ends: Sequence[str] | None
+    folder: Path, task: Task, problems: Sequence[Example], solutions: Sequence[Written], ends: Sequence[str] | None
 ) -> None:
     """One solution to each problem; `ends` says how each text ended."""
     order = tables.places([one.id for one in problems], [one.id for one in solutions], "solutions to test")
@@ -108,7 +110,7 @@ def _solutions(
     _write(folder, problems, answers, [one.flexible for one in verdicts], columns, scores)
 
 
-def _samples(folder: Path, task: Task, problems: Sequence[Example], samples: Sequence[Solution]) -> None:
+def _samples(folder: Path, task: Task, problems: Sequence[Example], samples: Sequence[Written]) -> None:
     """Several solutions to each problem, a row each; what was cut off has no answer and is wrong here, as in votes."""
     by_id = {one.id: one for one in problems}
     asked = [by_id[one.id] for one in samples]
