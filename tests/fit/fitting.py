@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from w2s_lightning.config.schema import Optimisation, Trainer
+from tests.models import tiny_stages
+from w2s_lightning.config.schema import Optimisation
 from w2s_lightning.data.batches import plan
 from w2s_lightning.data.module import StepData
 from w2s_lightning.data.rows import Rows
@@ -15,16 +16,7 @@ from w2s_lightning.fit.loop import Fitted, Validation, fit
 from w2s_lightning.fit.paradigms import Base, FitPlan
 from w2s_lightning.objectives import xent
 
-TRAINER = Trainer(
-    accelerator="cpu",
-    devices=1,
-    num_nodes=1,
-    strategy="auto",
-    threads=1,
-    tokens_per_batch=10_000,
-    checkpoint_seconds=0,
-    checkpoint_steps=0,
-)
+TRAINER = replace(tiny_stages.TRAINER, tokens_per_batch=10_000)
 OPTIMISATION = Optimisation(
     lr=0.01, epochs=2.0, rows_per_step=8, warmup_steps=2, schedule="cosine", weight_decay=0.0, clip_norm=1.0
 )
