@@ -19,7 +19,7 @@ from w2s_lightning.plan import make_setting, stages_of
 from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.refs import Refs
 from w2s_lightning.results.job_result import read_rows, score
-from w2s_lightning.show.progress import StageLines
+from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.stage import Stage
 from w2s_lightning.store import Store
 
@@ -74,9 +74,9 @@ def baselines(overrides: list[str], seed: int) -> tuple[tuple[ResultRow, ...], S
     """untuned, floor and ceiling of one seed, computed where the store lacks them."""
     job, runtime = configured(overrides, seed)
     store = Store.at(Path(runtime.paths.store))
-    rows = make_setting(job, Refs(Path(runtime.paths.store), on_paper=False)).common_rows()
+    rows = make_setting(job, Refs(Path(runtime.paths.store), planning=False)).common_rows()
     missing: list[Stage] = [stage for stage in stages_of(rows) if not store.has(stage)]
-    with StageLines(Console(stderr=True), missing) as lines:
+    with StageProgress(Console(stderr=True), missing) as lines:
         run(missing, store, runtime.trainer, lines)
     return rows, store, runtime
 

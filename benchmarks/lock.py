@@ -19,7 +19,7 @@ STRONG = ("micro", "mini", "small", "base")
 
 def baseline_digests() -> dict[str, dict[str, str]]:
     """Digest of every floor's and ceiling's answers on `test`, by world and model."""
-    nowhere = Refs(Path("nowhere"), on_paper=True)
+    nowhere = Refs(Path("nowhere"), planning=True)
     found: dict[str, dict[str, str]] = {}
     for task in TASKS:
         world = found.setdefault(task, {})

@@ -1,8 +1,13 @@
 """The one exception that means "the user can mend this", and how every command shows it: without a stack trace."""
 
 import difflib
+import signal
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 
 class UserError(ValueError):
@@ -31,6 +36,22 @@ def run_command(
         text = f"stopped; {kept}"
     print(f"error: {text}", file=sys.stderr)
     return 1
+
+
+@contextmanager
+def handling(number: signal.Signals, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """While inside, `handler` takes this signal; the handler of before is put back afterwards.
+
+    Only a process's main thread may set handlers: elsewhere nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -34,13 +34,13 @@ from w2s_lightning.results.job_result import make_result
 from w2s_lightning.results.texts import write_texts
 from w2s_lightning.show.mirror import log_job
 from w2s_lightning.show.numbers import shown
-from w2s_lightning.show.progress import StageLines
+from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.show.terminal import print_plan, print_result
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Damaged, Store
 
-Compute = Callable[[Sequence[Stage], Store, Trainer, StageLines], Sequence[Artifact]]
+Compute = Callable[[Sequence[Stage], Store, Trainer, StageProgress], Sequence[Artifact]]
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,12 @@ def compute_stages(*arguments: Any) -> Sequence[Artifact]:
 def run(request: Request, compute: Compute = compute_stages, console: Console | None = None) -> dict[str, Any] | None:
     """Run or plan one job; the content of its `result.json`, or None for a plan or a single stage."""
     job, runtime, console = request.job, request.runtime, console or Console()
-    on_paper = runtime.run.mode == "plan"
+    planning = runtime.run.mode == "plan"
     if job.set_by_task and runtime.run.only is None:
         console.print(f"task {job.task.name} sets {', '.join(job.set_by_task)} (conf/for_task)", soft_wrap=True)
-    plan = make_plan(job, Refs(Path(runtime.paths.store), on_paper=on_paper))
+    plan = make_plan(job, Refs(Path(runtime.paths.store), planning=planning))
     store = Store.at(Path(runtime.paths.store), create=False)
-    if on_paper:
+    if planning:
         show_plan(console, plan, store, job)
         return None
     while True:
@@ -131,7 +131,7 @@ def compute_missing(
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
             for notice in check_data(request.job, plan):
                 console.print(f"note: {shown(notice)}", highlight=False, soft_wrap=True)
-        with StageLines(console, missing) as lines:
+        with StageProgress(console, missing) as lines:
             artifacts = compute(missing, store, runtime.trainer, lines)
         made = {stage.digest: artifact for stage, artifact in zip(missing, artifacts, strict=True)}
     records = []

@@ -19,9 +19,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 class Refs:
     """Resolves (kind, repository, revision) to a commit; remembers it in `<store>/refs.json`."""
 
-    def __init__(self, store: Path, *, on_paper: bool) -> None:
+    def __init__(self, store: Path, *, planning: bool) -> None:
         self._file = store / "refs.json"
-        self._on_paper = on_paper
+        self._planning = planning
         self._unknown: set[str] = set()
         self._known: dict[str, str] = json.loads(self._file.read_text()) if self._file.is_file() else {}
 
@@ -41,7 +41,7 @@ class Refs:
         return self._known[key]
 
     def _refuse(self, kind: str, repository: str) -> str:
-        if self._on_paper:
+        if self._planning:
             return UNRESOLVED
         local = {
             "model": "`model@weak=local weak.path=DIR` (or strong)",
@@ -54,7 +54,7 @@ class Refs:
 
     def _remember(self, key: str, commit: str) -> None:
         self._known[key] = commit
-        if not self._on_paper:
+        if not self._planning:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._file, json.dumps(self._known, indent=2, sort_keys=True))
 

@@ -94,7 +94,7 @@ def test_a_saved_network_loads_with_automodel_and_gives_equal_logits(folder, fam
     network, tokenizer = opened(folder(family), ZEROS)
     randomise(network)
     ours = scored(network, tokenizer, 10_000)
-    save(network.model, tokenizer, tmp_path, label="tiny", digest="0" * 64, story="A test.")
+    save(network.model, tokenizer, tmp_path, label="tiny", digest="0" * 64, about="A test.")
     again = open_source(Source(str(tmp_path)), ZEROS, Outputs(2, WORDS), usual(family)).network
     assert (scored(again, tokenizer, 10_000) == ours).all()
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path)

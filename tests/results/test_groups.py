@@ -16,7 +16,7 @@ from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.results.groups import ARMS, SeedGroups, section_pgrs
 from w2s_lightning.results.readouts import compared
 from w2s_lightning.results.stored import Answers
-from w2s_lightning.show.matrix import cell_text, print_compared, stories
+from w2s_lightning.show.matrix import cell_text, explanations, print_compared
 
 N = 300
 IDS = tuple(f"id{n:03}" for n in range(N))
@@ -110,7 +110,7 @@ def test_a_gap_that_reaches_zero_is_undefined_with_its_reason() -> None:
     (group,) = groups(job(0, arms=same), job(1, arms=same))
     assert not group["pgr"]["defined"]
     assert cell_text(group) == "undefined"
-    assert any("PGR is undefined: the gap reaches 0" in line for line in stories([group]))
+    assert any("PGR is undefined: the gap reaches 0" in line for line in explanations([group]))
 
 
 def test_without_a_floor_pgr_is_undefined() -> None:

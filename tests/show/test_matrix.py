@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from w2s_lightning.show.matrix import Labels, cell_text, matrix_of, print_matrices, print_sections, stories
+from w2s_lightning.show.matrix import Labels, cell_text, explanations, matrix_of, print_matrices, print_sections
 
 
 def cell(**more: Any) -> dict[str, Any]:
@@ -112,14 +112,14 @@ def test_a_cell_that_is_more_than_a_number_tells_its_story() -> None:
         lost("failed", 0, 1, reason="it broke", weak="b"),
         cell(weak="c", cheats=["oracle_random_errors"]),
     ]
-    assert stories(found) == [
+    assert explanations(found) == [
         "a → small: PGR is undefined: the gap reaches 0",
         "b → small: failed; seeds 0 and 1 failed: it broke",
         "c → small: PGR 0.50 [-.40, .60] over 2 seeds; CHEAT, it used hidden gold (oracle_random_errors)",
     ]
     text = printed(*found)
     assert "intervals: over seeds and test examples, crossed; 2 seeds" in text
-    assert all(story in text for story in stories(found))
+    assert all(line in text for line in explanations(found))
 
 
 def test_of_one_seed_intervals_speak_for_the_trained_models_alone() -> None:

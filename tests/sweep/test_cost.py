@@ -17,7 +17,7 @@ from w2s_lightning.config.schema import LadderModel, LocalModel, Trainer
 from w2s_lightning.cost import HERE, cost, folder_parameters, model_parameters, rate_of, shape_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
-from w2s_lightning.show.progress import StageLines
+from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.show.terminal import print_grid_plan
 from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Pretrain
@@ -70,7 +70,7 @@ def test_estimated_flops_are_those_that_torch_counts(
 def _counted(stage: Stage, store: Store, trainer: Trainer) -> int:
     """What torch counts while a stage is computed."""
     prefix = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention}
-    lines = StageLines(Console(file=io.StringIO()), [stage])
+    lines = StageProgress(Console(file=io.StringIO()), [stage])
     with FlopCounterMode(display=False, custom_mapping=prefix) as counter, sdpa_kernel(SDPBackend.MATH):
         run([stage], store, trainer, lines)
     return int(counter.get_total_flops())

@@ -29,7 +29,7 @@ from w2s_lightning.store import Artifact, Store
 
 
 class Progress(Protocol):
-    """Who watches a job's stages (see `show.progress.StageLines`)."""
+    """Who watches a job's stages (see `show.progress.StageProgress`)."""
 
     def start(self, stage: Stage) -> None: ...
     def step(self, stage: Stage, done: int, of: int) -> None: ...

@@ -50,7 +50,7 @@ def compute(stage: Fit, folder: Path, resources: Resources) -> None:
     trained = model.probe if stage.tuning == "probe" else network
     fitted = train(stage, module_of(stage, trained, rows, num_steps=len(order)), rows, order, resources, validation)
     merge()
-    keep(stage, network.model, model.tokenizer, folder, _story(stage))
+    keep(stage, network.model, model.tokenizer, folder, _about(stage))
     counts = {"num_rows": len(rows.ids), "num_steps": len(order), "truncated_share": rows.truncated_share}
     write_fitted(folder, fitted, counts)
     if validation is not None:
@@ -85,7 +85,7 @@ def write_fitted(folder: Path, fitted: Fitted, counts: Mapping[str, object]) -> 
     tables.write_json(folder / tables.METRICS, record)
 
 
-def _story(stage: Fit) -> str:
+def _about(stage: Fit) -> str:
     """What the model card says."""
     if isinstance(stage.learned, UnlabelledTexts):
         return f"`{stage.name}` after language modelling on the texts of the task `{stage.task.name}`, without labels."

@@ -30,8 +30,8 @@ def compute(stage: Pretrain, folder: Path, resources: Resources) -> None:
         rows = Rows(ids, list(texts), 1, pad_id=0).trained_on(np.ones(len(texts)), ids=texts)
         order = np.arange(len(texts)).reshape(settings.steps, -1)
         fitted = train(stage, Supervised(network, objective=next_token, plan=_plan(stage)), rows, order, resources)
-    story = f"A Llama-architecture model pretrained from scratch on the embedded world `{stage.world.name}`."
-    keep(stage, network.model, tokenizer, folder, story)
+    about = f"A Llama-architecture model pretrained from scratch on the embedded world `{stage.world.name}`."
+    keep(stage, network.model, tokenizer, folder, about)
     write_fitted(folder, fitted, {"num_steps": settings.steps, "num_params": network.model.num_parameters()})
 
 

@@ -92,9 +92,9 @@ def every_token(model: Opened, rows: Rows, resources: Resources) -> Ragged:
     return token_log_probs(log_prob_network(model, resources), rows, **resources.pace)
 
 
-def keep(stage: Stage, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, story: str) -> None:
+def keep(stage: Stage, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, about: str) -> None:
     """Save the model with a short card; beside a fit the prompts that must not judge it as a reward model."""
-    save(model, tokenizer, folder / "model", label=stage.label, digest=stage.digest, story=story)
+    save(model, tokenizer, folder / "model", label=stage.label, digest=stage.digest, about=about)
     if isinstance(stage, Fit) and stage.task.kind != "choice":
         groups = sorted(trained_on(splits_of(stage.task, stage.split_seed)))
         tables.write(folder / tables.PROMPTS, {"group_id": groups})

@@ -6,10 +6,8 @@ torn, half-written or altered is passed over for the one before.
 
 import os
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +18,7 @@ from w2s_lightning.atomic import replacing
 from w2s_lightning.data import ranks
 from w2s_lightning.data.module import FitStep
 from w2s_lightning.digest import file_sha256
+from w2s_lightning.errors import handling
 
 KEPT = 2
 
@@ -39,17 +38,9 @@ class Checkpoints(pl.Callback):
         self._saved_at = time.monotonic()
         self.interrupted = False
 
-    @contextmanager
-    def catching_ctrl_c(self) -> Iterator[None]:
+    def catching_ctrl_c(self) -> AbstractContextManager[None]:
         """While inside, the first Ctrl-C waits for the end of the step; the handler is put back afterwards."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGINT, self._note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+        return handling(signal.SIGINT, self._note)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: FitStep, batch_idx: int

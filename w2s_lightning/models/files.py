@@ -23,7 +23,7 @@ tags: [w2s-lightning]
 
 Made by w2s_lightning, stage digest `{digest}`.
 
-{story}
+{about}
 
 License: unknown. It follows from that of the initial weights and of the training data.
 """
@@ -84,10 +84,10 @@ def quiet() -> Iterator[None]:
 
 
 def save(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, label: str, digest: str, story: str
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, label: str, digest: str, about: str
 ) -> None:
     """Write safetensors, configuration, tokenizer and README.md into `folder`; `from_pretrained` loads it."""
     with quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    (folder / "README.md").write_text(CARD.format(label=label, digest=digest, story=story))
+    (folder / "README.md").write_text(CARD.format(label=label, digest=digest, about=about))

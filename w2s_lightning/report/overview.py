@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from w2s_lightning.report.figures import Figure, Plot, Row, View, axis, drawing, places, plain, series, shares, spread
 from w2s_lightning.report.records import STATES, Group, Section
 from w2s_lightning.report.theme import ROLES, of_role
-from w2s_lightning.show.matrix import Matrix, cell_text, matrix_of, seeds_of, state_of, stories, story
+from w2s_lightning.show.matrix import Matrix, cell_text, explanation, explanations, matrix_of, seeds_of, state_of
 from w2s_lightning.show.numbers import counted, interval, number, seconds
 
 STEPS = 10  # shades on each side of 0
@@ -59,7 +59,7 @@ def overview(section: Section, claims: Mapping[str, str]) -> Overview:
         matrix=matrix,
         squares=[(row, [square(row, column) for column in matrix.columns]) for row in matrix.rows],
         matrix_figure=_matrix_figure(section.groups, matrix),
-        reasons=stories(groups),
+        reasons=explanations(groups),
         arms=_arms_figure(section.finished, section.metric) if section.finished else None,
         claims=[_claim(verdict, claims) for verdict in section.content.get("verdicts") or ()],
         remarks=[*(f"CHEAT: {one} used hidden gold; it is no result of the paradigm." for one in cheats), *notices],
@@ -102,7 +102,7 @@ def _square(group: Group | None) -> Row:
         "below": ends,
         "seeds": seeds_of(group.row),
         "shade": round(max(-1.0, min(1.0, value)) * STEPS),
-        "tip": story(group.row, group.title),
+        "tip": explanation(group.row, group.title),
         "title": group.title,
         "place": "examples" if group.results else "runs",
     }

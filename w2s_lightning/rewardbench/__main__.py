@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run() -> None:
         folder = options.out or Path("outputs", "rewardbench", options.model.strip("/").replace("/", "--"))
-        evaluation = evaluate(options, Refs(folder, on_paper=False))
+        evaluation = evaluate(options, Refs(folder, planning=False))
         write(evaluation, folder)
         show(evaluation, console)
         console.print(", ".join(str(folder / name) for name in (SUMMARY, SCORES)), soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""Groups of seeds as a grid of PGR: weak x strong, or pairs against whatever else varied; with every cell's story.
+"""Groups of seeds as a grid of PGR: weak x strong, or pairs against whatever else varied; and what a cell needs said.
 
 The terminal prints it and the page draws it. A group is a row as `results.groups` makes it and sweep.json holds it.
 """
@@ -110,7 +110,7 @@ def cell_text(group: Group | None) -> str:
     return figure + (f" ({seeds_of(group)})" if seeds_of(group) else "") + (" CHEAT" if group["cheats"] else "")
 
 
-def story(group: Group, title: str) -> str:
+def explanation(group: Group, title: str) -> str:
     """All there is to say of a cell: its PGR or why it has none, the seeds that are missing and why, cheats."""
     pgr, state = group["pgr"], state_of(group)
     parts = [state]
@@ -130,7 +130,7 @@ def story(group: Group, title: str) -> str:
     return f"{title}: {'; '.join(parts)}"
 
 
-def stories(groups: Sequence[Group]) -> list[str]:
+def explanations(groups: Sequence[Group]) -> list[str]:
     """Those of cells that are more than a number: undefined, incomplete, failed, by construction, cheats."""
     labels = Labels.among(groups)
     more = [
@@ -138,7 +138,7 @@ def stories(groups: Sequence[Group]) -> list[str]:
         for group in groups
         if group["missing"] or group["cheats"] or group["pgr"]["reason"] or not group["pgr"]["defined"]
     ]
-    return [story(group, labels.title(group)) for group in more]
+    return [explanation(group, labels.title(group)) for group in more]
 
 
 def print_sections(console: Console, groups: Sequence[Group]) -> None:
@@ -174,7 +174,7 @@ def print_compared(console: Console, records: Sequence[Mapping[str, Any]]) -> No
 
 
 def print_matrices(console: Console, groups: Sequence[Group]) -> None:
-    """A matrix a task, what the intervals speak about, and the stories of cells that have no plain PGR."""
+    """A matrix a task, what the intervals speak about, and explanations of cells that have no plain PGR."""
     for task in dict.fromkeys(group["task"] for group in groups):
         matrix = matrix_of([group for group in groups if group["task"] == task], WIDE)
         cells = [[cell_text(matrix.cells.get((row, column))) for column in matrix.columns] for row in matrix.rows]
@@ -184,5 +184,5 @@ def print_matrices(console: Console, groups: Sequence[Group]) -> None:
     seeds = max((group["n"] for group in groups), default=0)
     crossed = f"seeds and test examples, crossed; {seeds} seeds"
     over = crossed if seeds > 1 else "test examples, for these trained models"
-    for line in (f"intervals: over {over}", *stories(groups)):
+    for line in (f"intervals: over {over}", *explanations(groups)):
         console.print(shown(line), highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from w2s_lightning.show.numbers import shown
 from w2s_lightning.stage import Stage
 
 
-class StageLines:
+class StageProgress:
     """Progress of a job's stages; a context, in which the live line is shown."""
 
     def __init__(self, console: Console, stages: Sequence[Stage]) -> None:
@@ -17,7 +17,7 @@ class StageLines:
         self._done = 0
         self._status = console.status("")
 
-    def __enter__(self) -> "StageLines":
+    def __enter__(self) -> "StageProgress":
         self._status.start()
         return self
 
@@ -42,7 +42,7 @@ class StageLines:
         return shown(f"[{self._done}/{self._total}] {stage.kind:8} {stage.label}")
 
 
-class LaunchLines:
+class LaunchProgress:
     """Progress of a sweep: one line a finished launch, a live line with the names of the running ones."""
 
     def __init__(self, console: Console, total: int) -> None:

@@ -8,8 +8,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -27,7 +26,7 @@ from w2s_lightning import devices
 from w2s_lightning.config.bind import Runtime
 from w2s_lightning.cost import HERE, Cost, rate_of
 from w2s_lightning.digest import SHORT
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, handling
 from w2s_lightning.job import Record, Request
 from w2s_lightning.refs import Refs
 from w2s_lightning.results.claims import Results, Verdict, decide, key_of, print_verdicts
@@ -35,7 +34,7 @@ from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
 from w2s_lightning.show.mirror import log_sweep
 from w2s_lightning.show.numbers import counted, shown, size
-from w2s_lightning.show.progress import LaunchLines
+from w2s_lightning.show.progress import LaunchProgress
 from w2s_lightning.show.terminal import print_grid_plan
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.axes import Command, own_words, read_command
@@ -78,26 +77,13 @@ def sweep(
     loader = context.config_loader
     assert isinstance(loader, ConfigLoaderImpl)
     plain = {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in settings.items()}
-    with _stopping_cleanly():
+    with handling(signal.SIGTERM, signal.default_int_handler):  # it stops a sweep as Ctrl-C does
         one = Sweep(config, read_command(config, plain, arguments), Composer(loader, config), launcher, report)
         one.plan(allow_inverted=bool(plain.get("allow_inverted")))
         if one.runtime.run.mode == "plan":
             one.show_plan()
         else:
             one.run()
-
-
-@contextmanager
-def _stopping_cleanly() -> Iterator[None]:
-    """Let SIGTERM stop a sweep as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Sweep:
@@ -131,7 +117,7 @@ class Sweep:
 
     def plan(self, *, allow_inverted: bool) -> None:
         """Plan the whole grid, and say what is left out of it."""
-        refs = cache(lambda store, on_paper: Refs(Path(store), on_paper=on_paper))
+        refs = cache(lambda store, planning: Refs(Path(store), planning=planning))
         grid = plan_grid(
             self._command.jobs,
             self._composer,
@@ -172,7 +158,7 @@ class Sweep:
         self.folder = Path(self.runtime.paths.outputs) / "sweeps" / self._group
         units = make_units(list(filter(self._unfinished, self._grid.jobs)), self._store.has)
         self._check_disk(units)
-        self._lines = LaunchLines(self._console, len(units.all))
+        self._lines = LaunchProgress(self._console, len(units.all))
         board = Board(units, self.folder, self._arrived, lambda unit: self._lines.start(unit.name), self._ended)
         launch = self._launch_of(board) if units.all else lambda: None
         try:
