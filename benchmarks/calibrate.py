@@ -15,12 +15,12 @@ from rich.table import Table
 
 from w2s_lightning.config.bind import JobSettings, Runtime, build
 from w2s_lightning.execute import run
+from w2s_lightning.identity import Stage
 from w2s_lightning.plan import make_setting, stages_of
 from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.refs import Refs
 from w2s_lightning.results.job_result import read_rows, score
 from w2s_lightning.show.progress import StageProgress
-from w2s_lightning.stage import Stage
 from w2s_lightning.store import Store
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

@@ -159,7 +159,7 @@ FAULTS = (
         "a fit's identity is without its seed",
         '"version": self.version, **canonical_fields(self)}',
         '"version": self.version, **{k: v for k, v in canonical_fields(self).items() if k != "seed"}}',
-        ("test_plan", "test_digest"),
+        ("test_plan", "test_identity"),
     ),
     Fault(
         "a stored file's sha256 is not compared",

@@ -12,12 +12,11 @@ PACKAGE = ROOT / "w2s_lightning"
 
 # From the bottom up. A module may import from its own layer and from those below.
 LAYERS = [
-    {"errors", "atomic", "digest"},
+    {"errors", "atomic", "identity"},
     {"content", "config"},
     {"refs"},
     {"metrics"},
     {"tasks", "selection"},
-    {"stage"},
     {"stages"},
     {"recipes"},
     {"plan", "cost", "devices"},

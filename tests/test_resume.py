@@ -13,7 +13,7 @@ import pytest
 from tests.models.tiny import make_folder
 from tests.models.tiny_stages import fit, label, obtain, pretrain, weights
 from w2s_lightning.config.schema import Objective
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import Stage
 from w2s_lightning.stages import Fit
 from w2s_lightning.store import Store
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import Stage
 from w2s_lightning.store import Artifact, Damaged, Missing, Store
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import Stage
 from w2s_lightning.store import Store
 
 WAIT = 30.0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import Stage
 from w2s_lightning.store import Store
 
 

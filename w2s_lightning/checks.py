@@ -10,9 +10,9 @@ from dataclasses import fields
 from w2s_lightning.config.bind import JobSettings
 from w2s_lightning.config.schema import Benchmark
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import Stage, StagePart
 from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan
-from w2s_lightning.stage import Stage, StagePart
 from w2s_lightning.stages import Supervisor, Task
 from w2s_lightning.tasks.example import SPLITS, Splits, trained_on
 from w2s_lightning.tasks.supervisor_file import read_answers, read_solutions

@@ -3,6 +3,7 @@
 Hashes of large files are remembered under the user's cache folder by path, size and modification time.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from w2s_lightning.atomic import write_whole
-from w2s_lightning.digest import digest, file_sha256
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import digest
 
 _MODEL_FILES = (".json", ".safetensors", ".txt", ".model", ".jinja")
 
@@ -71,6 +72,12 @@ class Folder:
 
     def identity(self) -> Mapping[str, Any]:
         return {"folder_sha256": self.sha256}
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def model_config(folder: Path) -> dict[str, Any]:

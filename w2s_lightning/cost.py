@@ -18,7 +18,7 @@ from typing import Any
 
 from w2s_lightning.config.schema import HubModel, LadderModel, LocalModel, Model
 from w2s_lightning.errors import UserError
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import Stage
 from w2s_lightning.stages import (
     Evaluate,
     Fit,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.errors import UserError
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import Stage
 from w2s_lightning.stages import Fit, Pretrain
 
 _GPUS = Path("/proc/driver/nvidia/gpus")

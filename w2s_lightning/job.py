@@ -24,8 +24,8 @@ from w2s_lightning.config.bind import JobSettings, Runtime
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.cost import Cost, cost, stated_parameters
 from w2s_lightning.devices import check as check_devices
-from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import SHORT, Stage
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.results.claims import cell_of
@@ -36,7 +36,6 @@ from w2s_lightning.show.mirror import log_job
 from w2s_lightning.show.numbers import shown
 from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.show.terminal import print_plan, print_result
-from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Damaged, Store
 

@@ -13,11 +13,10 @@ from w2s_lightning.config.bind import JobSettings, bind
 from w2s_lightning.config.mistakes import Origin
 from w2s_lightning.config.schema import FitSettings, HubModel, LadderModel, LocalModel, Model, Objective
 from w2s_lightning.content import DataFile, Folder, model_config
-from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import Stage, digest
 from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import ModelSpec, Role, Setting
-from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain
 from w2s_lightning.tasks.reward_sets import RewardSetTask, benchmark_at
 

@@ -22,8 +22,7 @@ from w2s_lightning.config.schema import (
     TuningName,
 )
 from w2s_lightning.content import DataFile, Folder
-from w2s_lightning.digest import CODE
-from w2s_lightning.stage import Stage, StagePart
+from w2s_lightning.identity import CODE, Stage, StagePart
 from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.reward_sets import RewardSetTask
 

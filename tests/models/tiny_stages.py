@@ -8,7 +8,7 @@ from tests.models.tiny_task import TinyTask
 from w2s_lightning.config.schema import Judge, Numerics, Objective, Optimisation, PretrainSettings, Trainer
 from w2s_lightning.content import Folder
 from w2s_lightning.execute import run
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import Stage
 from w2s_lightning.stages import BareModel, Evaluate, Fit, FolderWeights, Gold, Label, Pretrain, ReadOut
 from w2s_lightning.store import Artifact, Store
 from w2s_lightning.tasks.worlds.facts import DocumentMix, FactsWorld

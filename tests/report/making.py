@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from tests.report.reading import Page
-from w2s_lightning.digest import digest
+from w2s_lightning.identity import digest
 from w2s_lightning.metrics.pgr import pgr_of_job
 from w2s_lightning.metrics.rates import part_rates, rates
 from w2s_lightning.metrics.resampling import Resampling

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.rewardbench.rows import CHAT, END, TALK, TEMPLATE
 from tests.tasks.composing_tasks import task
-from w2s_lightning.digest import canonical
+from w2s_lightning.identity import canonical
 from w2s_lightning.rewardbench.__main__ import main
 from w2s_lightning.rewardbench.subject import PLAIN
 from w2s_lightning.tasks.format import Format

@@ -10,7 +10,7 @@ from tests.composing import ROOT
 from tests.slurm.cells import CELLS
 from tests.sweep.programs import command, run
 from w2s_lightning import stages
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import Stage
 
 
 def without(package: str, words: list[str]) -> list[str]:

@@ -17,9 +17,9 @@ from w2s_lightning.config.schema import LadderModel, LocalModel, Trainer
 from w2s_lightning.cost import HERE, cost, folder_parameters, model_parameters, rate_of, shape_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
+from w2s_lightning.identity import Stage
 from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.show.terminal import print_grid_plan
-from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Pretrain
 from w2s_lightning.store import Store
 

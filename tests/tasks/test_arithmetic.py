@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.tasks.composing_tasks import task
-from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS, Splits
 from w2s_lightning.tasks.worlds.arithmetic import KEY, Arithmetic, ArithmeticWorld, Grading, Habits
 from w2s_lightning.tasks.worlds.text import GAINS, ITEMS, LOSSES, NAMES, SPECIAL

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from tests.tasks.composing_tasks import task
-from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS, Example, Splits
 from w2s_lightning.tasks.worlds.facts import Facts
 

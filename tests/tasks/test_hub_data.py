@@ -14,8 +14,8 @@ from tests.tasks.composing_tasks import task
 from tests.tasks.conftest import Write
 from tests.tasks.gsm8k_right_wrong import SOLUTIONS, needs_gsm8k
 from tests.tasks.hub_rows import repository
-from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS, Example, Splits, Turn
 from w2s_lightning.tasks.source import Hub
 

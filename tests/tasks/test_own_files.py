@@ -12,8 +12,8 @@ import pytest
 from tests.tasks.composing_tasks import CONF, task
 from tests.tasks.conftest import Write
 from tests.tasks.gsm8k_right_wrong import needs_gsm8k, write_right_wrong
-from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.export import task_from_yaml
 

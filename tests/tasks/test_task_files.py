@@ -7,7 +7,7 @@ import pytest
 
 from tests.tasks.composing_tasks import CONF, task
 from tests.tasks.conftest import Write
-from w2s_lightning.digest import digest
+from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.export import task_from_yaml
 

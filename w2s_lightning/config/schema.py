@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 from annotated_types import Ge, Gt, Interval
 from pydantic import AfterValidator, ConfigDict
 
-from w2s_lightning.digest import CODE
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import CODE
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from w2s_lightning.execute import fit, judge, label, pretrain, select
 from w2s_lightning.execute.resources import Resources
 from w2s_lightning.fit.launch import together
 from w2s_lightning.fit.loop import Report
+from w2s_lightning.identity import Stage
 from w2s_lightning.models.device import machine, one_each, provenance
-from w2s_lightning.stage import Stage
 from w2s_lightning.stages import (
     Evaluate,
     Fit,

@@ -23,6 +23,7 @@ from w2s_lightning.execute.label import PLACES, SHIFT
 from w2s_lightning.execute.resources import Resources, every_token, keep, rows_of, rows_of_pairs, stored_log_probs
 from w2s_lightning.fit.loop import Fitted, Validation, fit
 from w2s_lightning.fit.paradigms import Base, module_of, objective_of, reads
+from w2s_lightning.identity import Stage
 from w2s_lightning.models.files import Source
 from w2s_lightning.models.load import Opened, open_model
 from w2s_lightning.models.lora import adapt
@@ -30,7 +31,6 @@ from w2s_lightning.models.networks import read_as
 from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.recipes.refusals import TOKEN_LEVEL, WSPO, ByToken, different
 from w2s_lightning.results.stored import SOLUTIONS
-from w2s_lightning.stage import Stage
 from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, UnlabelledTexts
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example

@@ -24,11 +24,11 @@ from w2s_lightning.data.model_texts import (
 from w2s_lightning.data.rows import Ragged, Rows
 from w2s_lightning.fit.loop import Report
 from w2s_lightning.generate.scoring import token_log_probs
+from w2s_lightning.identity import Stage
 from w2s_lightning.models.files import save
 from w2s_lightning.models.load import Opened
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.results.stored import read_pairs
-from w2s_lightning.stage import Stage
 from w2s_lightning.stages import Fit, Label
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example, trained_on

@@ -15,9 +15,9 @@ from typing import Any
 import pytorch_lightning as pl
 
 from w2s_lightning.atomic import replacing
+from w2s_lightning.content import file_sha256
 from w2s_lightning.data import ranks
 from w2s_lightning.data.module import FitStep
-from w2s_lightning.digest import file_sha256
 from w2s_lightning.errors import handling
 
 KEPT = 2

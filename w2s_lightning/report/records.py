@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from w2s_lightning.digest import SHORT
+from w2s_lightning.identity import SHORT
 from w2s_lightning.results.pooled import Pooled
 from w2s_lightning.results.stored import Fault
 from w2s_lightning.results.texts import ExampleTexts

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2s_lightning.digest import SHORT
+from w2s_lightning.identity import SHORT
 from w2s_lightning.report.records import JobRecord, Section
 from w2s_lightning.show.numbers import pair, seconds
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from w2s_lightning.identity import Stage
 from w2s_lightning.recipes.recipe import ResultRow
-from w2s_lightning.stage import Stage
 from w2s_lightning.stages import (
     BareModel,
     Fit,

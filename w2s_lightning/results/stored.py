@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import SHORT
 from w2s_lightning.selection import TargetTable
 from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select
 from w2s_lightning.store import Damaged, Manifest, Store

@@ -20,8 +20,8 @@ from rich.progress import Progress
 
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import DataFile
-from w2s_lightning.digest import canonical
 from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.identity import canonical
 from w2s_lightning.metrics.sections import judge, length_bias, wins
 from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, short, show, write

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from w2s_lightning.identity import Stage
 from w2s_lightning.show.numbers import shown
-from w2s_lightning.stage import Stage
 
 
 class StageProgress:

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from w2s_lightning.cost import HERE, Cost, Rate, total
+from w2s_lightning.identity import Stage
 from w2s_lightning.metrics.sections import SECTIONS, WEIGHED
 from w2s_lightning.plan import Plan
 from w2s_lightning.refs import UNRESOLVED
 from w2s_lightning.show.numbers import DASH, interval, job_title, number, seconds, shown, size
-from w2s_lightning.stage import Stage
 from w2s_lightning.stages import FolderWeights, HubWeights, Label
 
 _KEY = re.compile(r" (?=[\w.@]+=)")

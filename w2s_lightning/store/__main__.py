@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.identity import SHORT
 from w2s_lightning.show.numbers import shown, size
 from w2s_lightning.show.terminal import print_table
 from w2s_lightning.store.artifacts import Store, inode_of

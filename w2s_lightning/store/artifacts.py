@@ -17,8 +17,7 @@ from typing import Any, Self
 
 import psutil
 
-from w2s_lightning.digest import SHORT
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import SHORT, Stage
 from w2s_lightning.store.disk import (
     CHECKPOINTS,
     LEASES,

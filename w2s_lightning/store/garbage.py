@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2s_lightning.digest import SHORT, digest
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import SHORT, digest
 from w2s_lightning.store.artifacts import Store
 from w2s_lightning.store.disk import LEASES, QUARANTINE, WORK, make_folder, writable
 from w2s_lightning.store.lease import LEASE_SECONDS

@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-from w2s_lightning.digest import file_sha256
+from w2s_lightning.content import file_sha256
 from w2s_lightning.store.disk import sync
 
 MANIFEST = "manifest.json"

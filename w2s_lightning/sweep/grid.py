@@ -20,12 +20,11 @@ from w2s_lightning.checks import check_data
 from w2s_lightning.config.bind import JobSettings, Runtime, build
 from w2s_lightning.config.schema import Paths
 from w2s_lightning.cost import HERE, Cost, Rate, cost, model_parameters, stated_parameters
-from w2s_lightning.digest import digest
 from w2s_lightning.errors import UserError
+from w2s_lightning.identity import Stage, digest
 from w2s_lightning.job import Request, folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
 from w2s_lightning.show.numbers import counted
-from w2s_lightning.stage import Stage
 from w2s_lightning.sweep.axes import Overrides
 
 SHOWN_FROM = 50  # jobs, above which planning shows its progress

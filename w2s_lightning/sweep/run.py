@@ -25,8 +25,8 @@ from rich.console import Console
 from w2s_lightning import devices
 from w2s_lightning.config.bind import Runtime
 from w2s_lightning.cost import HERE, Cost, rate_of
-from w2s_lightning.digest import SHORT
 from w2s_lightning.errors import UserError, handling
+from w2s_lightning.identity import SHORT
 from w2s_lightning.job import Record, Request
 from w2s_lightning.refs import Refs
 from w2s_lightning.results.claims import Results, Verdict, decide, key_of, print_verdicts

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_lightning.digest import digest
+from w2s_lightning.identity import digest
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from w2s_lightning.digest import SHORT
+from w2s_lightning.identity import SHORT
 from w2s_lightning.tasks.draws import fingerprint
 
 Kind = Literal["choice", "preference", "reasoning"]

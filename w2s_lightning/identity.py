@@ -1,4 +1,4 @@
-"""Identity: canonical JSON and sha256 over frozen records.
+"""What makes two pieces of work the same: canonical JSON and sha256 over frozen records, and `Stage`, what has them.
 
 Two pieces of work are the same exactly when their canonical JSON is. The encoder refuses whatever it does not know,
 so that nothing enters an identity by its `repr`, its address or the machine it happens to lie on.
@@ -17,9 +17,9 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 SHORT = 16
 CODE: Mapping[str, Any] = {"code": True}
@@ -87,7 +87,62 @@ def digest(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes, 64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+# ---------------------------------------------------------------- stages
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Common part of all stages: identity, digest, parents."""
+
+    kind: ClassVar[str]
+    version: ClassVar[int]
+
+    def identity(self) -> Mapping[str, Any]:
+        """How a stage stands inside another record's identity: by its digest."""
+        return {"stage": self.digest}
+
+    def record(self) -> dict[str, Any]:
+        """The full identity as JSON types, written to `stage.json`."""
+        return {"kind": self.kind, "version": self.version, **canonical_fields(self)}
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of `record()`, 64 hex digits."""
+        return digest(self.record())
+
+    @property
+    def folder(self) -> str:
+        """The name of a new artifact: readable label and the first 16 hex digits, by which alone it is found again."""
+        return f"{self.label}-{self.digest[:SHORT]}"
+
+    @property
+    def label(self) -> str:
+        """Short readable name; never parsed."""
+        raise NotImplementedError
+
+    def parents(self) -> Iterator["Stage"]:
+        """The stages whose outputs this one reads."""
+        for f in dataclasses.fields(self):
+            yield from _stages_in(getattr(self, f.name))
+
+    def ancestors(self) -> Iterator["Stage"]:
+        """Parents, their parents and so on; a stage that is reached twice comes twice."""
+        for parent in self.parents():
+            yield parent
+            yield from parent.ancestors()
+
+
+@dataclasses.dataclass(frozen=True)
+class StagePart:
+    """A record inside a stage that may hold stages itself."""
+
+
+def _stages_in(value: object) -> Iterator[Stage]:
+    if isinstance(value, Stage):
+        yield value
+    elif isinstance(value, StagePart):
+        for f in dataclasses.fields(value):
+            yield from _stages_in(getattr(value, f.name))
+    elif isinstance(value, tuple | Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _stages_in(item)

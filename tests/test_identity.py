@@ -6,9 +6,8 @@ import pytest
 
 from w2s_lightning.config.schema import Objective
 from w2s_lightning.content import DataFile, Folder
-from w2s_lightning.digest import canonical_json, digest
 from w2s_lightning.errors import UserError
-from w2s_lightning.stage import Stage
+from w2s_lightning.identity import Stage, canonical_json, digest
 
 
 @dataclass(frozen=True)
