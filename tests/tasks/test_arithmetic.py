@@ -11,9 +11,19 @@ from tests.tasks.composing_tasks import task
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS, Splits
-from w2s_lightning.tasks.worlds.arithmetic import KEY, Arithmetic, ArithmeticWorld, Grading, Habits
-from w2s_lightning.tasks.worlds.text import GAINS, ITEMS, LOSSES, NAMES, SPECIAL
-from w2s_lightning.tasks.worlds.text import STORY_STRUCTURE as STRUCTURE
+from w2s_lightning.tasks.worlds.arithmetic import (
+    GAINS,
+    ITEMS,
+    KEY,
+    LOSSES,
+    NAMES,
+    STRUCTURE,
+    Arithmetic,
+    ArithmeticWorld,
+    Grading,
+    Habits,
+)
+from w2s_lightning.tasks.worlds.text import SPECIAL
 
 SMALL = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=100")
 PINNED = "0b97b19f19830280d97b3558c1613b7dfcabb337f982f2fde8d2532e19029ecf"

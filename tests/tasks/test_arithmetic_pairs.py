@@ -1,21 +1,31 @@
-"""The task `arithmetic_pairs`: a right worked answer against one with a single mistake."""
+"""The world `judged_arithmetic` and the task `arithmetic_pairs`: true verdicts, and wrong solutions of one mistake."""
 
+import hashlib
 from collections import Counter
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
 from tests.tasks.composing_tasks import task
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Splits
-from w2s_lightning.tasks.worlds.arithmetic import Arithmetic
-from w2s_lightning.tasks.worlds.arithmetic_pairs import ArithmeticPairs
-from w2s_lightning.tasks.worlds.flaws import FLAWS, Step, flawed, steps_of
+from w2s_lightning.tasks.worlds.arithmetic import GAINS, Arithmetic, ArithmeticWorld, Grading, Habits
+from w2s_lightning.tasks.worlds.arithmetic_pairs import (
+    FLAWS,
+    RIGHT,
+    WRONG,
+    ArithmeticPairs,
+    FlawWeights,
+    JudgedArithmetic,
+    mistakes,
+    parsed,
+    spoiled,
+    told,
+)
 
-
-def pairs_of(splits: Splits) -> list[Example]:
-    return [item for split in SPLITS for item in splits.of(split)]
-
-
+PINNED = "f3c8cd3501deacd50d5daf7fe3a4d31d63a67903874fc1c654e2526515f42f60"
+EVEN = FlawWeights(answer=1, operation=1, operand=1, slip=1, off_by_one=1)
 SMALL = (
     *("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=200"),
     *(f"{whose}.steps=[0.4,0.3,0.3]" for whose in ("grading", "world.grading")),
@@ -35,61 +45,174 @@ def splits(pairs: ArithmeticPairs) -> Splits:
     return pairs.splits(0)
 
 
-def is_right(step: Step) -> bool:
-    return step.redone(step.before).after == step.after
+@pytest.fixture(scope="module")
+def world(pairs: ArithmeticPairs) -> JudgedArithmetic:
+    """Problems of up to three steps, with every flaw."""
+    steps = Grading(steps=(0.5, 0.3, 0.2), bounds=pairs.world.grading.bounds)
+    return replace(pairs.world, grading=steps, flaws=EVEN, judged=0.8, bare=0.0)
 
 
-def test_the_chosen_answer_is_right_and_the_rejected_has_one_mistake(splits: Splits) -> None:
+@pytest.fixture(scope="module")
+def texts(world: JudgedArithmetic) -> list["Text"]:
+    return texts_of(world)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text of the world taken apart; `question` is None where it stands without one."""
+
+    question: str | None
+    solution: str
+    verdict: str | None
+
+
+def texts_of(world: JudgedArithmetic) -> list[Text]:
+    words, found = np.array(world.vocabulary())[world.windows(30, 16, 256, 0).ravel()], []
+    for text in " ".join(words).split(" <eos> ")[:-1]:
+        question, _, solution = f" {text}".partition(" a ")
+        verdict = next((word for word in (RIGHT, WRONG) if solution.endswith(f" {word}")), None)
+        found.append(Text(question.strip() or None, solution.removesuffix(f" {verdict}"), verdict))
+    return found
+
+
+def sums(solution: str) -> tuple[list[tuple[int, str, int, int]], int]:
+    """Each step as (before, sign, operand, after), and the answer."""
+    *lines, answer = solution.removesuffix(" .").split(" . ")
+    words = [line.split() for line in lines]
+    steps = [(int(before), sign, int(operand), int(after)) for before, sign, operand, _, after in words]
+    return steps, int(answer.split()[1])
+
+
+def error(before: int, sign: str, operand: int, after: int) -> int:
+    return after - before - (operand if sign == "+" else -operand)
+
+
+def right_solution(question: str) -> str:
+    said, *asked = question.removesuffix(" . how many ?").split(" . ")
+    value, lines = int(said.split()[3]), []
+    for verb, number in (one.split() for one in asked):
+        after = value + int(number) if verb in GAINS else value - int(number)
+        lines.append(f"{value} {'+' if verb in GAINS else '-'} {number} = {after} . ")
+        value = after
+    return f"{''.join(lines)}answer {value} ."
+
+
+def flaw_of(right: str, wrong: str, bounds: tuple[int, ...]) -> str:
+    """The one mistake that makes `wrong` of `right`; all else is worked on from it, and no number leaves its bound."""
+    numbers = [[int(word) for word in text.split() if word.isdigit()] for text in (right, wrong)]
+    bound = next(bound for bound in bounds if bound > max(numbers[0]))
+    assert max(numbers[1]) < bound
+    assert len(right.split()) == len(wrong.split())
+    (steps, answer), (other_steps, other_answer) = sums(right), sums(wrong)
+    assert answer != other_answer
+    assert not any(error(*step) for step in steps)
+    assert [step[0] for step in other_steps] == [steps[0][0], *(step[3] for step in other_steps[:-1])]
+    errors = [abs(error(*step)) for step in other_steps if error(*step)]
+    parted = [(one[1:3], other[1:3]) for one, other in zip(steps, other_steps, strict=True) if one[1:3] != other[1:3]]
+    if other_steps == steps:
+        return "answer"
+    assert other_answer == other_steps[-1][3]
+    if errors:
+        assert not parted
+        (size,) = errors
+        assert size <= 9
+        return "off_by_one" if size == 1 else "slip"
+    ((own, other),) = parted
+    assert (own[0] == other[0]) != (own[1] == other[1])
+    return "operand" if own[0] == other[0] else "operation"
+
+
+# ---------------------------------------------------------------- the world
+
+
+def test_verdicts_are_true_and_wrong_solutions_have_one_flaw(world: JudgedArithmetic, texts: list[Text]) -> None:
+    found = Counter[str]()
+    for text in texts:
+        right = right_solution(str(text.question))
+        if text.verdict == WRONG:
+            found[flaw_of(right, text.solution, world.bounds)] += 1
+        else:
+            assert text.solution == right
+    assert set(found) == set(FLAWS)
+    assert min(found.values()) > 0.25 * max(found.values())  # small sums cannot all be turned round
+
+
+def test_shares_are_those_asked_for(world: JudgedArithmetic, texts: list[Text]) -> None:
+    verdicts = Counter(text.verdict for text in texts)
+    assert 1 - verdicts[None] / len(texts) == pytest.approx(world.judged, abs=0.02)
+    assert verdicts[WRONG] / (verdicts[WRONG] + verdicts[RIGHT]) == pytest.approx(world.flawed, abs=0.02)
+
+
+def test_a_flaw_of_weight_zero_is_never_made(world: JudgedArithmetic) -> None:
+    subtle = replace(world, flaws=FlawWeights(answer=0, operation=0, operand=0, slip=1, off_by_one=0))
+    found = [text for text in texts_of(subtle) if text.verdict == WRONG]
+    kinds = Counter(flaw_of(right_solution(str(text.question)), text.solution, subtle.bounds) for text in found)
+    assert kinds["slip"] > 0.9 * len(found), kinds  # else there was no room for it
+    assert set(kinds) <= {"slip", "answer"}
+
+
+def test_what_stands_alone_can_be_judged_alone(world: JudgedArithmetic) -> None:
+    alone = [text for text in texts_of(replace(world, judged=1.0, bare=1.0)) if text.question is None]
+    assert len(alone) > 1000
+    for text in alone:
+        steps, answer = sums(text.solution)
+        assert (text.verdict == RIGHT) == (not any(error(*step) for step in steps) and answer == steps[-1][3])
+
+
+def test_text_is_packed_pinned_and_a_pure_function(pairs: ArithmeticPairs, world: JudgedArithmetic) -> None:
+    windows = world.windows(3, 4, 64, 0)
+    assert windows.shape == (3, 4, 64)
+    assert windows.dtype == np.int16
+    assert (world.windows(3, 4, 64, 1) != windows).any()
+    assert (world.windows(1, 12, 64, 0).ravel() == windows.ravel()).all()
+    assert windows.max() < len(world.vocabulary()) == len(set(world.vocabulary()))
+    usual = task("arithmetic_pairs").world
+    assert hashlib.sha256(usual.windows(2, 16, 48, 0).tobytes()).hexdigest() == PINNED
+
+
+def test_a_world_refuses_what_its_problems_would(world: JudgedArithmetic) -> None:
+    with pytest.raises(UserError, match="must grow"):
+        replace(world, bounds=(20, 10))
+    with pytest.raises(UserError, match=r"shares in grading\.bounds"):
+        replace(world, bounds=(10,))
+    with pytest.raises(UserError, match="are all 0"):
+        FlawWeights(answer=0, operation=0, operand=0, slip=0, off_by_one=0)
+
+
+# ---------------------------------------------------------------- the task
+
+
+def pairs_of(splits: Splits) -> list[Example]:
+    return [item for split in SPLITS for item in splits.of(split)]
+
+
+def test_a_rejected_answer_has_the_one_mistake_that_its_pair_names(pairs: ArithmeticPairs, splits: Splits) -> None:
     for item in pairs_of(splits):
-        right, wrong = steps_of(item.chosen), steps_of(item.rejected)
-        assert all(map(is_right, right))
-        assert right[-1].after == int(item.chosen.split()[-2]) != int(item.rejected.split()[-2])
-        mistakes = [step for step in wrong if not is_right(step)]
-        parted = [(one, other) for one, other in zip(right, wrong, strict=True) if one[1:3] != other[1:3]]
-        match item.subset:
-            case "answer":
-                assert wrong == right
-            case "operation":
-                assert not mistakes
-                assert [(one.operand, one.sign != other.sign) for one, other in parted] == [
-                    (parted[0][0].operand, True)
-                ]
-            case "operand":
-                assert not mistakes
-                assert len(parted) == 1
-                assert parted[0][0].sign == parted[0][1].sign
-            case "slip" | "off_by_one":
-                assert not parted
-                (mistake,) = mistakes
-                off = abs(mistake.after - mistake.redone(mistake.before).after)
-                assert off == 1 if item.subset == "off_by_one" else 2 <= off <= 9
-
-
-def test_a_wrong_answer_is_told_by_neither_length_nor_size(pairs: ArithmeticPairs, splits: Splits) -> None:
-    for item in pairs_of(splits):
-        assert len(item.chosen.split()) == len(item.rejected.split())
-        largest = [max(int(word) for word in text.split() if word.isdigit()) for text in item.completions]
-        bound = next(bound for bound in pairs.world.bounds if bound > largest[item.label])
-        assert max(largest) < bound
-
-
-def test_every_flaw_is_made_and_difficulty_is_its_place(splits: Splits) -> None:
+        assert item.subset == flaw_of(item.chosen, item.rejected, pairs.world.bounds)
+        assert item.difficulty == 1 + FLAWS.index(item.subset)
     counts = Counter(item.subset for item in pairs_of(splits))
     assert set(counts) == set(FLAWS)
     assert min(counts.values()) > 0.4 * max(counts.values())
-    assert all(item.difficulty == 1 + FLAWS.index(str(item.subset)) for item in pairs_of(splits))
 
 
-def test_pairs_read_as_the_pretraining_text(pairs: ArithmeticPairs, splits: Splits) -> None:
+def test_pairs_read_as_the_pretraining_text_up_to_its_verdict(pairs: ArithmeticPairs, splits: Splits) -> None:
     known = set(pairs.world.vocabulary())
-    for item in splits.test:
-        assert all(set(text.split()) <= known for text in item.texts)
-        assert all(text.startswith("q ") and " how many ? a " in text for text in item.texts)
+    assert set(pairs.words) <= known
+    for text in (text for item in splits.test for text in item.texts):
+        assert set(text.split()) <= known
+        assert text.startswith("q ")
+        assert " how many ? a " in text
+        assert text.endswith(" .")  # after which a verdict follows
+    judged = [text for text in texts_of(pairs.world) if text.question is not None and text.verdict is not None]
+    assert {text.solution.split()[-1] for text in judged} == {"."}
 
 
 def test_problems_are_written_and_split_as_those_of_the_task_arithmetic(pairs: ArithmeticPairs, splits: Splits) -> None:
+    same = ("name", "bounds", "word_offset", "number_offset", "grading")
+    habits = Habits(patience=(6,), moods=0.0)
+    world = ArithmeticWorld(habits=habits, **{name: getattr(pairs.world, name) for name in same})
     same = ("name", "seed", "grading", "parts", "items", "format")
-    problems = Arithmetic(world=pairs.world.problems, **{name: getattr(pairs, name) for name in same})
+    problems = Arithmetic(world=world, **{name: getattr(pairs, name) for name in same})
     assert [item.group for item in splits.test] == [item.group for item in problems.splits(0).test]
     computed = [{item.group for item in splits.of(split)} for split in SPLITS]
     assert sum(map(len, computed)) == len(set[str]().union(*computed))
@@ -101,29 +224,59 @@ def test_a_seed_never_changes_the_test_pairs(pairs: ArithmeticPairs, splits: Spl
     assert {item.id for item in other.transfer} != {item.id for item in splits.transfer}
 
 
-def test_flaws_can_be_chosen(pairs: ArithmeticPairs) -> None:
+def test_flaws_can_be_chosen() -> None:
     subtle = task("arithmetic_pairs", *SMALL, *(f"flaws.{flaw}=0" for flaw in FLAWS[:-1]))
     assert Counter(item.subset for item in pairs_of(subtle.splits(0)))["off_by_one"] > 500
-    with pytest.raises(UserError, match=r"are all 0: give one of them a weight"):
-        task("arithmetic_pairs", *(f"flaws.{flaw}=0" for flaw in FLAWS))
-    with pytest.raises(UserError, match="has no chat template"):
-        task("arithmetic_pairs", "format.chat_template=default")
-    with pytest.raises(UserError, match="the world has no word"):
-        task("arithmetic_pairs", "format.user='Q: {text}'")
 
 
-def test_flaws_by_hand() -> None:
-    solution = "7 + 2 = 9 . 9 - 5 = 4 . answer 4 ."
-    assert flawed(solution, "answer", 6) == [f"7 + 2 = 9 . 9 - 5 = 4 . answer {n} ." for n in (5, 3, 2, 1, 0)]
-    assert flawed(solution, "off_by_one", 10) == [
-        "7 + 2 = 8 . 8 - 5 = 3 . answer 3 .",
-        "7 + 2 = 9 . 9 - 5 = 5 . answer 5 .",
-        "7 + 2 = 9 . 9 - 5 = 3 . answer 3 .",
-    ]
-    assert flawed(solution, "operation", 20) == [
-        "7 - 2 = 5 . 5 - 5 = 0 . answer 0 .",
-        "7 + 2 = 9 . 9 + 5 = 14 . answer 14 .",
-    ]
-    assert flawed("0 + 1 = 1 . answer 1 .", "operation", 10) == []
-    assert "7 + 2 = 9 . 9 - 6 = 3 . answer 3 ." in flawed(solution, "operand", 10)
-    assert "7 + 2 = 7 . 7 - 5 = 2 . answer 2 ." in flawed(solution, "slip", 10)
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([f"flaws.{flaw}=0" for flaw in FLAWS], "are all 0: give one of them a weight"),
+        (["format.chat_template=default"], "has no chat template"),
+        (["format.user='Q: {text}'"], "the world has no word"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        task("arithmetic_pairs", *overrides)
+
+
+@pytest.mark.parametrize(
+    ("solution", "flaw", "bounds", "wrong"),
+    [
+        ("3 + 2 = 5 . answer 5 .", "answer", (7,), [f"3 + 2 = 5 . answer {n} ." for n in (6, 4, 3, 2, 1, 0)]),
+        (
+            "7 + 2 = 9 . 9 - 5 = 4 . answer 4 .",
+            "off_by_one",
+            (10,),
+            [
+                "7 + 2 = 8 . 8 - 5 = 3 . answer 3 .",
+                "7 + 2 = 9 . 9 - 5 = 5 . answer 5 .",
+                "7 + 2 = 9 . 9 - 5 = 3 . answer 3 .",
+            ],
+        ),
+        (
+            "7 + 2 = 9 . 9 - 5 = 4 . answer 4 .",
+            "operation",
+            (5, 20),
+            ["7 - 2 = 5 . 5 - 5 = 0 . answer 0 .", "7 + 2 = 9 . 9 + 5 = 14 . answer 14 ."],
+        ),
+        ("0 + 1 = 1 . answer 1 .", "operation", (10,), []),
+        (
+            "2 + 1 = 3 . 3 - 2 = 1 . answer 1 .",
+            "operand",
+            (5,),
+            [
+                "2 + 2 = 4 . 4 - 2 = 2 . answer 2 .",
+                "2 + 1 = 3 . 3 - 3 = 0 . answer 0 .",
+                "2 + 1 = 3 . 3 - 1 = 2 . answer 2 .",
+            ],
+        ),
+        ("2 + 1 = 3 . answer 3 .", "slip", (7,), [f"2 + 1 = {n} . answer {n} ." for n in (5, 1, 6, 0)]),
+    ],
+)
+def test_flaws_by_hand(solution: str, flaw: str, bounds: tuple[int, ...], wrong: list[str]) -> None:
+    right, number = parsed([solution]), FLAWS.index(flaw)
+    (room,) = mistakes(right, number, bounds)
+    assert [told(*spoiled(right, *np.array([[number], [place], [by]])))[0] for place, by in room] == wrong

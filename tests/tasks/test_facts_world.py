@@ -9,9 +9,8 @@ import pytest
 
 from tests.tasks.composing_tasks import task
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.worlds.facts import DocumentMix, FactsWorld
-from w2s_lightning.tasks.worlds.text import FACT_STRUCTURE as STRUCTURE
-from w2s_lightning.tasks.worlds.text import FOREIGN, PEOPLE, RELATIONS, SPECIAL
+from w2s_lightning.tasks.worlds.facts import FOREIGN, PEOPLE, RELATIONS, STRUCTURE, DocumentMix, FactsWorld
+from w2s_lightning.tasks.worlds.text import SPECIAL
 
 PINNED = "aecc5d70988a990c3bf268963ad367ff8e1a48f0e1beeaaa29845c5ba3689649"
 

@@ -16,9 +16,9 @@ never by wording: no computation of one split is asked in another. Test problems
 job's seed splits the rest.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -31,18 +31,25 @@ from w2s_lightning.tasks.draws import Floats, Integers, category, fingerprint, u
 from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits, Turn, group_id, problem
 from w2s_lightning.tasks.final_answer import NumberKey
 from w2s_lightning.tasks.format import Format
-from w2s_lightning.tasks.worlds.text import (
-    EMPTY,
-    GAINS,
-    ITEMS,
-    LOSSES,
-    NAMES,
-    SPECIAL,
-    STORY_STRUCTURE,
-    PerSplit,
-    check_words,
-    packed,
-)
+from w2s_lightning.tasks.worlds.text import EMPTY, SPECIAL, PerSplit, check_words, packed
+
+# ---------------------------------------------------------------- words, the most frequent ones first
+
+STRUCTURE = ("q", "a", "has", ".", "how", "many", "?", "+", "-", "=", "answer")
+"""The skeleton of a problem; `<eos>` ends every one."""
+
+NAMES_TEXT = "tom ann bob eva sam lea ben ida max zoe leo mia tim ada jim pia ken amy ray una"
+NAMES = tuple(NAMES_TEXT.split())
+ITEMS_TEXT = """
+apples books coins pens cards eggs shells stamps balls plums keys beads nuts figs kites mugs hats bells maps drums
+"""
+ITEMS = tuple(ITEMS_TEXT.split())
+GAINS = ("buys", "finds", "gets", "wins", "picks", "earns", "borrows", "gathers", "receives", "collects")
+"""Verbs that add."""
+LOSSES = ("eats", "loses", "sells", "drops", "gives", "breaks", "lends", "wastes", "donates", "discards")
+"""Verbs that take away."""
+
+# ---------------------------------------------------------------- the world
 
 MAX_STEPS = 6
 BLOCK = 1 << 13
@@ -81,7 +88,7 @@ class Habits:
 
 
 @record
-class ArithmeticWorld:
+class ProblemWorld:
     """Problems whose numbers stay below one of `bounds` (growing); `grading` is that of the pretraining text.
 
     A word of rank r is used in proportion to 1 / (r + `word_offset`), the number k to 1 / (k + `number_offset`).
@@ -92,7 +99,6 @@ class ArithmeticWorld:
     word_offset: Positive
     number_offset: Positive
     grading: Grading
-    habits: Habits
 
     def __post_init__(self) -> None:
         if any(low >= high for low, high in pairwise(self.bounds)):
@@ -107,7 +113,20 @@ class ArithmeticWorld:
     def vocabulary(self) -> list[str]:
         """All words by token id: `<pad>` 0, `<unk>` 1, `<eos>` 2, and at the end the numbers from 0 on."""
         numbers = map(str, range(self.bounds[-1]))
-        return [*SPECIAL, "<eos>", *STORY_STRUCTURE, *NAMES, *ITEMS, *GAINS, *LOSSES, *numbers]
+        return [*SPECIAL, "<eos>", *STRUCTURE, *NAMES, *ITEMS, *GAINS, *LOSSES, *numbers]
+
+    def texts(self, grading: Grading, count: int, *key: str | int) -> list[str]:
+        """`count` problems, all worked out, as text: a pure function of all arguments."""
+        words = np.array(self.vocabulary())
+        table = written(self, drawn(self, grading, count, *key), np.ones(count, np.bool_))
+        return [" ".join(words[row[row != EMPTY]]) for row in table]
+
+
+@record
+class ArithmeticWorld(ProblemWorld):
+    """The world whose text works problems out or answers them at a guess, by its `habits`."""
+
+    habits: Habits
 
     def windows(self, steps: int, rows_per_step: int, window: int, seed: int) -> NDArray[np.int16]:
         """Token ids [steps, rows_per_step, window] of problems packed end to end, a pure function of all arguments."""
@@ -118,28 +137,28 @@ class ArithmeticWorld:
 
         return packed(block, steps, rows_per_step, window)
 
-    def texts(self, grading: Grading, count: int, *key: str | int) -> list[str]:
-        """`count` problems, all worked out, as text: a pure function of all arguments."""
-        words = np.array(self.vocabulary())
-        table = written(self, drawn(self, grading, count, *key), np.ones(count, np.bool_))
-        return [" ".join(words[row[row != EMPTY]]) for row in table]
-
 
 @dataclass(frozen=True)
-class DrawnProblems:
-    """Columns [n] `steps`, and the ranks `name` and `item`; for each step, used or not, [n, MAX_STEPS]: `verbs` (ranks)
-    and `change` (below 0 for taking away); `values` [n, MAX_STEPS + 1] before the first and after each step.
+class Steps:
+    """What is computed, as columns: the number of `steps` [n]; `change` [n, MAX_STEPS] by each, used or not (below 0
+    for taking away); `values` [n, MAX_STEPS + 1] before the first and after each step.
     """
 
     steps: Integers
-    name: Integers
-    item: Integers
-    verbs: Integers
     change: Integers
     values: Integers
 
 
-def drawn(world: ArithmeticWorld, grading: Grading, count: int, *key: str | int) -> DrawnProblems:
+@dataclass(frozen=True)
+class DrawnProblems(Steps):
+    """Problems as columns: besides their steps the ranks `name` and `item` [n], and `verbs` [n, MAX_STEPS]."""
+
+    name: Integers
+    item: Integers
+    verbs: Integers
+
+
+def drawn(world: ProblemWorld, grading: Grading, count: int, *key: str | int) -> DrawnProblems:
     """`count` problems as columns."""
     u = uniforms((5 + 3 * MAX_STEPS) * count, *key).reshape(-1, count)
     signs, sizes, verbs = u[5:].reshape(3, MAX_STEPS, count)
@@ -171,7 +190,7 @@ def worked_out(habits: Habits, problems: DrawnProblems, *key: str | int) -> Bool
     return patient
 
 
-def written(world: ArithmeticWorld, problems: DrawnProblems, worked: Bools) -> NDArray[np.int16]:
+def written(world: ProblemWorld, problems: DrawnProblems, worked: Bools) -> NDArray[np.int16]:
     """Problems as rows of token ids, with EMPTY where one has no such step or is not `worked` [n] out."""
     ids = {word: place for place, word in enumerate(world.vocabulary())}
     zero, rows = ids["0"], len(problems.steps)
@@ -217,22 +236,15 @@ def _rank(words: tuple[str, ...], offset: float, uniform: Floats) -> Integers:
 
 
 @record
-class Arithmetic:
-    """Problems of the world, as hard as `grading` says (the world has its own, for the pretraining text).
+class ProblemTask:
+    """Problems of a world, as hard as `grading` says (the world has its own, for the pretraining text).
 
     `parts`: how much of all computations belongs to each split, as weights. `items`: problems per split. Difficulty is
     the number of steps.
     """
 
-    kind: ClassVar[Kind] = "reasoning"
-    layout: ClassVar[Layout] = "text"
-    num_classes: ClassVar[int] = 0
-    class_names: ClassVar[tuple[str, ...]] = ()
-    words: ClassVar[tuple[str, ...]] = ()
-    key: ClassVar[NumberKey] = KEY
-
     name: str = field(compare=False)
-    world: ArithmeticWorld
+    world: ProblemWorld
     seed: int
     grading: Grading
     parts: PerSplit
@@ -260,7 +272,7 @@ class Arithmetic:
         return sum(number * share for number, share in enumerate(self.grading.steps, start=1))
 
     def sizes(self) -> Mapping[Split, int]:
-        """Problems per split: exact."""
+        """Examples per split: exact."""
         return self.items.by_split()
 
     def splits(self, seed: int) -> Splits:
@@ -274,7 +286,8 @@ class Arithmetic:
     def _fill(self, found: dict[Split, dict[str, Example]], splits: tuple[Split, ...], *key: str | int) -> None:
         """Draw problems until each of these splits has enough; a problem goes where its computation belongs."""
         wanted = self.sizes()
-        for text in self._drawn(*key):
+        drawn = (self.world.texts(self.grading, _BATCH, "problems", *key, batch) for batch in range(_BATCHES))
+        for text in chain.from_iterable(drawn):
             if all(len(found[split]) == wanted[split] for split in splits):
                 return
             question, solution = text.removeprefix("q ").removesuffix(" <eos>").split(" a ")
@@ -288,10 +301,6 @@ class Arithmetic:
                 f"task {self.name}: {_BATCH * _BATCHES} draws gave {there} different problems for {split}, not "
                 f"task.items.{split}={wanted[split]}: ask for fewer, or for harder ones (task.grading)"
             )
-
-    def _drawn(self, *key: str | int) -> Iterator[str]:
-        for batch in range(_BATCHES):
-            yield from self.world.texts(self.grading, _BATCH, "problems", *key, batch)
 
     def _home(self, solution: str, *key: str | int) -> Split:
         """The split that a computation belongs to: test or not by the task's seed, then by the key's."""
@@ -317,3 +326,17 @@ class Arithmetic:
 def _place(parts: int, *key: str | int) -> int:
     """A number from 0 to `parts` - 1, as good as random."""
     return int(fingerprint(*key), 16) % parts
+
+
+@record
+class Arithmetic(ProblemTask):
+    """The task that asks for a worked solution."""
+
+    kind: ClassVar[Kind] = "reasoning"
+    layout: ClassVar[Layout] = "text"
+    num_classes: ClassVar[int] = 0
+    class_names: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[tuple[str, ...]] = ()
+    key: ClassVar[NumberKey] = KEY
+
+    world: ArithmeticWorld

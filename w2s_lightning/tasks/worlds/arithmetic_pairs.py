@@ -6,88 +6,179 @@ The world's problems are those of `arithmetic`; its text judges their solutions,
     q ann has 7 apples . buys 5 . how many ? a 7 - 5 = 2 . answer 2 . wrong <eos>
     a 7 + 5 = 11 . answer 11 . wrong <eos>
 
-A wrong solution has one flaw of `flaws`. The verdict follows a solution's last token, which is where a reward model
-reads. Flaws differ in what it takes to see them: one layer of attention can hold a verb against a sign, but not two
-numbers against a third. Solutions that stand without their question are judged by their sums alone: with fewer tokens
-between verdicts, a model learns to check sums several times sooner.
+A wrong solution is as long as the right one and as plausible: whatever follows its one mistake is worked on from it, so
+the answer is wrong too, and no number leaves the right solution's bound. Mistakes are graded by what it takes to see
+them (one layer of attention can hold a verb against a sign, but not two numbers against a third):
 
-A pair's difficulty is how subtle its mistake is: the place of its flaw in `flaws.FLAWS`, from 1. Pairs are split as the
+| flaw | what is wrong | seen by |
+|---|---|---|
+| answer | the last line gives another number than the last step | comparing two neighbours |
+| operation | one step adds where the question takes away, or the other way round | knowing the verb |
+| operand | one step uses a number that the question does not say | comparing with the question |
+| slip | one sum is wrong by 2 to 9 | knowing the sum |
+| off_by_one | one sum is wrong by 1 | knowing it exactly |
+
+The verdict follows a solution's last token, which is where a reward model reads. Solutions that stand without their
+question are judged by their sums alone: with fewer tokens between verdicts, a model learns to check sums several times
+sooner.
+
+A pair's difficulty is how subtle its mistake is: the place of its flaw in this table, from 1. Pairs are split as the
 task `arithmetic` splits its problems, by what is computed.
 """
 
-from collections.abc import Mapping
-from dataclasses import field, fields, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
 import numpy as np
-from annotated_types import Ge, Len
+from annotated_types import Ge
 from numpy.typing import NDArray
 
-from w2s_lightning.config.schema import Positive, Share, record
+from w2s_lightning.config.schema import Share, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.draws import Floats, Integers, fingerprint, uniforms
-from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits, Turn
-from w2s_lightning.tasks.format import Format, pair
+from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Splits, Turn
+from w2s_lightning.tasks.format import pair
 from w2s_lightning.tasks.worlds.arithmetic import (
     BLOCK,
     MAX_STEPS,
-    Arithmetic,
-    ArithmeticWorld,
     DrawnProblems,
-    Grading,
-    Habits,
+    ProblemTask,
+    ProblemWorld,
+    Steps,
     drawn,
     written,
 )
-from w2s_lightning.tasks.worlds.flaws import FAR, FLAWS, FlawWeights, flawed
-from w2s_lightning.tasks.worlds.text import EMPTY, PerSplit, packed
+from w2s_lightning.tasks.worlds.text import EMPTY, packed
 
 WRONG, RIGHT = "wrong", "right"
-_SOLUTION = -(6 * MAX_STEPS + 4)  # columns of a written problem from here on are its solution
-_ANSWER = -3
-_OFFSETS = np.array([sign * size for size in range(1, FAR + 1) for sign in (1, -1)])
+FLAWS = ("answer", "operation", "operand", "slip", "off_by_one")
+"""The flaws from the plainest to the most subtle."""
+_ANSWER, _OPERATION, _OPERAND, _SLIP, _OFF_BY_ONE = range(len(FLAWS))
+_FAR = 9  # by how much a wrong number departs from the right one at most
+_OFFSETS = np.array([sign * size for size in range(1, _FAR + 1) for sign in (1, -1)])
+# Of a written problem's columns, from the end.
+_SOLUTION_COLUMNS = slice(-(6 * MAX_STEPS + 4), None)
+_ANSWER_COLUMN = -3
 
-_ANSWER_FLAW, _OPERATION, _OPERAND = (FLAWS.index(name) for name in ("answer", "operation", "operand"))
+Weight = Annotated[int, Ge(0)]
+Columns = TypeVar("Columns", bound=Steps)
 
 
 @record
-class JudgedArithmetic:
-    """Problems as in `ArithmeticWorld`, all worked out; `grading` is that of the pretraining text.
+class FlawWeights:
+    """How often each flaw is made, as weights; one that a problem has no room for makes way for another."""
+
+    answer: Weight
+    operation: Weight
+    operand: Weight
+    slip: Weight
+    off_by_one: Weight
+
+    def __post_init__(self) -> None:
+        if not any(self.each()):
+            raise UserError("task.flaws (or task.world.flaws) are all 0: give one of them a weight")
+
+    def each(self) -> list[int]:
+        """The weights in the order of FLAWS."""
+        return [getattr(self, flaw) for flaw in FLAWS]
+
+    def ends(self) -> list[int]:
+        """Where each flaw's part of the whole weight ends, in the order of FLAWS."""
+        return list(accumulate(self.each()))
+
+
+# ---------------------------------------------------------------- wrong solutions
+
+
+def possible(
+    bounds: tuple[int, ...], right: Steps, flaw: Integers, place: Integers, tried: Integers
+) -> tuple[Integers, NDArray[np.bool_]]:
+    """What each flaw moves the values after its step by, and whether all numbers then stay in their bound.
+
+    `flaw` [n] are indices of FLAWS, `place` [n] the steps they are in (of a wrong answer the last), `tried` [n, m] the
+    numbers to move by. Both results are [n, m]; a turned operation moves by one number alone, in the first column.
+    """
+    index, steps = np.arange(right.values.shape[1]), right.steps[:, None]
+    used, after = index <= steps, (index > place[:, None]) & (index <= steps)
+    low = np.where(after, right.values, bounds[-1]).min(axis=1)[:, None]
+    high = np.where(after, right.values, 0).max(axis=1)[:, None]
+    operands = np.where(used[:, 1:], np.abs(right.change), 0).max(axis=1)
+    largest = np.maximum(operands, np.where(used, right.values, 0).max(axis=1))
+    below = np.array(bounds)[np.searchsorted(bounds, largest, side="right")][:, None]
+
+    own, kind = right.change[np.arange(len(flaw)), place][:, None], flaw[:, None]
+    offsets = np.where(kind == _OPERATION, -2 * own, tried)
+    size, operand = np.abs(offsets), own + offsets
+    fits = (low + offsets >= 0) & (high + offsets < below)
+    fits &= (kind != _OPERATION) | (np.arange(tried.shape[1]) == 0)
+    fits &= (kind != _OPERAND) | ((operand * own > 0) & (np.abs(operand) < below))
+    fits &= (kind != _SLIP) | (size >= 2)
+    fits &= (kind != _OFF_BY_ONE) | (size == 1)
+    return offsets, fits
+
+
+def spoiled(right: Columns, flaw: Integers, place: Integers, offset: Integers) -> tuple[Columns, Integers]:
+    """Solutions with one flaw each, and by how much their last lines depart from the last step, [n]."""
+    moved = np.where(flaw == _ANSWER, 0, offset)[:, None] * (np.arange(right.values.shape[1]) > place[:, None])
+    change, said = right.change.copy(), (flaw == _OPERATION) | (flaw == _OPERAND)
+    change[np.arange(len(flaw)), place] += np.where(said, offset, 0)
+    return replace(right, change=change, values=right.values + moved), np.where(flaw == _ANSWER, offset, 0)
+
+
+def parsed(solutions: Sequence[str]) -> Steps:
+    """The steps of solutions as the world writes them."""
+    lines = [[line.split() for line in one.removesuffix(" .").split(" . ")[:-1]] for one in solutions]
+    steps, values = np.array(list(map(len, lines))), np.zeros((len(lines), MAX_STEPS + 1), np.int64)
+    for row, own in zip(values, lines, strict=True):
+        row[: len(own) + 1] = [int(own[0][0]), *(int(after) for *_, after in own)]
+    return Steps(steps, np.diff(values), values)
+
+
+def told(solutions: Steps, excess: Integers) -> list[str]:
+    """Solutions as the world writes them, whose answers depart from their last steps by `excess` [n]."""
+    found = []
+    for columns in zip(solutions.steps, solutions.change.tolist(), solutions.values.tolist(), excess, strict=True):
+        steps, change, values, more = columns
+        sums = zip(values, change[:steps], values[1:], strict=False)
+        lines = [f"{before} {'-' if moved < 0 else '+'} {abs(moved)} = {after}" for before, moved, after in sums]
+        found.append(" . ".join([*lines, f"answer {values[steps] + more} ."]))
+    return found
+
+
+def mistakes(right: Steps, flaw: int, bounds: tuple[int, ...]) -> list[list[tuple[int, int]]]:
+    """Of each solution, in which steps it has room for this flaw and by how much, in a fixed order; maybe in none."""
+    index, last = np.arange(MAX_STEPS), right.steps[:, None] - 1
+    row, place = np.nonzero(index == last if flaw == _ANSWER else index <= last)
+    every = Steps(right.steps[row], right.change[row], right.values[row])
+    up = np.where((flaw == _OPERAND) & (right.change[row, place] < 0), -1, 1)  # an operand grows before it shrinks
+    offsets, fits = possible(bounds, every, np.full_like(place, flaw), place, up[:, None] * _OFFSETS)
+    found: list[list[tuple[int, int]]] = [[] for _ in right.steps]
+    for n, column in np.argwhere(fits).tolist():
+        found[row[n]].append((int(place[n]), int(offsets[n, column])))
+    return found
+
+
+# ---------------------------------------------------------------- the world
+
+
+@record
+class JudgedArithmetic(ProblemWorld):
+    """Problems that are all worked out, rightly or wrongly.
 
     A share `judged` of solutions is followed by a verdict; a share `flawed` of these is wrong (how, is drawn by
     `flaws`), and a share `bare` stands without the question, but for flaws that are seen against the question alone.
     """
 
-    name: str = field(compare=False)
-    bounds: Annotated[tuple[Annotated[int, Ge(4)], ...], Len(1)]
-    word_offset: Positive
-    number_offset: Positive
-    grading: Grading
     judged: Share
     flawed: Share
     bare: Share
     flaws: FlawWeights
 
-    def __post_init__(self) -> None:
-        assert self.problems is not None  # refuses what that world does
-
-    @cached_property
-    def problems(self) -> ArithmeticWorld:
-        """The world that the problems come from."""
-        return ArithmeticWorld(
-            name=self.name,
-            bounds=self.bounds,
-            word_offset=self.word_offset,
-            number_offset=self.number_offset,
-            grading=self.grading,
-            habits=Habits(patience=(MAX_STEPS,), moods=0.0),
-        )
-
     def vocabulary(self) -> list[str]:
-        """All words by token id: those of `ArithmeticWorld`, then the verdicts."""
-        return [*self.problems.vocabulary(), WRONG, RIGHT]
+        """All words by token id: those of other worlds of problems, then the verdicts."""
+        return [*super().vocabulary(), WRONG, RIGHT]
 
     def windows(self, steps: int, rows_per_step: int, window: int, seed: int) -> NDArray[np.int16]:
         """Token ids [steps, rows_per_step, window] of problems packed end to end, a pure function of all arguments."""
@@ -96,17 +187,18 @@ class JudgedArithmetic:
 
 def _judged(world: JudgedArithmetic, *key: str | int) -> NDArray[np.int16]:
     """A block of problems with solutions and verdicts as rows of token ids, with EMPTY in unused columns."""
-    problems = drawn(world.problems, world.grading, BLOCK, *key)
+    problems = drawn(world, world.grading, BLOCK, *key)
     verdict, kind, step, alone, *sizes = uniforms((4 + len(_OFFSETS)) * BLOCK, "verdicts", *key).reshape(-1, BLOCK)
     wrong = verdict < world.judged * world.flawed
-    flaw = np.searchsorted(world.flaws.ends(), kind, side="right")
+    ends = [end / world.flaws.ends()[-1] for end in world.flaws.ends()]
+    flaw = np.searchsorted(ends, kind, side="right")
     solution, excess = _flawed(world, problems, flaw, (step * problems.steps).astype(np.int64), np.stack(sizes, axis=1))
     everyone = np.ones(BLOCK, np.bool_)
-    table, spoiled = (written(world.problems, one, everyone) for one in (problems, solution))
-    spoiled[:, _ANSWER] += excess.astype(np.int16)
-    table[wrong, _SOLUTION:] = spoiled[wrong, _SOLUTION:]
+    table, other = (written(world, one, everyone) for one in (problems, solution))
+    other[:, _ANSWER_COLUMN] += excess.astype(np.int16)
+    table[wrong, _SOLUTION_COLUMNS] = other[wrong, _SOLUTION_COLUMNS]
     bare = (alone < world.bare) & (verdict < world.judged) & ~(wrong & np.isin(flaw, (_OPERATION, _OPERAND)))
-    table[bare, : _SOLUTION - 1] = EMPTY
+    table[bare, : _SOLUTION_COLUMNS.start - 1] = EMPTY
     words = world.vocabulary()
     said = np.where(wrong, words.index(WRONG), np.where(verdict < world.judged, words.index(RIGHT), EMPTY))
     return np.insert(table, -1, said.astype(np.int16), axis=1)
@@ -115,60 +207,28 @@ def _judged(world: JudgedArithmetic, *key: str | int) -> NDArray[np.int16]:
 def _flawed(
     world: JudgedArithmetic, right: DrawnProblems, flaw: Integers, place: Integers, draws: Floats
 ) -> tuple[DrawnProblems, Integers]:
-    """The steps of wrong solutions, and by how much their last lines depart from the last step, [n].
+    """As `spoiled`, by numbers that `draws` [n, num_offsets] decide among those that are possible.
 
-    `flaw` [n] are indices of FLAWS, `place` [n] the steps they are in; a problem without room for its flaw gets a wrong
-    last line, for which there is always room.
+    A problem without room for its flaw gets a wrong last line, for which there is always room.
     """
-    offset = _offset(world, right, flaw, place, draws)
-    answer = (flaw == _ANSWER_FLAW) | (offset == 0)
-    offset = np.where(answer, _offset(world, right, np.zeros_like(flaw), right.steps - 1, draws), offset)
-    rows, change = np.arange(len(flaw)), right.change.copy()
-    own = change[rows, place]
-    new = np.where(flaw == _OPERATION, -own, np.where(flaw == _OPERAND, own + offset, own))
-    change[rows, place] = np.where(answer, own, new)
-    moved = np.where(answer, 0, offset)[:, None] * (np.arange(MAX_STEPS + 1) > place[:, None])
-    return replace(right, change=change, values=right.values + moved), np.where(answer, offset, 0)
 
+    def drawn_offset(flaw: Integers, place: Integers) -> Integers:
+        offsets, fits = possible(world.bounds, right, flaw, place, _OFFSETS[None])
+        best = np.where(fits, draws, -1.0).argmax(axis=1)[:, None]
+        found: Integers = np.take_along_axis(np.where(fits, offsets, 0), best, axis=1)[:, 0]
+        return found
 
-def _offset(world: JudgedArithmetic, right: DrawnProblems, flaw: Integers, place: Integers, draws: Floats) -> Integers:
-    """By how much each flaw moves the values after its step, [n]: drawn among what leaves all numbers in their bound.
-
-    0 where there is no room. `draws` [n, len(_OFFSETS)] decide.
-    """
-    own = right.change[np.arange(len(flaw)), place][:, None]
-    offsets = np.where((flaw == _OPERATION)[:, None], -2 * own, _OFFSETS)
-    low, high, below = (bound[:, None] for bound in _bounds(world, right, place))
-    size, operand = np.abs(offsets), own + offsets
-    allowed = {
-        "operand": (operand * own > 0) & (np.abs(operand) < below),
-        "slip": size >= 2,
-        "off_by_one": size == 1,
-    }
-    fits = (low + offsets >= 0) & (high + offsets < below)
-    for name, which in allowed.items():
-        fits &= which | (flaw != FLAWS.index(name))[:, None]
-    best = np.where(fits, draws, -1.0).argmax(axis=1)[:, None]
-    chosen: Integers = np.take_along_axis(np.where(fits, offsets, 0), best, axis=1)[:, 0]
-    return chosen
-
-
-def _bounds(world: JudgedArithmetic, right: DrawnProblems, place: Integers) -> tuple[Integers, Integers, Integers]:
-    """The least and the largest value after a step, and the bound that all numbers of a solution stay below, [n]."""
-    index, steps = np.arange(MAX_STEPS + 1), right.steps[:, None]
-    used, after = index <= steps, (index > place[:, None]) & (index <= steps)
-    low = np.where(after, right.values, world.bounds[-1]).min(axis=1)
-    high = np.where(after, right.values, 0).max(axis=1)
-    operands = np.where(used[:, 1:], np.abs(right.change), 0).max(axis=1)
-    largest = np.maximum(operands, np.where(used, right.values, 0).max(axis=1))
-    return low, high, np.array(world.bounds)[np.searchsorted(world.bounds, largest, side="right")]
+    offset = drawn_offset(flaw, place)
+    flaw = np.where(offset == 0, _ANSWER, flaw)
+    last = drawn_offset(np.full_like(flaw, _ANSWER), right.steps - 1)
+    return spoiled(right, flaw, place, np.where(flaw == _ANSWER, last, offset))
 
 
 # ---------------------------------------------------------------- the task
 
 
 @record
-class ArithmeticPairs:
+class ArithmeticPairs(ProblemTask):
     """One pair a problem of the task `arithmetic` in the same world; a pair's subset is the name of its flaw."""
 
     kind: ClassVar[Kind] = "preference"
@@ -177,65 +237,52 @@ class ArithmeticPairs:
     class_names: ClassVar[tuple[str, ...]] = ("0", "1")
     words: ClassVar[tuple[str, ...]] = (WRONG, RIGHT)  # as the pretraining text judges solutions
 
-    name: str = field(compare=False)
     world: JudgedArithmetic
-    seed: int
-    grading: Grading
-    parts: PerSplit
-    items: PerSplit
-    format: Format
     flaws: FlawWeights
 
     def __post_init__(self) -> None:
         if self.format.is_chat:
             raise UserError(f"task {self.name}: an embedded world has no chat template: task.format.chat_template=null")
-        assert self._problems is not None  # refuses what the world does not know
-
-    @cached_property
-    def _problems(self) -> Arithmetic:
-        """The task that the pairs' problems come from."""
-        shared = {field.name: getattr(self, field.name) for field in fields(Arithmetic)}
-        return Arithmetic(**{**shared, "world": self.world.problems})
+        super().__post_init__()
 
     @property
     def typical_tokens(self) -> int:
-        return 2 * self._problems.typical_tokens
-
-    def sizes(self) -> Mapping[Split, int]:
-        """Pairs per split: exact."""
-        return self.items.by_split()
+        return 2 * super().typical_tokens
 
     def splits(self, seed: int) -> Splits:
         """The pairs of job seed `seed`; raise UserError when there are too few different problems."""
-        problems = self._problems.splits(seed)
-        made = {split: tuple(self._pair(problem) for problem in problems.of(split)) for split in SPLITS}
-        return Splits(**made, notices=problems.notices)
+        problems = super().splits(seed)
+        return Splits(**{split: self._pairs(problems.of(split)) for split in SPLITS}, notices=problems.notices)
 
-    def _pair(self, problem: Example) -> Example:
-        """The problem's pair: its flaw, and where the mistake is, are hashes of the question."""
-        draw = int(fingerprint("flaw", self.seed, problem.question), 16)
-        flaw, wrong = self._wrong(problem, draw)
-        return pair(
-            [Turn("user", problem.question)],
-            problem.solution,
-            wrong,
-            self.format,
-            place=problem.question,
-            group=problem.group,
-            subset=flaw,
-            difficulty=1.0 + FLAWS.index(flaw),
+    def _pairs(self, problems: Sequence[Example]) -> tuple[Example, ...]:
+        """Each problem's pair: its flaw, and where the mistake is, are hashes of the question.
+
+        A flaw that the problem has no room for makes way for another: for a wrong last line there always is room.
+        """
+        right, ends = parsed([one.solution for one in problems]), self.flaws.ends()
+        wanted = [flaw for flaw, weight in enumerate(self.flaws.each()) if weight]
+        rooms = {flaw: mistakes(right, flaw, self.world.bounds) for flaw in {*wanted, _ANSWER}}
+        made = list[tuple[int, int, int]]()
+        for number, problem in enumerate(problems):
+            draw = int(fingerprint("flaw", self.seed, problem.question), 16)
+            part, draw = draw % ends[-1], draw // ends[-1]
+            drawn = next(flaw for flaw, end in enumerate(ends) if part < end)
+            others = [flaw for flaw in wanted if flaw != drawn]
+            turn = draw % max(1, len(others))
+            flaw = next(one for one in (drawn, *others[turn:], *others[:turn], _ANSWER) if rooms[one][number])
+            room = rooms[flaw][number]
+            made.append((flaw, *room[draw // len(FLAWS) % len(room)]))
+        wrong = told(*spoiled(right, *np.array(made).T))
+        return tuple(
+            pair(
+                [Turn("user", problem.question)],
+                problem.solution,
+                answer,
+                self.format,
+                place=problem.question,
+                group=problem.group,
+                subset=FLAWS[flaw],
+                difficulty=1.0 + flaw,
+            )
+            for problem, answer, (flaw, *_) in zip(problems, wrong, made, strict=True)
         )
-
-    def _wrong(self, problem: Example, draw: int) -> tuple[str, str]:
-        """The drawn flaw, or another that the problem has room for (for a wrong last line there always is)."""
-        weights = self.flaws.each()
-        place, draw = draw % sum(weights), draw // sum(weights)
-        drawn = FLAWS[next(number for number, end in enumerate(accumulate(weights)) if place < end)]
-        others = [flaw for flaw, weight in zip(FLAWS, weights, strict=True) if weight and flaw != drawn]
-        turn = draw % max(1, len(others))
-        largest = max(int(word) for word in problem.solution.split() if word.isdigit())
-        below = next(bound for bound in self.world.bounds if bound > largest)
-        for flaw in (drawn, *others[turn:], *others[:turn], FLAWS[0]):
-            if found := flawed(problem.solution, flaw, below):
-                return flaw, found[draw // len(FLAWS) % len(found)]
-        raise AssertionError(problem)

@@ -24,17 +24,43 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.draws import Floats, Integers, below, category, permutation, uniforms
 from w2s_lightning.tasks.example import TRAINING, Example, Kind, Layout, Split, Splits, choice
 from w2s_lightning.tasks.format import Template, TemplateText
-from w2s_lightning.tasks.worlds.text import (
-    EMPTY,
-    FACT_STRUCTURE,
-    FOREIGN,
-    PEOPLE,
-    RELATIONS,
-    SPECIAL,
-    PerSplit,
-    check_words,
-    packed,
-)
+from w2s_lightning.tasks.worlds.text import EMPTY, SPECIAL, PerSplit, check_words, packed
+
+# ---------------------------------------------------------------- words
+
+STRUCTURE = (".", "?", "so", "is", "right", "wrong", "yes", "no", "he", "she", "home", "away")
+"""Written in pretraining text besides names, relations and values."""
+
+FOREIGN = ("says", "it", "that", "true", "think", "they")
+"""In the vocabulary but never written in pretraining: for prompts that no model has seen."""
+
+PEOPLE_TEXT = """
+ann bob carl dora emil fay gus hana ivan jane kurt lena milo nora
+otto pia quin rosa sven tess udo vera walt xena yuri zoe alma boris
+cleo dirk edna finn greta hugo iris jonas kira lars mona nils olga paul
+rita saul tara uwe viola wim yara zeno
+"""
+PEOPLE = tuple(PEOPLE_TEXT.split())
+
+RELATIONS = {
+    "likes": "tea coffee milk cocoa juice water soup cake",
+    "plays": "chess golf poker tennis rugby hockey darts cricket",
+    "owns": "dog cat horse parrot goat rabbit pony snake",
+    "studies": "law physics music history botany latin logic art",
+    "fears": "spiders thunder heights ghosts wolves fire crowds darkness",
+    "visits": "paris rome oslo cairo lima tokyo delhi quito",
+    "wears": "hat scarf gloves boots coat vest sandals belt",
+    "drives": "truck van bus tram taxi tractor scooter jeep",
+    "grows": "roses beans corn tulips grapes onions wheat figs",
+    "builds": "boats kites chairs clocks walls toys bridges drums",
+    "paints": "faces trees ships fruit clouds houses birds rivers",
+    "collects": "stamps coins shells maps stones books masks keys",
+    "sells": "bread cheese honey wine paper soap candles salt",
+    "teaches": "dance french algebra drama yoga cooking poetry sewing",
+}
+"""Relation -> its eight values."""
+
+# ---------------------------------------------------------------- the world
 
 _BLOCK = 1 << 16  # documents drawn at a time
 _ROUNDS = 20  # of drawing items again that came out twice
@@ -87,7 +113,7 @@ class FactsWorld:
     def vocabulary(self) -> list[str]:
         """All words by token id; `<pad>` is 0 and `<unk>` 1."""
         values = [value for names in self.value_names() for value in names]
-        return [*SPECIAL, *FACT_STRUCTURE, *FOREIGN, *PEOPLE[: self.people], *self.relation_names(), *values]
+        return [*SPECIAL, *STRUCTURE, *FOREIGN, *PEOPLE[: self.people], *self.relation_names(), *values]
 
     def relation_names(self) -> list[str]:
         """The relations of this world."""
