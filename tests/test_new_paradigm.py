@@ -1,7 +1,4 @@
-"""A paradigm and an objective of one's own: recipe, module, loss and YAML in another folder, no shared file touched.
-
-A data set of one's own is in `tests/tasks/test_own_files.py`.
-"""
+"""A paradigm, an objective and a data set of one's own: code and YAML in another folder, no shared file touched."""
 
 import json
 import os
@@ -9,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.composing import ROOT
-from tests.small_jobs import SMALL_WORLD
+import pytest
+
+from tests.composing import ROOT, job
+from tests.models.tiny import make_folder
+from tests.small_jobs import SMALL_WORLD, rows, run_job
+from w2s_lightning.errors import UserError
 
 RECIPE = """
 from w2s_lightning.recipes.recipe import Recipe
@@ -108,3 +109,85 @@ def test_code_of_a_package_that_is_not_listed_is_never_imported(tmp_path: Path) 
     assert "list it with `plugins=[doubting_module]`" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "store").exists()
+
+
+# ---------------------------------------------------------------- a data set of a known kind
+
+READER = '''
+from w2s_lightning.config.schema import record
+from w2s_lightning.tasks.example import choice, group_id
+from w2s_lightning.tasks.readers import Reader
+
+
+@record
+class Parity(Reader):
+    """Numbers, odd or even."""
+
+    kind = "choice"
+    typical_tokens = 3
+
+    number: str
+
+    @property
+    def class_names(self):
+        return ("even", "odd")
+
+    def columns(self):
+        return self._named("number")
+
+    def read(self, row, format):
+        text = row.text(self.number)
+        return choice([f"is {text} odd ?"], label=int(text) % 2, group=group_id(text))
+'''
+TASK_YAML = """
+defaults:
+  - _hub
+  - _self_
+name: parity
+source:
+  path: nobody/parity
+reader:
+  _target_: parity_data.Parity
+  number: value
+words: ["no", "yes"]
+limits: {supervise: null, transfer: null, validation: null, test: null}
+"""
+
+
+@pytest.fixture
+def parity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Overrides for a data set whose reader and YAML lie in another folder, and for a tiny model on both sides."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "parity_data.py").write_text(READER)
+    (tmp_path / "conf" / "task").mkdir(parents=True)
+    (tmp_path / "conf" / "task" / "parity.yaml").write_text(TASK_YAML)
+    for part, numbers in (("train", range(200)), ("test", range(500, 560))):
+        (tmp_path / f"{part}.jsonl").write_text("".join(f'{{"value": {n}}}\n' for n in numbers))
+    model = make_folder(tmp_path / "model", "llama")
+    return (
+        f"hydra.searchpath=[file://{tmp_path}/conf]",
+        "task=parity",
+        *(f"task.{part}_file={tmp_path}/{part}.jsonl" for part in ("train", "test")),
+        *(f"model@{side}=local" for side in ("weak", "strong")),
+        *(f"{side}.path={model}" for side in ("weak", "strong")),
+        "fit.evaluations=1",
+    )
+
+
+def test_a_data_set_of_a_known_kind_is_a_reader_and_a_yaml_and_runs_to_its_result(
+    parity: tuple[str, ...], tmp_path: Path
+) -> None:
+    made = run_job(tmp_path, "plugins=[parity_data]", world=parity)
+    assert {"floor", "ceiling", "student", "untuned_words"} <= rows(made).keys()
+    assert rows(made)["student"]["n"] == 60
+    task = job(*parity, "plugins=[parity_data]")[0].task
+    assert {(one.texts, one.label) for one in task.splits(0).test} == {
+        ((f"is {n} odd ?",), n % 2) for n in range(500, 560)
+    }
+
+
+def test_a_readers_mistakes_are_explained_as_those_of_any_other(parity: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match=r"no column 'valu' \(task.reader.number\): did you mean 'value'"):
+        job(*parity, "plugins=[parity_data]", "task.reader.number=valu")
+    with pytest.raises(UserError, match=r"which this run does not trust: list it with `plugins=\[parity_data\]`"):
+        job(*parity)

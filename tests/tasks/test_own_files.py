@@ -1,6 +1,5 @@
 """A person's own files, for every kind of task: from good rows to every kind of bad one."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.tasks.composing_tasks import CONF, task
+from tests.tasks.composing_tasks import task
 from tests.tasks.conftest import Write
 from tests.tasks.gsm8k_right_wrong import needs_gsm8k, write_right_wrong
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS
-from w2s_lightning.tasks.export import task_from_yaml
 
 Rows = Sequence[Mapping[str, Any]]
 KINDS = ("choice", "preference", "reasoning")
@@ -300,57 +298,3 @@ def test_bad_input_is_one_clear_message(jsonl: Write, kind: str, case: tuple[Row
     with pytest.raises(UserError, match=message) as caught:
         local(kind, given, jsonl("test", ROWS[kind]("b", 40)), *overrides).splits(0)
     assert str(caught.value).count("\n") <= 1
-
-
-# ---------------------------------------------------------------- a new data set
-
-READER = '''
-from w2s_lightning.config.schema import record
-from w2s_lightning.tasks.example import choice, group_id
-from w2s_lightning.tasks.readers import Reader
-
-
-@record
-class Parity(Reader):
-    """Numbers, odd or even."""
-
-    kind = "choice"
-    typical_tokens = 3
-
-    number: str
-
-    @property
-    def class_names(self):
-        return ("even", "odd")
-
-    def columns(self):
-        return self._named("number")
-
-    def read(self, row, format):
-        text = row.text(self.number)
-        return choice([text], label=int(text) % 2, group=group_id(text))
-'''
-
-
-def test_a_data_set_of_a_known_kind_is_a_reader_named_by_its_path(
-    tmp_path: Path, jsonl: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "parity_data.py").write_text(READER)
-    monkeypatch.syspath_prepend(tmp_path)
-    yaml = (
-        (CONF / "local_choice.yaml").read_text().replace("w2s_lightning.tasks.readers.TextReader", "parity_data.Parity")
-    )
-    yaml = re.sub(r"\n  (text|label|group|difficulty|template|classes):.*", "", yaml)
-    (tmp_path / "parity.yaml").write_text(yaml.replace("format: null", "  number: value\nformat: null"))
-    files = [f"{part}_file={jsonl(part, [{'value': n} for n in numbers])}" for part, numbers in PARTS.items()]
-    made = task_from_yaml(tmp_path / "parity.yaml", files, ["parity_data"])
-    assert [(item.texts[0], item.label) for item in sorted(made.splits(0).test, key=lambda item: item.texts)] == [
-        (str(n), n % 2) for n in PARTS["test"]
-    ]
-    with pytest.raises(UserError, match=r"no column 'valu' \(task.reader.number\): did you mean 'value'"):
-        task_from_yaml(tmp_path / "parity.yaml", [*files, "reader.number=valu"], ["parity_data"])
-    with pytest.raises(UserError, match=r"which this run does not trust: list it with `plugins=\[parity_data\]`"):
-        task_from_yaml(tmp_path / "parity.yaml", files)
-
-
-PARTS = {"train": range(40), "test": range(60, 70)}
