@@ -31,7 +31,7 @@ def history(place: Path, artifact: str) -> list[dict[str, Any]]:
 
 
 def test_a_job_on_two_processes_gives_the_digests_curves_and_answers_of_one(tmp_path: Path) -> None:
-    """The second one goes through the sweeps' pool, which gives every unit of it a process of its own."""
+    """The second one goes through the sweeps' pool, whose processes share their fits with others."""
     one, two = tmp_path / "one", tmp_path / "two"
     result = run_job(one, *LOGCONF)
     run(command(two, *SMALL_WORLD, *LOGCONF, *TWO, *SLOTS, "tracking=disabled"))

@@ -1,6 +1,7 @@
 """Failures stay local: broken models, killed processes, a killed sweep, Ctrl-C."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -167,6 +168,7 @@ def test_a_sweep_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
 def test_a_killed_sweep_leaves_no_process_behind(tmp_path: Path) -> None:
     process = start(tmp_path, "sweeps=smoke", "strong.pretrain.steps=4000", *SLOTS)
     assert wait_for(lambda: len(_workers(process)) == 2, process)
+    assert all(os.getpgid(worker.pid) == worker.pid for worker in _workers(process)), "a terminal's Ctrl-C comes once"
     below = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()

@@ -1,10 +1,10 @@
-"""The pool's processes: what they start with, what they see, and jobs that want a process of their own."""
+"""Processes that a sweep starts: what they find, what they see of the machine, what they tell."""
 
-import ast
 import json
-import shutil
+import multiprocessing
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.composing import ROOT, job
-from tests.sweep.programs import SLOTS, command, environment, run
+from tests.sweep.programs import command, environment, run
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.errors import UserError
 from w2s_lightning.sweep import pool
-from w2s_lightning.sweep.pool import OwnProcesses, machine_for
+from w2s_lightning.sweep.pool import machine_for
+from w2s_lightning.sweep.process import Program, run_program
 
 LOOK = """
 import json, multiprocessing, sys, time
@@ -123,6 +124,7 @@ def test_each_slot_owns_a_gpu(eight_cores: None, monkeypatch: pytest.MonkeyPatch
     assert found.threads == 4
     assert found.environment([1]) == {"OMP_NUM_THREADS": "4", "CUDA_VISIBLE_DEVICES": "5"}
     assert found.environment([0, 1])["CUDA_VISIBLE_DEVICES"] == "2,5"
+    assert machine_for({}, trainer(accelerator="auto", devices="1,0")).seats == ("5", "2")
     assert machine_for({}, trainer(accelerator="cpu")).seats[0] is None
 
 
@@ -134,79 +136,37 @@ def test_a_job_of_several_devices_takes_as_many_slots(eight_cores: None, monkeyp
         machine_for({}, trainer(accelerator="gpu", devices=5))
 
 
-# ---------------------------------------------------------------- processes of their own
+# ---------------------------------------------------------------- a program in a process of a cluster
 
-
-PROGRAM = ROOT / "train.py"
-STAND_IN = f"""
-import sys
-if "-m" in sys.argv:
-    __file__ = {str(PROGRAM)!r}
-    exec(compile(open(__file__).read(), __file__, "exec"))
-print(sys.argv[1:])
+EARLIER = "error: out of disk\n"  # of a former attempt, which is not told again
+STOPPED = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+except KeyboardInterrupt:
+    raise SystemExit(1)
 """
 
 
-def test_a_unit_of_several_devices_gets_the_words_of_its_sweep(tmp_path: Path) -> None:
-    """What stands in for `train.py` makes no artifacts, so units fail; their logs hold what they were started with."""
-    (tmp_path / "train.py").write_text(STAND_IN)
-    (tmp_path / "conf" / "sweeps").mkdir(parents=True)
-    shutil.copy(ROOT / "sweeps" / "smoke.yaml", tmp_path / "conf" / "sweeps" / "elsewhere.yaml")
-    own = (f"hydra.searchpath=[file://{tmp_path}/conf]", *SLOTS)
-    cell = ("model@weak=nano", "model@strong=nano", "seed=0", "trainer.devices=2", "trainer.accelerator=cpu")
-    _, _, *words = command(tmp_path, "sweeps=elsewhere", *cell, *own)
-    printed = run([sys.executable, str(tmp_path / "train.py"), *words], expect=1)
-    assert "it ended without its outputs" in printed
-    (log,) = (tmp_path / "outputs" / "sweeps").glob("*/stages/*/log.txt")
-    given = ast.literal_eval(log.read_text())
-    assert {"sweeps=elsewhere", *cell, *own} <= set(given)
-    assert any(word.startswith("tracking.group='elsewhere-") for word in given)
-    (asked,) = (word for word in given if word.startswith("run.only="))
-    assert "-m" not in given
-    done = run([sys.executable, str(PROGRAM), *(word for word in given if word != asked), "run=plan"])
-    assert "facts · weak_to_strong · nano → nano · seed 0" in done
-
-
-def own(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float | None) -> OwnProcesses:
-    (tmp_path / "train.py").write_text(program)
-    monkeypatch.setattr(sys, "argv", [str(tmp_path / "train.py")])
-    return OwnProcesses(limit)
-
-
-def test_a_process_of_its_own_sees_its_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "import os, sys; print(sys.argv[1:], os.environ['CUDA_VISIBLE_DEVICES'])"
-    processes = own(program, tmp_path, monkeypatch, None)
-    future = processes.submit(["seed=1"], {"CUDA_VISIBLE_DEVICES": "0,1"}, tmp_path / "log.txt")
-    assert future.result(30)["status"] == "done"
-    assert (tmp_path / "log.txt").read_text() == "['seed=1'] 0,1\n"
-
-
-def test_ctrl_c_of_a_terminal_does_not_reach_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sweep passes it on; a second one would end a fit before its checkpoint is saved."""
-    program = "import os; print(os.getpgrp() == os.getpid())"
-    assert own(program, tmp_path, monkeypatch, None).submit([], {}, tmp_path / "log.txt").result(30)["status"] == "done"
-    assert (tmp_path / "log.txt").read_text() == "True\n"
-
-
-def test_its_failure_is_told_by_its_last_error_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "import sys; print('error: first'); print('error: it broke', file=sys.stderr); sys.exit(1)"
-    record = own(program, tmp_path, monkeypatch, None).submit([], {}, tmp_path / "log.txt").result(30)
-    assert (record["status"], record["message"]) == ("failed", "it broke")
-
-
-def test_an_error_of_an_earlier_attempt_is_not_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = tmp_path / "log.txt"
-    log.write_text("error: out of disk\n")
-    record = own("raise SystemExit(1)", tmp_path, monkeypatch, None).submit([], {}, log).result(30)
-    assert record["message"] == f"it failed: see {log}"
-
-
-def test_it_is_stopped_by_the_time_limit_and_by_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sleeper = "import time; time.sleep(60)"
-    limited = own(sleeper, tmp_path, monkeypatch, 0.5)
-    with pytest.raises(TimeoutError):
-        limited.submit([], {}, tmp_path / "log.txt").result(30)
-    endless = own(sleeper, tmp_path, monkeypatch, None)
-    future = endless.submit([], {}, tmp_path / "log.txt")
-    endless.stop()
-    assert future.result(30)["status"] == "failed"
+@pytest.mark.parametrize(
+    ("text", "status", "message", "printed"),
+    [
+        ("import os, sys; print(sys.argv[1:], os.environ['GIVEN'], os.listdir())", "done", "", "['seed=1'] 7 ['log']"),
+        ("import sys; print('error: it broke', file=sys.stderr); sys.exit(1)", "failed", "it broke", "error: it broke"),
+        ("raise SystemExit(1)", "failed", "it failed without saying why", ""),
+        (STOPPED, "failed", "the cluster stopped it (SIGTERM): its checkpoint is kept", ""),
+    ],
+)
+def test_a_program_is_run_in_its_place_and_tells_how_it_ended(
+    tmp_path: Path, text: str, status: str, message: str, printed: str
+) -> None:
+    path, folder = tmp_path / "train.py", tmp_path / "place"
+    path.write_text(text)
+    folder.mkdir()
+    (folder / "log").write_text(EARLIER)
+    program = Program("fit", path, ("seed=1",), folder, folder / "log", {"GIVEN": "7"})
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
+        record = processes.submit(run_program, program).result(60)
+    assert (record["status"], record["message"]) == (status, message)
+    assert (folder / "log").read_text().removeprefix(EARLIER).rstrip("\n") == printed

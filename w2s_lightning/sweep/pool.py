@@ -2,28 +2,24 @@
 
 Every unit gets a fresh process, forked in 25 ms from a server that has torch, transformers and Lightning in memory. A
 process that is killed takes its own unit with it and nothing else. The parent owns the slots (and with them the GPUs)
-and submits only into free ones. A unit that wants several devices gets a `python train.py` process of its own, since
-Lightning starts its ranks from the command line.
+and submits only into free ones: a unit that wants several devices takes as many, and shares its fits itself.
 """
 
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, TimeoutError, wait
+from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from dataclasses import dataclass
 from multiprocessing import forkserver
-from pathlib import Path
 from typing import Any
 
 import psutil
 from pebble import ProcessExpired, concurrent
 
 from w2s_lightning.config.schema import Trainer
-from w2s_lightning.devices import ALL, num_processes, visible_gpus
+from w2s_lightning.devices import ALL, chosen_gpus, num_processes, visible_gpus
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record, Request
 from w2s_lightning.sweep import process
@@ -32,7 +28,7 @@ from w2s_lightning.sweep.units import Unit
 
 PRELOADED = ["w2s_lightning.sweep.warm"]
 SLOT_BYTES = 1.5e9  # of memory that a slot is expected to need, where slots are chosen for the user
-PATIENCE = 10.0  # seconds that a stopped process may take to end
+PATIENCE = 60.0  # seconds that a stopped process may take to save a checkpoint
 
 
 # ---------------------------------------------------------------- what this machine can run at a time
@@ -65,6 +61,8 @@ def machine_for(settings: Mapping[str, Any], trainer: Trainer) -> Machine:
             raise UserError(f"hydra.launcher.{name}={value}: expected auto or a number from 1 on")
         asked[name] = None if value == "auto" else value
     cores, gpus = num_cores(), visible_gpus(trainer)
+    if gpus and (chosen := chosen_gpus(trainer)) is not None:
+        gpus = [gpus[number] for number in chosen if number < len(gpus)]
     threads = asked["threads"] or trainer.threads or max(1, cores // len(gpus) if gpus else 1)
     by_memory = int(psutil.virtual_memory().available / SLOT_BYTES)
     slots = asked["slots"] or len(gpus) or max(1, min(cores // threads, by_memory))
@@ -94,28 +92,20 @@ def start_server() -> None:
 
 
 class Pool:
-    """Runs a board's units in the seats of a machine.
+    """Runs a board's units in the seats of a machine; `request_of` gives what a unit's process is sent."""
 
-    `request_of` gives what a unit's process is sent, `words_of` the command line of one that is started by itself.
-    """
-
-    def __init__(
-        self,
-        machine: Machine,
-        request_of: Callable[[Unit], Request],
-        words_of: Callable[[Unit], Sequence[str]],
-        time_limit: float | None,
-    ) -> None:
-        self._machine, self._request_of, self._words_of, self._limit = machine, request_of, words_of, time_limit
+    def __init__(self, machine: Machine, request_of: Callable[[Unit], Request], time_limit: float | None) -> None:
+        self._machine, self._request_of, self._limit = machine, request_of, time_limit
         self._free = list(range(len(machine.seats)))
         self._running: dict[Future[Record], tuple[Unit, list[int]]] = {}
-        self._context = multiprocessing.get_context("forkserver")
-        self._own = OwnProcesses(time_limit) if machine.width > 1 else None
+        # Pebble 5.2 reads `context`, its signature says `mp_context`; with neither it forks this threaded process.
+        context = multiprocessing.get_context("forkserver")
+        how = {"context": context, "mp_context": context}
+        self._launch = concurrent.process(daemon=False, timeout=time_limit, **how)(process.work)
 
     def run(self, board: Board) -> None:
         """Work until nothing is left that can start; on Ctrl-C stop all processes first."""
-        if self._own is None:
-            start_server()
+        start_server()
         try:
             while self._fill(board) or self._running:
                 done, _ = wait(self._running, timeout=1.0, return_when=FIRST_COMPLETED)
@@ -135,24 +125,20 @@ class Pool:
             changed = True
             if board.start(unit):
                 seats, self._free = self._free[:width], self._free[width:]
-                self._running[self._submit(unit, seats, board.log(unit))] = (unit, seats)
+                environment = self._machine.environment(seats)
+                future = self._launch(self._request_of(unit), environment, board.log(unit))
+                self._running[future] = (unit, seats)
         return changed
-
-    def _submit(self, unit: Unit, seats: list[int], log: Path) -> "Future[Record]":
-        environment = self._machine.environment(seats)
-        if self._own is not None:
-            return self._own.submit(self._words_of(unit), environment, log)
-        # Pebble 5.2 reads `context`, its signature says `mp_context`; with neither it forks this threaded process.
-        how = {"context": self._context, "mp_context": self._context}
-        launch = concurrent.process(daemon=False, timeout=self._limit, **how)(process.work)
-        future: Future[Record] = launch(self._request_of(unit), environment, self._machine.threads, log)
-        return future
 
     def _record_of(self, future: "Future[Record]") -> Record:
         try:
             return future.result()
         except ProcessExpired as error:
-            return failure(_killed(error.exitcode), "Killed")
+            code = error.exitcode
+            if code is None or code >= 0:
+                return failure(f"its process ended with exit code {code}", "Killed")
+            hint = ", perhaps by the system for want of memory" if code == -signal.SIGKILL else ""
+            return failure(f"its process was killed ({signal.Signals(-code).name}{hint})", "Killed")
         except TimeoutError:
             seconds = self._limit or 0.0
             return failure(f"stopped after {seconds:g} s (hydra.launcher.time_limit)", "TimeLimit", seconds)
@@ -161,8 +147,6 @@ class Pool:
 
     def _stop(self) -> None:
         """End what is still running: nothing unless the sweep was stopped."""
-        if self._own is not None:
-            self._own.stop()
         left = multiprocessing.active_children() if self._running else []
         for one in left:  # not future.cancel(), after which Pebble's own thread fails on the future's state
             one.terminate()
@@ -171,57 +155,3 @@ class Pool:
             one.join(max(0.0, until - time.monotonic()))
             one.kill()
         self._running.clear()
-
-
-def _killed(exitcode: int | None) -> str:
-    if exitcode is None or exitcode >= 0:
-        return f"its process ended with exit code {exitcode}"
-    name = signal.Signals(-exitcode).name
-    hint = ", perhaps by the system for want of memory" if name == "SIGKILL" else ""
-    return f"its process was killed ({name}{hint})"
-
-
-class OwnProcesses:
-    """`python train.py` processes, each watched by a thread."""
-
-    def __init__(self, time_limit: float | None) -> None:
-        self._threads = ThreadPoolExecutor()
-        self._alive: list[subprocess.Popen[bytes]] = []
-        self._time_limit = time_limit
-
-    def submit(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> "Future[Record]":
-        """Start `python train.py WORDS`; the future ends with it."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as stream:
-            before = stream.tell()
-            own = subprocess.Popen(
-                [sys.executable, sys.argv[0], *words],
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                env={**os.environ, **environment},
-                process_group=0,  # else a terminal's Ctrl-C and ours are two, and the second forbids a last checkpoint
-            )
-        self._alive.append(own)
-        return self._threads.submit(self._watch, own, log, before)
-
-    def stop(self) -> None:
-        """Ask every process to stop as Ctrl-C would."""
-        for own in self._alive:
-            if own.poll() is None:
-                own.send_signal(signal.SIGINT)
-        self._threads.shutdown(wait=True)
-
-    def _watch(self, own: "subprocess.Popen[bytes]", log: Path, before: int) -> Record:
-        started = time.monotonic()
-        try:
-            code = own.wait(self._time_limit)
-        except subprocess.TimeoutExpired:
-            own.kill()
-            own.wait()
-            raise TimeoutError from None
-        seconds = round(time.monotonic() - started, 3)
-        if code == 0:
-            return {**failure("", "", seconds), "status": "done"}
-        said = _killed(code) if code < 0 else process.last_error(log, before, f"it failed: see {log}")
-        return failure(said, "Failed", seconds)

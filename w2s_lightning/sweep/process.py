@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
@@ -31,16 +31,17 @@ _WHY: Mapping[int, str] = {
 }
 
 
-def work(request: job.Request, environment: Mapping[str, str], threads: int, log: Path) -> Record:
+def work(request: job.Request, environment: Mapping[str, str], log: Path) -> Record:
     """Run the request in a process of the pool; the record of what became of it."""
+    os.setpgid(
+        0, 0
+    )  # else a terminal's Ctrl-C and the pool's SIGTERM are two, and the second forbids a last checkpoint
     parent = parent_process()
     if parent is not None:  # a killed sweep leaves nobody behind who goes on training
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     os.environ.update(environment)
     write_to(log)
-    runtime = replace(request.runtime, trainer=replace(request.runtime.trainer, threads=threads))
-    own = replace(request, runtime=runtime)
-    record = job.attempt(lambda: job.run(own, console=Console(width=LOG_WIDTH)))
+    record = job.attempt(lambda: job.run(request, console=Console(width=LOG_WIDTH)))
     sys.stdout.flush()
     sys.stderr.flush()
     return record

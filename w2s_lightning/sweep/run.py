@@ -37,11 +37,11 @@ from w2s_lightning.show.numbers import counted, shown, size
 from w2s_lightning.show.progress import LaunchProgress
 from w2s_lightning.show.terminal import print_grid_plan
 from w2s_lightning.store import Store
-from w2s_lightning.sweep.axes import Command, own_words, read_command
+from w2s_lightning.sweep.axes import Command, read_command
 from w2s_lightning.sweep.board import Board, Finished, Ledger, Watcher, last_words, read_json, rows_digest, write
 from w2s_lightning.sweep.cluster import check_extra, run_waves
 from w2s_lightning.sweep.grid import Composer, Grid, PlannedJob, plan_grid, with_checked_data
-from w2s_lightning.sweep.pool import Pool, machine_for, num_cores, start_server
+from w2s_lightning.sweep.pool import Machine, Pool, machine_for, num_cores, start_server
 from w2s_lightning.sweep.units import Unit, Units, make_units
 
 POOL = "hydra_plugins.w2s.PoolLauncher"
@@ -224,18 +224,17 @@ class Sweep:
             )
         limit = self._settings.get("time_limit")
         machine = machine_for(self._settings, trainer)
-        # A process of its own is handed nothing by Hydra, so its words hold Hydra's own overrides too.
-        words = lambda unit: [*own_words(self._config), *self._words(unit)]  # noqa: E731
-        pool = Pool(machine, self._request, words, limit and float(limit))
+        pool = Pool(machine, lambda unit: self._request(unit, machine), limit and float(limit))
         return lambda: pool.run(board)
 
-    def _request(self, unit: Unit) -> Request:
+    def _request(self, unit: Unit, machine: Machine) -> Request:
         """What a process of the pool is sent."""
-        request = unit.job.request(self._composer)
-        runtime = request.runtime
+        runtime = unit.job.runtime
+        trainer = replace(runtime.trainer, threads=machine.threads, devices=machine.width)
         tracking = replace(runtime.tracking, group=runtime.tracking.group or self._group)
         only = tuple(stage.digest for stage in unit.goals) or None
-        return replace(request, runtime=replace(runtime, tracking=tracking, run=replace(runtime.run, only=only)))
+        runtime = replace(runtime, trainer=trainer, tracking=tracking, run=replace(runtime.run, only=only))
+        return replace(unit.job.request(self._composer), runtime=runtime)
 
     def _words(self, unit: Unit) -> list[str]:
         """The same as words of a command line."""
