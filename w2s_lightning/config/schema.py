@@ -166,10 +166,9 @@ class Numerics:
 
 
 @record
-class Optimisation:
-    """AdamW with a schedule over a whole fit; a step is `rows_per_step` rows whatever the hardware."""
+class AdamW:
+    """The optimiser and its schedule over a whole fit; a step is `rows_per_step` rows whatever the hardware."""
 
-    lr: NonNegative
     epochs: Positive
     rows_per_step: Count
     warmup_steps: Annotated[int, Ge(0)]
@@ -179,23 +178,21 @@ class Optimisation:
 
 
 @record
-class FitSettings:
+class Optimisation(AdamW):
+    """One fit's, at the peak rate `lr`."""
+
+    lr: NonNegative
+
+
+@record
+class FitSettings(AdamW, Numerics):
     """The `fit` group: how every model of a job is tuned; `floor`, `student`, `ceiling` override it for one role."""
 
-    epochs: Positive
-    rows_per_step: Count
     lr_scale: NonNegative
-    warmup_steps: Annotated[int, Ge(0)]
-    schedule: Literal["cosine", "linear", "constant"]
-    weight_decay: NonNegative
-    clip_norm: Positive
     dropout: Share
     tuning: TuningName
     readout: ReadOutName
     labels: Literal["soft", "hard"]
-    precision: Literal["fp32", "bf16"]
-    attention: Literal["sdpa", "eager", "flash_attention_2"]
-    max_length: Count
     evaluations: Annotated[int, Ge(0)]
     generative_epochs: NonNegative
     lora: Lora

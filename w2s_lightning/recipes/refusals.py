@@ -1,49 +1,50 @@
 """What does not go together, told before anything runs: settings and kinds of task, models and what they cannot do."""
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from w2s_lightning.config.schema import FitSettings
 from w2s_lightning.content import has_chat_template, vocabulary
 from w2s_lightning.errors import UserError
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain, Weights
 
 
-def refuse_mixed(task: Any, settings: Iterable[FitSettings]) -> None:
-    implicit = {chosen.readout == "implicit" for chosen in settings}
-    if len(implicit) > 1:
+def refuse_mixed(setting: Any) -> None:
+    """Raise UserError for a `Setting` whose task, models and settings do not go together."""
+    task, settings = setting.task, setting.settings.values()
+    if len({chosen.readout == "implicit" for chosen in settings}) > 1:
         raise UserError(
             "floor, student and ceiling read either implicit rewards or none of them does: set fit.readout for all"
         )
-    if task.kind == "reasoning" and any(chosen.generative_epochs for chosen in settings):
+    if task.kind == "reasoning":
+        _refuse_for_solutions(setting)
+    elif setting.test_samples is not None:
+        raise UserError(f"task.test_samples is for reasoning tasks, and {task.name} is none: leave it out")
+    elif setting.judge.metric == "auroc" and task.num_classes != 2:
+        raise UserError(f"task.judge.metric=auroc needs two classes, task {task.name} has {task.num_classes}: accuracy")
+
+
+def _refuse_for_solutions(setting: Any) -> None:
+    """Raise UserError for settings that only tasks with classes have."""
+    if any(chosen.generative_epochs for chosen in setting.settings.values()):
         raise UserError(
             "fit.generative_epochs is for choice and preference tasks: fits of a reasoning task model text anyway"
         )
-
-
-def refuse_for_solutions(setting: Any) -> None:
-    """Raise UserError for settings that only tasks with classes have."""
     if setting.middle:
         raise UserError("reasoning tasks have no bootstrapping through middle models: leave model@middle.* out")
+    template = setting.task.format.chat_template
     for model in (setting.weak, setting.strong):
         if model.encoder:
             raise UserError(f"{model.name} is an encoder and writes no solutions: take a decoder")
-        if setting.task.format.is_chat and _has_no_template(model.weights):
+        folder = model.weights.folder.path if isinstance(model.weights, FolderWeights) else None
+        has_none = isinstance(model.weights, Pretrain) or (folder is not None and not has_chat_template(folder))
+        if template is not None and has_none:  # of a hub model only its tokenizer can tell
             raise UserError(
-                f"task.format.chat_template={setting.task.format.chat_template}: the tokenizer of {model.name} "
+                f"task.format.chat_template={template}: the tokenizer of {model.name} "
                 "has none: take plain text (task.format.chat_template=null) or an instruction-tuned model"
             )
     for readout in {chosen.readout for chosen in setting.settings.values()} - {"head", "text"}:
         raise UserError(f"fit.readout={readout}: solutions are read as text, whatever it says: leave it out")
     if setting.judge.metric != "accuracy":
         raise UserError(f"task.judge.metric={setting.judge.metric}: solutions are right or wrong: use accuracy")
-
-
-def _has_no_template(weights: Weights) -> bool:
-    """Known without opening the model: of a hub model only its tokenizer can tell."""
-    if isinstance(weights, FolderWeights):
-        return not has_chat_template(weights.folder.path)
-    return isinstance(weights, Pretrain)
 
 
 # ---------------------------------------------------------------- models that must read the same tokens

@@ -7,7 +7,7 @@ here, alike for all paradigms, so that no recipe can move its own baseline.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from w2s_lightning.config.schema import (
     FitSettings,
@@ -22,13 +22,14 @@ from w2s_lightning.config.schema import (
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
 from w2s_lightning.recipes.recipe import ResultRow, RowRole
-from w2s_lightning.recipes.refusals import refuse_for_solutions, refuse_mixed
+from w2s_lightning.recipes.refusals import refuse_mixed
 from w2s_lightning.stages import (
     BareModel,
     Evaluate,
     Fit,
     Gold,
     Label,
+    LabelMode,
     ReadOut,
     Select,
     Shown,
@@ -40,6 +41,7 @@ from w2s_lightning.stages import (
 from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.reward_sets import OwnTest, RewardSetTask
 
+T = TypeVar("T")
 Role = Literal["floor", "student", "ceiling"]
 SUPERVISED = "w2s_lightning.fit.paradigms.Supervised"
 TEXT_OBJECTIVE = Objective(target="w2s_lightning.objectives.sft", options={})
@@ -80,16 +82,7 @@ class Setting:
     seed: int
 
     def __post_init__(self) -> None:
-        refuse_mixed(self.task, self.settings.values())
-        if self.writes:
-            refuse_for_solutions(self)
-        elif self.test_samples is not None:
-            raise UserError(f"task.test_samples is for reasoning tasks, and {self.task.name} is none: leave it out")
-        elif self.judge.metric == "auroc" and self.task.num_classes != 2:
-            raise UserError(
-                f"task.judge.metric=auroc needs two classes, task {self.task.name} has {self.task.num_classes}: "
-                "accuracy"
-            )
+        refuse_mixed(self)
 
     @property
     def by_token(self) -> bool:
@@ -106,7 +99,8 @@ class Setting:
     ) -> BareModel:
         """The model before any fit (or after `start`), read as the student is (or by its verdict words)."""
         chosen = self.settings["student"]
-        return BareModel(start or model.weights, self._readout(model, readout or chosen.readout), numerics_of(chosen))
+        read = self._readout(model, readout or chosen.readout)
+        return BareModel(start or model.weights, read, part_of(chosen, Numerics))
 
     def fit(
         self,
@@ -141,19 +135,31 @@ class Setting:
             return {learned: answers, **self._untuned(model, weights, readout, chosen, answers.split)}
 
         looked_at = None if self.writes or readout.kind == "implicit" else validation
-        return Fit(
-            task=self.task,
+        return self._tuned(
+            model,
+            chosen,
             weights=weights,
             readout=readout,
-            **_tuning(chosen, model),
             objective=objective,
             module=self.module if role == "student" and not gold else SUPERVISED,
             labels="hard" if gold or self.writes else chosen.labels,
             seed=self.seed if seed is None else seed,
-            split_seed=self.seed,
             targets={**named(targets), **beside},
             validation={} if looked_at is None else named(looked_at),
             evaluations=0 if looked_at is None else chosen.evaluations,
+        )
+
+    def _tuned(self, model: ModelSpec, chosen: FitSettings, **learned: Any) -> Fit:
+        """A fit of the job's examples, tuned as a role's settings say, at the model's peak rate."""
+        return Fit(
+            task=self.task,
+            tuning=chosen.tuning,
+            lora=chosen.lora if chosen.tuning == "lora" else None,
+            numerics=part_of(chosen, Numerics),
+            optimisation=part_of(chosen, Optimisation, lr=model.lr[chosen.tuning] * chosen.lr_scale),
+            dropout=chosen.dropout,
+            split_seed=self.seed,
+            **learned,
         )
 
     def fit_gold(self, model: ModelSpec, split: Split, *, role: Role, seed: int | None = None) -> Fit:
@@ -179,16 +185,15 @@ class Setting:
         if model.encoder or chosen.tuning == "probe":
             what = f"{model.name} is an encoder" if model.encoder else "a probe leaves the network as it is"
             raise UserError(f"{what}: it cannot model texts first, so use fit.generative_epochs=0")
-        return Fit(
-            task=self.task,
+        return self._tuned(
+            model,
+            replace(chosen, epochs=chosen.generative_epochs),
             weights=model.weights,
             readout=TEXT,
-            **_tuning(replace(chosen, epochs=chosen.generative_epochs), model),
             objective=TEXT_OBJECTIVE,
             module=SUPERVISED,
             labels="hard",
             seed=self.seed,
-            split_seed=self.seed,
             targets={"texts": UnlabelledTexts("supervise" if role == "floor" else "transfer")},
         )
 
@@ -201,10 +206,10 @@ class Setting:
         if readout.kind in ("implicit", "text") and chosen.tuning == "probe":
             what = "an implicit reward" if readout.kind == "implicit" else "a reasoning task"
             raise UserError(f"a probe trains a head, and {what} has none: use fit.tuning=full or lora")
-        bare = BareModel(weights, readout, numerics_of(chosen))
+        bare = BareModel(weights, readout, part_of(chosen, Numerics))
         if readout.kind == "implicit":
-            return {"reference": Label(bare, self.task, split, self._split_seed(split), "log_probs")}
-        return {"features": Label(bare, self.task, split, self._split_seed(split), "features")}
+            return {"reference": self.label(bare, split, "log_probs")}
+        return {"features": self.label(bare, split, "features")}
 
     def _readout(self, model: ModelSpec, kind: ReadOutName) -> ReadOut:
         if self.writes:
@@ -225,15 +230,15 @@ class Setting:
         """The source's class probabilities, or its one solution each, on a split of the job's task (or of another)."""
         if self.writes:
             greedy = replace(self.generation, num_samples=1, temperature=0.0, top_p=1.0, top_log_probs=0)
-            return self._written(source, split, shown, greedy, seed=0)
-        task, split_seed = of or self.task, self._split_seed(split)
+            return self.label(source, split, "solutions", generation=greedy, seed=0, shown=shown)
+        answers = self.label(source, split, "probs", task=of or self.task)
         trained = source.targets if isinstance(source, Fit) else {}
         before: dict[str, Any] = {
-            name: replace(base, task=task, split=split, split_seed=split_seed)
+            name: replace(base, task=answers.task, split=split, split_seed=answers.split_seed)
             for name in ("features", "reference")
             if isinstance(base := trained.get(name), Label)
         }
-        return Label(source, task, split, split_seed, "probs", **before)
+        return replace(answers, **before)
 
     def samples(
         self,
@@ -251,16 +256,12 @@ class Setting:
                 f"{key}={count} at temperature={own.temperature:g} gives no vote: use {key}=10 generation.temperature=1"
             )
         settings = replace(own, num_samples=count, top_log_probs=0)
-        return self._written(source, split, shown, settings, seed=self.seed)
+        return self.label(source, split, "solutions", generation=settings, seed=self.seed, shown=shown)
 
-    def _written(
-        self, source: Fit | BareModel, split: Split, shown: Shown | None, settings: GenerationSettings, *, seed: int
-    ) -> Label:
-        asked: dict[str, Any] = {"generation": settings, "seed": seed, "shown": shown}
-        return Label(source, self.task, split, self._split_seed(split), "solutions", **asked)
-
-    def _split_seed(self, split: Split) -> int | None:
-        return None if split == "test" else self.seed
+    def label(self, source: Fit | BareModel, split: Split, mode: LabelMode, **asked: Any) -> Label:
+        """What `source` says of a split of the job's task; `asked` is what the mode has beside that."""
+        split_seed = None if split == "test" else self.seed
+        return Label(**{"task": self.task, **asked}, source=source, split=split, split_seed=split_seed, mode=mode)
 
     def shown(self, solutions: Targets, count: int) -> Shown:
         """Worked examples for prompts of this job."""
@@ -285,10 +286,8 @@ class Setting:
         own = self.answers(source, "test", shown)
         benchmark = votes = None
         if (other := self.benchmark) is not None:
-            same = isinstance(other.source, OwnTest)
-            benchmark = Evaluate(
-                own if same else self.answers(source, "test", of=other), other, Judge(metric="accuracy")
-            )
+            read = own if isinstance(other.source, OwnTest) else self.answers(source, "test", of=other)
+            benchmark = Evaluate(read, other, Judge(metric="accuracy"))
         if self.test_samples is not None:
             drawn = self.samples(source, "test", shown, count=self.test_samples, key="task.test_samples")
             votes = self._judged(drawn)
@@ -296,16 +295,23 @@ class Setting:
 
     def common_rows(self) -> tuple[ResultRow, ...]:
         """untuned, floor and ceiling: alike for every paradigm."""
-        ceiling = self.row("ceiling", "ceiling", self.strong, self.ceiling())
-        return (*self._untuned_rows(), *self._floor_row(), ceiling)
+        rows = self._untuned_rows()
+        if self.supervisor_file is None:
+            rows.append(self.row("floor", "floor", self.weak, self.floor()))
+        elif self.supervisor_test_file is not None:
+            judged = self._judged(Supervisor("test", self.supervisor_test_file))
+            rows.append(ResultRow("floor", "floor", "file", judged))
+        return (*rows, self.row("ceiling", "ceiling", self.strong, self.ceiling()))
 
     def _untuned_rows(self) -> list[ResultRow]:
         """The strong model before any supervision: with the student's read-out, and as one would ask it otherwise."""
         strong, chosen = self.strong, self.settings["student"]
         if self.writes:
             few = self.shown(Gold("supervise"), UNTUNED_SHOWN)
-            rows = [self.row("untuned", "untuned", strong, self.bare(strong), few)]
-            return [*rows, self.row("untuned_zero_shot", "untuned", strong, self.bare(strong))]
+            return [
+                self.row("untuned", "untuned", strong, self.bare(strong), few),
+                self.row("untuned_zero_shot", "untuned", strong, self.bare(strong)),
+            ]
         rows = [self.row("untuned", "untuned", strong, self.bare(strong))]
         if chosen.readout == "head" and self.task.words and not strong.encoder:
             rows.append(self.row("untuned_words", "untuned", strong, self.bare(strong, "words")))
@@ -314,37 +320,11 @@ class Setting:
             rows.append(self.row("untuned_texts", "untuned", strong, self.bare(strong, start=start)))
         return rows
 
-    def _floor_row(self) -> list[ResultRow]:
-        if self.supervisor_file is None:
-            return [self.row("floor", "floor", self.weak, self.floor())]
-        if self.supervisor_test_file is None:
-            return []
-        return [ResultRow("floor", "floor", "file", self._judged(Supervisor("test", self.supervisor_test_file)))]
-
     def _judged(self, answers: Label | Supervisor) -> Evaluate:
         return Evaluate(answers, self.task, self.judge)
 
 
-def numerics_of(chosen: FitSettings) -> Numerics:
-    """What a role's forward passes depend on besides weights."""
-    return Numerics(precision=chosen.precision, attention=chosen.attention, max_length=chosen.max_length)
-
-
-def _tuning(chosen: FitSettings, model: ModelSpec) -> dict[str, Any]:
-    """How a role's fits are tuned, at the model's peak rate."""
-    optimisation = Optimisation(
-        lr=model.lr[chosen.tuning] * chosen.lr_scale,
-        epochs=chosen.epochs,
-        rows_per_step=chosen.rows_per_step,
-        warmup_steps=chosen.warmup_steps,
-        schedule=chosen.schedule,
-        weight_decay=chosen.weight_decay,
-        clip_norm=chosen.clip_norm,
-    )
-    return {
-        "tuning": chosen.tuning,
-        "lora": chosen.lora if chosen.tuning == "lora" else None,
-        "numerics": numerics_of(chosen),
-        "optimisation": optimisation,
-        "dropout": chosen.dropout,
-    }
+def part_of(chosen: FitSettings, cls: type[T], **more: Any) -> T:
+    """A record of values that stand in a role's settings under the same names."""
+    names = getattr(cls, "__dataclass_fields__", {}).keys() - more.keys()
+    return cls(**{name: getattr(chosen, name) for name in names}, **more)

@@ -6,6 +6,7 @@ learns in two stages: see `weak_to_strong_reasoning.py`.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 from w2s_lightning.config.schema import Count, Only, Share, record
@@ -43,12 +44,12 @@ def build(setting: Setting, options: WeakToStrongOptions) -> Recipe:
         return reasoning.build(setting, options, control=options.control != "never")
     rows: list[ResultRow] = []
     supervisor = "floor" if options.supervisors == 1 else None  # the mean of several is no row
-    make = _supervision(setting, options)
+    make: Callable[[Split], Targets] = partial(_supervision, setting, options)
     for number, model in enumerate(setting.middle, start=1):
         step = _student(setting, model, make, options)
         supervisor = f"middle_{number}"
         rows.append(setting.row(supervisor, "middle", model, step))
-        make = _answers_of(setting, step)
+        make = partial(setting.answers, step)
     rows.append(setting.row("student", "student", setting.strong, _student(setting, setting.strong, make, options)))
     if options.control == "always" or (options.control == "auto" and setting.objective.self_target):
         targets = setting.select("permute", _selected(setting, make("transfer"), options), seed=setting.seed)
@@ -57,18 +58,11 @@ def build(setting: Setting, options: WeakToStrongOptions) -> Recipe:
     return Recipe(tuple(rows), supervisor)
 
 
-def _supervision(setting: Setting, options: WeakToStrongOptions) -> Callable[[Split], Targets]:
-    def make(split: Split) -> Targets:
-        answers = setting.supervision(split, options.supervisors)
-        if options.oracle_random_errors and split == "transfer":
-            return setting.select("oracle_random_errors", answers, Gold(split), seed=setting.seed)
-        return answers
-
-    return make
-
-
-def _answers_of(setting: Setting, fit: Fit) -> Callable[[Split], Targets]:
-    return lambda split: setting.answers(fit, split)
+def _supervision(setting: Setting, options: WeakToStrongOptions, split: Split) -> Targets:
+    answers = setting.supervision(split, options.supervisors)
+    if options.oracle_random_errors and split == "transfer":
+        return setting.select("oracle_random_errors", answers, Gold(split), seed=setting.seed)
+    return answers
 
 
 def _student(setting: Setting, model: ModelSpec, make: Callable[[Split], Targets], options: WeakToStrongOptions) -> Fit:

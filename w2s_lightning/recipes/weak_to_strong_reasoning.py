@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from w2s_lightning.config.schema import Count, NonNegative, Only, Share, record
 from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import Setting
-from w2s_lightning.stages import Fit, Label, Targets
+from w2s_lightning.stages import Fit, Targets
 
 OfSolutions = Only("reasoning")
 
@@ -80,7 +80,7 @@ def _stage_two(setting: Setting, options: StageOptions, weak: Targets, stage_one
         overrule_from=options.overrule_from,
         most_pairs=options.pairs_per_question,
     )
-    reference = Label(stage_one, setting.task, pairs.split, pairs.split_seed, "log_probs", pairs=pairs)
+    reference = setting.label(stage_one, pairs.split, "log_probs", pairs=pairs)
     fit = setting.fit(setting.strong, pairs, start=stage_one, reference=reference)
     slower = replace(fit.optimisation, lr=fit.optimisation.lr * options.contrast_lr_scale)
     return replace(fit, optimisation=slower)
