@@ -175,8 +175,8 @@ FAULTS = (
     ),
     Fault(
         "an artifact is found whatever its identity says",
-        "manifest.digest != stage.digest or",
-        "False and",
+        "if manifest.digest != stage.digest:",
+        "if False:",
         ("test_store",),
     ),
     Fault(

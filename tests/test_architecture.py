@@ -36,7 +36,7 @@ LAYERS = [
 ]
 TORCH_FREE = [
     "plan",
-    "store",
+    "store.__main__",
     "metrics.pgr",
     "results.job_result",
     "job",

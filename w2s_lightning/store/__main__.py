@@ -1,10 +1,17 @@
-"""`python -m w2s_lightning.store ls|verify|gc`: what is there, what is damaged, what nothing refers to."""
+"""`python -m w2s_lightning.store ls|verify|gc`: what is there, what is damaged, what nothing refers to.
+
+A result refers to every stage it was made from, ancestors included (`result.json`, `stages[].digest`). Whatever
+is younger than the keeping time stays, since the result of a running job is not written yet.
+"""
 
 import argparse
+import json
 import os
+import secrets
+import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,9 +22,9 @@ from w2s_lightning.identity import SHORT
 from w2s_lightning.show.numbers import shown, size
 from w2s_lightning.show.terminal import print_table
 from w2s_lightning.store.artifacts import Store, inode_of
-from w2s_lightning.store.disk import is_ours
-from w2s_lightning.store.garbage import artifact_folders, damage_of, delete, garbage, referenced, size_of
-from w2s_lightning.store.manifest import Damaged, Manifest
+from w2s_lightning.store.disk import LEASES, QUARANTINE, WORK, is_ours, make_folder, writable
+from w2s_lightning.store.lease import LEASE_SECONDS
+from w2s_lightning.store.manifest import MANIFEST, Damaged, Manifest, files_in
 
 DAY = 86400.0
 
@@ -73,6 +80,13 @@ def list_artifacts(store: Store, options: argparse.Namespace, console: Console) 
     return 0
 
 
+def artifact_folders(store: Store) -> Iterator[Path]:
+    """Everything that lies where artifacts lie, damaged or not."""
+    for kind in sorted(store.root.glob("*/")):
+        if not kind.name.startswith("."):
+            yield from sorted(path for path in kind.iterdir() if not path.name.startswith("."))
+
+
 def verify_artifacts(store: Store, options: argparse.Namespace, console: Console) -> int:
     """`verify`: re-read every byte; `--repair` moves damaged artifacts into quarantine."""
     count = damaged = 0
@@ -90,20 +104,78 @@ def verify_artifacts(store: Store, options: argparse.Namespace, console: Console
     return 1 if damaged and not options.repair else 0
 
 
+def damage_of(folder: Path) -> str | None:
+    """What is wrong with an artifact after re-reading every byte; None when nothing is."""
+    try:
+        manifest = Manifest.read(folder)
+        manifest.glance(folder)
+        for name, entry in manifest.files.items():
+            entry.verify(folder / name)
+    except Damaged as damage:
+        return str(damage)
+    except OSError as error:
+        return f"cannot be read: {error}"
+    named = folder.name.rpartition("-")[2] == manifest.digest[:SHORT]
+    return None if named else f"folder name and {MANIFEST} name different stages"
+
+
 def collect_garbage(store: Store, options: argparse.Namespace, console: Console) -> int:
     """`gc`: list, or with `--delete` remove, what no result refers to."""
     keep = referenced(Path(options.outputs).expanduser())
     total = 0
     items = list(garbage(store, keep, options.keep_days * DAY))
-    for item in items:
-        there = size_of(item.path)
+    for path, reason in items:
+        there = sum(stat.st_size for stat in files_in(path).values()) if path.is_dir() else path.lstat().st_size
         total += there
-        _say(console, f"{size(there):>9}  {item.path.relative_to(store.root)}  ({item.reason})")
+        _say(console, f"{size(there):>9}  {path.relative_to(store.root)}  ({reason})")
         if options.delete:
-            delete(store, item.path)
+            delete(store, path)
     done = "removed" if options.delete else "would be removed (add --delete)"
     _say(console, f"{len(items)} items, {size(total)} {done}; {len(keep)} stages are referred to")
     return 0
+
+
+def referenced(outputs: Path) -> set[str]:
+    """Digests of all stages that a `result.json` below `outputs` names; raises UserError without any."""
+    found: set[str] = set()
+    results = sorted(outputs.rglob("result.json"))
+    if not results:
+        raise UserError(f"no result.json below {outputs}: name the folder of your results with --outputs DIR")
+    for path in results:
+        try:
+            found.update(stage["digest"] for stage in json.loads(path.read_bytes())["stages"])
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path} is not readable as a result: mend or delete it, then repeat") from None
+    return found
+
+
+def garbage(store: Store, keep: set[str], keep_seconds: float) -> Iterator[tuple[Path, str]]:
+    """Unreferenced artifacts, abandoned work, quarantine and stale leases, all older than `keep_seconds`; and why."""
+    now = time.time()
+    for folder in artifact_folders(store):
+        digest_of = None
+        with suppress(Damaged):
+            digest_of = Manifest.read(folder).digest
+        if digest_of not in keep and folder.lstat().st_mtime < now - keep_seconds:
+            yield folder, "no result refers to it"
+    for place, reason in ((WORK, "abandoned work"), (QUARANTINE, "quarantine"), (LEASES, "stale lease")):
+        for path in (store.root / place).glob("*"):
+            lease = store.root / LEASES / path.name
+            live = lease.exists() and now - lease.stat().st_mtime < 10 * LEASE_SECONDS
+            newest = max(inside.lstat().st_mtime for inside in (path, *path.rglob("*")))
+            if newest < now - keep_seconds and not live:
+                yield path, reason
+
+
+def delete(store: Store, path: Path) -> None:
+    """Remove by rename first, so that nobody sees half an artifact."""
+    with writable(store.root):
+        target = make_folder(store.root, WORK) / f"trash-{secrets.token_hex(8)}"
+        path.rename(target)
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink()
 
 
 def _say(console: Console, text: str) -> None:

@@ -91,11 +91,10 @@ class Store:
 
         Reads no output, except one whose time alone is off (a copied store): that one is hashed.
         """
-        try:
+        with suppress(Missing, Damaged):
             self.manifest(stage)
-        except (Missing, Damaged):
-            return False
-        return True
+            return True
+        return False
 
     def manifest(self, stage: Stage) -> Manifest:
         """The artifact's manifest after the checks of `has`; raises Missing or Damaged."""
@@ -103,10 +102,7 @@ class Store:
         if not os.path.lexists(folder):
             raise Missing(f"{_name(stage)} is not in the store {self.root}")
         manifest = Manifest.read(folder)
-        record: Any = None
-        with suppress(FileNotFoundError, ValueError):
-            record = json.loads((folder / STAGE).read_bytes())
-        if manifest.digest != stage.digest or record != stage.record():
+        if manifest.digest != stage.digest:
             raise Damaged(f"{STAGE} does not hold the wanted identity")
         manifest.glance(folder)
         return manifest
@@ -174,10 +170,9 @@ class Store:
         return manifest
 
     def _found(self, stage: Stage) -> Artifact | None:
-        try:
+        with suppress(Missing, Damaged):
             return Artifact(self.path(stage), True, self._check(stage, None).seconds)
-        except (Missing, Damaged):
-            return None
+        return None
 
     def _make(self, stage: Stage, compute: Callable[[Path], None], more: Mapping[str, Any]) -> Artifact:
         make_folder(self.root, stage.kind)
@@ -207,18 +202,16 @@ class Store:
     def _publish(self, stage: Stage, scratch: Path, manifest: Manifest) -> Artifact:
         """Rename into place; when somebody else was faster, theirs is verified and ours discarded."""
         final = self.root / stage.kind / stage.folder
-        while True:
-            try:
-                scratch.rename(final)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise
-                if (theirs := self._found(stage)) is not None:
-                    return theirs
-                continue  # what was there is in quarantine now
-            sync(final.parent)
-            self._verified.update({final / name: entry for name, entry in manifest.files.items()})
-            return Artifact(final, False, manifest.seconds)
+        try:
+            scratch.rename(final)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            # What does not verify is in quarantine by then, and the place is free.
+            return self._found(stage) or self._publish(stage, scratch, manifest)
+        sync(final.parent)
+        self._verified.update({final / name: entry for name, entry in manifest.files.items()})
+        return Artifact(final, False, manifest.seconds)
 
 
 def inode_of(path: Path) -> int | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from w2s_lightning.content import file_sha256
+from w2s_lightning.identity import digest
 from w2s_lightning.store.disk import sync
 
 MANIFEST = "manifest.json"
@@ -101,7 +102,7 @@ class Manifest:
         sync(folder / MANIFEST, folder)
 
     def glance(self, folder: Path) -> None:
-        """Check names, sizes and modification times without reading the files; raises Damaged."""
+        """Check identity, names, sizes and modification times without reading the outputs; raises Damaged."""
         found = files_in(folder)
         for name, entry in self.files.items():
             if name not in found:
@@ -109,6 +110,12 @@ class Manifest:
             entry.glance(folder / name, found[name])
         for name in found.keys() - self.files.keys() - {MANIFEST}:
             raise Damaged(f"{name} is not in its manifest")
+        try:
+            identity = digest(json.loads((folder / STAGE).read_bytes()))
+        except (FileNotFoundError, ValueError) as error:
+            raise Damaged(f"{STAGE} cannot be read: {error}") from None
+        if identity != self.digest:
+            raise Damaged(f"{STAGE} and {MANIFEST} hold different identities")
 
     @property
     def size(self) -> int:
