@@ -35,7 +35,7 @@ from w2s_lightning.data.tables import matrix, read
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.generate.scoring import softmax
-from w2s_lightning.metrics.choice import accuracy
+from w2s_lightning.metrics.choice import correct
 from w2s_lightning.stages import Gold, Label, ReadOut, Select, Supervisor, UnlabelledTexts
 from w2s_lightning.store import Store
 
@@ -283,7 +283,7 @@ def test_metrics_from_the_store_equal_metrics_recomputed_from_the_stored_weights
             logits.append(
                 model(**tokenizer(example.texts[0], return_tensors="pt", return_token_type_ids=False)).logits[0]
             )
-    recomputed = accuracy(softmax(torch.stack(logits).numpy()), [example.label for example in test])
+    recomputed = correct(softmax(torch.stack(logits).numpy()), [example.label for example in test]).mean()
     assert metrics(store, judged)["accuracy"] == recomputed
     table, _ = answers(store, judged)
     named = {"example_id", "group_id", "gold", "prediction", "correct", "probs", "difficulty"}

@@ -25,8 +25,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.execute import compute
 from w2s_lightning.plan import Plan
 from w2s_lightning.report.__main__ import main as report
-from w2s_lightning.results.groups import section_pgrs
-from w2s_lightning.results.readouts import compared
+from w2s_lightning.results.groups import compared, section_pgrs
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.rewardbench.__main__ import main as rewardbench
 from w2s_lightning.stages import BareModel, Fit, UnlabelledTexts

@@ -29,14 +29,12 @@ from w2s_lightning.identity import SHORT, Stage
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.results.claims import cell_of
-from w2s_lightning.results.information import source_of
-from w2s_lightning.results.job_result import make_result
+from w2s_lightning.results.job_result import histories, make_result
 from w2s_lightning.results.texts import write_texts
 from w2s_lightning.show.mirror import log_job
 from w2s_lightning.show.numbers import shown
 from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.show.terminal import print_plan, print_result
-from w2s_lightning.stages import Fit, Pretrain
 from w2s_lightning.store import Artifact, Damaged, Store
 
 Compute = Callable[[Sequence[Stage], Store, Trainer, StageProgress], Sequence[Artifact]]
@@ -219,18 +217,3 @@ def _logged_before(folder: Path, result: Mapping[str, Any], runtime: Runtime) ->
         return None
     mode = runtime.tracking.mode
     return run if same and run["mode"] != "disabled" and mode in ("auto", run["mode"]) else None
-
-
-def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
-    """Training curves of the job's fits and pretrained models by readable name, as stored."""
-    names = {}
-    for row in plan.rows:
-        source = source_of(row)
-        if isinstance(source, Fit):
-            names[source.digest] = row.name
-    found = {}
-    for stage in plan.stages:
-        if isinstance(stage, Fit | Pretrain):
-            lines = store.file(stage, "history.jsonl").read_text().splitlines()
-            found[names.get(stage.digest, f"{stage.kind}_{stage.label}")] = [json.loads(line) for line in lines]
-    return found

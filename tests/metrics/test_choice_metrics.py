@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from w2s_lightning.metrics import choice
-from w2s_lightning.metrics.choice import accuracy, accuracy_by_difficulty, auroc, brier, calibration, log_loss
+from w2s_lightning.metrics.choice import accuracy_by_difficulty, auroc, brier, calibration, correct, log_loss
 from w2s_lightning.metrics.rates import weighted_auroc
 
 PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.2, 0.7]])
@@ -13,8 +12,7 @@ LABELS = np.array([0, 2, 1, 2])
 
 
 def test_accuracy_takes_the_first_of_tied_options() -> None:
-    assert choice.correct(PROBABILITIES, LABELS).tolist() == [1.0, 0.0, 0.0, 1.0]
-    assert accuracy(PROBABILITIES, LABELS) == 0.5
+    assert correct(PROBABILITIES, LABELS).tolist() == [1.0, 0.0, 0.0, 1.0]
 
 
 def test_log_loss_and_brier_by_hand() -> None:
@@ -58,24 +56,18 @@ def test_calibration_by_hand() -> None:
 
 
 def test_empty_calibration_bins_say_so_and_a_sure_right_model_is_calibrated() -> None:
-    result = calibration([[1.0, 0.0], [0.0, 1.0]], [0, 1], num_bins=10)
+    result = calibration([[1.0, 0.0], [0.0, 1.0]], [0, 1])
     assert result.ece == 0.0
     assert [one.n for one in result.bins] == [0] * 9 + [2]
-    assert result.bins[0].accuracy is None
-    assert result.bins[0].confidence is None
-
-
-def test_accuracy_by_distinct_difficulty() -> None:
-    levels = accuracy_by_difficulty([1, 1, 0, 1, 0, 0], [1, 1, 2, 2, 3, 3], np.arange(6))
-    assert [(one.low, one.high) for one in levels] == [(1, 1), (2, 2), (3, 3)]
-    assert [(one.accuracy.value, one.accuracy.n) for one in levels] == [(1.0, 2), (0.5, 2), (0.0, 2)]
-    assert levels[1].accuracy.low == 0.0
-    assert levels[1].accuracy.high == 1.0
+    assert (result.bins[0].accuracy, result.bins[0].confidence) == (None, None)
 
 
 def test_difficulty_levels_hold_equally_many_examples_and_never_part_equal_ones() -> None:
-    difficulty = np.arange(100.0)
-    levels = accuracy_by_difficulty(difficulty < 50, difficulty, np.arange(100), num_levels=4)
+    levels = accuracy_by_difficulty([1, 1, 0, 1, 0, 0], [1, 1, 2, 2, 3, 3], np.arange(6), num_levels=3)
+    found = [(one.low, one.high, one.accuracy.value, one.accuracy.n) for one in levels]
+    assert found == [(1, 1, 1.0, 2), (2, 2, 0.5, 2), (3, 3, 0.0, 2)]
+    assert (levels[1].accuracy.low, levels[1].accuracy.high) == (0.0, 1.0)
+    levels = accuracy_by_difficulty(np.arange(100) < 50, np.arange(100.0), np.arange(100), num_levels=4)
     assert [(one.low, one.high, one.accuracy.n) for one in levels] == [(n, n + 24, 25) for n in (0, 25, 50, 75)]
     assert [one.accuracy.value for one in levels] == [1.0, 1.0, 0.0, 0.0]
     tied = accuracy_by_difficulty(np.ones(100), np.repeat([1.0, 2.0], [90, 10]), np.arange(100), num_levels=5)
@@ -92,4 +84,4 @@ def test_difficulty_levels_hold_equally_many_examples_and_never_part_equal_ones(
 )
 def test_logits_and_labels_that_do_not_fit_are_refused(probabilities: object, labels: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        accuracy(probabilities, labels)
+        correct(probabilities, labels)

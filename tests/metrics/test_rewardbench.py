@@ -1,8 +1,7 @@
-"""RewardBench's aggregation against 21 published models, its intervals by hand, and RewardBench 2's credit rule."""
+"""RewardBench's aggregation against 21 published models, and its intervals."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,22 +9,15 @@ import pytest
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics import sections as scoring
 from w2s_lightning.metrics.intervals import Interval
-from w2s_lightning.metrics.resampling import Resampling
 from w2s_lightning.metrics.sections import PRIOR_SETS, SECTIONS, judge, missing, overall, section_scores, wins
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "rewardbench_published.json"
-QUICK = Resampling(resamples=400)
+QUICK = 400  # resamples
 
 
-def published() -> dict[str, Any]:
-    if not PUBLISHED.is_file():
-        pytest.skip(f"published figures are absent: {PUBLISHED}")
-    found: dict[str, Any] = json.loads(PUBLISHED.read_text())
-    return found
-
-
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"published figures are absent: {PUBLISHED}")
 def test_published_sections_and_overall_scores_come_out() -> None:
-    data = published()
+    data = json.loads(PUBLISHED.read_text())
     assert len(data["rows"]) == 21
     for row in data["rows"]:
         sections = section_scores(row["subset_accuracy"])
@@ -57,28 +49,31 @@ def test_a_reward_that_is_no_number_names_its_row() -> None:
         wins([1.0], [0.0, 1.0])
 
 
-def test_sections_are_means_over_what_is_there_and_the_rest_is_named() -> None:
-    there = {"llmbar-natural": 0.5, "llmbar-adver-GPTOut": 1.0, "donotanswer": 0.25, "my-own": 0.0}
-    sections = section_scores(there)
-    assert sections == pytest.approx({"Chat Hard": (0.5 * 100 + 1.0 * 47) / 147, "Safety": 0.25})
-    assert overall(sections) == pytest.approx(np.mean(list(sections.values())))
-    lost = missing(list(there))
-    assert lost.sections == ("Chat", "Reasoning", PRIOR_SETS)
-    assert set(lost.subsets) == {"Chat Hard", "Safety"}
-    assert len(lost.subsets["Chat Hard"]) == len(lost.subsets["Safety"]) == 4
-
-
-def test_nothing_is_missing_from_a_full_set() -> None:
-    full = {name: 0.5 for names in SECTIONS.values() for name in names}
-    assert missing(list(full)).sections == ()
-    assert missing(list(full)).subsets == {}
-    assert overall(section_scores(full)) == 0.5
-
-
-def test_prior_sets_are_an_unweighted_mean_of_half_weight() -> None:
-    sections = section_scores({"anthropic_helpful": 0.6, "shp": 0.8, "alpacaeval-easy": 1.0})
-    assert sections == pytest.approx({"Chat": 1.0, PRIOR_SETS: 0.7})
-    assert overall(sections) == pytest.approx((2 * 1.0 + 0.7) / 3)
+@pytest.mark.parametrize(
+    ("there", "sections", "score", "lost"),
+    [
+        (
+            {"llmbar-natural": 0.5, "llmbar-adver-GPTOut": 1.0, "donotanswer": 0.25, "my-own": 0.0},
+            {"Chat Hard": (0.5 * 100 + 1.0 * 47) / 147, "Safety": 0.25},
+            ((0.5 * 100 + 1.0 * 47) / 147 + 0.25) / 2,
+            (["Chat", "Reasoning", PRIOR_SETS], {"Chat Hard": 4, "Safety": 4}),
+        ),
+        (  # prior sets: an unweighted mean, of half the weight
+            {"anthropic_helpful": 0.6, "shp": 0.8, "alpacaeval-easy": 1.0},
+            {"Chat": 1.0, PRIOR_SETS: 0.7},
+            (2 * 1.0 + 0.7) / 3,
+            (["Chat Hard", "Safety", "Reasoning"], {"Chat": 4, PRIOR_SETS: 2}),
+        ),
+        (dict.fromkeys(scoring.WEIGHED, 0.5), dict.fromkeys(SECTIONS, 0.5), 0.5, ([], {})),
+    ],
+)
+def test_scores_are_means_over_what_is_there_and_the_rest_is_named(
+    there: dict[str, float], sections: dict[str, float], score: float, lost: tuple[list[str], dict[str, int]]
+) -> None:
+    assert section_scores(there) == pytest.approx(sections)
+    assert overall(section_scores(there)) == pytest.approx(score)
+    found = missing(list(there))
+    assert (found.sections, {name: len(gone) for name, gone in found.subsets.items()}) == lost
 
 
 def test_no_section_is_no_score() -> None:
@@ -102,7 +97,7 @@ def rows(generator: np.random.Generator) -> tuple[np.ndarray, list[str], list[st
 
 def test_values_with_intervals_equal_the_plain_ones() -> None:
     won, subsets, prompts = rows(np.random.default_rng(0))
-    found = judge(won, subsets, prompts, resampling=QUICK)
+    found = judge(won, subsets, prompts, resamples=QUICK)
     plain = scoring.subset_accuracy(won, subsets)
     assert {name: part.value for name, part in {**found.subsets, **found.others}.items()} == pytest.approx(plain)
     assert {name: part.value for name, part in found.sections.items()} == pytest.approx(section_scores(plain))
@@ -118,22 +113,22 @@ def test_values_with_intervals_equal_the_plain_ones() -> None:
 def test_an_interval_is_as_wide_as_repeated_draws_of_the_data_say() -> None:
     worlds = [rows(np.random.default_rng(seed)) for seed in range(300)]
     values = [section_scores(scoring.subset_accuracy(won, subsets))["Chat"] for won, subsets, _ in worlds]
-    found = judge(*worlds[0], resampling=QUICK).sections["Chat"]
+    found = judge(*worlds[0], resamples=QUICK).sections["Chat"]
     assert found.half_width == pytest.approx(1.96 * np.std(values), rel=0.25)
 
 
 def test_rows_of_one_prompt_stay_together() -> None:
     won = np.tile([1.0, 0.0], 40)
     subsets, alone = ["alpacaeval-easy"] * 80, [str(n) for n in range(80)]
-    apart = judge(won, subsets, alone, resampling=QUICK).sections["Chat"]
-    doubled = judge(np.repeat(won, 3), subsets * 3, np.repeat(alone, 3).tolist(), resampling=QUICK).sections["Chat"]
+    apart = judge(won, subsets, alone, resamples=QUICK).sections["Chat"]
+    doubled = judge(np.repeat(won, 3), subsets * 3, np.repeat(alone, 3).tolist(), resamples=QUICK).sections["Chat"]
     assert doubled.half_width == pytest.approx(apart.half_width, rel=0.05)
 
 
 def test_order_of_rows_changes_nothing() -> None:
     won, subsets, prompts = rows(np.random.default_rng(0))
-    turned = judge(won[::-1], subsets[::-1], prompts[::-1], resampling=QUICK)
-    assert turned == judge(won, subsets, prompts, resampling=QUICK)
+    turned = judge(won[::-1], subsets[::-1], prompts[::-1], resamples=QUICK)
+    assert turned == judge(won, subsets, prompts, resamples=QUICK)
 
 
 def test_a_single_prompt_says_nothing_about_others() -> None:
@@ -143,14 +138,12 @@ def test_a_single_prompt_says_nothing_about_others() -> None:
 
 def test_only_unknown_subsets_give_no_overall_score() -> None:
     found = judge([1.0, 0.0, 1.0], ["mine", "mine", "yours"], ["a", "b", "c"])
-    assert found.overall is None
-    assert found.sections == {}
+    assert (found.overall, found.sections) == (None, {})
     assert {name: part.value for name, part in found.others.items()} == {"mine": 0.5, "yours": 1.0}
 
 
 def test_a_subset_that_a_resample_misses_is_left_out_with_its_weight() -> None:
-    won, subsets, prompts = [1.0] * 5 + [0.0], ["shp"] * 5 + ["summarize"], list("abcdef")
-    found = judge(won, subsets, prompts, resampling=QUICK).sections[PRIOR_SETS]
+    found = judge([1.0] * 5 + [0.0], ["shp"] * 5 + ["summarize"], list("abcdef"), 400).sections[PRIOR_SETS]
     assert (found.value, found.high) == (0.5, 1.0)
 
 
@@ -162,7 +155,7 @@ def test_sections_of_several_models_are_compared_on_the_same_resamples() -> None
     gap = scored.difference("two", "one")
     assert gap.value == pytest.approx(scored.interval("two").value - scored.interval("one").value)
     assert gap.half_width < scored.interval("one").half_width
-    alone = judge(won[chat.rows], np.array(subsets)[chat.rows].tolist(), np.array(prompts)[chat.rows], resampling=QUICK)
+    alone = judge(won[chat.rows], np.array(subsets)[chat.rows].tolist(), np.array(prompts)[chat.rows], resamples=QUICK)
     assert alone.overall == scored.interval("one")
 
 
@@ -178,16 +171,7 @@ def test_sections_of_several_seeds_cross_seeds_and_prompts() -> None:
 
 def test_length_bias_is_the_win_rate_by_the_longer_answer() -> None:
     won = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0]
-    found = scoring.length_bias(won, [1, 2, 3, 4, 9, 9], [2, 3, 4, 4, 1, 1], list("abcdef"), resampling=QUICK)
-    assert [part.value for part in (found.shorter, found.equal, found.longer)] == pytest.approx([1 / 3, 1.0, 1.0])
-    assert [part.n for part in (found.shorter, found.equal, found.longer)] == [3, 1, 2]
-    assert scoring.length_bias([1.0, 0.0], [1, 2], [5, 6], ["a", "b"]).longer is None
-
-
-def test_best_of_four_shares_the_credit_of_a_tie() -> None:
-    scores: list[list[float]] = [[3, 1, 2, 0], [3, 3, 2, 0], [5, 5, 5, 5], [1, 2, 3, 4], [np.inf, 0, 0, 0]]
-    assert scoring.best_of_credit(scores, [0, 1, 2, 0, 0]).tolist() == [1.0, 0.5, 0.25, 0.0, 1.0]
-    with pytest.raises(UserError, match="row 1: answer 3's score is no number"):
-        scoring.best_of_credit([[1.0, 2.0, np.nan, 0.0]], [0])
-    with pytest.raises(ValueError, match=r"right answers \[n\] in 0 \.\. K-1"):
-        scoring.best_of_credit([[1.0, 2.0]], [2])
+    found = scoring.length_bias(won, [1, 2, 3, 4, 9, 9], [2, 3, 4, 4, 1, 1], list("abcdef"))
+    expected = {"shorter": (pytest.approx(1 / 3), 3), "equal": (1.0, 1), "longer": (1.0, 2)}
+    assert {name: (part.value, part.n) for name, part in found.items()} == expected
+    assert scoring.length_bias([1.0, 0.0], [1, 2], [5, 6], ["a", "b"])["longer"] is None

@@ -18,14 +18,13 @@ from tests.report.reading import Page
 from w2s_lightning.identity import digest
 from w2s_lightning.metrics.pgr import pgr_of_job
 from w2s_lightning.metrics.rates import part_rates, rates
-from w2s_lightning.metrics.resampling import Resampling
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.groups import SeedGroups
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.store import Manifest, Store
 from w2s_lightning.sweep.board import write
 
-FEW = Resampling(resamples=200)
+FEW = 200  # resamples
 SKILL = {"untuned": 0.5, "floor": 0.62, "student": 0.76, "ceiling": 0.92, "teacher": 0.9}
 PARAMS = {"nano": 6_000, "micro": 11_000, "mini": 19_000, "small": 117_000}
 
@@ -118,13 +117,13 @@ class Made:
         self.reader.refresh()
         tables = {row["name"]: self.reader.required_answers(row["evaluate"]) for row in rows}
         about = tables["student"]
-        scores = rates({n: t.correct for n, t in tables.items()}, about.groups, resampling=FEW)
+        scores = rates({n: t.correct for n, t in tables.items()}, about.groups, resamples=FEW)
         parts = {name: asdict(scores.interval(name)) for name in tables}
         pgr = asdict(pgr_of_job(scores))
         supervisor = "teacher" if job["paradigm"] == "distillation" else "floor"
         right = tables[supervisor].correct > 0
         agrees = about.agrees(tables[supervisor])
-        agreed = part_rates(agrees, [right | True, right, ~right], about.groups, resampling=FEW)
+        agreed = part_rates(agrees, [right | True, right, ~right], about.groups, resamples=FEW)
         keys = ("with_supervisor", "when_supervisor_right", "when_supervisor_wrong")
         stages = [stage for row in rows for stage in row.pop("stages")]
         result = {

@@ -11,10 +11,9 @@ from rich.console import Console
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.pgr import pgr_over_seeds
-from w2s_lightning.metrics.rates import auroc_of
+from w2s_lightning.metrics.rates import auroc_of, mean_score
 from w2s_lightning.metrics.seeds import score_seeds
-from w2s_lightning.results.groups import ARMS, SeedGroups, section_pgrs
-from w2s_lightning.results.readouts import compared
+from w2s_lightning.results.groups import ARMS, SeedGroups, compared, section_pgrs
 from w2s_lightning.results.stored import Answers
 from w2s_lightning.show.matrix import cell_text, explanations, print_compared
 
@@ -64,24 +63,18 @@ def groups(*jobs: Mapping[str, Any]) -> list[dict[str, Any]]:
     return SeedGroups(scored).rows(jobs)
 
 
-def test_a_group_has_the_pgr_of_the_metrics_package() -> None:
-    (group,) = groups(*(job(seed) for seed in range(4)))
-    columns = {arm: np.stack([scored(f"{arm}-{seed}").correct for seed in range(4)]) for arm in ARMS}
-    expected = pgr_over_seeds(score_seeds(columns, GROUPS))
-    assert group["pgr"]["value"] == expected.pgr.value
-    assert (group["pgr"]["low"], group["pgr"]["high"]) == (expected.pgr.low, expected.pgr.high)
-    assert group["pgr"]["per_seed"] == list(expected.per_seed)
-    assert group["pgr"]["sd"] == pytest.approx(np.std(expected.per_seed, ddof=1))  # type: ignore[arg-type]
-    assert group["student"]["value"] == pytest.approx(columns["student"].mean())
-    assert group["student"]["sd"] == pytest.approx(columns["student"].mean(axis=1).std(ddof=1))
+@pytest.mark.parametrize("metric", ["accuracy", "auroc"])
+def test_a_group_has_the_pgr_of_the_metrics_package(metric: str) -> None:
+    (group,) = groups(*(job(seed, metric=metric) for seed in range(4)))
+    columns = {arm: np.stack([scored(f"{arm}-{seed}").scores(metric) for seed in range(4)]) for arm in ARMS}
+    statistic = auroc_of(GOLD) if metric == "auroc" else mean_score
+    pgr, per_seed = pgr_over_seeds(score_seeds(columns, GROUPS, metric=statistic))
+    spread = pytest.approx(np.std(per_seed, ddof=1))  # type: ignore[arg-type]
+    assert group["pgr"] == {**vars(pgr), "per_seed": list(per_seed), "sd": spread}
     assert (group["n"], group["expected"], group["seeds"]) == (4, 4, [0, 1, 2, 3])
-
-
-def test_groups_of_another_metric_are_scored_with_it() -> None:
-    (group,) = groups(*(job(seed, metric="auroc") for seed in range(3)))
-    columns = {arm: np.stack([scored(f"{arm}-{seed}").scores("auroc") for seed in range(3)]) for arm in ARMS}
-    expected = pgr_over_seeds(score_seeds(columns, GROUPS, metric=auroc_of(GOLD)))
-    assert group["pgr"]["value"] == expected.pgr.value
+    if metric == "accuracy":
+        assert group["student"]["value"] == pytest.approx(columns["student"].mean())
+        assert group["student"]["sd"] == pytest.approx(columns["student"].mean(axis=1).std(ddof=1))
 
 
 def test_a_seed_that_failed_is_named_and_the_others_count() -> None:
@@ -94,15 +87,7 @@ def test_a_seed_that_failed_is_named_and_the_others_count() -> None:
 
 def test_a_single_seed_keeps_its_jobs_own_interval() -> None:
     (group,) = groups(job(0))
-    assert group["pgr"] == {
-        "value": 0.5,
-        "low": 0.4,
-        "high": 0.6,
-        "defined": True,
-        "reason": None,
-        "sd": None,
-        "per_seed": [0.5],
-    }
+    assert group["pgr"] == {**job(0)["pgr"], "sd": None, "per_seed": [0.5]}
 
 
 def test_a_gap_that_reaches_zero_is_undefined_with_its_reason() -> None:
@@ -120,21 +105,20 @@ def test_without_a_floor_pgr_is_undefined() -> None:
     assert "no floor" in group["pgr"]["reason"]
 
 
-def test_seeds_scored_on_different_examples_have_no_group() -> None:
-    def read(digest: str) -> Answers:
+def test_seeds_whose_answers_cannot_be_compared_are_undefined_with_the_reason() -> None:
+    def turned(digest: str) -> Answers:
         return answers(np.zeros(N), np.zeros(N), IDS[::-1]) if digest.endswith("1") else scored(digest)
 
-    (group,) = SeedGroups(read).rows([job(0), job(1)])
-    assert group["pgr"]["reason"] == "its seeds were scored on different test examples"
-
-
-def test_a_group_whose_answers_cannot_be_read_is_undefined_with_the_reason() -> None:
-    def read(digest: str) -> Answers:
+    def gone(digest: str) -> Answers:
         raise UserError("evaluate/x cannot be read: it is gone")
 
-    (group,) = SeedGroups(read).rows([job(0), job(1)])
-    assert group["pgr"]["reason"] == "evaluate/x cannot be read: it is gone"
-    assert group["seeds"] == [0, 1]
+    for read, reason in (
+        (turned, "its seeds were scored on different test examples"),
+        (gone, "evaluate/x cannot be read: it is gone"),
+    ):
+        (group,) = SeedGroups(read).rows([job(0), job(1)])
+        assert group["pgr"]["reason"] == reason
+        assert group["seeds"] == [0, 1]
 
 
 def test_a_student_that_is_its_ceiling_says_so() -> None:

@@ -4,15 +4,13 @@ Probabilities are `[n, K]`, labels `[n]` in 0 .. K-1. `correct`, `log_loss` and 
 per-example scores: their mean is the metric, and the same column goes into the bootstrap and the tests.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from w2s_lightning.metrics.intervals import FloatArray, Interval
+from w2s_lightning.metrics.intervals import RESAMPLES, FloatArray, GroupIds, IndexArray, Interval
 from w2s_lightning.metrics.rates import part_rates, weighted_auroc
-from w2s_lightning.metrics.resampling import DEFAULT_RESAMPLING, IndexArray, Resampling
 
 _SMALLEST = float(np.finfo(np.float64).eps)  # log loss stays below 36.05 nats: a sure and wrong answer is not infinite
 
@@ -22,11 +20,6 @@ def correct(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> FloatArray:
     table, truth = _checked(probabilities, labels)
     hits: FloatArray = (table.argmax(axis=1) == truth).astype(np.float64)
     return hits
-
-
-def accuracy(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Share of examples whose most probable option is the label."""
-    return float(correct(probabilities, labels).mean())
 
 
 def log_loss(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> FloatArray:
@@ -74,24 +67,16 @@ def calibration(probabilities: npt.ArrayLike, labels: npt.ArrayLike, *, num_bins
     """Compare top probability with accuracy in bins of equal width over 0 .. 1 (Guo et al. 2017, arXiv 1706.04599,
     equation 3); a bin holds its upper end."""
     table, truth = _checked(probabilities, labels)
-    if num_bins < 1:
-        raise ValueError(f"num_bins is {num_bins}: expected 1 or more, such as 10")
     confidence, hits = table.max(axis=1), correct(table, truth)
     edges = np.linspace(0.0, 1.0, num_bins + 1)
     index = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, num_bins - 1)
-    bins = tuple(
-        _calibration_bin(low, high, confidence[index == position], hits[index == position])
-        for position, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-    )
+    bins = []
+    for position, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+        own, count = index == position, int(np.count_nonzero(index == position))
+        mean_confidence = float(confidence[own].mean()) if count else None
+        bins.append(CalibrationBin(low, high, mean_confidence, float(hits[own].mean()) if count else None, count))
     error = np.bincount(index, weights=hits - confidence, minlength=num_bins)
-    return Calibration(ece=float(np.abs(error).sum() / len(truth)), bins=bins)
-
-
-def _calibration_bin(low: float, high: float, confidence: FloatArray, hits: FloatArray) -> CalibrationBin:
-    if not len(hits):
-        return CalibrationBin(low=low, high=high, confidence=None, accuracy=None, n=0)
-    means = float(confidence.mean()), float(hits.mean())
-    return CalibrationBin(low=low, high=high, confidence=means[0], accuracy=means[1], n=len(hits))
+    return Calibration(float(np.abs(error).sum() / len(truth)), tuple(bins))
 
 
 @dataclass(frozen=True)
@@ -106,33 +91,26 @@ class DifficultyLevel:
 def accuracy_by_difficulty(
     hits: npt.ArrayLike,
     difficulty: npt.ArrayLike,
-    group_ids: Sequence[object] | npt.NDArray[np.generic],
+    group_ids: GroupIds,
     *,
-    num_levels: int | None = None,
-    resampling: Resampling = DEFAULT_RESAMPLING,
+    num_levels: int,
+    resamples: int = RESAMPLES,
 ) -> tuple[DifficultyLevel, ...]:
     """Accuracy from easy to hard: `hits` `[n]` of 0 and 1, `difficulty` `[n]` in the task's own unit.
 
-    One level for each distinct difficulty, or, with `num_levels`, about equally many examples a level; equal
-    difficulties never part, so there may be fewer levels.
+    About equally many examples a level; equal difficulties never part, so there may be fewer than `num_levels`.
     """
     values = np.asarray(difficulty, dtype=np.float64)
-    distinct, inverse = np.unique(values, return_inverse=True)
-    levels = inverse if num_levels is None else _equal_counts(values, distinct, num_levels)[inverse]
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = (np.cumsum(counts) - counts / 2) / len(values)  # of each distinct difficulty's examples among all
+    levels = np.minimum((middle * num_levels).astype(np.intp), num_levels - 1)[inverse]
     masks = np.stack([levels == level for level in np.unique(levels)])
-    rates = part_rates(hits, masks, group_ids, resampling=resampling)
+    rates = part_rates(hits, masks, group_ids, resamples=resamples)
     return tuple(
         DifficultyLevel(low=float(values[mask].min()), high=float(values[mask].max()), accuracy=rate)
         for mask, rate in zip(masks, rates, strict=True)
         if rate is not None
     )
-
-
-def _equal_counts(values: FloatArray, distinct: FloatArray, num_levels: int) -> IndexArray:
-    """The level of each distinct difficulty: where the middle of its examples lies among all, in `num_levels` parts."""
-    counts = np.array([np.count_nonzero(values == value) for value in distinct])
-    middle = (np.cumsum(counts) - counts / 2) / len(values)
-    return np.minimum((middle * num_levels).astype(np.intp), num_levels - 1)
 
 
 def _checked(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[FloatArray, IndexArray]:

@@ -8,12 +8,13 @@ ceiling a seed's student is measured against; see `Baseline`.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from itertools import product
+from typing import Literal, get_args
 
 import numpy as np
 
-from w2s_lightning.metrics.intervals import FloatArray, Interval
-from w2s_lightning.metrics.rates import JobScores
+from w2s_lightning.metrics.intervals import CONFIDENCE, Interval
+from w2s_lightning.metrics.rates import JobScores, ratio
 from w2s_lightning.metrics.seeds import Linearised, SeedScores
 
 Baseline = Literal["per_seed", "fixed"]
@@ -51,20 +52,9 @@ class PGR:
         return cls(value=None, low=None, high=None, defined=False, reason=reason)
 
 
-@dataclass(frozen=True)
-class GroupPGR:
-    """PGR of a group of seeds: `pgr` is the ratio of means, `per_seed` every seed's own value in the order given (None
-    where its ceiling is not above its floor), `gap` the pooled ceiling - floor that decides whether PGR is defined."""
-
-    pgr: PGR
-    per_seed: tuple[float | None, ...]
-    gap: Interval
-    baseline: Baseline
-
-
-def why_undefined(gap: Interval, *, confidence: float) -> str | None:
+def why_undefined(gap: Interval) -> str | None:
     """Say why there is no PGR over this ceiling - floor, or None when there is one."""
-    ends = f"ceiling - floor is {gap.value:z.3f}, {100 * confidence:g} % interval {gap.low:z.3f} to {gap.high:z.3f}"
+    ends = f"ceiling - floor is {gap.value:z.3f}, {100 * CONFIDENCE:g} % interval {gap.low:z.3f} to {gap.high:z.3f}"
     if gap.high < -_ROUNDING:
         return f"the ceiling is below the floor: {ends}"
     return f"the gap reaches 0: {ends}" if gap.low <= _ROUNDING else None
@@ -76,21 +66,15 @@ def pgr_of_job(scores: JobScores, *, student: str = "student", floor: str = "flo
     In the few resamples (fewer than lie beyond the gap interval's low end) whose gap is not positive the quotient is
     taken as below the low end and above the high end: both ends stay finite and only move outwards.
     """
-    reason = why_undefined(scores.difference(ceiling, floor), confidence=scores.confidence)
+    reason = why_undefined(scores.difference(ceiling, floor))
     if reason is not None:
         return PGR.undefined(reason)
-    at = [scores.column(arm) for arm in (student, floor, ceiling)]
+    at = [scores.arms.index(arm) for arm in (student, floor, ceiling)]
     of_student, of_floor, of_ceiling = scores.resampled[:, at].T
     gain, gap = of_student - of_floor, of_ceiling - of_floor
     value = float((scores.values[at[0]] - scores.values[at[1]]) / (scores.values[at[2]] - scores.values[at[1]]))
-    low = scores.interval_of(value, _quotient(gain, gap, otherwise=-np.inf)).low
-    high = scores.interval_of(value, _quotient(gain, gap, otherwise=np.inf)).high
-    return PGR.of(value, low, high)
-
-
-def _quotient(gain: FloatArray, gap: FloatArray, *, otherwise: float) -> FloatArray:
-    """gain / gap where the gap is positive."""
-    return np.divide(gain, gap, out=np.full_like(gain, otherwise), where=gap > 0)
+    low = scores.interval_of(value, ratio(gain, gap, otherwise=-np.inf)).low
+    return PGR.of(value, low, scores.interval_of(value, ratio(gain, gap, otherwise=np.inf)).high)
 
 
 def pgr_of(
@@ -99,7 +83,7 @@ def pgr_of(
     """PGR of one job, or of a group of seeds with its usual conventions."""
     if isinstance(scores, JobScores):
         return pgr_of_job(scores, student=student, floor=floor, ceiling=ceiling)
-    return pgr_over_seeds(scores, student=student, floor=floor, ceiling=ceiling).pgr
+    return pgr_over_seeds(scores, student=student, floor=floor, ceiling=ceiling)[0]
 
 
 def pgr_over_seeds(
@@ -110,8 +94,9 @@ def pgr_over_seeds(
     student: str = "student",
     floor: str = "floor",
     ceiling: str = "ceiling",
-) -> GroupPGR:
-    """PGR of a group of seeds, with a t interval over seeds and test examples.
+) -> tuple[PGR, tuple[float | None, ...]]:
+    """PGR of a group of seeds, with a t interval over seeds and test examples; and every seed's own value, in the order
+    given, None where its ceiling is not above its floor.
 
     The quotient P is linearised (delta method): each seed and test group contributes
     (student - floor - P (ceiling - floor)) / mean gap, and `seeds` turns the table into an interval (of the mean of
@@ -121,42 +106,38 @@ def pgr_over_seeds(
     seeds P itself is the same. Whether PGR is defined is decided on the pooled gap, with its seed part, under all
     rules; the mean of ratios needs every seed's ceiling above its floor too, since no seed is dropped.
     """
-    if baseline not in ("per_seed", "fixed"):
-        raise ValueError(f"baseline is {baseline!r}: expected per_seed or fixed")
-    if average not in ("ratio_of_means", "mean_of_ratios"):
-        raise ValueError(f"average is {average!r}: expected ratio_of_means or mean_of_ratios")
-    top, low, high = scores.arm(student), scores.arm(floor), scores.arm(ceiling)
+    assert (baseline, average) in product(get_args(Baseline), get_args(Average)), (baseline, average)
+    top, low, high = scores.arms[student], scores.arms[floor], scores.arms[ceiling]
     if low.num_seeds != high.num_seeds or (baseline == "per_seed" and top.num_seeds != low.num_seeds):
         counts = {student: top.num_seeds, floor: low.num_seeds, ceiling: high.num_seeds}
         raise ValueError(f"seeds do not match: {counts}; give the same seeds, or baseline='fixed' for more baselines")
-    pooled_gap = scores.interval_of(high - low)
+    reason = why_undefined(scores.interval_of(high - low))
     if baseline == "fixed":
         low, high = low.averaged(top.num_seeds), high.averaged(top.num_seeds)
     gain, gap = top - low, high - low
     pairs = zip(gain.values.tolist(), gap.values.tolist(), strict=True)
     per_seed = tuple(one / width if width > 0 else None for one, width in pairs)
-    reason = why_undefined(pooled_gap, confidence=scores.confidence)
     if average == "mean_of_ratios" and None in per_seed:
         bad = ", ".join(str(position) for position, value in enumerate(per_seed) if value is None)
         reason = f"the ceiling is not above the floor for seed number {bad} (counted from 0)"
     if reason is not None:
-        return GroupPGR(PGR.undefined(reason), per_seed, pooled_gap, baseline)
+        return PGR.undefined(reason), per_seed
     found = scores.interval_of(_ratio_of_means(gain, gap) if average == "ratio_of_means" else _ratios(gain, gap))
-    return GroupPGR(PGR.of(found.value, found.low, found.high), per_seed, pooled_gap, baseline)
+    return PGR.of(found.value, found.low, found.high), per_seed
 
 
 def _ratio_of_means(gain: Linearised, gap: Linearised) -> Linearised:
     """A table whose mean over seeds is P = mean gain / mean gap, and whose spread is P's to first order."""
     width = float(gap.values.mean())
-    ratio = float(gain.values.mean()) / width
-    error = (gain - gap.scaled(ratio)).scaled(1 / width)
-    return Linearised(error.values - error.values.mean() + ratio, error.influence)
+    value = float(gain.values.mean()) / width
+    error = (gain - gap.scaled(value)).scaled(1 / width)
+    return Linearised(error.values - error.values.mean() + value, error.influence)
 
 
 def _ratios(gain: Linearised, gap: Linearised) -> Linearised:
     """Each seed's own quotient, linearised in the test groups."""
-    ratio = gain.values / gap.values
-    return Linearised(ratio, (gain - gap.scaled(ratio)).scaled(1 / gap.values).influence)
+    values = gain.values / gap.values
+    return Linearised(values, (gain - gap.scaled(values)).scaled(1 / gap.values).influence)
 
 
 def predicted_half_width(
@@ -175,18 +156,11 @@ def predicted_half_width(
     is 1.96 sqrt(deff Var(u) / n) / gap. Assumptions, each of them rough: per-example scores are 0 or 1, the student's
     accuracy is floor + P gap, any two arms' scores have the given correlation, and n / num_groups examples a group
     share a `group_correlation`, deff = 1 + (n / num_groups - 1) group_correlation (Kish 1965). Seeds are left out:
-    with several, the example part stays and the seed part comes on top. Returns infinity when the ceiling is not above
-    the floor.
+    with several, the example part stays and the seed part comes on top.
     """
     gap = ceiling - floor
-    if not (0 <= floor <= 1 and 0 <= ceiling <= 1) or not 0 < num_groups <= num_examples:
-        raise ValueError(
-            f"expected accuracies in 0 .. 1 and 1 .. n groups: got {floor}, {ceiling}, {num_groups} groups"
-        )
-    if gap <= 0:
-        return math.inf
-    student = min(1.0, max(0.0, floor + expected_pgr * gap))
-    spreads = [math.sqrt(rate * (1 - rate)) for rate in (student, floor, ceiling)]
+    rates = floor + expected_pgr * gap, floor, ceiling
+    spreads = [math.sqrt(rate * (1 - rate)) for rate in rates]
     parts = [weight * spread for weight, spread in zip((1, expected_pgr - 1, -expected_pgr), spreads, strict=True)]
     own, together = sum(part**2 for part in parts), sum(parts) ** 2
     variance = (1 - correlation) * own + correlation * together

@@ -15,18 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.intervals import FloatArray, Interval
-from w2s_lightning.metrics.rates import (
-    JobScores,
-    Metric,
-    mean_score,
-    part_rates,
-    plain_values,
-    rate_on,
-    weighted,
-    weighted_mean,
-)
-from w2s_lightning.metrics.resampling import DEFAULT_RESAMPLING, Groups, Resampling
+from w2s_lightning.metrics import rates
+from w2s_lightning.metrics.intervals import RESAMPLES, FloatArray, GroupIds, Groups, Interval
+from w2s_lightning.metrics.rates import JobScores, Metric, rate_on, weighted, weighted_mean
 from w2s_lightning.metrics.seeds import SeedScores, compare
 
 PRIOR_SETS = "Prior Sets"
@@ -80,7 +71,12 @@ def wins(chosen: npt.ArrayLike, rejected: npt.ArrayLike, rows: Sequence[str] | N
     better, worse = np.asarray(chosen, dtype=np.float64), np.asarray(rejected, dtype=np.float64)
     if better.ndim != 1 or better.shape != worse.shape:
         raise ValueError(f"expected rewards [n] and [n], got shapes {better.shape} and {worse.shape}")
-    _refuse_nan(np.stack([better, worse], axis=1), rows, ("the chosen", "the rejected"))
+    bad = np.argwhere(np.isnan(np.stack([better, worse], axis=1)))
+    if len(bad):
+        row, column = bad[0]
+        name, whose = f"row {row + 1}" if rows is None else rows[row], ("the chosen", "the rejected")[column]
+        count = len(np.unique(bad[:, 0]))
+        raise UserError(f"{name}: {whose} score is no number (NaN), in {count} of {len(better)} rows")
     outcome: FloatArray = (better > worse).astype(np.float64)
     return outcome
 
@@ -125,55 +121,19 @@ def overall(sections: Mapping[str, float]) -> float:
 class MissingParts:
     """What the scores stand without: sections of which no subset is there, and subsets of the sections that are."""
 
-    sections: tuple[str, ...]
-    subsets: Mapping[str, tuple[str, ...]]
+    sections: list[str]
+    subsets: dict[str, list[str]]
 
 
 def missing(subsets: Sequence[str]) -> MissingParts:
     """What is missing among these subset names (one a row, or each once)."""
     there = set(subsets)
-    lost = {section: tuple(name for name in names if name not in there) for section, names in SECTIONS.items()}
-    gone = tuple(section for section, names in lost.items() if len(names) == len(SECTIONS[section]))
+    lost = {section: [name for name in names if name not in there] for section, names in SECTIONS.items()}
+    gone = [section for section, names in lost.items() if len(names) == len(SECTIONS[section])]
     return MissingParts(gone, {section: names for section, names in lost.items() if names and section not in gone})
 
 
-def best_of_credit(scores: npt.ArrayLike, right: npt.ArrayLike, rows: Sequence[str] | None = None) -> FloatArray:
-    """Credit [n] for scores [n, K] of K answers (4 there), of which number `right` [n] is right.
-
-    1 when the right answer has the largest score alone, 1/k when it is one of k that share it, else 0 (RewardBench 2,
-    arXiv 2506.01937). Raises UserError for a score that is no number, naming its row.
-    """
-    table, place = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.intp)
-    if table.ndim != 2 or place.shape != table.shape[:1] or (place < 0).any() or (place >= table.shape[1]).any():
-        raise ValueError(f"expected scores [n, K] and right answers [n] in 0 .. K-1, got {table.shape}, {place.shape}")
-    _refuse_nan(table, rows, [f"answer {number}'s" for number in range(1, table.shape[1] + 1)])
-    best = table == table.max(axis=1, keepdims=True)
-    credit: FloatArray = best[np.arange(len(table)), place] / best.sum(axis=1)
-    return credit
-
-
-def _refuse_nan(scores: FloatArray, rows: Sequence[str] | None, whose: Sequence[str]) -> None:
-    bad = np.argwhere(np.isnan(scores))
-    if len(bad):
-        row, column = bad[0]
-        name = f"row {row + 1}" if rows is None else rows[row]
-        raise UserError(
-            f"{name}: {whose[column]} score is no number (NaN), in {len(set(bad[:, 0]))} of {len(scores)} rows"
-        )
-
-
 # ---------------------------------------------------------------- parts of a benchmark, with intervals
-
-
-def section_metric(subsets: Sequence[str], section: str) -> Metric:
-    """A section's score as a metric, for rows with these subsets [n].
-
-    Give it the section's own rows only, so that the number of groups is the section's. A subset that a resample misses
-    is left out of it with its weight.
-    """
-    names = np.asarray(subsets)
-    there = {name: weight for name, weight in SECTIONS[section].items() if (names == name).any()}
-    return weighted([rate_on(names == name) for name in there], list(there.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,10 +146,7 @@ class Part:
     metric: Metric
 
     def scores(
-        self,
-        arms: Mapping[str, npt.ArrayLike],
-        group_ids: Sequence[object] | npt.NDArray[np.generic],
-        resampling: Resampling = DEFAULT_RESAMPLING,
+        self, arms: Mapping[str, npt.ArrayLike], group_ids: GroupIds, resamples: int = RESAMPLES
     ) -> JobScores | SeedScores | None:
         """The wins `[n]` of every arm, or `[S, n]` of S seeds, on the same resamples of the part's groups [n].
 
@@ -199,40 +156,41 @@ class Part:
         if len(np.unique(groups)) < 2:
             return None
         own = {name: np.atleast_2d(won)[:, self.rows] for name, won in arms.items()}
-        return compare(own, groups, metric=self.metric, resampling=resampling)
+        return compare(own, groups, metric=self.metric, resamples=resamples)
 
     def intervals(
-        self,
-        arms: Mapping[str, npt.ArrayLike],
-        group_ids: Sequence[object] | npt.NDArray[np.generic],
-        resampling: Resampling = DEFAULT_RESAMPLING,
+        self, arms: Mapping[str, npt.ArrayLike], group_ids: GroupIds, resamples: int = RESAMPLES
     ) -> dict[str, Interval]:
         """Each arm's score; from 0 to 1 where the rows are of a single group."""
-        scores = self.scores(arms, group_ids, resampling)
+        scores = self.scores(arms, group_ids, resamples)
         if scores is not None:
             return {name: scores.interval(name) for name in arms}
         own = np.stack([np.atleast_2d(won)[:, self.rows].mean(axis=0) for won in arms.values()])
         one = Groups.of(np.asarray(group_ids)[self.rows])
-        values = plain_values(self.metric(own, one), one).tolist()
+        values = rates.plain_values(self.metric(own, one), one).tolist()
         return {name: Interval(value, 0.0, 1.0, one.num_examples) for name, value in zip(arms, values, strict=True)}
 
 
 def parts_of(subsets: Sequence[str]) -> tuple[Part, ...]:
     """Overall and the sections that are there, then every subset by itself: RewardBench's own, then others."""
     names = np.asarray(subsets)
-    found, masks = list[Part](), {name: np.isin(names, list(weights)) for name, weights in SECTIONS.items()}
-    there = {name: mask for name, mask in masks.items() if mask.any()}
+    there = {name: mask for name, weights in SECTIONS.items() if (mask := np.isin(names, list(weights))).any()}
+    found = [Part("section", name, mask, _section(names[mask], name)) for name, mask in there.items()]
     if there:
         known = np.any(list(there.values()), axis=0)
-        metrics = [section_metric(names[known].tolist(), name) for name in there]
-        metric = weighted(metrics, [SECTION_WEIGHTS[name] for name in there])
-        found.append(Part("overall", "overall", known, metric))
-    for name, mask in there.items():
-        found.append(Part("section", name, mask, section_metric(names[mask].tolist(), name)))
+        metrics, weights = [_section(names[known], name) for name in there], [SECTION_WEIGHTS[name] for name in there]
+        found.insert(0, Part("overall", "overall", known, weighted(metrics, weights)))
     listed = [name for weights in SECTIONS.values() for name in weights]
-    order = [*listed, *sorted(set(names.tolist()) - set(listed))]
-    found += [Part("subset", name, names == name, mean_score) for name in order if (names == name).any()]
+    order = [*listed, *sorted(set(names.tolist()) - WEIGHED)]
+    found += [Part("subset", name, names == name, rates.mean_score) for name in order if (names == name).any()]
     return tuple(found)
+
+
+def _section(names: npt.NDArray[np.str_], section: str) -> Metric:
+    """A section's score among rows with these subsets [n], some of them its own. A subset that a resample misses is
+    left out of it with its weight."""
+    there = {name: weight for name, weight in SECTIONS[section].items() if (names == name).any()}
+    return weighted([rate_on(names == name) for name in there], list(there.values()))
 
 
 def sections_of(subsets: Sequence[str]) -> tuple[Part, ...]:
@@ -246,50 +204,32 @@ def sections_of(subsets: Sequence[str]) -> tuple[Part, ...]:
 class Judgement:
     """A reward model's scores with intervals; `others` are subsets that RewardBench does not know, in no section."""
 
-    subsets: Mapping[str, Interval]
-    others: Mapping[str, Interval]
-    sections: Mapping[str, Interval]
+    subsets: dict[str, Interval]
+    others: dict[str, Interval]
+    sections: dict[str, Interval]
     overall: Interval | None
     missing: MissingParts
 
 
-def judge(
-    outcome: npt.ArrayLike,
-    subsets: Sequence[str],
-    group_ids: Sequence[object],
-    *,
-    resampling: Resampling = DEFAULT_RESAMPLING,
-) -> Judgement:
+def judge(outcome: npt.ArrayLike, subsets: Sequence[str], group_ids: GroupIds, resamples: int = RESAMPLES) -> Judgement:
     """Score rows by `wins` [n], subset names [n] and groups [n] (prompts, which are what is resampled)."""
-    won = np.asarray(outcome, dtype=np.float64)
-    found = [(part, part.intervals({"model": won}, group_ids, resampling)["model"]) for part in parts_of(subsets)]
-    each = {part.name: interval for part, interval in found if part.kind == "subset"}
+    found: dict[str, dict[str, Interval]] = {"subset": {}, "section": {}, "overall": {}}
+    for part in parts_of(subsets):
+        found[part.kind] |= part.intervals({part.name: outcome}, group_ids, resamples)
     return Judgement(
-        subsets={name: interval for name, interval in each.items() if name in WEIGHED},
-        others={name: interval for name, interval in each.items() if name not in WEIGHED},
-        sections={part.name: interval for part, interval in found if part.kind == "section"},
-        overall=next((interval for part, interval in found if part.kind == "overall"), None),
+        subsets={name: one for name, one in found["subset"].items() if name in WEIGHED},
+        others={name: one for name, one in found["subset"].items() if name not in WEIGHED},
+        sections=found["section"],
+        overall=found["overall"].get("overall"),
         missing=missing(subsets),
     )
 
 
-@dataclass(frozen=True)
-class LengthBias:
-    """Win rates where the chosen answer is the shorter one, as long as the other, the longer one (None: no row)."""
-
-    shorter: Interval | None
-    equal: Interval | None
-    longer: Interval | None
-
-
 def length_bias(
-    outcome: npt.ArrayLike,
-    chosen_lengths: npt.ArrayLike,
-    rejected_lengths: npt.ArrayLike,
-    group_ids: Sequence[object],
-    *,
-    resampling: Resampling = DEFAULT_RESAMPLING,
-) -> LengthBias:
-    """Win rates by which answer is longer; `wins`, lengths (in any one unit) and groups are [n]."""
+    outcome: npt.ArrayLike, chosen_lengths: npt.ArrayLike, rejected_lengths: npt.ArrayLike, group_ids: GroupIds
+) -> dict[str, Interval | None]:
+    """Win rates where the chosen answer is the `shorter` one, `equal`, the `longer` one (None: no row); `wins`, lengths
+    (in any one unit) and groups are [n]."""
     gap = np.asarray(chosen_lengths, dtype=np.float64) - np.asarray(rejected_lengths, dtype=np.float64)
-    return LengthBias(*part_rates(outcome, np.stack([gap < 0, gap == 0, gap > 0]), group_ids, resampling=resampling))
+    parts = rates.part_rates(outcome, np.stack([gap < 0, gap == 0, gap > 0]), group_ids)
+    return dict(zip(("shorter", "equal", "longer"), parts, strict=True))

@@ -2,7 +2,7 @@
 
 A number's uncertainty has two sources: other seeds would have trained other models, and other test questions would
 have been answered otherwise, by all seeds and arms together. "Seeds outside, examples inside" resampling counts the
-second as if every seed had its own test set (in the tests' simulation with 3 seeds a nominal 95 % covers about 87 %).
+second as if every seed had its own test set (in a simulation with 3 seeds a nominal 95 % covered about 87 %).
 Here every quantity is linearised in the weight of each test group (the infinitesimal jackknife), which leaves a table
 of seeds x groups, and the variance of its mean is the classical one of two crossed random factors (Searle, Casella &
 McCulloch 1992, Variance Components, ch. 4).
@@ -15,16 +15,23 @@ Satterthwaite's (1946) degrees of freedom was tried beside it: 92.5 to 98.3 %. T
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.intervals import FloatArray, Interval, check_confidence, t_quantile
+from w2s_lightning.metrics.intervals import (
+    CONFIDENCE,
+    RESAMPLES,
+    FloatArray,
+    GroupIds,
+    Groups,
+    Interval,
+    t_quantile,
+)
 from w2s_lightning.metrics.rates import JobScores, Metric, aligned_columns, mean_score, plain_values, rates
-from w2s_lightning.metrics.resampling import DEFAULT_RESAMPLING, Groups, Resampling, nudges
 
 _STEP = 1e-4  # of a group's weight: truncation and rounding both stay below 1e-8 of the value
 
@@ -114,82 +121,62 @@ class SeedScores:
 
     arms: Mapping[str, Linearised]
     num_examples: int
-    confidence: float
 
     def per_seed(self, arm: str) -> tuple[float, ...]:
         """One arm's value for every seed, in the order given; none is ever dropped."""
-        return tuple(float(value) for value in self.arm(arm).values)
+        return tuple(self.arms[arm].values.tolist())
 
     def interval(self, arm: str) -> Interval:
         """One arm's mean over seeds with its interval."""
-        return self.interval_of(self.arm(arm))
+        return self.interval_of(self.arms[arm])
 
     def difference(self, first: str, second: str) -> Interval:
         """Mean over seeds of `first - second`, paired by seed and by example."""
         return self.interval_of(self._paired(first, second))
 
     def p_value(self, first: str, second: str) -> float:
-        """Two-sided p-value of "no difference", below 1 - confidence exactly where the interval excludes 0."""
+        """Two-sided p-value of "no difference", below 1 - CONFIDENCE exactly where the interval excludes 0."""
         return crossed_mean(self._paired(first, second)).p_value()
 
     def interval_of(self, quantity: Linearised) -> Interval:
         """The interval of any linearised quantity's mean over seeds."""
         mean = crossed_mean(quantity)
-        half = mean.half_width(self.confidence)
+        half = mean.half_width(CONFIDENCE)
         return Interval(value=mean.value, low=mean.value - half, high=mean.value + half, n=self.num_examples)
 
-    def arm(self, name: str) -> Linearised:
-        """One arm; raise ValueError when there is none of that name."""
-        if name not in self.arms:
-            raise ValueError(f"there is no arm {name!r}: expected one of {', '.join(self.arms)}")
-        return self.arms[name]
-
     def _paired(self, first: str, second: str) -> Linearised:
-        one, two = self.arm(first), self.arm(second)
+        one, two = self.arms[first], self.arms[second]
         if one.num_seeds != two.num_seeds:
             raise ValueError(f"{first!r} has {one.num_seeds} seeds and {second!r} {two.num_seeds}: give the same seeds")
         return one - two
 
 
-def score_seeds(
-    arms: Mapping[str, npt.ArrayLike],
-    group_ids: Sequence[object] | npt.NDArray[np.generic],
-    *,
-    metric: Metric = mean_score,
-    confidence: float = 0.95,
-) -> SeedScores:
+def score_seeds(arms: Mapping[str, npt.ArrayLike], group_ids: GroupIds, *, metric: Metric = mean_score) -> SeedScores:
     """Score and linearise every arm.
 
     `arms` maps a name to per-example scores `[S, n]`, row k being seed k for every arm and columns aligned by example
     id with `group_ids` `[n]`. An arm may have seeds of its own number (fixed baselines) but then has no paired
     differences. Raises UserError for fewer than two seeds or groups or a metric that does not exist on the test set.
     """
-    check_confidence(confidence)
-    groups = Groups.of(group_ids)
-    groups.require_several()
-    columns = aligned_columns(arms, num_examples=groups.num_examples)
+    groups = Groups.several(group_ids)
+    columns = aligned_columns(arms, groups)
     for name, scores in columns.items():
         if len(scores) < 2:
             raise UserError(f"arm {name!r} has one seed: an interval over seeds needs two or more (5 is usual)")
     statistic = metric(np.concatenate(list(columns.values())), groups)
     values = plain_values(statistic, groups)
-    moved = np.concatenate([statistic(weights) for weights in nudges(groups, _STEP)])
+    moved = np.concatenate([statistic(weights) for weights in groups.nudges(_STEP)])
     influence = (moved - values).T * (groups.num_groups / _STEP)  # [all seeds of all arms, G]
-    linear = Linearised(values, influence - influence.mean(axis=1, keepdims=True))
+    influence = influence - influence.mean(axis=1, keepdims=True)
     ends = np.cumsum([len(scores) for scores in columns.values()])[:-1]
-    parts = zip(np.split(linear.values, ends), np.split(linear.influence, ends), strict=True)
-    named = {name: Linearised(*part) for name, part in zip(columns, parts, strict=True)}
-    return SeedScores(arms=named, num_examples=groups.num_examples, confidence=confidence)
+    parts = zip(columns, np.split(values, ends), np.split(influence, ends), strict=True)
+    return SeedScores({name: Linearised(*own) for name, *own in parts}, groups.num_examples)
 
 
 def compare(
-    arms: Mapping[str, npt.ArrayLike],
-    group_ids: Sequence[object] | npt.NDArray[np.generic],
-    *,
-    metric: Metric = mean_score,
-    resampling: Resampling = DEFAULT_RESAMPLING,
+    arms: Mapping[str, npt.ArrayLike], group_ids: GroupIds, *, metric: Metric = mean_score, resamples: int = RESAMPLES
 ) -> JobScores | SeedScores:
     """Arms `[S, n]` over their seeds where there are several, else by the bootstrap of the one job."""
     if all(len(np.atleast_2d(scores)) == 1 for scores in arms.values()):
-        return rates(arms, group_ids, metric=metric, resampling=resampling)
-    return score_seeds(arms, group_ids, metric=metric, confidence=resampling.confidence)
+        return rates(arms, group_ids, metric=metric, resamples=resamples)
+    return score_seeds(arms, group_ids, metric=metric)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from w2s_lightning.metrics.differences import holm
+from w2s_lightning.metrics.rates import holm
 from w2s_lightning.report.figures import Figure, Plot, Row, View, axis, drawing, places, plain, series, shares, spread
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import of_role

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,8 @@ from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_over_seeds
 from w2s_lightning.metrics.seeds import score_seeds
-from w2s_lightning.results.stored import Answers, Array, StoreReader
+from w2s_lightning.results.scored import columns_of
+from w2s_lightning.results.stored import Answers, StoreReader
 from w2s_lightning.show.numbers import interval
 from w2s_lightning.show.terminal import print_table
 
@@ -86,12 +87,15 @@ class Claim:
     threshold: float
 
 
+Decision = Literal["held", "refuted", "undecided", "waiting"]
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of a claim."""
 
     claim: Claim
-    verdict: Literal["held", "refuted", "undecided", "waiting"]
+    verdict: Decision
     value: float | None
     low: float | None
     high: float | None
@@ -102,19 +106,14 @@ def read_claims(path: Path) -> list[Claim]:
     """The claims of a YAML file; raise UserError where one is not well formed."""
     try:
         return TypeAdapter(list[Claim]).validate_python(yaml.safe_load(path.read_text()))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise UserError(f"{path}: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case ValidationError():
-            first = error.errors()[0]
-            return f"claim {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        case yaml.MarkedYAMLError(problem_mark=mark) if mark is not None:
-            return f"line {mark.line + 1}: {error.problem}"
-        case _:
-            return str(error).splitlines()[0]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: claim {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UserError(f"{path}: {line}{error.problem}") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
 
 
 def key_of(overrides: Sequence[str]) -> frozenset[str]:
@@ -153,65 +152,53 @@ class Results:
                     found.setdefault((key_of(overrides), job["seed"]), by_digest[job["digest"]])
         return cls(found, store)
 
-    def answers(self, overrides: Sequence[str], seeds: Sequence[int]) -> list[dict[str, Answers]] | None:
-        """Per seed, each row's answers to the shared test examples; None while a seed is missing."""
-        results = [self._found.get((key_of(overrides), seed)) for seed in seeds]
-        if any(result is None for result in results):
-            return None
-        rows = [{row["name"]: self._read(row["evaluate"]) for row in result["rows"]} for result in results if result]
-        ids = next(iter(rows[0].values())).ids
-        if any(answers.ids != ids for own in rows for answers in own.values()):
-            raise UserError(f"results for {sorted(overrides)} were scored on different test examples: run them again")
-        return rows
+    def answers(self, overrides: Sequence[str], seeds: Sequence[int], row: str) -> list[Answers] | None:
+        """A row's answers to the test examples for every seed; None while a seed is missing."""
+        found = [self._found.get((key_of(overrides), seed)) for seed in seeds]
+        named = [{one["name"]: one["evaluate"] for one in result["rows"]} for result in found if result is not None]
+        return [self._read(rows[row]) for rows in named] if len(named) == len(found) else None
 
 
 def decide(claim: Claim, results: Results) -> Verdict:
     """Measure the claim's quantity and apply its rule."""
-    these = results.answers(claim.jobs, claim.seeds)
-    against = results.answers(claim.quantity.against, claim.seeds) if isinstance(claim.quantity, AgainstOf) else these
-    if these is None or against is None:
-        return Verdict(claim, "waiting", None, None, None, ())
     match claim.quantity:
         case PGROf(row=row):
-            arms = {name: _over_seeds(these, name) for name in (row, "floor", "ceiling")}
-            group = pgr_over_seeds(score_seeds(arms, _groups(these)), student=row)
-            per_seed = tuple(float("nan") if v is None else v for v in group.per_seed)
-            return _verdict(claim, group.pgr, per_seed)
+            wanted = {"student": (claim.jobs, row), "floor": (claim.jobs, "floor"), "ceiling": (claim.jobs, "ceiling")}
         case DifferenceOf(row=row, minus=other):
-            return _paired(claim, _over_seeds(these, row), _over_seeds(these, other), _groups(these))
-        case AgainstOf(row=row):
-            return _paired(claim, _over_seeds(these, row), _over_seeds(against, row), _groups(these))
-        case DepartureOf(row=row, chance=chance, distance=distance):
-            values = tuple(float(one) for one in _over_seeds(these, row).mean(axis=1))
-            count = float(sum(abs(value - chance) > distance for value in values))
-            return _verdict(claim, Interval(count, count, count, len(values)), values)
-    raise AssertionError(claim.quantity)
-
-
-def _over_seeds(answers: Sequence[Mapping[str, Answers]], row: str) -> Array:
-    """A row's 0/1 scores, `[S, n]`."""
-    return np.stack([own[row].correct for own in answers])
-
-
-def _groups(answers: Sequence[Mapping[str, Answers]]) -> tuple[str, ...]:
-    return next(iter(answers[0].values())).groups
-
-
-def _paired(claim: Claim, one: Array, other: Array, groups: Sequence[str]) -> Verdict:
-    scores = score_seeds({"one": one, "other": other}, groups)
+            wanted = {"one": (claim.jobs, row), "other": (claim.jobs, other)}
+        case AgainstOf(row=row, against=against):
+            wanted = {"one": (claim.jobs, row), "other": (against, row)}
+        case DepartureOf(row=row):
+            wanted = {"one": (claim.jobs, row)}
+    arms = {name: results.answers(jobs, claim.seeds, row) for name, (jobs, row) in wanted.items()}
+    known = {name: answers for name, answers in arms.items() if answers is not None}
+    if len(known) < len(arms):
+        return Verdict(claim, "waiting", None, None, None, ())
+    try:
+        columns = columns_of(known)
+    except UserError as error:
+        raise UserError(f"claim {claim.id}: {error}: run them again") from None
+    if isinstance(claim.quantity, DepartureOf):
+        values = columns["one"].mean(axis=1).tolist()
+        count = float(sum(abs(value - claim.quantity.chance) > claim.quantity.distance for value in values))
+        return _verdict(claim, Interval(count, count, count, len(values)), values)
+    scores = score_seeds(columns, next(iter(known.values()))[0].groups)
+    if isinstance(claim.quantity, PGROf):
+        pgr, per_seed = pgr_over_seeds(scores)
+        return _verdict(claim, pgr, [float("nan") if value is None else value for value in per_seed])
     per_seed = np.subtract(scores.per_seed("one"), scores.per_seed("other")).tolist()
-    return _verdict(claim, scores.difference("one", "other"), tuple(per_seed))
+    return _verdict(claim, scores.difference("one", "other"), per_seed)
 
 
-def _verdict(claim: Claim, figure: Interval | PGR, per_seed: tuple[float, ...]) -> Verdict:
+def _verdict(claim: Claim, figure: Interval | PGR, per_seed: Sequence[float]) -> Verdict:
     low, high = figure.low, figure.high
     if figure.value is None or low is None or high is None:
-        return Verdict(claim, "undecided", None, None, None, per_seed)
+        return Verdict(claim, "undecided", None, None, None, tuple(per_seed))
     above = low > claim.threshold
     below = high < claim.threshold or low == high <= claim.threshold
     held, refuted = (not above, above) if claim.rule == "not_above" else (above, below)
-    verdict = Verdict(claim, "undecided", figure.value, low, high, per_seed)
-    return replace(verdict, verdict="held" if held else "refuted" if refuted else "undecided")
+    verdict: Decision = "held" if held else "refuted" if refuted else "undecided"
+    return Verdict(claim, verdict, figure.value, low, high, tuple(per_seed))
 
 
 def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:

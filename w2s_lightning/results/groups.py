@@ -1,11 +1,13 @@
 """Jobs that differ in their seed alone, as one row: means, spreads and PGR's interval over seeds and test examples.
 
 Seeds share the test examples, so the two are crossed (see `metrics/seeds.py`). A seed that failed is named, never
-silently left out. What is here makes sweep.json, and the same rows for results that belong to no sweep.
+silently left out. What is here makes sweep.json, and the same rows for results that belong to no sweep. Groups that
+differ in `fit.readout` alone are compared row by row: reward models with a head minus implicit ones.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,15 @@ import numpy as np
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_of, pgr_over_seeds
+from w2s_lightning.metrics.rates import mean_score
 from w2s_lightning.metrics.sections import Part, sections_of
 from w2s_lightning.metrics.seeds import SeedScores
 from w2s_lightning.results.scored import NO_BENCHMARK_FLOOR, NO_FLOOR, ONE_PROMPT, columns_of, score_answers
-from w2s_lightning.results.stored import Answers, Array
+from w2s_lightning.results.stored import Answers
+from w2s_lightning.show.matrix import Labels
 
 ARMS = ("untuned", "floor", "student", "ceiling")
+READOUT, CLASSIFIER, DPO = "fit.readout", "head", "implicit"
 FROM_RESULT = ("metric", *ARMS, "pgr", "gain_over_untuned", "agreement", "cheats", "notices")
 
 Row = Mapping[str, Any]
@@ -99,12 +104,11 @@ def _figures(done: Sequence[Row], read: Read) -> dict[str, Any]:
         found["gain_over_untuned"] = _spread(scores.difference("student", "untuned"), gains)
     if "floor" not in arms:
         return {**found, "pgr": _spread(PGR.undefined(NO_FLOOR), ())}
-    group = pgr_over_seeds(scores)
-    pgr = _spread(group.pgr, group.per_seed)
+    pgr, per_seed = pgr_over_seeds(scores)
     reasons = {str(job["pgr"]["reason"]) for job in done}
-    if group.pgr.defined and len(reasons) == 1 and all(reason.startswith("by construction") for reason in reasons):
-        pgr["reason"] = reasons.pop()
-    return {**found, "pgr": pgr}
+    if pgr.defined and len(reasons) == 1 and all(reason.startswith("by construction") for reason in reasons):
+        pgr = replace(pgr, reason=reasons.pop())
+    return {**found, "pgr": _spread(pgr, per_seed)}
 
 
 def _undefined(reason: str) -> dict[str, Any]:
@@ -130,13 +134,70 @@ def section_pgrs(done: Sequence[Row], read: Read) -> list[dict[str, Any]]:
         columns = columns_of(answers)
     except UserError:
         return []
-    about = answers["student"][0]
-    found = ((part, _section_pgr(part, columns, about.groups)) for part in sections_of(about.subsets))
-    return [{"kind": part.kind, "name": part.name, "n": int(part.rows.sum()), "pgr": vars(pgr)} for part, pgr in found]
+    about, found = answers["student"][0], []
+    for part in sections_of(about.subsets):
+        scores = part.scores(columns, about.groups) if "floor" in columns else None
+        why = ONE_PROMPT if "floor" in columns else NO_BENCHMARK_FLOOR
+        pgr = PGR.undefined(why) if scores is None else pgr_of(scores)
+        found.append({"kind": part.kind, "name": part.name, "n": int(part.rows.sum()), "pgr": vars(pgr)})
+    return found
 
 
-def _section_pgr(part: Part, columns: Mapping[str, Array], groups: Sequence[str]) -> PGR:
-    if "floor" not in columns:
-        return PGR.undefined(NO_BENCHMARK_FLOOR)
-    scores = part.scores(columns, groups)
-    return PGR.undefined(ONE_PROMPT) if scores is None else pgr_of(scores)
+# ---------------------------------------------------------------- classifier against DPO
+
+
+def compared(jobs: Sequence[Row], read: Read) -> list[dict[str, Any]]:
+    """Classifier minus DPO: one record for each row and part that both sides have, over the seeds that both have
+    finished; on the test set and on every section of a benchmark. Both sides saw the same labels."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    arms = list(_both_sides(jobs))
+    for row in ("floor", "ceiling", "student"):
+        shared = len({str(_digests(sides, "arms", row)) for _, sides in arms}) == 1
+        for arm, sides in arms:
+            name = arm if row == "student" else row if shared else f"{row} ({arm})"
+            for kind in ("arms", "benchmark_arms"):
+                digests = _digests(sides, kind, row)
+                key = (kind, row, *map(tuple, digests))
+                if "" in digests[0] + digests[1] or key in found:  # paradigms share their floors and ceilings
+                    continue
+                found[key] = {"row": name, "n_seeds": len(sides[0]), "parts": list(_parts(digests, read))}
+    return [record for record in found.values() if record["parts"]]
+
+
+def _digests(sides: Sequence[Sequence[Row]], kind: str, row: str) -> list[list[str]]:
+    """The evaluate stages of a row on either side, "" where there is none."""
+    return [[str((job.get(kind) or {}).get(row) or "") for job in side] for side in sides]
+
+
+def _both_sides(jobs: Sequence[Row]) -> Iterator[tuple[str, tuple[list[Row], list[Row]]]]:
+    """Arms (in words that tell them apart) with their finished jobs under either read-out, seed by seed."""
+    arms: dict[tuple[Any, ...], dict[str, dict[Any, Row]]] = {}
+    alike: dict[tuple[Any, ...], Row] = {}
+    for job in jobs:
+        side, key = job["axes"].get(READOUT), group_key(job, READOUT)
+        if job["state"] == "done" and job["metric"] == "accuracy" and side in (CLASSIFIER, DPO):
+            arms.setdefault(key, {}).setdefault(side, {})[job["seed"]] = job
+            alike[key] = {**job, "axes": {name: value for name, value in job["axes"].items() if name != READOUT}}
+    labels = Labels.among(list(alike.values()))
+    several_tasks = len({key[0] for key in arms}) > 1
+    for key, sides in arms.items():
+        seeds = sorted(sides.get(CLASSIFIER, {}).keys() & sides.get(DPO, {}).keys())
+        if seeds:
+            words = labels.arm(alike[key]) if labels.one_pair else labels.title(alike[key])
+            words = f"{key[0]} · {words}" if several_tasks else words
+            yield words, ([sides[CLASSIFIER][seed] for seed in seeds], [sides[DPO][seed] for seed in seeds])
+
+
+def _parts(digests: list[list[str]], read: Read) -> Iterator[dict[str, Any]]:
+    """The difference on every section of a benchmark, or on the test set."""
+    try:
+        sides = {name: [read(digest) for digest in side] for name, side in zip((CLASSIFIER, DPO), digests, strict=True)}
+        columns = columns_of(sides)
+    except UserError:  # its group says what cannot be read
+        return
+    about = sides[CLASSIFIER][0]
+    whole = Part("subset", "test", np.ones(len(about.ids), dtype=bool), mean_score)
+    for part in sections_of(about.subsets) or (whole,):
+        scores = part.scores(columns, about.groups)
+        if scores is not None:
+            yield {"name": part.name, **vars(scores.difference(CLASSIFIER, DPO))}

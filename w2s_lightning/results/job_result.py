@@ -1,23 +1,27 @@
 """A job's result: what its stored answers say, with intervals. Reads the store; loads no model.
 
-Every row is scored on the same test examples with the same resamples, so that differences are paired.
+Every row is scored on the same test examples with the same resamples, so that differences are paired; a preference
+job's rows on the same pairs of a benchmark too, a tie a loss. A benchmark's prompts that the job trained on are counted
+here; `checks` refuses them before anything is computed.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from w2s_lightning.checks import shared_prompts
 from w2s_lightning.metrics.pgr import PGR
 from w2s_lightning.metrics.rates import JobScores, part_rates, rates
+from w2s_lightning.metrics.sections import missing, parts_of
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.recipe import ResultRow
-from w2s_lightning.results.benchmark_result import benchmark_of
-from w2s_lightning.results.information import information
+from w2s_lightning.results.information import information, source_of
 from w2s_lightning.results.sampled import selections, votes_of
-from w2s_lightning.results.scored import measured_rows, row_pgr, score_answers
+from w2s_lightning.results.scored import NO_BENCHMARK_FLOOR, measured_rows, row_pgr, score_answers
 from w2s_lightning.results.stored import Answers, read_answers
-from w2s_lightning.stages import Label, Select
+from w2s_lightning.stages import Fit, Label, Pretrain, Select
 from w2s_lightning.store import Store
 
 VERSION = 1  # of result.json
@@ -150,3 +154,45 @@ def _agreement(plan: Plan, answers: Mapping[str, Answers]) -> dict[str, Any]:
     right = supervisor.correct > 0  # what the judge calls right: for worked solutions more than equal text
     parts = part_rates(student.agrees(supervisor), [right | True, right, ~right], student.groups)
     return {key: None if part is None else vars(part) for key, part in zip(keys, parts, strict=True)}
+
+
+def benchmark_of(plan: Plan, store: Store) -> dict[str, Any] | None:
+    """In each subset, each section of RewardBench, and overall, with PGR wherever floor and ceiling are told apart.
+    None without a benchmark."""
+    judged = {row.name: row.benchmark for row in plan.rows if row.benchmark is not None}
+    if not judged:
+        return None
+    answers = {name: read_answers(store, stage) for name, stage in judged.items()}
+    about, task = next(iter(answers.values())), next(iter(judged.values())).task
+    assert all(one.ids == about.ids for one in answers.values()), "the rows answer other pairs of the benchmark"
+    won = {name: one.correct for name, one in answers.items()}
+    parts = []
+    for part in parts_of(about.subsets):
+        scores = part.scores(won, about.groups)
+        pgrs = {name: vars(row_pgr(plan, scores, name, NO_BENCHMARK_FLOOR)) for name in measured_rows(plan.rows)}
+        accuracy = {name: vars(one) for name, one in part.intervals(won, about.groups).items()}
+        head = {"kind": part.kind, "name": part.name, "n": int(part.rows.sum())}
+        parts.append({**head, "accuracy": accuracy, "pgr": pgrs})
+    return {
+        "name": task.name,
+        "place": task.place,
+        "num_rows": len(about.ids),
+        "shared_prompts": shared_prompts(plan.rows[0].evaluate.task.splits(plan.name["seed"]), about.groups),
+        "missing": vars(missing(about.subsets)),
+        "parts": parts,
+    }
+
+
+def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
+    """Training curves of the job's fits and pretrained models by readable name, as stored."""
+    names = {}
+    for row in plan.rows:
+        source = source_of(row)
+        if isinstance(source, Fit):
+            names[source.digest] = row.name
+    found = {}
+    for stage in plan.stages:
+        if isinstance(stage, Fit | Pretrain):
+            lines = store.file(stage, "history.jsonl").read_text().splitlines()
+            found[names.get(stage.digest, f"{stage.kind}_{stage.label}")] = [json.loads(line) for line in lines]
+    return found

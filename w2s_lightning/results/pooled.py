@@ -15,13 +15,13 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.choice import Calibration, DifficultyLevel, accuracy_by_difficulty, calibration
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.rates import part_rates
-from w2s_lightning.metrics.resampling import Resampling
 from w2s_lightning.metrics.sections import sections_of
 from w2s_lightning.results.scored import p_value, score_answers
-from w2s_lightning.results.stored import Answers, Array, StoreReader, ValidationAnswers
+from w2s_lightning.results.stored import Answers, Array, StoreReader
 
-DRAWN = Resampling(resamples=500)  # for pictures: their ends move by less than a line's width
+DRAWN = 500  # resamples, for pictures: their ends move by less than a line's width
 LEVELS = 6
+TEST = "evaluate"  # where a result's row names the stage of its answers to the test set
 OUTPUTS = ("strict", "truncated_share", "unparsed_share")  # of rows that write solutions
 
 OUTCOMES = {
@@ -100,25 +100,35 @@ class Pooled:
 
     def answers(self, results: Sequence[Result], name: str, to: str = "evaluate") -> list[Answers] | None:
         """A row's answers for every job, `to` the test set or its `benchmark`."""
-        rows = [row_named(result, name) for result in results]
-        found = [self.reader.answers(row[to]) for row in rows if row is not None and row.get(to)]
+        found = [self.reader.answers(digest) if digest else None for digest in _digests(results, name, to)]
         known = [one for one in found if one is not None]
         same = all(one.ids == known[0].ids for one in known)
-        return known if known and same and len(known) == len(rows) else None
+        return known if known and same and len(known) == len(found) else None
+
+    def _figure(self, make: Callable[..., T], *rows: tuple[Sequence[Result], str, str], **options: Any) -> T | None:
+        """What `make` finds in the answers of some rows."""
+        key = (make, *(_digests(*row) for row in rows), *options.items())
+        if key not in self._kept:
+            answers = [self.answers(*row) for row in rows]
+            if any(one is None for one in answers):
+                return None
+            try:
+                self._kept[key] = make(*answers, **options)
+            except UserError:
+                return None
+        found: T = self._kept[key]
+        return found
 
     def row(self, results: Sequence[Result], name: str) -> dict[str, Any] | None:
         """A row's `value`, `low`, `high`, `per_seed`, and the means of its OUTPUTS where it writes solutions."""
         rows = [row for result in results if (row := row_named(result, name)) is not None]
         if len(rows) != len(results) or not rows:
             return None
-        per_seed = [row["value"] for row in rows]
-        found: dict[str, Any] = {"value": float(np.mean(per_seed)), "low": None, "high": None, "per_seed": per_seed}
-        if len(rows) == 1:
-            found |= {end: rows[0][end] for end in ("low", "high")}
-        else:
-            key = ("row", name, *_digests(results, name))
-            part = self._once(key, lambda: self._over_seeds(results, name))
-            found |= {} if part is None else {"low": part.low, "high": part.high}
+        per_seed, ends = [row["value"] for row in rows], rows[0]
+        if len(rows) > 1:
+            part = self._figure(_interval, (results, name, TEST), metric=results[0]["metric"])
+            ends = {"low": None, "high": None} if part is None else vars(part)
+        found = {"value": float(np.mean(per_seed)), "low": ends["low"], "high": ends["high"], "per_seed": per_seed}
         if "strict" in rows[0]:
             shares = [{**row, "strict": row["strict"]["value"]} for row in rows]
             found |= {share: float(np.mean([one[share] for one in shares])) for share in OUTPUTS}
@@ -130,62 +140,31 @@ class Pooled:
         """Two rows over the seeds that both have, paired by seed and test example."""
         shared = {_seed(result) for result in one} & {_seed(result) for result in two}
         one, two = ([result for result in side if _seed(result) in shared] for side in (one, two))
-        key = ("difference", *_digests(one, first), "-", *_digests(two, second))
-        return self._once(key, lambda: self._difference(one, first, two, second)) if shared else None
-
-    def _difference(
-        self, one: Sequence[Result], first: str, two: Sequence[Result], second: str
-    ) -> SeedDifference | None:
-        left, right, metric = self.answers(one, first), self.answers(two, second), one[0]["metric"]
-        if not left or not right:
+        if not shared:
             return None
-        try:
-            chance = p_value(left, right, metric)
-            found = score_answers({"first": left, "second": right}, metric).difference("first", "second")
-        except UserError:
-            return None
-        return None if chance is None else SeedDifference(found.value, found.low, found.high, chance)
-
-    def _over_seeds(self, results: Sequence[Result], name: str) -> Interval | None:
-        try:
-            answers = self.answers(results, name)
-            return score_answers({name: answers}, results[0]["metric"]).interval(name) if answers else None
-        except UserError:
-            return None
+        return self._figure(_difference, (one, first, TEST), (two, second, TEST), metric=one[0]["metric"])
 
     # ------------------------------------------------------------ parts of the test set
 
-    def following(self, results: Sequence[Result]) -> tuple[Interval | None, Interval | None] | None:
+    def following(self, results: Sequence[Result]) -> tuple[Interval | None, ...] | None:
         """Agreement of student and supervisor where the supervisor is right, and where it is wrong."""
         student, supervisor = results[0]["student_of_record"], supervisor_of(results[0])
-        ours, theirs = self.answers(results, student), self.answers(results, supervisor) if supervisor else None
-        if not supervisor or not ours or not theirs:
+        if supervisor is None:
             return None
-        key = ("following", *_digests(results, student), *_digests(results, supervisor))
-        return self._once(key, lambda: _following(ours, theirs))
+        return self._figure(_following, (results, student, TEST), (results, supervisor, TEST))
 
     def calibration(self, results: Sequence[Result], name: str) -> Calibration | None:
         """A row's calibration curve; None without probabilities."""
-        found = self.answers(results, name)
-        probs = [one.probs for one in found or () if one.probs is not None]
-        if found is None or len(probs) != len(found):
-            return None
-        gold = [one.gold for one in found]
-        key = ("calibration", *_digests(results, name))
-        return self._once(key, lambda: calibration(np.concatenate(probs), np.concatenate(gold)))
+        return self._figure(_calibration, (results, name, TEST))
 
     def by_difficulty(self, results: Sequence[Result], name: str) -> tuple[DifficultyLevel, ...] | None:
         """A row's accuracy from easy to hard, the mean over seeds of each example; None without difficulty."""
-        found = self.answers(results, name)
-        key = ("difficulty", *_digests(results, name))
-        return self._once(key, lambda: _by_difficulty(found)) if found else None
+        return self._figure(_by_difficulty, (results, name, TEST))
 
     def sections(self, results: Sequence[Result], name: str) -> dict[str, Interval]:
         """A row's score in every section of a benchmark, empty without one: over seeds and prompts, or of one seed over
         prompts."""
-        found = self.answers(results, name, "benchmark")
-        key = ("sections", *_digests(results, name, "benchmark"))
-        return self._once(key, lambda: _sections(found)) if found else {}
+        return self._figure(_sections, (results, name, "benchmark")) or {}
 
     # ------------------------------------------------------------ how it was trained
 
@@ -203,11 +182,6 @@ class Pooled:
         found, stage = self.reader.validation(digest), self.reader.stage(digest)
         if found is None or stage is None or any(one not in gold for one in found.ids):
             return []
-        return self._once(("passes", digest), lambda: self._passes(digest, found, stage, gold))
-
-    def _passes(
-        self, digest: str, found: ValidationAnswers, stage: Mapping[str, Any], gold: Mapping[str, Any]
-    ) -> list[Pass]:
         history = self.reader.history(digest)
         last = max((row["step"] for row in history), default=found.steps[-1])
         epochs = float((stage.get("optimisation") or {}).get("epochs") or 1.0)
@@ -218,52 +192,59 @@ class Pooled:
             for step, accuracy in zip(found.steps, right.tolist(), strict=True)
         ]
 
-    def _once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
-        if key not in self._kept:
-            self._kept[key] = make()
-        found: T = self._kept[key]
-        return found
-
 
 def mean_passes(seeds: Sequence[Sequence[Pass]]) -> list[Pass]:
     """Means over seeds, pass by pass; empty where the seeds made unequally many."""
     if len({len(passes) for passes in seeds}) != 1:
         return []
     found = []
-    for one in zip(*seeds, strict=True):
-        agreement = [each.agreement for each in one if each.agreement is not None]
-        share, epoch, gold = (float(np.mean([getattr(each, name) for each in one])) for name in _MEANS)
-        found.append(Pass(share, epoch, gold, float(np.mean(agreement)) if len(agreement) == len(one) else None))
+    for each in zip(*seeds, strict=True):
+        means = zip(*((one.share, one.epoch, one.gold) for one in each), strict=True)
+        share, epoch, gold = (float(np.mean(values)) for values in means)
+        agreement = [one.agreement for one in each if one.agreement is not None]
+        found.append(Pass(share, epoch, gold, float(np.mean(agreement)) if len(agreement) == len(each) else None))
     return found
-
-
-_MEANS = ("share", "epoch", "gold")
 
 
 def _seed(result: Result) -> Any:
     return result["job"]["seed"]
 
 
-def _digests(results: Sequence[Result], name: str, to: str = "evaluate") -> tuple[str, ...]:
-    return tuple(str(row.get(to)) if (row := row_named(result, name)) else "" for result in results)
+def _digests(results: Sequence[Result], name: str, to: str) -> tuple[str, ...]:
+    return tuple(str(row.get(to) or "") if (row := row_named(result, name)) else "" for result in results)
 
 
-def _following(ours: Sequence[Answers], theirs: Sequence[Answers]) -> tuple[Interval | None, Interval | None]:
-    agrees = np.concatenate([a.agrees(b) for a, b in zip(ours, theirs, strict=True)]).astype(float)
+# ---------------------------------------------------------------- figures of answers, a table of them a seed
+
+
+def _interval(found: Sequence[Answers], *, metric: str) -> Interval:
+    return score_answers({"row": found}, metric).interval("row")
+
+
+def _difference(first: Sequence[Answers], second: Sequence[Answers], *, metric: str) -> SeedDifference | None:
+    chance = p_value(first, second, metric)
+    found = score_answers({"first": first, "second": second}, metric).difference("first", "second")
+    return None if chance is None else SeedDifference(found.value, found.low, found.high, chance)
+
+
+def _following(ours: Sequence[Answers], theirs: Sequence[Answers]) -> tuple[Interval | None, ...]:
+    agrees = np.concatenate([a.agrees(b) for a, b in zip(ours, theirs, strict=True)])
     right = np.concatenate([one.correct > 0 for one in theirs])
-    groups = ours[0].groups * len(ours)
-    where_right, where_wrong = part_rates(agrees, np.stack([right, ~right]), groups, resampling=DRAWN)
-    return where_right, where_wrong
+    return part_rates(agrees, np.stack([right, ~right]), ours[0].groups * len(ours), resamples=DRAWN)
+
+
+def _calibration(found: Sequence[Answers]) -> Calibration | None:
+    probs = [one.probs for one in found if one.probs is not None]
+    return calibration(np.concatenate(probs), np.concatenate([one.gold for one in found])) if probs else None
 
 
 def _by_difficulty(found: Sequence[Answers]) -> tuple[DifficultyLevel, ...] | None:
     difficulty = found[0].difficulty
     known = np.isfinite(difficulty)
-    if not known.any() or len(np.unique(difficulty[known])) < 2:
+    if len(np.unique(difficulty[known])) < 2:
         return None
-    hits = np.mean([one.correct for one in found], axis=0)
-    groups = np.array(found[0].groups)
-    return accuracy_by_difficulty(hits[known], difficulty[known], groups[known], num_levels=LEVELS, resampling=DRAWN)
+    hits, groups = np.mean([one.correct for one in found], axis=0), np.array(found[0].groups)
+    return accuracy_by_difficulty(hits[known], difficulty[known], groups[known], num_levels=LEVELS, resamples=DRAWN)
 
 
 def _sections(found: Sequence[Answers]) -> dict[str, Interval]:

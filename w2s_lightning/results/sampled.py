@@ -4,12 +4,12 @@ Judged with hidden gold, afterwards: diagnostics for people who read results. No
 trained, chosen or stopped by them.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from math import comb
 from typing import Any
 
 from w2s_lightning.metrics.rates import rates
-from w2s_lightning.metrics.vote import majority_of, pass_of, powers_of_two
 from w2s_lightning.plan import Plan
 from w2s_lightning.results.information import source_of
 from w2s_lightning.results.scored import measured_rows, row_pgr
@@ -24,7 +24,9 @@ def votes_of(plan: Plan, store: Store) -> dict[str, Any] | None:
     """maj@n and pass@n on `test`: how far a vote of a model's samples comes, and an oracle that picks among them.
 
     Every row draws the same number of samples (`task.test_samples`), so floor, student and ceiling are compared as
-    voters too. Figures are expected over all subsets of n of a question's samples (`metrics.vote`). None without any.
+    voters too. n is 1 (the accuracy of the samples themselves), 2, 4, ... and all of them. Figures are expected over
+    all subsets of n of a question's samples, in closed form: the order of the samples decides nothing. None without
+    samples.
     """
     drawn = {row.name: _by_question(read_answers(store, row.votes)) for row in plan.rows if row.votes is not None}
     if not drawn:
@@ -34,14 +36,10 @@ def votes_of(plan: Plan, store: Store) -> dict[str, Any] | None:
     groups = [group for _, group in questions]
     most = min(len(right) for own in drawn.values() for _, right in own.values())
     curve = []
-    for n in powers_of_two(most):
+    for n in (*(2**k for k in range(most.bit_length()) if 2**k < most), most):
         part: dict[str, Any] = {"n": n}
-        for kind in ("majority", "pass"):
-            credit = {
-                name: [majority_of(*one, n) if kind == "majority" else pass_of(one[1], n) for one in own.values()]
-                for name, own in drawn.items()
-            }
-            scores = rates(credit, groups)
+        for kind, credit in (("majority", majority_of), ("pass", pass_of)):
+            scores = rates({name: [credit(*one, n) for one in own.values()] for name, own in drawn.items()}, groups)
             accuracy = {name: vars(scores.interval(name)) for name in drawn}
             part[kind] = {"accuracy": accuracy, "pgr": {name: vars(row_pgr(plan, scores, name)) for name in measured}}
         curve.append(part)
@@ -56,6 +54,50 @@ def _by_question(samples: Answers) -> dict[tuple[str, str], tuple[list[str | Non
         found[question][0].append(answer)
         found[question][1].append(right)
     return dict(found)
+
+
+def pass_of(answers: Sequence[str | None], right: Sequence[bool], n: int) -> float:
+    """Probability that any of n of a question's K samples is right, whatever they answer (arXiv 2107.03374, eq. 1).
+
+    No way to pick one of them can surpass it.
+    """
+    left, wrong = len(right), len(right) - sum(map(bool, right))
+    assert 1 <= n <= left, f"pass@{n} needs {n} samples, got {left}"
+    return (comb(left, n) - comb(wrong, n)) / comb(left, n)
+
+
+def majority_of(answers: Sequence[str | None], right: Sequence[bool], n: int) -> float:
+    """Probability that the vote of n of a question's K samples is right (self-consistency, arXiv 2203.11171).
+
+    Answers that tie share the credit, which is what giving it to the first of them comes to over all orders. No answer
+    (None) is counted like any other, and is never right; an answer is right when a sample that ends in it is.
+    """
+    votes = Counter(answers)
+    assert 1 <= n <= len(answers), f"a vote of {n} needs {n} samples, got {len(answers)}"
+    winners = {answer for answer, good in zip(answers, right, strict=True) if good and answer is not None}
+    return sum(_elected([votes[one], *(votes - Counter({one: votes[one]})).values()], n) for one in sorted(winners))
+
+
+def _elected(counts: Sequence[int], n: int) -> float:
+    """Probability that the first of the answers with these counts wins a vote of n, ties being shared."""
+    total = comb(sum(counts), n)
+    return sum(
+        comb(counts[0], own) * weight / (1 + ties) / total
+        for own in range(1, min(counts[0], n) + 1)
+        for ties, weight in _rivals(counts[1:], own, n - own)
+    )
+
+
+def _rivals(counts: Sequence[int], most: int, drawn: int) -> list[tuple[int, int]]:
+    """In how many ways `drawn` votes fall on the others, none of them over `most`, by how many have just that many."""
+    ways: Counter[tuple[int, int]] = Counter({(0, 0): 1})  # by votes so far and ties so far
+    for count in counts:
+        grown: Counter[tuple[int, int]] = Counter()
+        for (votes, ties), number in ways.items():
+            for own in range(min(count, most, drawn - votes) + 1):
+                grown[votes + own, ties + (own == most)] += number * comb(count, own)
+        ways = grown
+    return [(ties, number) for (votes, ties), number in ways.items() if votes == drawn]
 
 
 # ---------------------------------------------------------------- on the splits that are trained on

@@ -10,9 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.metrics.differences import permutation_p_value
 from w2s_lightning.metrics.pgr import PGR, pgr_of
-from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score
+from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score, permutation_p_value
 from w2s_lightning.metrics.seeds import SeedScores, compare
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.recipe import ResultRow
@@ -53,7 +52,7 @@ def p_value(first: Sequence[Answers], second: Sequence[Answers], metric: str = "
     if metric != "accuracy":
         return None
     columns = columns_of({"first": first, "second": second})
-    return permutation_p_value(columns["first"][0], columns["second"][0], first[0].groups, permutations=2000)
+    return permutation_p_value(columns["first"][0], columns["second"][0], first[0].groups)
 
 
 def measured_rows(rows: Sequence[ResultRow]) -> list[str]:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.metrics.intervals import FloatArray, Interval
-from w2s_lightning.metrics.sections import SECTIONS, Judgement, LengthBias
+from w2s_lightning.metrics.sections import SECTIONS, Judgement
 from w2s_lightning.show.numbers import interval, shown
 from w2s_lightning.show.terminal import print_table
 from w2s_lightning.tasks.reward_sets import RewardSet
@@ -37,7 +37,7 @@ class Evaluation:
     tokens: NDArray[np.int64]
     wins: FloatArray
     judgement: Judgement
-    lengths: LengthBias
+    lengths: Mapping[str, Interval | None]
     notices: tuple[str, ...]
 
     @property
@@ -67,35 +67,30 @@ def write(evaluation: Evaluation, folder: Path) -> None:
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
     """The scores as JSON types."""
-    judged, lengths = evaluation.judgement, evaluation.lengths
+    judged = asdict(evaluation.judgement)
     return {
         **evaluation.about,
         "num_rows": len(evaluation.wins),
         "ties": evaluation.ties,
-        "overall": None if judged.overall is None else asdict(judged.overall),
-        "sections": {name: asdict(part) for name, part in judged.sections.items()},
-        "subsets": {name: asdict(part) for name, part in judged.subsets.items()},
-        "other_subsets": {name: asdict(part) for name, part in judged.others.items()},
-        "missing_sections": list(judged.missing.sections),
-        "missing_subsets": {name: list(lost) for name, lost in judged.missing.subsets.items()},
-        "chosen_is": {
-            name: None if part is None else asdict(part)
-            for name, part in (("shorter", lengths.shorter), ("equal", lengths.equal), ("longer", lengths.longer))
-        },
+        **{kind: judged[kind] for kind in ("overall", "sections", "subsets")},
+        "other_subsets": judged["others"],
+        "missing_sections": judged["missing"]["sections"],
+        "missing_subsets": judged["missing"]["subsets"],
+        "chosen_is": {name: part and asdict(part) for name, part in evaluation.lengths.items()},
         "notices": list(evaluation.notices),
     }
 
 
 def show(evaluation: Evaluation, console: Console) -> None:
     """The table of overall, sections and subsets, and what has to be said with it."""
-    judged, lengths = evaluation.judgement, evaluation.lengths
+    judged = evaluation.judgement
     found: list[tuple[str, Interval | None]] = [("overall", judged.overall)]
     for section, score in judged.sections.items():
         found.append((section, score))
         found += [(f"  {name}", judged.subsets[name]) for name in SECTIONS[section] if name in judged.subsets]
     found += [(f"(no section) {name}", part) for name, part in judged.others.items()]
-    found += [("chosen is shorter", lengths.shorter), ("chosen is as long", lengths.equal)]
-    found.append(("chosen is longer", lengths.longer))
+    words = {"shorter": "chosen is shorter", "equal": "chosen is as long", "longer": "chosen is longer"}
+    found += [(words[name], part) for name, part in evaluation.lengths.items()]
     rows = [(short(name), interval(vars(part)), part.n) for name, part in found if part is not None]
     columns = ("", "win rate [95 %]", "rows")
     print_table(console, columns, rows, short(str(evaluation.about["model"])), bold="overall")

@@ -22,9 +22,8 @@ import pyarrow.parquet as pq
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record
-from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
+from w2s_lightning.results.groups import ARMS, SeedGroups, compared, job_row
 from w2s_lightning.results.job_result import VERSION as RESULT_VERSION
-from w2s_lightning.results.readouts import compared
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.numbers import counted
 from w2s_lightning.sweep.grid import Grid, PlannedJob, Refused
