@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.results.claims import cell_of
 from w2s_lightning.results.job_result import histories, make_result
 from w2s_lightning.results.texts import write_texts
-from w2s_lightning.show.mirror import log_job
+from w2s_lightning.show.mirror import log_job, logged_before
 from w2s_lightning.show.numbers import shown
 from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.show.terminal import print_plan, print_result
@@ -175,7 +175,7 @@ def keep_and_show(
     folder = folder_of(plan, runtime)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    result["wandb"] = _logged_before(folder, result, runtime) or log_job(
+    result["wandb"] = logged_before(folder, result, runtime.tracking.mode) or log_job(
         result=result,
         cell=cell_of(result),
         histories=histories(plan, store),
@@ -202,18 +202,3 @@ def _writing(folder: Path) -> Iterator[None]:
             f"cannot write to {folder} ({error.strerror or error}): make room, or choose another place with "
             "paths.outputs=DIR; what was computed is in the store"
         ) from None
-
-
-def _logged_before(folder: Path, result: Mapping[str, Any], runtime: Runtime) -> dict[str, Any] | None:
-    """The wandb run of an earlier, equal result in the same mode: a repeated command makes no second run."""
-    file = folder / "result.json"
-    if not file.is_file():
-        return None
-    try:
-        before = json.loads(file.read_text())
-        run: dict[str, Any] = before["wandb"]
-        same = all(before[key] == result[key] for key in ("digest", "rows", "pgr"))
-    except (json.JSONDecodeError, KeyError):
-        return None
-    mode = runtime.tracking.mode
-    return run if same and run["mode"] != "disabled" and mode in ("auto", run["mode"]) else None

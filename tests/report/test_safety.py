@@ -13,8 +13,7 @@ from tests.report.making import Made, small, written
 from tests.report.reading import Page
 from w2s_lightning.report.__main__ import main
 from w2s_lightning.report.figures import plain
-from w2s_lightning.report.views import mirrored
-from w2s_lightning.report.writing import as_json
+from w2s_lightning.report.writing import Reporter, as_json
 from w2s_lightning.show.mirror import media_key
 
 
@@ -94,7 +93,7 @@ def test_every_name_in_a_plot_is_plain(page: Page) -> None:
 
 
 def test_figures_and_tables_for_wandb_hold_texts_and_no_markup(made: Made) -> None:
-    plots, tables = mirrored(made.folder)
+    plots, tables = Reporter(made.folder).mirrored()
     assert len(plots) > 10
     for name, plot in plots.items():
         assert [text for text in strings(plot) if MARKUP.search(text)] in ([], ["%{text}"]), name  # its own template

@@ -13,7 +13,7 @@ import pytest
 from tests.report.making import Made
 from tests.report.reading import summary_of, without_wandb
 from w2s_lightning.config.schema import Tracking
-from w2s_lightning.report.views import mirrored
+from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.claims import cell_of
 from w2s_lightning.show.mirror import log_report, media_key, mirror
 from w2s_lightning.show.workspace import workspace
@@ -22,7 +22,7 @@ from w2s_lightning.show.workspace import workspace
 def log(sweep: str, folder: str) -> None:
     settings = Tracking(mode="offline", project="p", entity=None, group=None, tags=(), init_timeout=20)
     naming = {"project": "p", "entity": None, "job_type": "sweep", "group": "g", "name": "summary", "tags": []}
-    shown = mirrored(Path(sweep))
+    shown = Reporter(Path(sweep)).mirrored()
     done = mirror(naming, {}, lambda wandb, run: log_report(wandb, run, *shown), settings=settings, folder=Path(folder))
     print(json.dumps(done))
 
@@ -46,7 +46,7 @@ def test_the_figures_are_on_the_summary_run(made: Made, tmp_path: Path) -> None:
 
 
 def test_figures_for_wandb_have_colours_and_no_tokens(made: Made) -> None:
-    figures, _ = mirrored(made.folder)
+    figures, _ = Reporter(made.folder).mirrored()
     assert {"facts/matrix", "facts/arms", "facts/paradigms/nano → small"} <= figures.keys()
     assert "var(--" not in json.dumps(figures)
     assert media_key("facts/paradigms/nano → small") == "figures/facts/paradigms/nano_small"

@@ -76,24 +76,17 @@ def _print_pages(console: Console, found: Sequence[Pages]) -> None:
         section, over = pages.section, pages.overview
         console.print(f"[bold]{shown(section.title)}[/bold]", soft_wrap=True)
         faults = (f"{fault.kind}: {fault.where}: {fault.detail}" for fault in pages.faults)
-        for line in (section.question, over.words, *faults, *over.remarks):
+        for line in (section.question, over.progress, *faults, *over.remarks):
             console.print(shown(line), soft_wrap=True)
         print_matrices(console, [group.row for group in section.groups])
         if over.claims:
             rows = [(one["verdict"], one["text"] or one["claim"], one["figure"], one["seeds"]) for one in over.claims]
             print_table(console, ("verdict", "claim", "value [95 %]", "per seed"), rows, "claims")
-        if pages.paradigms:
-            _print_paradigms(console, pages)
-
-
-def _print_paradigms(console: Console, pages: Pages) -> None:
-    assert pages.paradigms is not None
-    for view, blocks in zip(pages.paradigms.figure.views, pages.paradigms.blocks, strict=True):
-        rows = [(row["row"], row["model"], interval(row), saw(row)) for block in blocks for row in block.rows]
-        columns = ("row", "model", f"{pages.section.metric} [95 %]", "trained on")
-        print_table(console, columns, rows, view.label, folded=2)
-        for test in (test for block in blocks for test in block.tests):
-            console.print(f"  {shown(test.sentence)}", soft_wrap=True)
+        for pair, blocks in pages.blocks.items():
+            rows = [(row["row"], row["model"], interval(row), saw(row)) for block in blocks for row in block.rows]
+            print_table(console, ("row", "model", f"{section.metric} [95 %]", "trained on"), rows, pair, folded=2)
+            for _, sentence in (test for block in blocks for test in block.tests):
+                console.print(f"  {shown(sentence)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ Differences are tested only between rows that saw the same, paired by seed and e
 of the two; all tests of the page are corrected together (Holm), so that the correction is over questions somebody asks.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from w2s_lightning.metrics.rates import holm
@@ -17,53 +18,33 @@ from w2s_lightning.show.numbers import counted, interval, saw
 
 LEVEL = 0.05
 SEEN = ("gold_seen_by_student", "pseudo_labels", "gold_upstream", "train_tokens", "sampled_tokens")
-NOTE = (
-    "Rows of one group had the same information: as many gold labels, seen or behind their pseudo-labels. Rows of "
-    "different groups are shown side by side without a verdict. Intervals are at 95 %, p-values corrected for the "
-    "tests of all pairs (Holm)."
-)
-
-
-@dataclass(frozen=True)
-class Tested:
-    """One tested difference; `p_value` is Holm's, `sentence` says it in words."""
-
-    p_value: float
-    sentence: str
 
 
 @dataclass
 class Block:
-    """Rows that saw the same, and what is known of their differences."""
+    """Rows that saw the same, and their tested differences: Holm's p-value, and the sentence that says it."""
 
     title: str
     rows: list[Row]
-    tests: list[Tested]
+    tests: list[tuple[float, str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Paradigms:
-    """The figure with a view for each pair, and each view's blocks; `writes` where rows answer in texts."""
-
-    figure: Figure
-    blocks: Sequence[Sequence[Block]]
-    writes: bool
-
-
-def paradigms(section: Section) -> Paradigms | None:
-    """The page of a section, None without a result."""
+def compared_by_pair(section: Section) -> dict[str, list[Block]]:
+    """The blocks of every pair that has a result, the least gold first."""
     pairs = list(dict.fromkeys(group.pair for group in section.finished))
-    if not pairs:
-        return None
-    blocks = [_blocks([group for group in section.finished if group.pair == pair], section.pooled) for pair in pairs]
-    _test([block for own in blocks for block in own], section.pooled)
+    found = {pair: _blocks([g for g in section.finished if g.pair == pair], section.pooled) for pair in pairs}
+    _test([block for blocks in found.values() for block in blocks], section.pooled)
+    return found
+
+
+def paradigms(by_pair: Mapping[str, Sequence[Block]], metric: str) -> Figure:
+    """A view for each pair."""
     views = []
-    for pair, own in zip(pairs, blocks, strict=True):
-        rows = [{**row, "information": block.title} for block in own for row in block.rows]
+    for pair, blocks in by_pair.items():
+        rows = [{**row, "information": block.title} for block in blocks for row in block.rows]
         students = [row for row in rows if row["role"] == "student"]
-        views.append(View(pair, rows, _plot(own, section.metric), spread("The student", students, label="row")))
-    writes = any(row["strict"] is not None for view in views for row in view.rows)
-    return Paradigms(Figure("paradigms", "Rows by the information they saw", views, NOTE, "pair"), blocks, writes)
+        views.append(View(pair, rows, _plot(blocks, metric), spread("The student", students, label="row")))
+    return Figure("paradigms", views, "pair")
 
 
 def _blocks(groups: Sequence[Group], pooled: Pooled) -> list[Block]:
@@ -79,8 +60,8 @@ def _blocks(groups: Sequence[Group], pooled: Pooled) -> list[Block]:
     found = []
     for _, own in sorted(by_information.items()):
         alike = len({row["pseudo_labels"] for row in own}) == 1
-        title = f"Saw {saw(own[0])}" if alike else f"Saw pseudo-labels from {own[0]['gold_upstream']} gold labels"
-        found.append(Block(title, own, []))
+        seen = saw(own[0]) if alike else f"pseudo-labels from {own[0]['gold_upstream']} gold labels"
+        found.append(Block(f"Saw {seen}", own))
     return found
 
 
@@ -108,8 +89,7 @@ def _test(blocks: Sequence[Block], pooled: Pooled) -> None:
     """Every comparison within a block that has a student of record in it, corrected over all blocks."""
     raw: list[tuple[Block, Row, Row, SeedDifference]] = []
     for block in blocks:
-        pairs = [(one, other) for place, one in enumerate(block.rows) for other in block.rows[place + 1 :]]
-        for one, other in pairs:
+        for one, other in combinations(block.rows, 2):
             if "student" in (one["role"], other["role"]):
                 a, b = (one, other) if one["role"] == "student" else (other, one)
                 found = pooled.difference(a["_results"], a["_name"], b["_results"], b["_name"])
@@ -119,7 +99,7 @@ def _test(blocks: Sequence[Block], pooled: Pooled) -> None:
         how = f"p = {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
         told = "a difference" if p_value < LEVEL else "not told apart"
         figure = interval(vars(found), sign="+")
-        block.tests.append(Tested(p_value, f"{a['row']} − {b['row']}: {figure}, {told} ({how}{over})."))
+        block.tests.append((p_value, f"{a['row']} − {b['row']}: {figure}, {told} ({how}{over})."))
 
 
 def _plot(blocks: Sequence[Block], metric: str) -> Plot:

@@ -47,18 +47,11 @@ class View:
 
 @dataclass(frozen=True)
 class Figure:
-    """`key` is its anchor; `choose` names what its views differ in."""
+    """`key` is its anchor, and what templates/words.html calls it; `choose` names what its views differ in."""
 
     key: str
-    title: str
     views: Sequence[View]
-    note: str = ""
     choose: str = "cell"
-
-    @property
-    def reading(self) -> str:
-        """What the first view says."""
-        return self.views[0].reading
 
     @property
     def columns(self) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,6 @@ class Inspected:
     job: JobRecord
     arms: dict[str, Answers]
     outcome: Array
-
-    @property
-    def about(self) -> Answers:
-        """Ids, groups, gold and difficulty."""
-        return self.arms["student"]
 
 
 def inspected(job: JobRecord, pooled: Pooled) -> Inspected | None:
@@ -63,11 +59,8 @@ def inspector(section: Section, tables: dict[tuple[str, str], pa.Table]) -> tupl
             one = inspected(job, section.pooled)
             if one is None:
                 continue
-            name = job.texts.name if job.texts else ""
-            same = (one.about.ids, name)
-            if same not in sets:
-                sets[same] = ExampleSet(one.about, job.texts, len(sets))
-            shown = sets[same]
+            about, name = one.arms["student"], job.texts.name if job.texts else ""
+            shown = sets.setdefault((about.ids, name), ExampleSet(about, job.texts, len(sets)))
             cells.append(_cell(one, shown, group.title))
             key = (str(job.row["digest"]), name)
             if key not in tables:
@@ -80,12 +73,14 @@ class ExampleSet:
     """Test examples that several jobs share; only those that some job shows get into the page."""
 
     def __init__(self, about: Answers, texts: ExampleTexts | None, number: int) -> None:
-        self.about = about
-        self.texts = texts
-        self.number = number
+        self._about, self._texts, self.number = about, texts, number
         self._shown: dict[int, int] = {}
-        known = texts.texts if texts else {}
-        self.column = pa.array([known.get(one) for one in about.ids], pa.list_(pa.string()))
+
+    @cached_property
+    def column(self) -> pa.Array:
+        """The texts of every example, where they are known."""
+        known = self._texts.texts if self._texts else {}
+        return pa.array([known.get(one) for one in self._about.ids], pa.list_(pa.string()))
 
     def places(self, rows: Sequence[int]) -> list[int]:
         """Numbers of the rows in the page's list of examples."""
@@ -93,22 +88,21 @@ class ExampleSet:
 
     def payload(self) -> dict[str, Any]:
         """Ids, questions, options, gold and difficulty of the shown examples."""
-        rows = list(self._shown)
-        ids = [self.about.ids[row] for row in rows]
-        parts = [_parts(self.texts.texts.get(one, ()) if self.texts else ()) for one in ids]
-        solutions = self.texts.solutions if self.texts else {}
-        hard = self.about.difficulty
+        rows, texts, hard = list(self._shown), self._texts, self._about.difficulty
+        ids = [self._about.ids[row] for row in rows]
+        parts = [_parts(texts.texts.get(one, ()) if texts else ()) for one in ids]
+        solutions = texts.solutions if texts else {}
         known = np.sort(hard[np.isfinite(hard)])
         # Where the middle and the hard third of all examples begin, rounded as the grades are.
         thirds = [round(float(known[place * len(known) // 3]), 3) for place in (1, 2)] if len(known) else None
         return {
-            "kind": self.texts.kind if self.texts else "choice",
-            "classes": list(self.texts.class_names) if self.texts else [],
+            "kind": texts.kind if texts else "choice",
+            "classes": list(texts.class_names) if texts else [],
             "ids": ids,
             "questions": [question for question, _ in parts],
             "options": [options for _, options in parts],
             "solutions": [_cut(solutions[one]) if one in solutions else None for one in ids],
-            "gold": [str(one) if isinstance(one, str) else one for one in self.about.gold[rows].tolist()],
+            "gold": self._about.gold[rows].tolist(),
             "difficulty": [None if np.isnan(one) else round(float(one), 3) for one in hard[rows]],
             "thirds": thirds,
         }
@@ -157,7 +151,7 @@ def _arm(answers: Answers, rows: Array) -> dict[str, Any]:
 
 def _table(found: Inspected, shown: ExampleSet) -> pa.Table:
     """All rows of a job; equal columns for every job, whatever its task."""
-    row, about, count = found.job.row, found.about, len(found.outcome)
+    row, about, count = found.job.row, found.arms["student"], len(found.outcome)
     same: dict[str, Any] = {name: str(row[name]) for name in ("task", "paradigm", "weak", "strong")}
     same |= {"axes": json.dumps(row["axes"], sort_keys=True), "seed": int(row["seed"]), "job": str(row["digest"])}
     columns: dict[str, Any] = {name: pa.repeat(value, count) for name, value in same.items()}
@@ -166,16 +160,14 @@ def _table(found: Inspected, shown: ExampleSet) -> pa.Table:
     columns["outcome"] = pa.array(np.array(list(OUTCOMES), object)[found.outcome])
     for name in ARMS:
         answers = found.arms.get(name)
-        probs = pa.nulls(count, pa.list_(pa.float64()))
-        if answers is not None and answers.probs is not None:
-            width = answers.probs.shape[1]
-            ends = np.arange(0, (count + 1) * width, width, dtype=np.int32)
-            probs = pa.ListArray.from_arrays(ends, answers.probs.ravel().astype(float))
-        nothing = pa.nulls(count, pa.string())
-        written = None if answers is None else answers.solutions
-        columns[f"{name}_answer"] = nothing if answers is None else _as_text(answers.prediction)
-        columns[f"{name}_probs"] = probs
-        columns[f"{name}_solution"] = nothing if written is None else pa.array(written)
+        probs, written = (answers.probs, answers.solutions) if answers else (None, None)
+        nothing, lists = pa.nulls(count, pa.string()), pa.nulls(count, pa.list_(pa.float64()))
+        if probs is not None:
+            ends = np.arange(0, probs.size + 1, probs.shape[1], dtype=np.int32)
+            lists = pa.ListArray.from_arrays(ends, probs.ravel().astype(float))
+        columns[f"{name}_answer"] = _as_text(answers.prediction) if answers else nothing
+        columns[f"{name}_probs"] = lists
+        columns[f"{name}_solution"] = pa.array(written) if written else nothing
     return pa.table(columns)
 
 

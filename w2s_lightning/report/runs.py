@@ -8,6 +8,7 @@ from typing import Any
 
 from w2s_lightning.identity import SHORT
 from w2s_lightning.report.records import JobRecord, Section
+from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.numbers import pair, seconds
 
 LOG_LINES = 40
@@ -29,29 +30,28 @@ class Runs:
 
 def runs(section: Section) -> Runs:
     """The page of a section."""
-    configs = [job.config for job in section.jobs if job.config]
+    reader, configs = section.pooled.reader, [job.config for job in section.jobs if job.config]
     first = configs[0] if configs else {}
     shared = {key: value for key, value in first.items() if all(key in o and o[key] == value for o in configs)}
     used: dict[str, dict[str, Any]] = {}
     for job in section.jobs:
         for stage in job.stages:
             used.setdefault(stage["digest"], {**stage, "used": 0})["used"] += 1
-    details = {"shared": shared, "jobs": [_details(section, job, shared) for job in section.jobs]}
-    jobs = [_job_line(section, number, job) for number, job in enumerate(section.jobs)]
-    return Runs(jobs, [_stage_line(section, stage) for stage in used.values()], details)
+    jobs = [
+        {"number": number, "arm": section.labels.arm(job.row), **_job_line(reader, job)}
+        for number, job in enumerate(section.jobs)
+    ]
+    details = [{"title": section.title_of(job), **_details(job, shared)} for job in section.jobs]
+    stages = [_stage_line(reader, stage) for stage in used.values()]
+    return Runs(jobs, stages, {"shared": shared, "jobs": details})
 
 
-def _job_line(section: Section, number: int, job: JobRecord) -> dict[str, Any]:
-    costs = [_provenance(section, stage["digest"]) for stage in job.stages]
+def _job_line(reader: StoreReader, job: JobRecord) -> dict[str, Any]:
+    costs = [_provenance(reader, stage["digest"]) for stage in job.stages]
     stored = sum(bool(stage["cached"]) for stage in job.stages)
     return {
-        "number": number,
-        "state": job.row["state"],
+        **{name: job.row[name] for name in ("state", "seed", "pgr", "student")},
         "pair": pair(job.row),
-        "arm": section.labels.arm(job.row),
-        "seed": job.row["seed"],
-        "pgr": job.row["pgr"],
-        "student": job.row["student"],
         "seconds": sum(cost.get("seconds") or 0.0 for cost in costs) if costs else None,
         "stored": f"{stored} of {len(costs)}" if costs else "",
         "memory": max((cost.get("peak_memory_bytes") or 0 for cost in costs), default=0) or None,
@@ -59,11 +59,10 @@ def _job_line(section: Section, number: int, job: JobRecord) -> dict[str, Any]:
     }
 
 
-def _stage_line(section: Section, stage: dict[str, Any]) -> dict[str, Any]:
-    digest, reader = stage["digest"], section.pooled.reader
+def _stage_line(reader: StoreReader, stage: dict[str, Any]) -> dict[str, Any]:
+    digest = stage["digest"]
     reader.stage(digest)  # what is wrong with it becomes a fault
-    fault = reader.faults.get(digest[:SHORT])
-    about = _provenance(section, digest)
+    fault, about = reader.faults.get(digest[:SHORT]), _provenance(reader, digest)
     return {
         **{name: stage[name] for name in ("kind", "label", "digest", "used")},
         "state": fault.kind if fault else "stored",
@@ -74,21 +73,18 @@ def _stage_line(section: Section, stage: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _provenance(section: Section, digest: str) -> Mapping[str, Any]:
-    manifest = section.pooled.reader.manifest(digest)
+def _provenance(reader: StoreReader, digest: str) -> Mapping[str, Any]:
+    manifest = reader.manifest(digest)
     return manifest.provenance if manifest else {}
 
 
-def _details(section: Section, job: JobRecord, shared: dict[str, Any]) -> dict[str, Any]:
+def _details(job: JobRecord, shared: dict[str, Any]) -> dict[str, Any]:
     stages = []
     for stage in job.stages:
         how = "from the store" if stage["cached"] else seconds(stage["seconds"])
         stages.append([stage["kind"], stage["label"], stage["digest"][:SHORT], how])
     return {
-        "title": section.title_of(job),
-        "state": job.row["state"],
-        "digest": job.row["digest"],
-        "reason": job.row.get("reason"),
+        **{name: job.row.get(name) for name in ("state", "digest", "reason")},
         "command": shlex.join(["python", "train.py", *job.row["overrides"]]),
         "own": {key: value for key, value in job.config.items() if key not in shared} if job.config else None,
         "notices": list(job.row.get("notices") or ()),

@@ -12,17 +12,12 @@ from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.matrix import state_of
 from w2s_lightning.show.numbers import listed
 
-NOTHING = "No job is done yet, so there is nothing to scale."
 ONE_SIZE = "This sweep has one size of the strong model: `python train.py -m sweeps=size_pairs` has several."
 NO_PGR = "No cell has a defined PGR, so there is nothing to draw against the gap: the overview says why."
-SIZES_NOTE = "Lines are means over seeds, bands reach from the lowest to the highest seed, dots are seeds."
-GAP_NOTE = "A point is a cell with its 95 % interval, dots are its seeds. A small gap makes PGR uncertain by itself."
 
 
 def scaling(section: Section) -> list[Figure | str]:
-    """The page of a section: figures, and sentences that stand where there is nothing to draw."""
-    if not section.finished:
-        return [NOTHING]
+    """The page of a section with results: figures, and sentences that stand where there is nothing to draw."""
     reader = section.pooled.reader
     known = [(group, size) for group in section.finished if (size := parameters(reader, group.done[0])) is not None]
     lost = [group.title for group in section.finished if all(group is not one for one, _ in known)]
@@ -68,7 +63,7 @@ def _sizes(known: Sequence[tuple[Group, float]], metric: str) -> Figure:
         plot = drawing([*bands, *lines], 430, xaxis=axis("parameters of the strong model", **shown), yaxis=height)
         students = [row for row in rows if row["row"] != "ceiling"]
         views.append(View(arm, rows, plot, spread("The student", students)))
-    return Figure("sizes", "Accuracy against the strong model's size", views, SIZES_NOTE, "arm")
+    return Figure("sizes", views, "arm")
 
 
 def _band(rows: Sequence[Row], look: Look) -> go.Scatter:
@@ -107,4 +102,4 @@ def _gap(groups: Sequence[Group]) -> Figure | str:
         drawn, "gap", "value", by="row", looks=lambda name: nth(names.index(name)), error="y", dots=("_gap", "seed's")
     )
     plot = drawing(traces, 400, xaxis=axis("gap: ceiling - floor"), yaxis=axis("PGR"))
-    return Figure("gap", "PGR against the gap", [View("", rows, plot, spread("PGR", drawn, digits=2))], GAP_NOTE)
+    return Figure("gap", [View("", rows, plot, spread("PGR", drawn, digits=2))])

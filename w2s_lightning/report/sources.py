@@ -17,7 +17,7 @@ import yaml
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.records import Group, JobRecord, Row, Section
-from w2s_lightning.results.claims import key_of
+from w2s_lightning.results.claims import YAML_LOADER, key_of
 from w2s_lightning.results.groups import ARMS, SeedGroups, group_key, job_row
 from w2s_lightning.results.job_result import VERSION
 from w2s_lightning.results.pooled import Pooled
@@ -37,7 +37,6 @@ _OF_GROUP = _SHARED | {"n", "expected", "missing", "seeds", "sections"}
 _OF_RESULT = {"job", "rows", "pgr", "digest", "student_of_record", "stages", "agreement", "supervisor", "metric"}
 _OF_ROW = {"name", "role", "model", "value", "low", "high", "information", "evaluate"}
 _OF_STAGE = {"kind", "label", "digest", "cached", "seconds"}
-_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ class Library:
         result = self._result(folder)
         if result is None and not (folder / "result.json").exists():
             self._faults.append(Fault("missing", str(row["folder"]), "its result.json is gone: run the job again"))
-        config = self._read(folder / "config.yaml", lambda content: yaml.load(content, Loader=_YAML))
+        config = self._read(folder / "config.yaml", lambda content: yaml.load(content, Loader=YAML_LOADER))
         flat = dict(_flat(config)) if isinstance(config, dict) else {}
         return JobRecord(row, folder, result, flat, self._read(folder / EXAMPLES, self._shared_texts))
 

@@ -4,7 +4,6 @@ Gold accuracy on `validation` is a diagnostic joined after the fact: no fit ever
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,34 +13,21 @@ from w2s_lightning.report.records import Group, JobRecord, Section
 from w2s_lightning.results.pooled import Pass, Pooled, mean_passes
 from w2s_lightning.show.numbers import number
 
-NOTE = "Faint lines are seeds. The agreement is with the targets that the fit had, its supervisor's answers."
 WITHOUT = "The jobs of this sweep have written no examples, so gold on validation is not known here."
 WITHOUT_ANSWERS = (
     "The fits of this sweep answered no validation examples on the way (a task of worked solutions, or "
     "fit.evaluations=0): there is only the loss, below."
 )
-GOLD_CURVE = "validation_gold_accuracy"
 
 Seeded = list[tuple[Any, list[Pass]]]
 
 
-@dataclass(frozen=True)
-class Training:
-    """A figure where gold is known, or why not; the curves of all stages for the page to overlay."""
-
-    parts: Sequence[Figure | str]
-    curves: dict[str, Any]
-
-
-def training(section: Section) -> Training | None:
-    """The page of a section, None without a result."""
-    if not section.finished:
-        return None
-    views = [view for group in section.finished if (view := _passes(group, section.pooled))]
+def training(section: Section) -> list[Figure | str]:
+    """The page of a section with results: a figure where gold is known, or why it is not."""
+    if views := [view for group in section.finished if (view := _passes(group, section.pooled))]:
+        return [Figure("passes", views)]
     written = any(job.texts for group in section.finished for job in group.done)
-    nothing = WITHOUT_ANSWERS if written else WITHOUT
-    passes = Figure("passes", "Gold accuracy during training", views, NOTE) if views else nothing
-    return Training([passes], _curves(section))
+    return [WITHOUT_ANSWERS if written else WITHOUT]
 
 
 def _passes(group: Group, pooled: Pooled) -> View | None:
@@ -78,17 +64,14 @@ def _of_seeds(group: Group, name: str, pooled: Pooled) -> Seeded:
 def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> list[Any]:
     """Every seed as a faint line; a thick one for their mean, where all made equally many passes."""
     known = [passes for _, passes in seeded if all(getattr(one, field) is not None for one in passes)]
-    mean = mean_passes(known)
-
-    token = f"var(--{colour})"
-    faint: tuple[list[float | None], list[float | None]] = ([], [])
-    for passes in known:  # all in one trace, whose gaps part them: there are many
-        faint[0].extend([*(one.epoch for one in passes), None])
-        faint[1].extend([*(getattr(one, field) for one in passes), None])
-    found = [guide(*faint, token, 1, opacity=0.3 if mean else 1.0)] if known else []
+    mean, token = mean_passes(known), f"var(--{colour})"
+    # All seeds in one trace, whose gaps part them: there are many.
+    faint = [one for passes in known for one in (*passes, None)]
+    x, y = ([None if one is None else getattr(one, what) for one in faint] for what in ("epoch", field))
+    found = [guide(x, y, token, 1, opacity=0.3 if mean else 1.0)] if known else []
     if not mean:
         return found
-    x, y = [one.epoch for one in mean], [getattr(one, field) for one in mean]
+    x, y = ([getattr(one, what) for one in mean] for what in ("epoch", field))
     hover = [f"{name}<br>{number(value)} at epoch {epoch:.2f}" for epoch, value in zip(x, y, strict=True)]
     line = {"color": token, "width": 2, "dash": dash}
     marked = {"mode": "lines+markers", "marker": {"color": token, "size": 9}, "line": line}
@@ -98,8 +81,8 @@ def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> lis
 # ---------------------------------------------------------------- every stage's curve
 
 
-def _curves(section: Section) -> dict[str, Any]:
-    """All fits and pretrained models with their curves, and who needs them; each once."""
+def stage_curves(section: Section) -> dict[str, Any]:
+    """All fits and pretrained models with their curves, and who needs them, each once, for the page to overlay."""
     used: dict[str, tuple[dict[str, Any], list[JobRecord]]] = {}
     roles: dict[str, str] = {}
     for job in section.jobs:
@@ -115,7 +98,8 @@ def _curves(section: Section) -> dict[str, Any]:
         curve = _curve(section.pooled.reader.history(digest))
         gold = section.pooled.passes(digest, jobs[0].texts.validation_gold) if jobs[0].texts else []
         if gold:
-            curve[GOLD_CURVE] = [[round(one.share, 4) for one in gold], [round(one.gold, 4) for one in gold]]
+            pairs = [(round(one.share, 4), round(one.gold, 4)) for one in gold]
+            curve["validation_gold_accuracy"] = [list(values) for values in zip(*pairs, strict=True)]
         if curve:
             by = section.title_of(jobs[0]) + (f" and {len(jobs) - 1} more" if len(jobs) > 1 else "")
             head = {"kind": stage["kind"], "label": stage["label"], "id": digest[:10], "role": roles.get(digest, "")}

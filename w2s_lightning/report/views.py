@@ -2,23 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 import pyarrow as pa
 
 from w2s_lightning.report.agreement import agreement, sections
-from w2s_lightning.report.compared import Paradigms, paradigms
+from w2s_lightning.report.compared import Block, compared_by_pair, paradigms
 from w2s_lightning.report.figures import STYLE, Figure, Plot
 from w2s_lightning.report.inspector import inspector
-from w2s_lightning.report.overview import Overview, overview
+from w2s_lightning.report.overview import Overview, arms_figure, matrix_figure, overview
 from w2s_lightning.report.records import Section
 from w2s_lightning.report.runs import Runs, runs
 from w2s_lightning.report.scaling import scaling
 from w2s_lightning.report.sources import Library, Wanted
 from w2s_lightning.report.theme import ROLES, resolve
-from w2s_lightning.report.training import Training, training
+from w2s_lightning.report.training import stage_curves, training
 from w2s_lightning.results.stored import Fault
 
 PARTS = (*ROLES, "pgr", "gain_over_untuned")
@@ -30,30 +29,21 @@ ENDS = ("value", "low", "high")
 
 @dataclass(frozen=True)
 class Pages:
-    """One section's pages; what has nothing to show is None."""
+    """One section's pages. `figures` are those of every page by its name, with sentences where there is nothing to
+    draw; `blocks` the compared rows of every pair; `curves` and `inspector` what the page's scripts read."""
 
     section: Section
     overview: Overview
-    paradigms: Paradigms | None
-    scaling: Sequence[Figure | str]
-    agreement: Sequence[Figure | str]
-    training: Training | None
+    blocks: Mapping[str, Sequence[Block]]
+    figures: Mapping[str, Sequence[Figure | str]]
+    curves: Mapping[str, Any]
     inspector: Mapping[str, Any]
-    rewardbench: Figure | None
     runs: Runs
     faults: Sequence[Fault]
 
-    def figures(self) -> dict[str, Figure]:
+    def placed(self) -> dict[str, Figure]:
         """Every figure by its place, `page/key`."""
-        by_page: dict[str, Sequence[Figure | str | None]] = {
-            "overview": (self.overview.matrix_figure, self.overview.arms),
-            "paradigms": (self.paradigms.figure,) if self.paradigms else (),
-            "scaling": self.scaling,
-            "agreement": self.agreement,
-            "training": self.training.parts if self.training else (),
-            "rewardbench": (self.rewardbench,),
-        }
-        return {f"{page}/{f.key}": f for page, parts in by_page.items() for f in parts if isinstance(f, Figure)}
+        return {f"{page}/{f.key}": f for page, parts in self.figures.items() for f in parts if isinstance(f, Figure)}
 
 
 def pages_of(
@@ -62,21 +52,19 @@ def pages_of(
     """The pages of all sections, and the rows of every finished job; raise UserError for bad folders."""
     found, tables = [], []
     for section in library.sections(wanted):
+        over, by_pair = overview(section, claims or {}), compared_by_pair(section)
+        figures: dict[str, list[Figure | str]] = {"overview": [matrix_figure(section.groups, over.matrix)]}
+        if section.finished:
+            figures["overview"].append(arms_figure(section.finished, section.metric))
+            figures["paradigms"] = [paradigms(by_pair, section.metric)]
+            figures |= {"scaling": scaling(section), "agreement": agreement(section), "training": training(section)}
+            figures["rewardbench"] = sections(section)
+        curves = stage_curves(section) if section.finished else {"stages": [], "metrics": []}
         shown, rows = inspector(section, library.tables)
-        pages = Pages(
-            section=section,
-            overview=overview(section, claims or {}),
-            paradigms=paradigms(section),
-            scaling=scaling(section),
-            agreement=agreement(section),
-            training=training(section),
-            inspector=shown,
-            rewardbench=sections(section),
-            runs=runs(section),
-            faults=[],
-        )
+        table = runs(section)
         # What cannot be read is known once all pages are made.
-        found.append(Pages(**{**vars(pages), "faults": list(dict.fromkeys(section.faults()))}))
+        faults = list(dict.fromkeys(section.faults()))
+        found.append(Pages(section, over, by_pair, figures, curves, shown, table, faults))
         tables += rows
     return found, tables
 
@@ -88,7 +76,7 @@ Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 """Columns, and rows of cells under them."""
 
 
-def mirrored(sweep: Path, store: Path | None = None) -> tuple[dict[str, Plot], dict[str, Table]]:
+def mirrored(library: Library, wanted: Wanted) -> tuple[dict[str, Plot], dict[str, Table]]:
     """Plotly figures in light colours, and tables with the data of every figure, all by `task/name`.
 
     Every pair's paradigms are drawn; of other figures with several views, the first. Curves of stages are not here:
@@ -96,9 +84,9 @@ def mirrored(sweep: Path, store: Path | None = None) -> tuple[dict[str, Plot], d
     """
     plots: dict[str, Plot] = {}
     tables: dict[str, Table] = {}
-    for pages in pages_of(Library(), Wanted((sweep,), None, store))[0]:
+    for pages in pages_of(library, wanted)[0]:
         task = pages.section.task
-        for figure in pages.figures().values():
+        for figure in pages.placed().values():
             several = figure.key == "paradigms"
             for view in figure.views if several else figure.views[:1]:
                 name = f"{task}/{figure.key}" + (f"/{view.label}" if several else "")

@@ -79,7 +79,7 @@ class Reporter:
 
     def mirrored(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The page's figures and tables, for wandb."""
-        return mirrored(self._sweep, self._wanted.store)
+        return mirrored(self._library, self._wanted)
 
     def write(self) -> Written:
         """Write the page as things are now; raise UserError for a folder that is no sweep or cannot be written."""
@@ -145,7 +145,7 @@ def render(views: Sequence[Pages], *, rows_file: str | None, made: str, title: s
         # Plotly adds style sheets (for maps) unless elements of their ids are there.
         "unstyled": sorted(set(re.findall(r'getElementById\("([0-9a-f]{32,})"\)', _plotly()))),
     }
-    judged = any(view.rewardbench for view in views)
+    judged = any(view.figures.get("rewardbench") for view in views)
     titles = {page: title for page, title in TITLES.items() if page != "rewardbench" or judged}
     words = {"titles": titles, "title": title, "made": made, "rows_file": rows_file, "most": MOST, "there": there}
     return _environment().get_template("page.html").render(views=views, seen=SEEN, **words, **inlined)
@@ -153,7 +153,7 @@ def render(views: Sequence[Pages], *, rows_file: str | None, made: str, title: s
 
 def _section(view: Pages) -> dict[str, Any]:
     figures = {}
-    for place, figure in view.figures().items():
+    for place, figure in view.placed().items():
         views = [
             # The page draws the matrix by itself, as a table of links.
             {"label": one.label, "plot": None if figure.key == "matrix" else one.plot, "reading": one.reading}
@@ -164,7 +164,7 @@ def _section(view: Pages) -> dict[str, Any]:
     return {
         "title": view.section.title,
         "figures": figures,
-        "curves": view.training.curves if view.training else {"stages": [], "metrics": []},
+        "curves": view.curves,
         "inspector": view.inspector,
         "runs": view.runs.details,
     }

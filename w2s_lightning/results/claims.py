@@ -28,6 +28,7 @@ from w2s_lightning.results.stored import Answers, StoreReader
 from w2s_lightning.show.numbers import interval
 from w2s_lightning.show.terminal import print_table
 
+YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where PyYAML was built with it
 RUNTIME = ("trainer", "tracking", "paths", "run", "hydra", "sweeps", "seed")
 
 
@@ -105,7 +106,7 @@ class Verdict:
 def read_claims(path: Path) -> list[Claim]:
     """The claims of a YAML file; raise UserError where one is not well formed."""
     try:
-        return TypeAdapter(list[Claim]).validate_python(yaml.safe_load(path.read_text()))
+        return TypeAdapter(list[Claim]).validate_python(yaml.load(path.read_text(), YAML_LOADER))
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}: claim {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -185,6 +185,17 @@ def log_job(
     return mirror(naming, about, write, settings=settings, folder=folder, exit_code=exit_code)
 
 
+def logged_before(folder: Path, result: Mapping[str, Any], mode: str) -> dict[str, Any] | None:
+    """The wandb run of an earlier, equal result in the same mode: a repeated command makes no second run."""
+    try:
+        before = json.loads((folder / "result.json").read_text())
+        run: dict[str, Any] = before["wandb"]
+        same = all(before[key] == result[key] for key in ("digest", "rows", "pgr"))
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        return None
+    return run if same and run["mode"] != "disabled" and mode in ("auto", run["mode"]) else None
+
+
 def _replay(run: Any, histories: Mapping[str, History]) -> None:
     """Log training curves under their stages' names, each against its stage's own step and not wandb's.
 
