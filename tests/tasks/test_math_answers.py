@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.tasks.final_answer import MATH_KEY, GradedAnswer, compare, normalised
+from w2s_lightning.tasks.final_answer import MATH_KEY, GradedAnswer, normalised
 
 needs_math = pytest.mark.skipif(
     importlib.util.find_spec("math_verify") is None, reason="math-verify is absent: pip install 'w2s-lightning[math]'"
@@ -107,7 +107,7 @@ def test_nothing_is_evaluated_and_nothing_hangs(tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     wicked = f"__import__('os').system('touch {touched}')"
     slow, harmless = ("7", "9^{9^{9^9}}!"), ("4", r"\sqrt{16}")
-    found = compare([("1", wicked), slow, harmless], seconds=1)
+    found = MATH_KEY.compare([("1", wicked), slow, harmless], seconds=1)
     assert found[slow] == "timed_out"
     assert found[harmless] == "right"
     assert found["1", wicked] != "right"
@@ -116,6 +116,6 @@ def test_nothing_is_evaluated_and_nothing_hangs(tmp_path: Path) -> None:
 
 def test_without_math_verify_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert compare([("1", "1")]) == {("1", "1"): "right"}
+    assert MATH_KEY.compare([("1", "1")]) == {("1", "1"): "right"}
     with pytest.raises(UserError, match=r"pip install 'w2s-lightning\[math\]'"):
-        compare([("1", "2")])
+        MATH_KEY.compare([("1", "2")])

@@ -12,14 +12,14 @@ import logging
 import os
 import re
 import resource
-from collections.abc import Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass
-from functools import cached_property
 from multiprocessing import get_context
-from typing import Literal, Protocol
+from typing import Literal
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 from w2s_lightning.errors import UserError
 
@@ -28,9 +28,12 @@ _NUMBER = re.compile(r"(?:[0-9]+(?:,[0-9]+)*)(?:\.[0-9]+)?|\.[0-9]+")
 _SAID = re.compile(r"(?i:\banswer\s+is\b)|(?<![A-Za-z])A:")
 # "$18 for 2 days" says 18: the second number belongs to the first one's unit.
 _PER = re.compile(r"\$\s*[0-9][0-9,.]*\s+(?:for|per|in|every|each)\s+(?P<unit>[0-9][0-9,.]*)")
+_RECITED = r"\bQuestion\b"  # where a model goes on with a next problem
 _LATEX = (("{,}", ","), (r"\,", ""), (r"\!", ""), (r"\$", "$"), (r"\%", "%"))
 
 Trouble = Literal["unparsed", "timed_out"]
+Comparison = Literal["right", "wrong", "unparsed", "timed_out"]
+_TROUBLE: Mapping[Comparison, Trouble] = {"unparsed": "unparsed", "timed_out": "timed_out"}
 
 
 @dataclass(frozen=True)
@@ -47,27 +50,46 @@ class GradedAnswer:
     trouble: Trouble | None
 
 
-class AnswerKey(Protocol):
+class AnswerKey(ABC):
     """How a task's answers are read and compared; every answer is in canonical form."""
 
+    @abstractmethod
     def parse(self, text: str) -> str | None:
         """Flexible: the final answer wherever a solution gives it, None when there is none."""
 
+    @abstractmethod
     def parse_strict(self, text: str) -> str | None:
         """The marked final answer alone."""
 
+    @abstractmethod
     def parse_bare(self, text: str) -> str | None:
         """The answer from text that holds nothing else (a column of gold answers)."""
 
     def equal(self, gold: str, answer: str | None) -> bool:
-        """Whether two answers are the same, as votes and filters count them."""
+        """Whether two answers are the same text, as votes and filters count them; `grade` may know more."""
+        return gold == answer
+
+    def compare(self, pairs: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Comparison]:
+        """Whether gold and answer of each pair are equal."""
+        return {pair: "right" if self.equal(*pair) else "wrong" for pair in pairs}
 
     def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[GradedAnswer]:
         """Judge one solution for each gold answer."""
+        read = [(gold, self.parse(text), self.parse_strict(text)) for gold, text in zip(golds, texts, strict=True)]
+        found = self.compare((gold, answer) for gold, *answers in read for answer in answers if answer is not None)
+        graded = []
+        for gold, answer, marked in read:
+            outcome = "unparsed" if answer is None else found[gold, answer]
+            strict = marked is not None and found[gold, marked] == "right"
+            graded.append(GradedAnswer(answer, strict, outcome == "right", _TROUBLE.get(outcome)))
+        return graded
+
+
+# ---------------------------------------------------------------- numbers
 
 
 @dataclass(frozen=True)
-class NumberKey:
+class NumberKey(AnswerKey):
     """Answers that are numbers, compared as decimals.
 
     `mark` stands before a marked answer, at `cut` (a regular expression) a recited next problem begins. Order of the
@@ -78,39 +100,20 @@ class NumberKey:
     cut: str
 
     def parse(self, text: str) -> str | None:
-        """As `AnswerKey.parse`: the first reading in this order that gives a number."""
         said = self._cut(text)
-        found = _marked(said, self._mark)
-        for read in (_boxed_number, _said, _last):
-            found = read(said) if found is None else found
-        return found
+        return _marked(said, re.escape(self.mark)) or _boxed_number(said) or _marked(said, _SAID) or _last(said)
 
     def parse_strict(self, text: str) -> str | None:
-        return _marked(self._cut(text), self._mark)
+        return _marked(self._cut(text), re.escape(self.mark))
 
     def parse_bare(self, text: str) -> str | None:
         numbers = [number for _, number in _numbers(text)]
         return numbers[0] if len(numbers) == 1 else None
 
-    def equal(self, gold: str, answer: str | None) -> bool:
-        return gold == answer
-
-    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[GradedAnswer]:
-        pairs = [(gold, self.parse(text), self.parse_strict(text)) for gold, text in zip(golds, texts, strict=True)]
-        return [
-            GradedAnswer(found, gold == marked, gold == found, "unparsed" if found is None else None)
-            for gold, found, marked in pairs
-        ]
-
     def _cut(self, text: str) -> str:
         return re.split(self.cut, text, maxsplit=1)[0]
 
-    @cached_property
-    def _mark(self) -> re.Pattern[str]:
-        return re.compile(re.escape(self.mark))
 
-
-_RECITED = r"\bQuestion\b"  # where a model goes on with a next problem
 GSM8K_KEY = NumberKey(mark="####", cut=_RECITED)
 """The key of GSM8K (arXiv 2110.14168); the published test set holds a gold solution that begins with "Questions"."""
 
@@ -146,13 +149,9 @@ def _boxed_number(text: str) -> str | None:
     return _first(content)
 
 
-def _said(text: str) -> str | None:
-    return _marked(text, _SAID)
-
-
-def _marked(text: str, mark: re.Pattern[str]) -> str | None:
+def _marked(text: str, mark: str | re.Pattern[str]) -> str | None:
     """The number after the last such mark that has one on its line."""
-    places = [found.end() for found in mark.finditer(text)]
+    places = [found.end() for found in re.finditer(mark, text)]
     lines = (text[place:].lstrip(" \t\r\n:*").split("\n", 1)[0] for place in reversed(places))
     return next((number for number in map(_first, lines) if number is not None), None)
 
@@ -172,17 +171,15 @@ def _last(text: str) -> str | None:
 
 
 def _numbers(text: str) -> Iterator[tuple[int, str]]:
-    """Where each number of a text stands, and its canonical form."""
+    """Where each number of a text stands, and the number as a decimal without commas, leading and trailing zeros.
+
+    So equal text is an equal number, of any length.
+    """
     for found in _NUMBER.finditer(text):
-        yield found.start(), _canonical(found[0], negative=_is_negative(text[: found.start()]))
-
-
-def _canonical(number: str, *, negative: bool) -> str:
-    """A decimal without commas, leading and trailing zeros: equal text is an equal number, of any length."""
-    whole, _, part = number.replace(",", "").partition(".")
-    whole, part = whole.lstrip("0") or "0", part.rstrip("0")
-    plain = f"{whole}.{part}" if part else whole
-    return f"-{plain}" if negative and plain != "0" else plain
+        whole, _, part = found[0].replace(",", "").partition(".")
+        whole, part = whole.lstrip("0") or "0", part.rstrip("0")
+        plain = f"{whole}.{part}" if part else whole
+        yield found.start(), f"-{plain}" if plain != "0" and _is_negative(text[: found.start()]) else plain
 
 
 def _is_negative(before: str) -> bool:
@@ -208,18 +205,15 @@ _MATH_SAID = re.compile(r"(?i:\banswer\s+is\b):?|(?<![A-Za-z])A:")
 _INLINE = re.compile(r"\$([^$]+)\$")
 _LATEX_NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?")
 
-_Comparison = Literal["right", "wrong", "unparsed", "timed_out"]
 
-
-@dataclass(frozen=True)
-class MathKey:
+class MathKey(AnswerKey):
     r"""Answers that are mathematics. Strict: what follows the last "The answer is:".
 
-    Flexible, in this order: the last `\boxed{}`, the last "answer is", the last inline formula, the last number.
+    Flexible, in this order: the last `\boxed{}`, the last "answer is", the last inline formula, the last number. The
+    answer is normalised LaTeX, whose equality is what votes and filters count (arXiv 2407.13647).
     """
 
     def parse(self, text: str) -> str | None:
-        """As `AnswerKey.parse`: the answer as normalised LaTeX."""
         said = re.split(_RECITED, text, maxsplit=1)[0]
         boxed = last_boxed(said)
         if boxed is not None:
@@ -231,56 +225,38 @@ class MathKey:
         return _after(re.split(_RECITED, text, maxsplit=1)[0], _MARK)
 
     def parse_bare(self, text: str) -> str | None:
-        boxed = last_boxed(text)
-        return normalised(text if boxed is None else boxed)
+        return normalised(text)
 
-    def equal(self, gold: str, answer: str | None) -> bool:
-        """Equality of the normalised text: what votes and filters count (arXiv 2407.13647); `grade` knows more."""
-        return gold == answer
-
-    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[GradedAnswer]:
-        """Judge solutions by mathematical equality.
+    def compare(
+        self, pairs: Iterable[tuple[str, str]], *, seconds: float = SECONDS
+    ) -> Mapping[tuple[str, str], Comparison]:
+        """Mathematical equality, each within so many seconds; equal text needs no worker.
 
         Raises UserError when math-verify is not installed.
         """
-        read = [(gold, self.parse(text), self.parse_strict(text)) for gold, text in zip(golds, texts, strict=True)]
-        pairs = ((gold, answer) for gold, *answers in read for answer in answers if answer is not None)
-        found = compare(pairs)
-        return [_verdict(found, gold, answer, marked) for gold, answer, marked in read]
+        found = dict(super().compare(pairs))
+        unequal = [pair for pair, outcome in found.items() if outcome == "wrong"]
+        if unequal and importlib.util.find_spec("math_verify") is None:
+            raise UserError("comparing answers of MATH needs math-verify: pip install 'w2s-lightning[math]'")
+        return found | dict(zip(unequal, _in_workers(unequal, seconds), strict=True)) if unequal else found
 
 
 MATH_KEY = MathKey()
 
 
-def compare(pairs: Iterable[tuple[str, str]], *, seconds: float = SECONDS) -> dict[tuple[str, str], _Comparison]:
-    """Whether gold and answer of each pair are equal, each within so many seconds; equal text needs no worker."""
-    wanted = list(dict.fromkeys(pairs))
-    unequal = [pair for pair in wanted if pair[0] != pair[1]]
-    found: dict[tuple[str, str], _Comparison] = {pair: "right" for pair in wanted if pair[0] == pair[1]}
-    if unequal:
-        if importlib.util.find_spec("math_verify") is None:
-            raise UserError("comparing answers of MATH needs math-verify: pip install 'w2s-lightning[math]'")
-        found.update(zip(unequal, _in_workers(unequal, seconds), strict=True))
-    return found
-
-
-def _in_workers(pairs: Sequence[tuple[str, str]], seconds: float) -> list[_Comparison]:
-    workers = min(_WORKERS, len(pairs), os.cpu_count() or 1)
+def _in_workers(pairs: Sequence[tuple[str, str]], seconds: float) -> list[Comparison]:
+    workers, found = min(_WORKERS, len(pairs), os.cpu_count() or 1), list[Comparison]()
     with ProcessPool(workers, context=get_context("spawn"), initializer=_prepare) as pool:
         try:
-            started = [pool.schedule(_compare, pair, timeout=seconds) for pair in pairs]
-            return [_outcome(future) for future in started]
+            for started in [pool.schedule(_compare, pair, timeout=seconds) for pair in pairs]:
+                try:
+                    found.append(started.result())
+                except (TookTooLong, ProcessExpired, MemoryError, RecursionError):
+                    found.append("timed_out")
         except BaseException:
             pool.stop()
             raise
-
-
-def _outcome(future: "ProcessFuture[_Comparison]") -> _Comparison:
-    try:
-        outcome: _Comparison = future.result()
-        return outcome
-    except (TookTooLong, ProcessExpired, MemoryError, RecursionError):
-        return "timed_out"
+    return found
 
 
 def _prepare() -> None:
@@ -290,7 +266,7 @@ def _prepare() -> None:
     importlib.import_module("math_verify")
 
 
-def _compare(gold: str, answer: str) -> _Comparison:
+def _compare(gold: str, answer: str) -> Comparison:
     """In a worker: gold first, since the comparison is not symmetric. Its own SIGALRM limits are off."""
     math_verify = importlib.import_module("math_verify")
     config = [math_verify.LatexExtractionConfig()]
@@ -301,15 +277,6 @@ def _compare(gold: str, answer: str) -> _Comparison:
     if not left or not right:
         return "unparsed"
     return "right" if math_verify.verify(left, right, timeout_seconds=None) else "wrong"
-
-
-def _verdict(
-    found: dict[tuple[str, str], _Comparison], gold: str, answer: str | None, marked: str | None
-) -> GradedAnswer:
-    outcome: _Comparison = "unparsed" if answer is None else found[gold, answer]
-    strict = marked is not None and found[gold, marked] == "right"
-    trouble: Trouble | None = "unparsed" if outcome == "unparsed" else "timed_out" if outcome == "timed_out" else None
-    return GradedAnswer(answer, strict, outcome == "right", trouble)
 
 
 def _after(text: str, mark: re.Pattern[str]) -> str | None:
