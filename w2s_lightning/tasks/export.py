@@ -11,9 +11,8 @@ import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml  # type: ignore[import-untyped, unused-ignore]
+from omegaconf import DictConfig, OmegaConf
 
 from w2s_lightning.config.bind import bind_target
 from w2s_lightning.config.mistakes import Origin
@@ -45,38 +44,25 @@ def task_from_yaml(path: Path, overrides: Sequence[str], plugins: Sequence[str] 
 
     `plugins` are packages besides this one whose code it may name.
     """
-    values = _merged(path)
+    merged = OmegaConf.merge(_merged(path), OmegaConf.from_dotlist(list(overrides)))
+    values = {str(key): value for key, value in OmegaConf.to_container(merged).items()}  # type: ignore[union-attr]
     for key in _NOT_OF_THE_TASK:
         values.pop(key, None)
-    for override in overrides:
-        key, _, value = override.partition("=")
-        *blocks, last = key.split(".")
-        target = values
-        for block in blocks:
-            target = target.setdefault(block, {})
-        target[last] = yaml.safe_load(value)
     task: Task = bind_target(values, Origin("task", path.stem, tuple(plugins)))
     return task
 
 
-def _merged(path: Path) -> dict[str, Any]:
+def _merged(path: Path) -> DictConfig:
+    """A YAML with all that its `defaults` lean on."""
     if not path.is_file():
         raise UserError(f"no such task file: {path} (they are in conf/task/)")
-    own: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
-    values: dict[str, Any] = {}
-    for parent in own.pop("defaults", []):
-        if isinstance(parent, str) and parent != "_self_":  # others name the job's default models
-            _update(values, _merged(path.with_name(f"{parent}.yaml")))
-    _update(values, own)
-    return values
-
-
-def _update(values: dict[str, Any], more: dict[str, Any]) -> None:
-    for key, value in more.items():
-        if isinstance(value, dict) and isinstance(values.get(key), dict):
-            _update(values[key], value)
-        else:
-            values[key] = value
+    own = OmegaConf.load(path)
+    assert isinstance(own, DictConfig)
+    # Of the defaults, texts name task files; others name the job's default models.
+    parents = [one for one in own.pop("defaults", []) if isinstance(one, str) and one != "_self_"]
+    merged = OmegaConf.merge(*(_merged(path.with_name(f"{one}.yaml")) for one in parents), own)
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

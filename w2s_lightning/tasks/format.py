@@ -37,10 +37,19 @@ class Template:
     source: str
     pieces: tuple[tuple[str, str | None], ...]
 
-    @classmethod
-    def parse(cls, source: str) -> "Template":
+    @staticmethod
+    @cache
+    def parse(source: str) -> "Template":
         """Raise UserError for unbalanced braces, attribute or index access, conversions and format specifications."""
-        return _parsed(source)
+        try:
+            parsed = list(string.Formatter().parse(source))
+        except ValueError as error:
+            raise UserError(f"template {source!r}: {error} (write {{{{ and }}}} for literal braces)") from None
+        for _, column, spec, conversion in parsed:
+            plain = column is None or (column and not any(sign in column for sign in ".[]"))
+            if not plain or spec or conversion:
+                raise UserError(f"template {source!r}: only plain column names may stand in braces, like {{text}}")
+        return Template(source, tuple((literal, column) for literal, column, _, _ in parsed))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -58,19 +67,6 @@ class Template:
     def fill(self, values: Mapping[str, Any]) -> str:
         """The text with every column's value in its place."""
         return "".join(literal + ("" if column is None else str(values[column])) for literal, column in self.pieces)
-
-
-@cache
-def _parsed(source: str) -> Template:
-    try:
-        parsed = list(string.Formatter().parse(source))
-    except ValueError as error:
-        raise UserError(f"template {source!r}: {error} (write {{{{ and }}}} for literal braces)") from None
-    for _, column, spec, conversion in parsed:
-        plain = column is None or (column and not any(sign in column for sign in ".[]"))
-        if not plain or spec or conversion:
-            raise UserError(f"template {source!r}: only plain column names may stand in braces, like {{text}}")
-    return Template(source, tuple((literal, column) for literal, column, _, _ in parsed))
 
 
 TemplateText = Annotated[str, AfterValidator(lambda source: Template.parse(source).source)]

@@ -22,7 +22,9 @@ from w2s_lightning.content import DataFile, Folder
 from w2s_lightning.errors import UserError, did_you_mean
 
 Part = Literal["train", "test"]
+PARTS: tuple[Part, ...] = ("train", "test")
 ENDINGS = (".jsonl", ".csv", ".parquet")
+ENDINGS_SPOKEN = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 
 
 class Unusable(UserError):
@@ -127,7 +129,7 @@ def read_table(file: DataFile) -> Table:
     path = file.check()
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     if path.suffix not in readers:
-        raise UserError(f"{path}: cannot read {path.suffix or 'a file without ending'}; expected {_ENDINGS_SPOKEN}")
+        raise UserError(f"{path}: cannot read {path.suffix or 'a file without ending'}; expected {ENDINGS_SPOKEN}")
     try:
         rows = tuple(readers[path.suffix](path))
     except UnicodeDecodeError as error:
@@ -135,9 +137,6 @@ def read_table(file: DataFile) -> Table:
     if not rows:
         raise UserError(f"{path} holds no rows")
     return Table(path, tuple(dict.fromkeys(column for row in rows for column in row.values)), rows)
-
-
-_ENDINGS_SPOKEN = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 
 
 def _jsonl(path: Path) -> Iterator[SourceRow]:
@@ -185,12 +184,6 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
 
 GivenFile = Annotated[DataFile, BeforeValidator(lambda path: path if isinstance(path, DataFile) else DataFile.at(path))]
 """A `DataFile` that YAML gives as a path."""
-
-
-def needs_file(setting: str, *, or_hub: bool) -> UserError:
-    """What to say where a task lacks a file."""
-    other = "; give both files, or none for the hub" if or_hub else ""
-    return UserError(f"{setting} has no file: type {setting}=/path/to/file.jsonl ({_ENDINGS_SPOKEN}){other}")
 
 
 # ---------------------------------------------------------------- the hub
@@ -270,25 +263,24 @@ class Hub:
         ]
 
     def _load(self, config: str | None, split: str) -> Any:
-        where, advice = self._where(), "" if isinstance(self.path, Folder) else f"\n{_ADVICE}"
-        import datasets
-
-        datasets.disable_progress_bars()
-        commit = None if isinstance(self.path, Folder) else self.commit
-        try:
-            return datasets.load_dataset(where, config, split=split, revision=commit, verification_mode="no_checks")
-        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"cannot load {self.label} (config {config}, split {split}): {first}{advice}") from None
-
-    def _where(self) -> str:
+        commit, advice = None, ""
         if isinstance(self.path, Folder):
             if Folder.at(self.path.path, _IN_FOLDER).sha256 != self.path.sha256:
                 raise UserError(f"{self.label} changed after the plan was made: run the same command again")
-            return str(self.path.path)
-        if self.commit is None or not _COMMIT.fullmatch(self.commit):
+        elif self.commit is None or not _COMMIT.fullmatch(self.commit):
             raise UserError(
                 f"the commit of data set {self.path} at {self.revision!r} is not known "
                 f"(no network, and not in the local cache).\n{_ADVICE}"
             )
-        return self.path
+        else:
+            commit, advice = self.commit, f"\n{_ADVICE}"
+        import datasets
+
+        datasets.disable_progress_bars()
+        try:
+            return datasets.load_dataset(
+                self.label, config, split=split, revision=commit, verification_mode="no_checks"
+            )
+        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(f"cannot load {self.label} (config {config}, split {split}): {first}{advice}") from None

@@ -11,13 +11,12 @@ from functools import lru_cache
 from typing import Any, Protocol, cast
 
 from w2s_lightning.config.schema import record
-from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits
 from w2s_lightning.tasks.final_answer import AnswerKey
 from w2s_lightning.tasks.format import Format
 from w2s_lightning.tasks.readers import Reader
-from w2s_lightning.tasks.source import GivenFile, Hub, Part, SourceRow, needs_file, read_table
+from w2s_lightning.tasks.source import ENDINGS_SPOKEN, PARTS, GivenFile, Hub, Part, SourceRow, Table, read_table
 from w2s_lightning.tasks.split import ExamplePool, Limits, Shares, make_pool, make_splits
 
 TEST_OF = "test_of"
@@ -87,19 +86,20 @@ class DataTask:
     limits: Limits
 
     def __post_init__(self) -> None:
-        given = {"train_file": self.train_file, "test_file": self.test_file}
-        missing = [name for name, file in given.items() if file is None]
+        missing = [name for name in ("train_file", "test_file") if getattr(self, name) is None]
         if missing and (len(missing) == 1 or self.source is None):
-            raise needs_file(f"task.{missing[0]}", or_hub=self.source is not None)
+            other = "" if self.source is None else "; give both files, or none for the hub"
+            raise UserError(
+                f"task.{missing[0]} has no file: type task.{missing[0]}=/path/to/file.jsonl ({ENDINGS_SPOKEN}){other}"
+            )
         if self.reader.kind != "choice" and self.format is None:
             raise UserError("task.format is missing: it says how the texts are written down")
         if not missing:  # they stand in for the hub, which then is no part of what is learned
             object.__setattr__(self, "source", None)
-            for table in map(read_table, self._files()):
+            for table in map(self._table, PARTS):
                 for column, setting in self.reader.columns().items():
                     table.require(column, setting)
-        train = None if missing else read_table(self._files()[0])
-        object.__setattr__(self, "reader", self.reader.fitted(train))
+        object.__setattr__(self, "reader", self.reader.fitted(None if missing else self._table("train")))
         if self.words is None:
             object.__setattr__(self, "words", self.reader.class_names if self.layout == "text" else ())
         named = self.reader.class_names
@@ -111,10 +111,10 @@ class DataTask:
                 "give one for each, in this order"
             )
 
-    def _files(self) -> tuple[DataFile, DataFile]:
-        assert self.train_file is not None
-        assert self.test_file is not None
-        return self.train_file, self.test_file
+    def _table(self, part: Part) -> Table:
+        file = self.train_file if part == "train" else self.test_file
+        assert file is not None
+        return read_table(file)
 
     @property
     def kind(self) -> Kind:
@@ -179,8 +179,7 @@ class DataTask:
 
     def splits(self, seed: int) -> Splits:
         """The examples of job seed `seed`; raise UserError for data that cannot be loaded or used."""
-        train, test = _pools(self)
-        return make_splits(train, test, shares=self.shares, limits=self.limits, seed=seed)
+        return make_splits(*_pools(self), shares=self.shares, limits=self.limits, seed=seed)
 
 
 @lru_cache(maxsize=4)
@@ -193,8 +192,7 @@ def _pool(task: DataTask, part: Part) -> ExamplePool:
         rows: Sequence[SourceRow] = task.source.rows(part, list(task.reader.columns()))
         what = f"{task.name} ({getattr(task.source, part)})"
     else:
-        rows = read_table(task._files()[part == "test"]).rows
-        what = "training file" if part == "train" else "test file"
+        rows, what = task._table(part).rows, "training file" if part == "train" else "test file"
     format = cast(Format, task.format)
     pool = make_pool(
         rows,
