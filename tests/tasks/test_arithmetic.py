@@ -1,6 +1,5 @@
 """The world `arithmetic` and its task: true sums, graded difficulty, prompts as the pretraining text is written."""
 
-import hashlib
 from collections import Counter
 from dataclasses import replace
 
@@ -8,9 +7,7 @@ import numpy as np
 import pytest
 
 from tests.tasks.composing_tasks import task
-from w2s_lightning.errors import UserError
-from w2s_lightning.identity import digest
-from w2s_lightning.tasks.example import SPLITS, Splits
+from w2s_lightning.tasks.example import Splits
 from w2s_lightning.tasks.worlds.arithmetic import (
     GAINS,
     ITEMS,
@@ -26,7 +23,6 @@ from w2s_lightning.tasks.worlds.arithmetic import (
 from w2s_lightning.tasks.worlds.text import SPECIAL
 
 SMALL = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=100")
-PINNED = "0b97b19f19830280d97b3558c1613b7dfcabb337f982f2fde8d2532e19029ecf"
 
 
 def arithmetic(*overrides: str) -> Arithmetic:
@@ -116,22 +112,10 @@ def test_tails_are_long(texts: list[str]) -> None:
     assert numbers["3"] > 5 * numbers["20"] > numbers["29"] > 0
 
 
-def test_windows_are_packed_text_and_a_pure_function(world: ArithmeticWorld) -> None:
-    windows = world.windows(3, 4, 256, 0)
-    assert windows.shape == (3, 4, 256)
-    assert windows.dtype == np.int16
-    words = np.array(world.vocabulary())[windows.ravel()]
-    whole = " ".join(words).split(" <eos> ")[:-1]
-    assert all(text.startswith("q ") and " ? a " in text for text in whole)
-    ends = (windows == world.vocabulary().index("<eos>")).sum(axis=-1)
-    assert ends.mean() > 7, "a window should hold several problems, for few-shot prompts"
-    assert (world.windows(3, 4, 256, 0) == windows).all()
-    assert (world.windows(3, 4, 256, 1) != windows).any()
-    assert (world.windows(1, 12, 256, 0).ravel() == windows.ravel()).all()
-
-
-def test_text_is_pinned(world: ArithmeticWorld) -> None:
-    assert hashlib.sha256(world.windows(2, 8, 256, 0).tobytes()).hexdigest() == PINNED
+def test_a_window_holds_several_problems_for_few_shot_prompts(world: ArithmeticWorld) -> None:
+    assert all(text.startswith("q ") and " ? a " in text for text in pretraining_text(world))
+    ends = world.windows(12, 12, 256, 0) == world.vocabulary().index("<eos>")
+    assert ends.sum(axis=-1).mean() > 7
 
 
 def test_prompts_match_the_pretraining_text(world: ArithmeticWorld, splits: Splits) -> None:
@@ -153,20 +137,6 @@ def test_problems_know_their_answer_and_difficulty(splits: Splits) -> None:
     assert {item.difficulty for item in splits.test} == {1, 2, 3, 4}
 
 
-def test_no_computation_is_asked_in_two_splits(splits: Splits) -> None:
-    worked = [{item.solution for item in splits.of(split)} for split in SPLITS]
-    assert sum(map(len, worked)) == len(set().union(*worked))
-    assert [len(splits.of(split)) for split in SPLITS] == [150, 200, 20, 100]
-
-
-def test_a_seed_never_changes_the_test_set(splits: Splits) -> None:
-    other = arithmetic().splits(1)
-    assert other.test == splits.test
-    assert {item.id for item in other.transfer}.isdisjoint(item.id for item in other.supervise)
-    assert {item.id for item in other.transfer} != {item.id for item in splits.transfer}
-    assert arithmetic("seed=1").splits(0).test != splits.test
-
-
 def test_an_answer_is_read_until_the_next_problem_begins() -> None:
     assert KEY.parse("7 + 5 = 12 . answer 12 . <eos> q ann has 3 cups") == "12"
     assert KEY.parse("7 + 5 = 12 . q ann has 3 cups . answer 3 .") == "12"
@@ -179,29 +149,3 @@ def test_estimates_are_near_the_truth(splits: Splits) -> None:
     lengths = [len(f"q {item.question} a {item.solution}".split()) for item in splits.transfer]
     assert made.typical_tokens == pytest.approx(sum(lengths) / len(lengths), rel=0.15)
     assert made.sizes() == {"supervise": 150, "transfer": 200, "validation": 20, "test": 100}
-
-
-def test_the_tasks_grading_does_not_change_what_is_pretrained(world: ArithmeticWorld) -> None:
-    assert digest(arithmetic("grading.steps=[1.0]").world) == digest(world)
-    assert digest(replace(world, number_offset=1.0)) != digest(world)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["grading.steps=[0.5,0.4]"], r"grading\.steps=\[0\.5, 0\.4\]: shares must add up to 1"),
-        (["grading.bounds=[1.0]"], "1 shares in grading.bounds, the world has 3 bounds"),
-        (["world.bounds=[10,10,30]"], "must grow"),
-        (["format.user='q {text} anser'"], "the world has no word 'anser': did you mean 'answer'"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(overrides: list[str], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        arithmetic(*overrides).splits(0)
-
-
-def test_too_few_different_problems_say_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("w2s_lightning.tasks.worlds.arithmetic._BATCHES", 1)
-    easy = arithmetic("grading.steps=[1.0]", "grading.bounds=[1.0,0,0]", "items.test=2000")
-    with pytest.raises(UserError, match=r"different problems for test, not task\.items\.test=2000: ask for fewer"):
-        easy.splits(0)

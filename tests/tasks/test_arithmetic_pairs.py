@@ -1,6 +1,5 @@
 """The world `judged_arithmetic` and the task `arithmetic_pairs`: true verdicts, and wrong solutions of one mistake."""
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 
 from tests.tasks.composing_tasks import task
-from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Splits
 from w2s_lightning.tasks.worlds.arithmetic import GAINS, Arithmetic, ArithmeticWorld, Grading, Habits
 from w2s_lightning.tasks.worlds.arithmetic_pairs import (
@@ -24,7 +22,6 @@ from w2s_lightning.tasks.worlds.arithmetic_pairs import (
     told,
 )
 
-PINNED = "f3c8cd3501deacd50d5daf7fe3a4d31d63a67903874fc1c654e2526515f42f60"
 EVEN = FlawWeights(answer=1, operation=1, operand=1, slip=1, off_by_one=1)
 SMALL = (
     *("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=200"),
@@ -159,26 +156,6 @@ def test_what_stands_alone_can_be_judged_alone(world: JudgedArithmetic) -> None:
         assert (text.verdict == RIGHT) == (not any(error(*step) for step in steps) and answer == steps[-1][3])
 
 
-def test_text_is_packed_pinned_and_a_pure_function(pairs: ArithmeticPairs, world: JudgedArithmetic) -> None:
-    windows = world.windows(3, 4, 64, 0)
-    assert windows.shape == (3, 4, 64)
-    assert windows.dtype == np.int16
-    assert (world.windows(3, 4, 64, 1) != windows).any()
-    assert (world.windows(1, 12, 64, 0).ravel() == windows.ravel()).all()
-    assert windows.max() < len(world.vocabulary()) == len(set(world.vocabulary()))
-    usual = task("arithmetic_pairs").world
-    assert hashlib.sha256(usual.windows(2, 16, 48, 0).tobytes()).hexdigest() == PINNED
-
-
-def test_a_world_refuses_what_its_problems_would(world: JudgedArithmetic) -> None:
-    with pytest.raises(UserError, match="must grow"):
-        replace(world, bounds=(20, 10))
-    with pytest.raises(UserError, match=r"shares in grading\.bounds"):
-        replace(world, bounds=(10,))
-    with pytest.raises(UserError, match="are all 0"):
-        FlawWeights(answer=0, operation=0, operand=0, slip=0, off_by_one=0)
-
-
 # ---------------------------------------------------------------- the task
 
 
@@ -196,10 +173,8 @@ def test_a_rejected_answer_has_the_one_mistake_that_its_pair_names(pairs: Arithm
 
 
 def test_pairs_read_as_the_pretraining_text_up_to_its_verdict(pairs: ArithmeticPairs, splits: Splits) -> None:
-    known = set(pairs.world.vocabulary())
-    assert set(pairs.words) <= known
+    assert set(pairs.words) <= set(pairs.world.vocabulary())
     for text in (text for item in splits.test for text in item.texts):
-        assert set(text.split()) <= known
         assert text.startswith("q ")
         assert " how many ? a " in text
         assert text.endswith(" .")  # after which a verdict follows
@@ -214,32 +189,11 @@ def test_problems_are_written_and_split_as_those_of_the_task_arithmetic(pairs: A
     same = ("name", "seed", "grading", "parts", "items", "format")
     problems = Arithmetic(world=world, **{name: getattr(pairs, name) for name in same})
     assert [item.group for item in splits.test] == [item.group for item in problems.splits(0).test]
-    computed = [{item.group for item in splits.of(split)} for split in SPLITS]
-    assert sum(map(len, computed)) == len(set[str]().union(*computed))
-
-
-def test_a_seed_never_changes_the_test_pairs(pairs: ArithmeticPairs, splits: Splits) -> None:
-    other = pairs.splits(1)
-    assert other.test == splits.test
-    assert {item.id for item in other.transfer} != {item.id for item in splits.transfer}
 
 
 def test_flaws_can_be_chosen() -> None:
     subtle = task("arithmetic_pairs", *SMALL, *(f"flaws.{flaw}=0" for flaw in FLAWS[:-1]))
     assert Counter(item.subset for item in pairs_of(subtle.splits(0)))["off_by_one"] > 500
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ([f"flaws.{flaw}=0" for flaw in FLAWS], "are all 0: give one of them a weight"),
-        (["format.chat_template=default"], "has no chat template"),
-        (["format.user='Q: {text}'"], "the world has no word"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(overrides: list[str], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        task("arithmetic_pairs", *overrides)
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,17 @@
-"""The task `facts`: splits by fact, a fixed test set, and nothing that gives an answer away."""
+"""The world `facts` and its task: text tells the truth, and nothing in an item gives its answer away."""
 
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.tasks.composing_tasks import task
-from w2s_lightning.errors import UserError
-from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS, Example, Splits
-from w2s_lightning.tasks.worlds.facts import Facts
+from w2s_lightning.tasks.worlds.facts import FOREIGN, PEOPLE, RELATIONS, STRUCTURE, Facts, FactsWorld
+from w2s_lightning.tasks.worlds.text import SPECIAL
 
-FIRST = "alma drives tram . ann owns pony so"
-PINNED = "5838366f9e6663b395588579a281816f8bebfc7269034dc6093703cd06edaf91"
-PINNED_TASK = "8259cb7a2ba094c278778bc4b927932802c41473d4e1096c7c6214f52a4ae30e"
+Documents = list[list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +22,88 @@ def facts() -> Facts:
 
 
 @pytest.fixture(scope="module")
+def world(facts: Facts) -> FactsWorld:
+    return facts.world
+
+
+@pytest.fixture(scope="module")
 def splits(facts: Facts) -> Splits:
     return facts.splits(0)
 
 
-def true_claims(facts: Facts) -> set[str]:
-    world = facts.world
+@pytest.fixture(scope="module")
+def true(world: FactsWorld) -> set[str]:
+    """All claims that are true."""
     people, relations = range(world.people), range(world.relations)
     return {world.claim(p, r, int(world.truth.fact[p, r])) for p in people for r in relations}
+
+
+@pytest.fixture(scope="module")
+def documents(world: FactsWorld) -> Documents:
+    """The world's text, cut after every full stop; the unfinished last document is left out."""
+    words = np.array(world.vocabulary())[world.windows(100, 32, 64, 0).ravel()]
+    return [part.split() for part in " ".join(words).split(" . ")[:-1]]
+
+
+# ---------------------------------------------------------------- the world
+
+
+def test_no_two_words_of_the_lexicon_are_alike(world: FactsWorld) -> None:
+    values = [value for names in RELATIONS.values() for value in names.split()]
+    words = [*SPECIAL, *STRUCTURE, *FOREIGN, *PEOPLE, *RELATIONS, *values]
+    assert len(words) == len(set(words))
+    assert all(len(names.split()) == 8 for names in RELATIONS.values())
+    assert len(world.vocabulary()) == 2 + len(STRUCTURE) + len(FOREIGN) + 40 + 12 + 12 * 8
+
+
+def test_another_seed_is_another_world(world: FactsWorld) -> None:
+    other = replace(world, seed=1)
+    assert (other.truth.fact != world.truth.fact).any()
+    assert other.vocabulary() == world.vocabulary()
+
+
+def test_documents_are_mixed_as_stated(documents: Documents) -> None:
+    endings = {"right": "verdict", "wrong": "verdict", "he": "aside", "she": "aside", "home": "aside", "away": "aside"}
+    kinds = Counter(
+        "question" if words[0] == "is" else endings[words[-1]] if "so" in words else "claim" for words in documents
+    )
+    shares = {kind: count / len(documents) for kind, count in kinds.items()}
+    assert shares == pytest.approx({"claim": 0.35, "aside": 0.2, "verdict": 0.35, "question": 0.1}, abs=0.01)
+    assert {word for words in documents for word in words}.isdisjoint(FOREIGN)
+
+
+def test_plain_claims_are_true_and_verdicts_tell_the_truth(true: set[str], documents: Documents) -> None:
+    judged = [words for words in documents if words[-1] in ("right", "wrong")]
+    verdicts = [" ".join(words[:3]) in true for words in judged]
+    assert verdicts == [words[-1] == "right" for words in judged]
+    assert np.mean(verdicts) == pytest.approx(0.5, abs=0.02)
+    assert {" ".join(words) for words in documents if len(words) == 3} <= true
+
+
+def test_false_claims_and_questions_keep_to_a_relations_values(world: FactsWorld, documents: Documents) -> None:
+    values = dict(zip(world.relation_names(), world.value_names(), strict=True))
+    assert all(words[2] in values[words[1]] for words in documents if words[0] != "is")
+    questions = [words for words in documents if words[0] == "is"]
+    assert all((words[1] in values[words[2]]) == (words[4] == "yes") for words in questions)
+    assert np.mean([words[4] == "yes" for words in questions]) == pytest.approx(0.5, abs=0.03)
+
+
+def test_asides_tell_of_the_person_or_of_the_value(documents: Documents) -> None:
+    by_person = {(words[0], words[-1]) for words in documents if words[-1] in ("he", "she")}
+    by_value = {(words[2], words[-1]) for words in documents if words[-1] in ("home", "away")}
+    assert len(by_person) == len({person for person, _ in by_person})
+    assert len(by_value) == len({value for value, _ in by_value})
+    assert {said for _, said in by_person | by_value} == {"he", "she", "home", "away"}
+
+
+def test_people_are_mentioned_as_often_as_stated(world: FactsWorld, documents: Documents) -> None:
+    counts = Counter(words[0] for words in documents if words[0] != "is")
+    expected = 1 / (np.arange(world.people) + world.frequency_offset)
+    seen = np.array([counts[person] for person in PEOPLE[: world.people]]) / sum(counts.values())
+    assert seen == pytest.approx(expected / expected.sum(), abs=0.005)
+
+
+# ---------------------------------------------------------------- the task
 
 
 def parts(item: Example) -> tuple[str, str]:
@@ -43,42 +116,15 @@ def fact_of(claim: str) -> str:
     return claim.rsplit(" ", 1)[0]
 
 
-def test_sizes_are_exact(facts: Facts, splits: Splits) -> None:
-    assert {split: len(splits.of(split)) for split in SPLITS} == facts.sizes()
-    assert {split: len({item.group for item in splits.of(split)}) for split in SPLITS} == {
-        "supervise": 140,
-        "transfer": 170,
-        "validation": 30,
-        "test": 140,
-    }
-
-
-def test_the_test_set_is_the_same_for_every_seed(facts: Facts, splits: Splits) -> None:
-    other = facts.splits(1)
-    assert other.test == splits.test
-    assert {item.group for item in other.supervise} != {item.group for item in splits.supervise}
-
-
-def test_a_seed_gives_the_same_splits_again(facts: Facts, splits: Splits) -> None:
-    assert facts.splits(0) == splits
-
-
-def test_examples_are_pinned(facts: Facts, splits: Splits) -> None:
-    assert splits.supervise[0].texts == (FIRST,)
-    assert digest([[item.id for item in splits.of(split)] for split in SPLITS]) == PINNED
-    assert digest(facts) == PINNED_TASK
-
-
-def test_half_of_every_split_is_true_and_labels_say_so(facts: Facts, splits: Splits) -> None:
-    true = true_claims(facts)
+def test_half_of_every_split_is_true_and_labels_say_so(true: set[str], facts: Facts, splits: Splits) -> None:
     for split in SPLITS:
-        labels = Counter(item.label for item in splits.of(split))
-        assert labels[0] == labels[1]
-        assert all((parts(item)[1] in true) == (item.label == 1) for item in splits.of(split))
+        items = splits.of(split)
+        assert 2 * sum(item.label == 1 for item in items) == len(items)
+        assert all((parts(item)[1] in true) == (item.label == 1) for item in items)
+        assert len({item.group for item in items}) == getattr(facts.facts, split)
 
 
-def test_distractors_are_true_facts_of_the_same_split_but_another_fact(facts: Facts, splits: Splits) -> None:
-    true = true_claims(facts)
+def test_a_distractor_is_another_true_fact_of_the_same_split(true: set[str], splits: Splits) -> None:
     for split in SPLITS:
         own = {item.group for item in splits.of(split)}
         for item in splits.of(split):
@@ -88,50 +134,22 @@ def test_distractors_are_true_facts_of_the_same_split_but_another_fact(facts: Fa
             assert fact_of(distractor) in own - {item.group}
 
 
-@pytest.mark.parametrize("name", ["facts", "facts_null"])
-def test_every_word_is_in_the_vocabulary(name: str) -> None:
-    made = task(name)
-    known = set(made.world.vocabulary())
-    items = [item for split in SPLITS for item in made.splits(3).of(split)]
-    assert {word for item in items for word in item.texts[0].split()} <= known
-    assert {len(item.texts[0].split()) for item in items} == {made.typical_tokens}
-
-
-def test_people_who_are_written_about_less_are_harder_and_rarer(facts: Facts, splits: Splits) -> None:
+def test_people_who_are_written_about_less_are_harder_and_rarer(world: FactsWorld, splits: Splits) -> None:
     by_person = {item.group.split()[0]: item.difficulty for item in splits.transfer}
-    assert sorted(by_person.values()) == [
-        by_person[person] for person in facts.world.vocabulary() if person in by_person
-    ]
+    assert sorted(by_person.values()) == [by_person[person] for person in world.vocabulary() if person in by_person]
     often = Counter(item.group.split()[0] for item in splits.transfer)
     assert often["ann"] > often["nils"]
 
 
-def test_the_null_world_asks_the_same_of_the_same_world(facts: Facts, splits: Splits) -> None:
+def test_the_null_world_asks_the_same_of_the_same_world(world: FactsWorld, splits: Splits) -> None:
     null = task("facts_null")
-    assert null.world == facts.world
-    assert [(item.group, item.label) for item in null.splits(0).test] == [
-        (item.group, item.label) for item in splits.test
-    ]
-    assert null.splits(0).test[0].texts[0].endswith("is it right ?")
+    asked = null.splits(0).test
+    assert null.world == world
+    assert [(item.group, item.label) for item in asked] == [(item.group, item.label) for item in splits.test]
+    assert asked[0].texts[0].endswith("is it right ?")
 
 
-def test_too_few_facts_for_the_items_is_said() -> None:
-    few = task("facts", "template='{claim} so'")
-    with pytest.raises(UserError, match=r"140 supervise facts give \d+ different items"):
-        few.splits(0)
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("template='{distractor} . {claim} thus'", "no word 'thus'"),
-        ("template='{distractor} so'", r"must contain \{claim\}"),
-        ("template='{claim.__class__} so'", "only plain column names"),
-        ("words=[wrong,rigth]", "did you mean 'right'"),
-        ("facts.test=400", "asks for 740 facts, the world has 480"),
-        ("items.test=0", "greater than or equal to 1"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(override: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        task("facts", override)
+@pytest.mark.parametrize("name", ["facts", "facts_null"])
+def test_texts_are_as_long_as_estimated(name: str) -> None:
+    made = task(name)
+    assert {len(item.texts[0].split()) for item in made.splits(0).test} == {made.typical_tokens}

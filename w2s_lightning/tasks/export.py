@@ -11,8 +11,9 @@ import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+import yaml  # type: ignore[import-untyped, unused-ignore]
 
 from w2s_lightning.config.bind import bind_target
 from w2s_lightning.config.mistakes import Origin
@@ -44,25 +45,34 @@ def task_from_yaml(path: Path, overrides: Sequence[str], plugins: Sequence[str] 
 
     `plugins` are packages besides this one whose code it may name.
     """
-    merged = OmegaConf.merge(_merged(path), OmegaConf.from_dotlist(list(overrides)))
-    values = {str(key): value for key, value in OmegaConf.to_container(merged).items()}  # type: ignore[union-attr]
+    values = _with_defaults(path)
     for key in _NOT_OF_THE_TASK:
         values.pop(key, None)
+    for override in overrides:
+        key, _, value = override.partition("=")
+        more = yaml.safe_load(value)
+        for block in reversed(key.split(".")):
+            more = {block: more}
+        values = _merged(values, more)
     task: Task = bind_target(values, Origin("task", path.stem, tuple(plugins)))
     return task
 
 
-def _merged(path: Path) -> DictConfig:
-    """A YAML with all that its `defaults` lean on."""
+def _with_defaults(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no such task file: {path} (they are in conf/task/)")
-    own = OmegaConf.load(path)
-    assert isinstance(own, DictConfig)
-    # Of the defaults, texts name task files; others name the job's default models.
-    parents = [one for one in own.pop("defaults", []) if isinstance(one, str) and one != "_self_"]
-    merged = OmegaConf.merge(*(_merged(path.with_name(f"{one}.yaml")) for one in parents), own)
-    assert isinstance(merged, DictConfig)
-    return merged
+    own: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
+    values: dict[str, Any] = {}
+    for parent in own.pop("defaults", []):
+        if isinstance(parent, str) and parent != "_self_":  # others name the job's default models
+            values = _merged(values, _with_defaults(path.with_name(f"{parent}.yaml")))
+    return _merged(values, own)
+
+
+def _merged(values: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """As Hydra merges them: block by block."""
+    blocks = [key for key, value in more.items() if isinstance(value, dict) and isinstance(values.get(key), dict)]
+    return values | more | {key: _merged(values[key], more[key]) for key in blocks}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

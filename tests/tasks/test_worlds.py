@@ -1,0 +1,105 @@
+"""What the embedded worlds and their tasks have in common: fixed text, exact and disjoint splits, one test set."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.tasks.composing_tasks import task
+from w2s_lightning.errors import UserError
+from w2s_lightning.identity import digest
+from w2s_lightning.tasks.example import SPLITS
+
+FEW = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=100")
+TASKS = {"facts": (), "facts_null": (), "arithmetic": FEW, "arithmetic_pairs": FEW}
+TEXT = {  # shape of windows, sha256 of their bytes
+    "facts": ((50, 32, 64), "aecc5d70988a990c3bf268963ad367ff8e1a48f0e1beeaaa29845c5ba3689649"),
+    "arithmetic": ((2, 8, 256), "0b97b19f19830280d97b3558c1613b7dfcabb337f982f2fde8d2532e19029ecf"),
+    "arithmetic_pairs": ((2, 16, 48), "f3c8cd3501deacd50d5daf7fe3a4d31d63a67903874fc1c654e2526515f42f60"),
+}
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_text_is_packed_pinned_and_a_pure_function(name: str) -> None:
+    world, ((steps, rows, window), pinned) = task(name).world, TEXT[name]
+    windows = world.windows(steps, rows, window, 0)
+    assert (windows.shape, windows.dtype) == ((steps, rows, window), np.int16)
+    assert hashlib.sha256(windows.tobytes()).hexdigest() == pinned
+    assert (world.windows(1, steps * rows, window, 0).ravel() == windows.ravel()).all()
+    assert (world.windows(steps, rows, window, 1) != windows).any()
+    assert world.windows(0, rows, window, 0).shape == (0, rows, window)
+    words = world.vocabulary()
+    assert words[:2] == ["<pad>", "<unk>"]
+    assert windows.max() < len(words) == len(set(words))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_splits_are_exact_and_share_no_group_and_every_word_is_known(name: str) -> None:
+    made = task(name, *TASKS[name])
+    splits = made.splits(3)
+    assert {split: len(splits.of(split)) for split in SPLITS} == made.sizes()
+    groups = [{item.group for item in splits.of(split)} for split in SPLITS]
+    assert sum(map(len, groups)) == len(set().union(*groups))
+    items = [item for split in SPLITS for item in splits.of(split)]
+    written = [text for item in items for text in (*item.texts, *item.completions)]
+    assert {word for text in written for word in text.split()} <= set(made.world.vocabulary())
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_jobs_seed_never_changes_the_test_set_and_the_tasks_own_does(name: str) -> None:
+    made = task(name, *TASKS[name])
+    one, other = made.splits(0), made.splits(1)
+    assert one.test == other.test
+    assert {item.id for item in one.transfer} != {item.id for item in other.transfer}
+    assert task(name, *TASKS[name], "seed=1").splits(0).test != one.test
+
+
+def test_a_tasks_grading_does_not_change_what_is_pretrained() -> None:
+    usual = task("arithmetic").world
+    assert digest(task("arithmetic", "grading.steps=[1.0]").world) == digest(usual)
+    assert digest(task("arithmetic", "world.number_offset=1.0").world) != digest(usual)
+
+
+NO_FLAW = "{answer: 0, operation: 0, operand: 0, slip: 0, off_by_one: 0}"
+REFUSED: dict[str, list[tuple[str, str]]] = {
+    "facts": [
+        ("template='{distractor} . {claim} thus'", "no word 'thus'"),
+        ("template='{distractor} so'", r"must contain \{claim\}"),
+        ("template='{claim.__class__} so'", "only plain column names"),
+        ("words=[wrong,rigth]", "did you mean 'right'"),
+        ("facts.test=400", "asks for 740 facts, the world has 480"),
+        ("items.test=0", "greater than or equal to 1"),
+        ("world.people=1000", "people"),
+        ("world.mix.claim=0.5", "must add up to 1"),
+        ("template='{claim} so'", r"140 supervise facts give \d+ different items"),
+    ],
+    "arithmetic": [
+        ("grading.steps=[0.5,0.4]", r"grading\.steps=\[0\.5, 0\.4\]: shares must add up to 1"),
+        ("grading.bounds=[1.0]", "1 shares in grading.bounds, the world has 3 bounds"),
+        ("world.bounds=[10,10,30]", "must grow"),
+        ("format.user='q {text} anser'", "the world has no word 'anser': did you mean 'answer'"),
+    ],
+    "arithmetic_pairs": [
+        ("world.bounds=[13,10]", "must grow"),
+        ("world.bounds=[10]", r"shares in grading\.bounds"),
+        (f"flaws={NO_FLAW}", "are all 0: give one of them a weight"),
+        (f"world.flaws={NO_FLAW}", "are all 0: give one of them a weight"),
+        ("format.chat_template=default", "has no chat template"),
+        ("format.user='Q: {text}'", "the world has no word"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "case"), [(name, case) for name, cases in REFUSED.items() for case in cases])
+def test_settings_that_cannot_work_are_refused(name: str, case: tuple[str, str]) -> None:
+    override, message = case
+    with pytest.raises(UserError, match=message):
+        task(name, override).splits(0)
+
+
+def test_too_few_different_problems_say_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("w2s_lightning.tasks.worlds.arithmetic._BATCHES", 1)
+    easy: Any = task("arithmetic", "grading.steps=[1.0]", "grading.bounds=[1.0,0,0]", "items.test=2000")
+    with pytest.raises(UserError, match=r"different problems for test, not task\.items\.test=2000: ask for fewer"):
+        easy.splits(0)
