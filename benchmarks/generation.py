@@ -42,7 +42,7 @@ GREEDY = Generation(
     top_log_probs=0,
 )
 
-Texts = dict[tuple[str, int], tuple[int, ...]]
+Texts = dict[tuple[str, int], list[int]]
 
 
 @dataclass
@@ -112,11 +112,11 @@ def baseline(
     return texts
 
 
-def _useful(tokens: list[int], stops: Stops, end: int) -> tuple[int, ...]:
+def _useful(tokens: list[int], stops: Stops, end: int) -> list[int]:
     if end in tokens:
         tokens = tokens[: tokens.index(end) + 1]
     cut = stops.cut(tokens)
-    return tuple(tokens[: cut[1]] if cut else tokens)
+    return tokens[: cut[1]] if cut else tokens
 
 
 def differences(

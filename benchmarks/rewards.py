@@ -33,10 +33,9 @@ from transformers import (
 
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.model_texts import reward_rows, written
+from w2s_lightning.execute.pretrain import word_level
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.models.files import Source, quiet
-from w2s_lightning.models.ladder import word_level
-from w2s_lightning.models.tokenizer import load_tokenizer
+from w2s_lightning.models.files import Source, load_tokenizer, quiet
 from w2s_lightning.rewardbench.__main__ import tokens_per_batch
 from w2s_lightning.rewardbench.reward_models import config_of, is_classifier, open_classifier
 from w2s_lightning.rewardbench.subject import form_for

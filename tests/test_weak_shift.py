@@ -15,7 +15,6 @@ from tests.composing import job, plan
 from tests.models.tiny import make_folder
 from tests.small_jobs import SMALL_PAIRS, rows, run_job
 from w2s_lightning.errors import UserError
-from w2s_lightning.objectives import wspo
 from w2s_lightning.stages import Fit, Label
 from w2s_lightning.store import Store
 
@@ -55,16 +54,6 @@ def completions_token_by_token(model: Path, weights: Path) -> dict[str, list[lis
             per_text.append(log_probs.gather(1, ids[0, 1:, None])[start - 1 :, 0].tolist())
         found[pair.id] = per_text
     return found
-
-
-def test_the_loss_is_the_mean_square_over_tokens_of_what_is_left_to_change() -> None:
-    ratios, wanted = torch.tensor([[0.5, 0.0], [1.0, 2.0]]), torch.tensor([[1.0, -0.5], [2.0, 4.0]])
-    moments = torch.stack([ratios.square(), ratios * wanted, wanted.square()], dim=-1).sum(dim=1)
-    tokens, probs = torch.tensor([[2.0, 2.0]]), torch.tensor([[0.75, 0.25]])
-    (loss,) = wspo(moments.view(1, 6), tokens, probs, fraction=0.0, beta=2.0).tolist()
-    assert loss == pytest.approx(0.75 * ((2 * 0.5 - 1) ** 2 + 0.5**2) / 2 + 0.25 * 0.0)
-    with pytest.raises(UserError, match="beta"):
-        wspo(moments, tokens, probs, fraction=0.0, beta=0.0)
 
 
 def test_the_shift_is_the_supervisors_log_ratio_to_what_it_was(place: Path, result: dict[str, Any]) -> None:

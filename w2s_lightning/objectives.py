@@ -2,8 +2,8 @@
 
 The first parameter names what the network has to say, and so how it is read (`models.networks.read_as`); the other
 positional ones name the columns of a fit's targets that the loss is given, and nothing else is. Options come by keyword
-and have no defaults here: YAML holds them; one out of range raises UserError. All take `fraction`, the share of
-training done. B is the whole step: `logconf` takes a quantile over it.
+and have no defaults here: YAML holds them, and `config.bind` holds it to the ranges that their annotations name. All
+take `fraction`, the share of training done. B is the whole step: `logconf` takes a quantile over it.
 
 The network says of a row: `logits` [B, K], a score for each class (of a pair its two rewards); `log_probs` [B, M], the
 summed log-probabilities of its completions; `moments` [B, 6], log-ratios x beside wanted ones d, as sums over each
@@ -24,7 +24,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from w2s_lightning.config.schema import Margin, Minority, NonNegative, OpenShare, Positive, Share, Threshold, WarmUp
-from w2s_lightning.errors import UserError
 
 Targets = Mapping[str, Tensor]
 
@@ -57,7 +56,12 @@ def logconf(
     (arXiv 2312.09390, eq. 1 and appendix A.4) and openai/weak-to-strong `loss.py`.
     """
     weight = _confidence_weight(fraction, c_max, warmup_share, warmup)
-    hardened = _hardened(logits.detach(), probs, threshold)
+    if probs.shape[-1] > 2:
+        hardened = F.one_hot(logits.argmax(dim=-1), probs.shape[-1]).to(probs.dtype)
+    else:
+        first = torch.softmax(logits.detach(), dim=-1)[:, 0]
+        cut = torch.quantile(first, probs[:, 1].mean().clamp(0, 1)) if threshold == "batch_mean" else 0.5
+        hardened = torch.stack([first >= cut, first < cut], dim=-1).to(probs.dtype)
     return xent(logits, (1 - weight) * probs + weight * hardened, fraction=fraction)
 
 
@@ -75,7 +79,6 @@ def entropy(
 
 def product(logits: Tensor, probs: Tensor, *, fraction: float, alpha: NonNegative, beta: NonNegative) -> Tensor:
     """Cross-entropy to the target proportional to y^alpha p^beta, detached (openai/weak-to-strong `loss.py`)."""
-    _require(alpha >= 0 and beta >= 0, f"product needs alpha >= 0 and beta >= 0, got {alpha} and {beta}")
     log_target = torch.xlogy(alpha, probs) + beta * F.log_softmax(logits.detach(), dim=-1)
     return xent(logits, torch.softmax(log_target, dim=-1), fraction=fraction)
 
@@ -85,7 +88,6 @@ def kd(logits: Tensor, probs: Tensor, *, fraction: float, temperature: Positive)
 
     The teacher's logits are known up to a constant from its probabilities: softmax(z_t / T) = softmax(log y / T).
     """
-    _require(temperature > 0, f"kd needs temperature > 0, got {temperature}")
     teacher = torch.softmax(probs.log() / temperature, dim=-1)
     student = F.log_softmax(logits / temperature, dim=-1)
     return temperature**2 * (torch.xlogy(teacher, teacher) - teacher * student).sum(dim=-1)
@@ -119,9 +121,6 @@ def bt(
     `margin` is one number for all rows, or `data`: then each row's own stands in `margins`. Ouyang et al. 2022 (arXiv
     2203.02155), the margin of Llama 2 (2307.09288), the centring of Eisenstein et al. 2023 (2312.09244, 0.01 there).
     """
-    known = margin == "data" or (not isinstance(margin, str) and margin >= 0)
-    _require(known, f"margin={margin} should be 0 (none) or more, or data (each pair's own)")
-    _require(centring >= 0, f"centring={centring} should be 0 (none) or more")
     wanted: Any = margins if margin == "data" else margin
     gap = logits[:, 0] - logits[:, 1]
     losses = -torch.stack([F.logsigmoid(gap - wanted), F.logsigmoid(-gap - wanted)], dim=-1)
@@ -149,8 +148,6 @@ def cdpo(
 
     Mitchell's note on conservative DPO (https://ericmitchell.ai/cdpo.pdf); e = 0 is `dpo`.
     """
-    _positive("beta", beta)
-    _require(0 <= flipped < 0.5, f"flipped={flipped} should lie in 0 to 0.5: the share of pairs that are the wrong way")
 
     def loss(own: Tensor, before: Tensor) -> Tensor:
         scaled = beta * _gap(own - before)
@@ -167,7 +164,6 @@ def ipo(
     The paper's h is of whole texts; the mean over each completion's own tokens is the authors' later advice and what
     TRL does, since a summed h grows with length while the target does not.
     """
-    _positive("tau", tau)
 
     def loss(own: Tensor, before: Tensor, count: Tensor) -> Tensor:
         return (_gap(own / count - before / count) - 1 / (2 * tau)).square()
@@ -180,8 +176,6 @@ def simpo(
 ) -> Tensor:
     """-log sigma(beta (mean log p_w - mean log p_l) - gamma), without a reference (Meng et al. 2024, arXiv 2405.14734);
     `gamma` is the paper's target margin, not its ratio to beta."""
-    _positive("beta", beta)
-    _require(gamma >= 0, f"gamma={gamma} should be 0 (no margin) or more")
     return _preferred(probs, lambda own, count: -F.logsigmoid(beta * _gap(own / count) - gamma), log_probs, tokens)
 
 
@@ -190,12 +184,10 @@ def orpo(log_probs: Tensor, tokens: Tensor, probs: Tensor, *, fraction: float, w
 
     Hong et al. 2024 (arXiv 2403.07691), without a reference. The NLL is per token of the row's chosen completion.
     """
-    _require(weight >= 0, f"weight={weight} should be 0 (plain likelihood) or more")
 
     def loss(own: Tensor, count: Tensor) -> Tensor:
-        sure = (
-            (own / count).float().clamp_max(-torch.finfo(torch.float32).eps)
-        )  # odds of a probability of one are infinite
+        # odds of a probability of one are infinite
+        sure = (own / count).float().clamp_max(-torch.finfo(torch.float32).eps)
         return -own[:, 0] / count[:, 0] - weight * F.logsigmoid(_gap(sure - log1mexp(sure)))
 
     return _preferred(probs, loss, log_probs, tokens)
@@ -207,7 +199,6 @@ def wspo(moments: Tensor, tokens: Tensor, probs: Tensor, *, fraction: float, bet
     Each completion is weighted by how much it is preferred; d is what alignment changed in the weak model (Zhu et al.
     2024, arXiv 2410.18640).
     """
-    _positive("beta", beta)
     squares, products, wanted = moments.view(*tokens.shape, 3).unbind(dim=-1)
     losses = (beta**2 * squares - 2 * beta * products + wanted) / tokens
     return (probs * losses).sum(dim=-1)
@@ -318,33 +309,10 @@ def _gap(columns: Tensor) -> Tensor:
 def _confidence_weight(fraction: float, c_max: float, warmup_share: float, warmup: WarmUp) -> float:
     """Weight of the student's own answer, `linear`: 0 to c_max over the first `warmup_share`; `openai_2023`: c_max *
     fraction until then, and a jump to c_max, as the code of 2023 does (openai/weak-to-strong PR 33)."""
-    for name, value in (("c_max", c_max), ("warmup_share", warmup_share)):
-        _require(0 <= value <= 1, f"{name} must lie in 0 to 1, got {value}")
     if warmup == "linear":
         return c_max if fraction >= warmup_share else c_max * fraction / warmup_share
-    if warmup == "openai_2023":
-        return c_max if fraction > warmup_share else c_max * fraction
-    raise UserError(f"unknown warmup {warmup!r}: use linear or openai_2023")
-
-
-def _hardened(logits: Tensor, probs: Tensor, threshold: Threshold) -> Tensor:
-    _require(threshold in ("batch_mean", "half"), f"unknown threshold {threshold!r}: use batch_mean or half")
-    if probs.shape[-1] > 2:
-        return F.one_hot(logits.argmax(dim=-1), probs.shape[-1]).to(probs.dtype)
-    first = torch.softmax(logits, dim=-1)[:, 0]
-    cut = torch.quantile(first, probs[:, 1].mean().clamp(0, 1)) if threshold == "batch_mean" else 0.5
-    return torch.stack([first >= cut, first < cut], dim=-1).to(probs.dtype)
+    return c_max if fraction > warmup_share else c_max * fraction
 
 
 def _lifted(probs: Tensor, floor: float) -> Tensor:
-    _require(0 < floor < 1, f"floor must lie between 0 and 1, got {floor}")
     return (1 - floor) * probs + floor / probs.shape[-1]
-
-
-def _positive(name: str, value: float) -> None:
-    _require(value > 0, f"{name}={value} should be above 0")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)

@@ -6,10 +6,9 @@ import torch
 
 from tests.models.tiny_task import TinyTask
 from w2s_lightning.data.rows import Rows, encode
-from w2s_lightning.data.tables import matrix, places, read, vectors, write
-from w2s_lightning.data.targets import aligned, read_targets, with_targets
+from w2s_lightning.data.tables import aligned, matrix, places, read, read_targets, vectors, with_targets, write
 from w2s_lightning.errors import UserError
-from w2s_lightning.models.ladder import word_level
+from w2s_lightning.execute.pretrain import word_level
 from w2s_lightning.selection import TargetTable
 from w2s_lightning.stages import Gold
 from w2s_lightning.store import Store
@@ -52,7 +51,7 @@ def test_an_empty_text_is_one_attended_token():
 
 def test_features_and_windows_collate_too():
     features = Rows(("x", "y"), (), 2, 0, features=np.arange(12, dtype=np.float32).reshape(2, 2, 3))
-    assert features.collate(np.array([1]))["features"].tolist() == [[6, 7, 8], [9, 10, 11]]
+    assert features.collate(np.array([1]))["input"].tolist() == [[6, 7, 8], [9, 10, 11]]
     assert features.num_tokens(np.array([0])) == 0
     windows = Rows(("x", "y"), list(np.arange(8).reshape(2, 4)), 1, 0)
     assert torch.equal(windows.collate(np.array([1]))["ids"], torch.tensor([[4, 5, 6, 7]]))

@@ -9,8 +9,7 @@ import torch
 
 from tests.fit.fitting import bag, module_of, rows, run, step_data
 from w2s_lightning import objectives
-from w2s_lightning.fit.checkpoints import newest
-from w2s_lightning.fit.loop import Validation
+from w2s_lightning.fit.loop import Validation, newest
 from w2s_lightning.fit.paradigms import WeakToStrong
 
 

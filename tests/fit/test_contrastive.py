@@ -13,10 +13,9 @@ from w2s_lightning import objectives
 from w2s_lightning.config.schema import Objective
 from w2s_lightning.data.rows import encode_completions
 from w2s_lightning.fit.paradigms import Supervised, WeakToStrong, learning_rate, objective_of
-from w2s_lightning.generate.scoring import completion_log_probs
-from w2s_lightning.models.files import Source, quiet
+from w2s_lightning.generate.scoring import score
+from w2s_lightning.models.files import Source, load_tokenizer, quiet
 from w2s_lightning.models.networks import CompletionLogProbs
-from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.objectives import sft
 
 CPU = torch.device("cpu")
@@ -48,7 +47,7 @@ def pairs(tiny, shift=0.0):
     network, tokenizer = tiny
     texts = [(RIGHT, WRONG) if i % 6 else (WRONG, RIGHT) for i in range(len(PROMPTS))]
     rows = encoded(tokenizer, texts)
-    reference = completion_log_probs(network, rows, tokens_per_batch=1000, device=CPU).sums + np.float32(shift)
+    reference = score(network, rows, tokens_per_batch=1000, device=CPU) + np.float32(shift)
     columns = {"reference": reference, "tokens": rows.completion_tokens.astype(np.float32)}
     probs = np.tile(np.array([1, 0], np.float32), (len(PROMPTS), 1))
     return rows.trained_on(np.linspace(0.5, 1.5, len(PROMPTS)), probs=probs, **columns)
@@ -75,7 +74,7 @@ def test_the_first_loss_is_log_2_and_pairs_are_told_apart_after_training(tiny, t
     assert result.final_loss < 0.69
     assert {"agreement", "margin", "chosen_ratio"} <= set(result.history[-1])
     data = pairs(tiny)
-    after = completion_log_probs(network.eval(), data, tokens_per_batch=1000, device=CPU).sums
+    after = score(network.eval(), data, tokens_per_batch=1000, device=CPU)
     gained = (after - data.targets["reference"]) @ [1, -1]
     assert (gained > 0).mean() > 0.7
     assert gained.mean() > 1
@@ -129,7 +128,7 @@ def test_every_objective_of_the_family_trains_through_its_options(tiny, tmp_path
 def test_orpo_raises_the_chosen_completion_itself_and_not_only_its_lead(tiny, tmp_path):
     result, network = fitted(WeakToStrong, tiny, pairs(tiny), tmp_path, partial(objectives.orpo, weight=0.1))
     data = pairs(tiny)
-    after = completion_log_probs(network.eval(), data, tokens_per_batch=1000, device=CPU).sums
+    after = score(network.eval(), data, tokens_per_batch=1000, device=CPU)
     assert result.history[0]["chosen_ratio"] == pytest.approx(0, abs=1e-3)
     assert result.history[-1]["chosen_ratio"] > 1
     assert (after[:, 0] - data.targets["reference"][:, 0]).mean() > 1
@@ -140,8 +139,8 @@ def test_the_loss_of_solutions_is_the_mean_over_the_steps_solution_tokens(tiny, 
     result, _ = fitted(Supervised, tiny, data, tmp_path, sft)
     first = step_data(data).loader.step(0)
     rows = step_data(data).loader.plan[0]
-    found = completion_log_probs(tiny[0], data, tokens_per_batch=1000, device=CPU)
-    expected = -found.sums[rows].sum() / found.num_tokens[rows].sum()
+    found = score(tiny[0], data, tokens_per_batch=1000, device=CPU)
+    expected = -found[rows].sum() / data.completion_tokens[rows].sum()
     assert result.history[0]["loss"] == pytest.approx(expected, rel=1e-4)
     assert result.history[0]["solution_tokens"] == pytest.approx(float(first.targets["tokens"].mean()))
     assert result.final_loss < result.history[0]["loss"]

@@ -15,11 +15,10 @@ import torch
 from tests.fit.fitting import bag, module_of, rows, run
 from w2s_lightning import objectives
 from w2s_lightning.data import ranks
-from w2s_lightning.data.module import StepData
+from w2s_lightning.data.steps import StepData
 from w2s_lightning.errors import UserError
-from w2s_lightning.fit.checkpoints import newest
 from w2s_lightning.fit.launch import together
-from w2s_lightning.fit.loop import Validation
+from w2s_lightning.fit.loop import Validation, newest
 from w2s_lightning.fit.paradigms import WeakToStrong
 
 LOGCONF = partial(objectives.logconf, c_max=0.5, warmup_share=0.2, warmup="linear", threshold="batch_mean")

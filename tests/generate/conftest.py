@@ -9,8 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from tests.generate.drawing import Tiny
 from tests.models.tiny import make_folder
-from w2s_lightning.models.files import Source, quiet
-from w2s_lightning.models.tokenizer import load_tokenizer
+from w2s_lightning.models.files import Source, load_tokenizer, quiet
 
 
 @pytest.fixture(scope="session")

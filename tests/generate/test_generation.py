@@ -19,17 +19,17 @@ from tests.generate.drawing import (
     tokens_of,
 )
 from w2s_lightning.errors import UserError
-from w2s_lightning.generate.samples import Prompt, refusing_long
+from w2s_lightning.generate.samples import Prompt
 
 FAMILIES = ("gpt2", "gpt_neox", "llama", "grouped", "qwen2", "qwen3", "gemma")
 
 
-def hugging_face(tiny: Tiny, prompt: Prompt, max_new_tokens: int) -> tuple[int, ...]:
+def hugging_face(tiny: Tiny, prompt: Prompt, max_new_tokens: int) -> list[int]:
     ids = torch.tensor([tokens_of(tiny, prompt.text)])
     made = tiny.model.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=max_new_tokens, pad_token_id=0
     )
-    return tuple(made[0, ids.shape[1] :].tolist())
+    return made[0, ids.shape[1] :].tolist()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -55,7 +55,7 @@ def test_a_sample_depends_on_nothing_that_is_drawn_beside_it(family, wanted, tin
 
 def test_samples_are_the_same_without_the_private_kernel(tiny, monkeypatch):
     with_it = draw(tiny("grouped"), SAMPLED)
-    monkeypatch.setattr("w2s_lightning.generate.attention._FUSED", None)
+    monkeypatch.setattr("w2s_lightning.generate.cache._FUSED", None)
     without = draw(tiny("grouped"), SAMPLED)
     assert {key: sample.tokens for key, sample in without.items()} == {k: s.tokens for k, s in with_it.items()}
 
@@ -70,7 +70,7 @@ def test_skipped_samples_are_not_drawn_and_change_no_other(tiny):
 
 def test_samples_differ_by_number_and_seed(tiny):
     found = draw(tiny("llama"), SAMPLED)
-    assert len({found["e0", n].tokens for n in range(3)}) == 3
+    assert len({tuple(found["e0", n].tokens) for n in range(3)}) == 3
     assert draw(tiny("llama"), SAMPLED, seed=1)["e0", 0].tokens != found["e0", 0].tokens
 
 
@@ -171,9 +171,6 @@ def test_long_prompts_are_counted_and_those_without_room_are_handed_out_first(ti
     by_id = {sample.id: sample for sample in samples}
     assert by_id["e0"].num_drawn == 2  # all the room that there was
     assert by_id["e0"].prompt_tokens == length
-    with pytest.raises(UserError, match="longer than the model's context"):
-        list(refusing_long(iter(samples), num_samples=len(samples), max_share=0.1))
-    assert list(refusing_long(iter(samples), num_samples=len(samples), max_share=1.0)) == samples
 
 
 def test_prompts_of_very_different_length_come_out_alike(tiny):
@@ -204,20 +201,15 @@ def test_no_prompts_give_no_samples(tiny):
 
 
 @pytest.mark.parametrize(
-    ("prompts", "message"),
+    ("wanted", "prompts", "message"),
     [
-        ([Prompt("a", "tea"), Prompt("a", "sea")], "stands twice"),
-        ([Prompt("a", "")], "has no token"),
+        (settings(), [Prompt("a", "")], "has no token"),
+        (settings(top_log_probs=10_000), PROMPTS, "more than the vocabulary"),
     ],
 )
-def test_prompts_that_cannot_be_served_are_refused(prompts, message, tiny):
+def test_what_cannot_be_served_is_refused(wanted, prompts, message, tiny):
     with pytest.raises(UserError, match=message):
-        draw(tiny("llama"), settings(), prompts)
-
-
-def test_more_top_log_probs_than_tokens_are_refused(tiny):
-    with pytest.raises(UserError, match="more than the vocabulary"):
-        draw(tiny("llama"), settings(top_log_probs=10_000))
+        draw(tiny("llama"), wanted, prompts)
 
 
 def test_models_that_cannot_share_a_cache_are_refused(tiny):

@@ -6,7 +6,7 @@ import torch
 
 from tests.generate.drawing import PROMPTS, Tiny, draw, next_logits, settings, tokens_of
 from w2s_lightning.data.rows import Rows, encode_completions
-from w2s_lightning.generate.scoring import completion_log_probs, token_log_probs
+from w2s_lightning.generate.scoring import score, token_log_probs
 from w2s_lightning.models.networks import CompletionLogProbs
 
 CPU = torch.device("cpu")
@@ -27,25 +27,25 @@ def network(tiny: Tiny) -> CompletionLogProbs:
 @pytest.mark.parametrize("family", ["gpt2", "grouped", "qwen3"])
 @pytest.mark.parametrize("end", [True, False])
 def test_they_are_the_sums_of_a_plain_pass_over_completion_tokens(family, end, tiny):
-    found = completion_log_probs(network(tiny(family)), encoded(tiny(family), end=end), tokens_per_batch=50, device=CPU)
+    rows = encoded(tiny(family), end=end)
+    found = score(network(tiny(family)), rows, tokens_per_batch=50, device=CPU)
     for row, (text, answers) in enumerate(zip(TEXTS, ANSWERS, strict=True)):
         for m, answer in enumerate(answers):
             prompt, own = tokens_of(tiny(family), text), tokens_of(tiny(family), answer) + [0] * end
             plain = next_logits(tiny(family), prompt + own).log_softmax(-1)[len(prompt) - 1 : -1]
             wanted = plain.gather(-1, torch.tensor(own, dtype=torch.long)[:, None]).sum()
-            assert found.sums[row, m] == pytest.approx(float(wanted), abs=2e-4)
-            assert found.num_tokens[row, m] == len(own)
-            assert found.means[row, m] == pytest.approx(float(wanted) / max(1, len(own)), abs=2e-4)
+            assert found[row, m] == pytest.approx(float(wanted), abs=2e-4)
+            assert rows.completion_tokens[row, m] == len(own)
 
 
 def test_they_do_not_depend_on_the_token_budget_and_are_sums_over_tokens(tiny):
     rows, model = encoded(tiny("llama")), network(tiny("llama"))
     every = token_log_probs(model, rows, tokens_per_batch=60, device=CPU)
     assert [len(one) for one in every] == rows.completion_tokens.reshape(-1).tolist()
-    whole = completion_log_probs(model, rows, tokens_per_batch=10_000, device=CPU)
-    single = completion_log_probs(model, rows, tokens_per_batch=1, device=CPU)
-    np.testing.assert_allclose(whole.sums, single.sums, atol=1e-4)
-    np.testing.assert_allclose(whole.sums.reshape(-1), [one.sum() for one in every], atol=1e-4)
+    whole = score(model, rows, tokens_per_batch=10_000, device=CPU)
+    single = score(model, rows, tokens_per_batch=1, device=CPU)
+    np.testing.assert_allclose(whole, single, atol=1e-4)
+    np.testing.assert_allclose(whole.reshape(-1), [one.sum() for one in every], atol=1e-4)
 
 
 def test_they_agree_with_what_generation_stored(tiny):
@@ -60,10 +60,10 @@ def test_they_agree_with_what_generation_stored(tiny):
         special_tokens=True,
         end=False,
     )
-    found = completion_log_probs(network(tiny("llama")), rows, tokens_per_batch=500, device=CPU)
+    found = score(network(tiny("llama")), rows, tokens_per_batch=500, device=CPU)
     checked = 0
-    for sample, text, total in zip(samples, rows.texts, found.sums[:, 0], strict=True):
-        if tuple(text[-len(sample.tokens) :]) == sample.tokens:  # half characters do not come back from text
+    for sample, text, total in zip(samples, rows.texts, found[:, 0], strict=True):
+        if text[-len(sample.tokens) :].tolist() == sample.tokens:  # half characters do not come back from text
             assert total == pytest.approx(sum(values[0] for values in sample.top_log_probs), abs=2e-4)
             checked += 1
     assert checked > 0
@@ -90,7 +90,5 @@ def test_a_batch_of_empty_completions_has_no_log_probs(tiny):
     rows = encode_completions(
         ["a"], ["yes"], [("",)], tokenizer=tiny("llama").tokenizer, max_length=9, special_tokens=True, end=False
     )
-    found = completion_log_probs(network(tiny("llama")), rows, tokens_per_batch=50, device=CPU)
-    assert found.sums.tolist() == [[0.0]]
-    assert found.num_tokens.tolist() == [[0]]
-    assert found.means.tolist() == [[0.0]]
+    assert score(network(tiny("llama")), rows, tokens_per_batch=50, device=CPU).tolist() == [[0.0]]
+    assert rows.completion_tokens.tolist() == [[0]]

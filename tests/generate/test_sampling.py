@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from w2s_lightning.generate.sampling import nucleus, pick, stream, uniforms
+from w2s_lightning.generate.decoding import nucleus, pick, stream, uniforms
 
 
 def logits(rows: int = 6, size: int = 40, seed: int = 0) -> torch.Tensor:

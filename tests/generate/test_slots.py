@@ -6,8 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.generate.drawing import next_logits
-from w2s_lightning.generate.attention import KeyValues, shared_prefix_attention
-from w2s_lightning.generate.cache import Runner, Slots
+from w2s_lightning.generate.cache import KeyValues, Runner, Slots, shared_prefix_attention
 
 CPU = torch.device("cpu")
 
@@ -61,7 +60,7 @@ def test_attention_over_a_shared_prefix_is_attention_over_copies_of_it(length, k
     seen[..., 0] = True
     mask = torch.zeros(seen.shape).masked_fill(~seen, -torch.inf)
     if attend == "plain":  # another device, or a torch without the private operator
-        monkeypatch.setattr("w2s_lightning.generate.attention._FUSED", None)
+        monkeypatch.setattr("w2s_lightning.generate.cache._FUSED", None)
     layer = torch.nn.Module()
     layer.layer_idx = 0
     found, _ = shared_prefix_attention(layer, query, key, value, mask, shared_prefix=[prefix], scaling=0.3)

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.generate.drawing import tokens_of
+from w2s_lightning.execute.pretrain import word_level
 from w2s_lightning.generate.decoding import Stops
-from w2s_lightning.models.ladder import word_level
 
 TEXTS = ("the tea is warm ?\nQuestion: is snow black", "a fish — ¿ swims ? « yes » Question", "Question", "ends Quest")
 

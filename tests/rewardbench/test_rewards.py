@@ -16,7 +16,7 @@ from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.model_texts import completion_rows, reward_rows
 from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
-from w2s_lightning.generate.scoring import completion_log_probs, score
+from w2s_lightning.generate.scoring import score
 from w2s_lightning.models.files import Source
 from w2s_lightning.models.load import Opened
 from w2s_lightning.rewardbench.reward_models import RewardModel, open_classifier, open_policy, rewards_of
@@ -151,7 +151,7 @@ def test_a_head_is_never_made_up(models, tmp_path):
 
 def log_probs(folder: Path, rows: Rows, tokens_per_batch: int = 10_000):
     opened = open_policy(Source(str(folder)), numerics())
-    return completion_log_probs(opened.network, rows, tokens_per_batch=tokens_per_batch, device=CPU)
+    return score(opened.network, rows, tokens_per_batch=tokens_per_batch, device=CPU)
 
 
 def encoded(folder: Path, rows: Sequence[Example], form: Format = FORM, **options: bool) -> Rows:
@@ -180,7 +180,6 @@ def plain_log_prob(folder: Path, prompt: str, completion: str, *, end: bool) -> 
 def test_implicit_rewards_equal_plain_passes_with_and_without_a_reference(models, family):
     folder, other, rows = models(family), models(family, seed=1), pairs()
     done = encoded(folder, rows)
-    policy = log_probs(folder, done)
     ratios, summed, mean = rewards(folder, reference=other), rewards(folder, free="sum"), rewards(folder, free="mean")
     for row, one in enumerate(rows):
         for option, completion in enumerate(map(FORM.completion, one.completions)):
@@ -189,15 +188,15 @@ def test_implicit_rewards_equal_plain_passes_with_and_without_a_reference(models
             assert summed[row, option] == pytest.approx(own, abs=1e-4)
             assert mean[row, option] == pytest.approx(own / count, abs=1e-5)
             assert ratios[row, option] == pytest.approx(own - theirs, abs=2e-4)
-            assert policy.num_tokens[row, option] == count
+            assert done.completion_tokens[row, option] == count
 
 
 def test_log_probabilities_do_not_depend_on_batch_size_or_order(models):
     folder, rows = models("llama"), pairs()
-    whole = log_probs(folder, encoded(folder, rows)).sums
+    whole = log_probs(folder, encoded(folder, rows))
     for budget in (1, 40, 90):
-        assert log_probs(folder, encoded(folder, rows), budget).sums == pytest.approx(whole, abs=1e-4)
-    turned = log_probs(folder, encoded(folder, rows[::-1]), 60).sums[::-1]
+        assert log_probs(folder, encoded(folder, rows), budget) == pytest.approx(whole, abs=1e-4)
+    turned = log_probs(folder, encoded(folder, rows[::-1]), 60)[::-1]
     assert turned == pytest.approx(whole, abs=1e-4)
 
 
@@ -210,7 +209,7 @@ def test_the_end_token_is_scored_only_where_it_is_asked_for(models):
     with_end, without = encoded(folder, rows), encoded(folder, rows, end=False)
     assert (with_end.completion_tokens == without.completion_tokens + 1).all()
     assert with_end.texts[0][-1] == 0
-    assert (log_probs(folder, with_end).sums < log_probs(folder, without).sums).all()
+    assert (log_probs(folder, with_end) < log_probs(folder, without)).all()
 
 
 def test_whole_texts_and_completions_have_the_same_tokens(models):

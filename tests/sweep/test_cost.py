@@ -82,7 +82,7 @@ def _attention(query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, .
 
 @pytest.mark.parametrize("size", ["nano", "micro", "mini", "small", "base"])
 def test_parameters_of_the_ladder_are_exact(size: str, tmp_path: Path) -> None:
-    from w2s_lightning.models.ladder import untrained, word_level
+    from w2s_lightning.execute.pretrain import untrained, word_level
 
     found = plan(f"model@strong={size}", "model@weak=nano")
     stage = next(s for s in found.stages if isinstance(s, Pretrain) and s.name == size)

@@ -6,17 +6,15 @@ answers after their prompts, closing marks included.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
-import numpy as np
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.data.rows import Rows, encode, encode_completions
-from w2s_lightning.data.tables import FEATURES, matrix, places, read
 from w2s_lightning.errors import UserError
-from w2s_lightning.stages import Label
-from w2s_lightning.store import Store
+from w2s_lightning.models.load import Opened
 from w2s_lightning.tasks.example import Example, Split, Splits, Turn
 from w2s_lightning.tasks.format import Format, messages
 from w2s_lightning.tasks.task import Task
@@ -35,21 +33,14 @@ def questions_of(task: Task, seed: int, split: Split) -> dict[str, str]:
     return {one.id: one.question for one in splits_of(task, seed).of(split)}
 
 
-# ---------------------------------------------------------------- whole texts, and features of them
-
-
-def token_rows(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Rows:
-    """The examples' plain texts, encoded."""
+def rows_of(task: Any, examples: Sequence[Example], model: Opened, *, implicit: bool) -> Rows:
+    """Examples as the model reads them: completions where its rewards are `implicit`, else whole texts."""
+    if implicit:
+        return completion_rows(examples, task.format, model.tokenizer, model.max_length)
+    if task.kind == "preference":
+        return reward_rows(examples, task.format, model.tokenizer, model.max_length)
     ids, texts = [example.id for example in examples], [example.texts for example in examples]
-    return encode(ids, texts, tokenizer=tokenizer, max_length=max_length)
-
-
-def feature_rows(examples: Sequence[Example], features: Label, store: Store) -> Rows:
-    """The examples' frozen features from a label stage of mode `features`."""
-    table, ids = read(store.open(features) / FEATURES), tuple(example.id for example in examples)
-    order = places(ids, table.column("example_id").to_pylist(), features.label)
-    flat, per_row = matrix(table, "features").astype(np.float32)[order], len(examples[0].texts)
-    return Rows(ids, (), per_row, pad_id=0, features=flat.reshape(len(ids), per_row, -1))
+    return encode(ids, texts, tokenizer=model.tokenizer, max_length=model.max_length)
 
 
 def reward_rows(pairs: Sequence[Example], format: Format, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Rows:
@@ -95,16 +86,11 @@ def written(
 
 def _chat(pair: Example, template: str, tokenizer: PreTrainedTokenizerBase) -> tuple[str, tuple[str, ...]]:
     """Prompt and completions of a pair as the template writes them."""
-
-    def write(turns: Sequence[Turn], *, asking: bool) -> str:
-        text = tokenizer.apply_chat_template(
-            messages(turns), chat_template=template, tokenize=False, add_generation_prompt=asking
-        )
-        return str(text)
-
+    write = partial(tokenizer.apply_chat_template, chat_template=template, tokenize=False)
+    answered = [messages([*pair.turns, Turn("assistant", answer)]) for answer in pair.completions]
     try:
-        whole = [write([*pair.turns, Turn("assistant", answer)], asking=False) for answer in pair.completions]
-        prompts = [write(pair.turns, asking=asking) for asking in (True, False)]
+        whole = [str(write(one, add_generation_prompt=False)) for one in answered]
+        prompts = [str(write(messages(pair.turns), add_generation_prompt=asking)) for asking in (True, False)]
     except TemplateError as error:
         raise UserError(f"the chat template refuses a conversation of {len(pair.turns)} turns: {error}") from None
     for prompt in prompts:  # some templates open the answer otherwise than they ask for it

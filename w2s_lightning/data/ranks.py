@@ -31,11 +31,6 @@ def join(meeting: Path, number: int, of: int) -> None:
     dist.barrier()  # or one with little to do is gone before the last has found it
 
 
-def leave() -> None:
-    """Part from the others at the end of the work."""
-    dist.destroy_process_group()
-
-
 def rank() -> int:
     """This process's number; 0 is the one that writes and reports."""
     return dist.get_rank() if _several() else 0

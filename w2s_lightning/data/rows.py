@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from w2s_lightning.data.batches import Numbers
-
+Numbers = NDArray[np.int64]
 Inputs = dict[str, Tensor]
 Ragged = Sequence[NDArray[Any]]  # an array a text: one entry for each token of its completion
 
@@ -79,10 +78,11 @@ class Rows:
 
     def collate(self, rows: Numbers) -> Inputs:
         """A network's keyword arguments for these rows: `ids`, `mask`, and of completions `scored` and the columns
-        per token (0 elsewhere), all [rows * M, longest, ...] and padded on the right; or `features` [rows * M, width].
+        per token (0 elsewhere), all [rows * M, longest, ...] and padded on the right; or a head's `input`, the features
+        [rows * M, width].
         """
         if self.features is not None:
-            return {"features": torch.from_numpy(self.features[rows]).flatten(0, 1)}
+            return {"input": torch.from_numpy(self.features[rows]).flatten(0, 1)}
         places: list[int] = (rows[:, None] * self.texts_per_row + np.arange(self.texts_per_row)).reshape(-1).tolist()
         texts = [self.texts[place] for place in places]
         ids = np.full((len(texts), max(map(len, texts))), self.pad_id, dtype=np.int64)

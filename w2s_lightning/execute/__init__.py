@@ -4,7 +4,7 @@ One file a kind of stage. Nothing here decides anything: what a stage is stands 
 trainer's settings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,19 +13,19 @@ from typing import Protocol
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.devices import num_processes
 from w2s_lightning.execute import fit, judge, label, pretrain, select
-from w2s_lightning.execute.resources import Resources
 from w2s_lightning.fit.launch import together
-from w2s_lightning.fit.loop import Report
 from w2s_lightning.identity import Stage
-from w2s_lightning.models.device import machine, one_each, provenance
-from w2s_lightning.stages import (
-    Evaluate,
-    Fit,
-    Label,
-    Pretrain,
-    Select,
-)
+from w2s_lightning.models.device import Report, Resources, machine, one_each, provenance
+from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select
 from w2s_lightning.store import Artifact, Store
+
+_COMPUTE: Mapping[type[Stage], Callable[..., None]] = {
+    Pretrain: pretrain.compute,
+    Fit: fit.compute,
+    Label: label.compute,
+    Select: select.compute,
+    Evaluate: judge.compute,
+}
 
 
 class Progress(Protocol):
@@ -70,17 +70,4 @@ def compute(stage: Stage, folder: Path, *, store: Store, trainer: Trainer, repor
         together([partial(compute, stage, folder, store=store, trainer=one) for one in one_each(trainer)], report)
         return
     with machine(trainer) as device:
-        where = Resources(store, trainer, device, report)
-        match stage:
-            case Pretrain():
-                pretrain.compute(stage, folder, where)
-            case Fit():
-                fit.compute(stage, folder, where)
-            case Label():
-                label.compute(stage, folder, where)
-            case Select():
-                select.compute(stage, folder, where)
-            case Evaluate():
-                judge.compute(stage, folder, where)
-            case _:
-                raise AssertionError(stage)
+        _COMPUTE[type(stage)](stage, folder, Resources(store, trainer, device, report))

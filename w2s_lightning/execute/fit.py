@@ -10,30 +10,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2s_lightning.data import tables
-from w2s_lightning.data.batches import Numbers, evaluation_steps, plan
-from w2s_lightning.data.model_texts import QuestionWriter, completion_rows, questions_of, splits_of, token_rows
-from w2s_lightning.data.module import StepData
-from w2s_lightning.data.rows import Ragged, Rows
-from w2s_lightning.data.targets import FINISHED, aligned, read_solutions, read_targets, with_targets
+from w2s_lightning.data.model_texts import QuestionWriter, questions_of, rows_of, splits_of
+from w2s_lightning.data.rows import Numbers, Ragged, Rows
+from w2s_lightning.data.steps import StepData, evaluation_steps, plan
 from w2s_lightning.errors import UserError
-from w2s_lightning.execute.label import PLACES, SHIFT
-from w2s_lightning.execute.resources import Resources, every_token, keep, rows_of, rows_of_pairs, stored_log_probs
+from w2s_lightning.execute.label import PLACES, SHIFT, every_token, rows_of_pairs
 from w2s_lightning.fit.loop import Fitted, Validation, fit
 from w2s_lightning.fit.paradigms import Base, module_of, objective_of, reads
 from w2s_lightning.identity import Stage
-from w2s_lightning.models.files import Source
+from w2s_lightning.models.device import Resources
+from w2s_lightning.models.files import Source, load_tokenizer, save
 from w2s_lightning.models.load import Opened, open_model
-from w2s_lightning.models.lora import adapt
-from w2s_lightning.models.networks import read_as
-from w2s_lightning.models.tokenizer import load_tokenizer
+from w2s_lightning.models.networks import adapt, read_as
 from w2s_lightning.recipes.refusals import TOKEN_LEVEL, WSPO, ByToken, different
 from w2s_lightning.results.stored import SOLUTIONS
 from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, UnlabelledTexts
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.example import Example
+from w2s_lightning.tasks.example import Example, trained_on
 
 
 def compute(stage: Fit, folder: Path, resources: Resources) -> None:
@@ -47,7 +43,7 @@ def compute(stage: Fit, folder: Path, resources: Resources) -> None:
     says, *_ = reads(objective_of(stage.objective))
     network = read_as(model.network, says)
     merge = adapt(network, stage.lora) if stage.lora is not None else lambda: None
-    trained = model.probe if stage.tuning == "probe" else network
+    trained = model.classifier.head if stage.tuning == "probe" else network
     fitted = train(stage, module_of(stage, trained, rows, num_steps=len(order)), rows, order, resources, validation)
     merge()
     keep(stage, network.model, model.tokenizer, folder, _about(stage))
@@ -76,6 +72,14 @@ def train(
         validation=validation,
         report=resources.report,
     )
+
+
+def keep(stage: Stage, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, about: str) -> None:
+    """Save the model with a short card; beside a fit the prompts that must not judge it as a reward model."""
+    save(model, tokenizer, folder / "model", label=stage.label, digest=stage.digest, about=about)
+    if isinstance(stage, Fit) and stage.task.kind != "choice":
+        groups = sorted(trained_on(splits_of(stage.task, stage.split_seed)))
+        tables.write(folder / tables.PROMPTS, {"group_id": groups})
 
 
 def write_fitted(folder: Path, fitted: Fitted, counts: Mapping[str, object]) -> None:
@@ -107,7 +111,7 @@ def _rows(stage: Fit, targets: Mapping[str, Targets], model: Opened, resources: 
         case {"pairs": Select(), "reference": Label() as reference}:
             rows = rows_of_pairs(reference, model, resources.store)
             probs = np.tile(np.array([1, 0], np.float32), (len(rows.ids), 1))  # chosen first
-            said, _ = stored_log_probs(reference, rows.ids, resources.store)
+            said = tables.stored_log_probs(reference, rows.ids, resources.store)
             return _preferred(rows, probs, np.ones(len(rows.ids)), said)
         case {"solutions": _, "top_tokens": Label() as teacher}:
             return _taught(stage, teacher, model, resources)
@@ -122,16 +126,18 @@ def _rows(stage: Fit, targets: Mapping[str, Targets], model: Opened, resources: 
 def _labelled(stage: Fit, labels: Targets, beside: Mapping[str, Label], model: Opened, resources: Resources) -> Rows:
     """Examples with class probabilities: of a choice, or of which completion is the better one."""
     examples = splits_of(stage.task, stage.split_seed).of(labels.split)
-    table = read_targets(labels, examples, stage.task, resources.store)
-    chosen = with_targets(examples, table, stage.label)
+    table = tables.read_targets(labels, examples, stage.task, resources.store)
+    chosen = tables.with_targets(examples, table, stage.label)
     implicit = stage.readout.kind == "implicit"
-    features = beside.get("features")
-    rows = rows_of(stage.task, chosen, model, features=features, implicit=implicit, store=resources.store)
-    probs, weights = aligned(rows.ids, table, stage.labels, stage.label)
+    if "features" in beside:
+        rows = tables.feature_rows(chosen, beside["features"], resources.store)
+    else:
+        rows = rows_of(stage.task, chosen, model, implicit=implicit)
+    probs, weights = tables.aligned(rows.ids, table, stage.labels, stage.label)
     if "shift" in beside:
         return _preferred(_shifted(beside["shift"], rows, model, resources), probs, weights, None)
     if implicit:
-        reference, _ = stored_log_probs(beside["reference"], rows.ids, resources.store)
+        reference = tables.stored_log_probs(beside["reference"], rows.ids, resources.store)
         return _preferred(rows, probs, weights, reference)
     if stage.objective.options.get("margin") == "data":
         rows = replace(rows, targets={"margins": _margins(stage, rows.ids, examples)})
@@ -190,17 +196,13 @@ def _texts(stage: Fit, model: Opened) -> Rows:
     choice task go on (with a verdict), so they have none.
     """
     examples = splits_of(stage.task, stage.split_seed).of(stage.split)
-    if stage.task.kind == "preference":
-        rows = completion_rows(examples, stage.task.format, model.tokenizer, model.max_length)
-    else:
-        rows = token_rows(examples, model.tokenizer, model.max_length)
-    whole = rows.one_text_each()
+    whole = rows_of(stage.task, examples, model, implicit=stage.task.kind == "preference").one_text_each()
     return _learned(replace(whole, starts=np.ones(len(whole.ids), dtype=np.int64)))
 
 
 def _solutions(stage: Fit, targets: Targets, model: Opened, resources: Resources) -> Rows:
     """Worked solutions after their questions; only those that were brought to an end are learned."""
-    found = read_solutions(targets, stage.task, stage.split_seed, resources.store, finished=True)
+    found = tables.read_solutions(targets, stage.task, stage.split_seed, resources.store, finished=True)
     if not found:
         raise UserError(
             f"{stage.label}: no solution is left to train on, since none was brought to an end: give more room "
@@ -242,7 +244,7 @@ def taught_rows(
 
     Only solutions that were brought to an end and that fit into `max_length`; `num_truncated` are those too long.
     """
-    found = [row for row in solutions if row["finish"] in FINISHED and row["tokens"]]
+    found = [row for row in solutions if row["finish"] in tables.FINISHED and row["tokens"]]
     texts = [prompts[row["example_id"]] for row in found]
     heads = tokenizer(texts, add_special_tokens=special_tokens)["input_ids"] if texts else []
     fitting = [(row, head) for row, head in zip(found, heads, strict=True) if len(head + row["tokens"]) <= max_length]

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from w2s_lightning.data import tables
 from w2s_lightning.data.model_texts import splits_of
-from w2s_lightning.data.targets import aligned, read_solutions, read_targets, with_targets
-from w2s_lightning.execute.resources import Resources
 from w2s_lightning.metrics import choice as metrics
 from w2s_lightning.metrics.sections import overall, section_scores, subset_accuracy, wins
+from w2s_lightning.models.device import Resources
 from w2s_lightning.results import stored
 from w2s_lightning.stages import Evaluate, Label
 from w2s_lightning.store import Store
@@ -33,7 +32,7 @@ def compute(stage: Evaluate, folder: Path, resources: Resources) -> None:
     elif stage.task.kind == "reasoning":
         problems = splits_of(stage.task, 0).test
         if not isinstance(stage.answers, Label):
-            _solutions(folder, stage.task, problems, read_solutions(stage.answers, stage.task, 0, store), None)
+            _solutions(folder, stage.task, problems, tables.read_solutions(stage.answers, stage.task, 0, store), None)
             return
         written = stored.read_solutions(store, stage.answers)
         assert stage.answers.generation is not None
@@ -43,9 +42,9 @@ def compute(stage: Evaluate, folder: Path, resources: Resources) -> None:
             _solutions(folder, stage.task, problems, written, [str(one.finish) for one in written])
     else:
         examples = splits_of(stage.task, 0).test
-        table = read_targets(stage.answers, examples, stage.task, store)
-        judged = with_targets(examples, table, stage.label)
-        probs, _ = aligned([example.id for example in examples], table, "soft", stage.label)
+        table = tables.read_targets(stage.answers, examples, stage.task, store)
+        judged = tables.with_targets(examples, table, stage.label)
+        probs, _ = tables.aligned([example.id for example in examples], table, "soft", stage.label)
         _choices(folder, judged, probs)
 
 

@@ -8,26 +8,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from w2s_lightning.data import tables
-from w2s_lightning.data.model_texts import QuestionWriter, completion_rows, splits_of
+from w2s_lightning.data.model_texts import QuestionWriter, completion_rows, questions_of, rows_of, splits_of
 from w2s_lightning.data.rows import Ragged, Rows
-from w2s_lightning.data.targets import FINISHED, demonstrations
-from w2s_lightning.execute.resources import (
-    Resources,
-    every_token,
-    log_prob_network,
-    rows_of,
-    rows_of_pairs,
-    stored_log_probs,
-)
-from w2s_lightning.generate.engine import LocalEngine
-from w2s_lightning.generate.samples import Generation, Journal, Prompt, Sample, refusing_long, resumed
-from w2s_lightning.generate.scoring import LogProbs, completion_log_probs, score, softmax
+from w2s_lightning.errors import UserError
+from w2s_lightning.generate.engine import LocalEngine, resumed
+from w2s_lightning.generate.samples import Generation, Journal, Prompt, Sample
+from w2s_lightning.generate.scoring import score, token_log_probs
+from w2s_lightning.models.device import Resources
 from w2s_lightning.models.load import Opened, open_model
+from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.objectives import implied_rewards
-from w2s_lightning.results.stored import SOLUTIONS
+from w2s_lightning.results.stored import SOLUTIONS, read_pairs
 from w2s_lightning.stages import BareModel, Fit, Label
+from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.task import Task
 
@@ -55,15 +51,17 @@ def _label(stage: Label, folder: Path, resources: Resources) -> None:
     examples = splits_of(stage.task, stage.split_seed or 0).of(stage.split)
     model = open_model(stage.source, stage.task, resources.store)
     implicit = stage.source.readout.kind == "implicit"
-    features = stage.features
-    rows = rows_of(stage.task, examples, model, features=features, implicit=implicit, store=resources.store)
+    if stage.features is not None:
+        rows = tables.feature_rows(examples, stage.features, resources.store)
+    else:
+        rows = rows_of(stage.task, examples, model, implicit=implicit)
     if stage.mode == "log_probs":
         _write_log_probs(folder, rows, _log_probs(model, rows, resources))
         return
     if implicit:
         _write_answers(folder, examples, _rewards(stage, rows, _log_probs(model, rows, resources), resources))
     else:
-        network = model.network if features is None else model.probe
+        network = model.network if stage.features is None else model.classifier.head
         network.to(resources.device).eval()
         if stage.mode == "features":
             found = score(model.classifier.features, rows, **resources.pace)
@@ -74,19 +72,36 @@ def _label(stage: Label, folder: Path, resources: Resources) -> None:
     _write_counts(folder, rows)
 
 
-def _log_probs(model: Opened, rows: Rows, resources: Resources) -> LogProbs:
-    return completion_log_probs(log_prob_network(model, resources), rows, **resources.pace)
+def rows_of_pairs(stage: Label, model: Opened, store: Store) -> Rows:
+    """Pairs of solutions after their questions, the chosen one first."""
+    assert stage.pairs is not None
+    questions = questions_of(stage.task, stage.pairs.split_seed, stage.split)
+    written = [(pair.id, (pair.chosen, pair.rejected)) for pair in read_pairs(store, stage.pairs)]
+    return QuestionWriter(stage.task.format, model.tokenizer).rows(written, questions, model.max_length)
 
 
-def _rewards(stage: Label, rows: Rows, own: LogProbs, resources: Resources) -> NDArray[np.float32]:
+def _log_probs(model: Opened, rows: Rows, resources: Resources) -> NDArray[np.float32]:
+    return score(_completion_network(model, resources), rows, **resources.pace)
+
+
+def every_token(model: Opened, rows: Rows, resources: Resources) -> Ragged:
+    """The model's log-probability of every token of the rows' completions."""
+    return token_log_probs(_completion_network(model, resources), rows, **resources.pace)
+
+
+def _completion_network(model: Opened, resources: Resources) -> CompletionLogProbs:
+    return CompletionLogProbs(model.network.model, bf16=model.network.bf16).to(resources.device).eval()
+
+
+def _rewards(stage: Label, rows: Rows, own: NDArray[np.float32], resources: Resources) -> NDArray[np.float32]:
     """A fit's rewards are those that its objective trains, against `stage.reference`; an untuned model
     has none to differ from, and its own log-probabilities stand for rewards (reference-free)."""
     if stage.reference is None or not isinstance(stage.source, Fit):
-        return own.sums
-    reference, _ = stored_log_probs(stage.reference, rows.ids, resources.store)
+        return own
+    reference = tables.stored_log_probs(stage.reference, rows.ids, resources.store)
     objective = stage.source.objective
     return implied_rewards(
-        objective.target, objective.options, log_probs=own.sums, reference=reference, tokens=own.num_tokens
+        objective.target, objective.options, log_probs=own, reference=reference, tokens=rows.completion_tokens
     )
 
 
@@ -116,10 +131,8 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
     assert stage.seed is not None
     model = open_model(stage.source, stage.task, resources.store)
     model.network.to(resources.device).eval()
-    writer, shown = (
-        QuestionWriter(stage.task.format, model.tokenizer),
-        demonstrations(stage.shown, stage.task, resources.store),
-    )
+    writer = QuestionWriter(stage.task.format, model.tokenizer)
+    shown = tables.demonstrations(stage.shown, stage.task, resources.store)
     problems = splits_of(stage.task, stage.split_seed or 0).of(stage.split)
     prompts = [Prompt(problem.id, writer.prompt(problem.question, shown)) for problem in problems]
     engine = LocalEngine(
@@ -134,17 +147,25 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
     journal = Journal(resources.store.checkpoints(stage) / "samples.jsonl")
     drawn = resumed(engine, prompts, drawing, seed=stage.seed, journal=journal)
     samples: list[Sample] = []
-    for sample in refusing_long(drawn, num_samples=wanted, max_share=MAX_TOO_LONG):
+    too_long = 0
+    for sample in drawn:
         samples.append(sample)
+        too_long += sample.finish == "too_long"
+        if too_long > MAX_TOO_LONG * wanted:  # they come first, so this stops before anything is computed
+            raise UserError(
+                f"more than {MAX_TOO_LONG:.0%} of the prompts are longer than the model's context (example "
+                f"{sample.id}: {sample.prompt_tokens} tokens): use fewer demonstrations, a larger fit.max_length or "
+                "another model"
+            )
         resources.report(len(samples), wanted)
     _write_samples(folder, samples, stage.task)
-    ends = [sample.finish for sample in samples]
+    cut = sum(sample.finish == "length" for sample in samples)
     counts = {
         "num_rows": wanted,
         "num_tokens": sum(len(sample.tokens) for sample in samples),
         "num_drawn": sum(sample.num_drawn for sample in samples),  # what was cut off counts too
-        "truncated_share": ends.count("length") / max(1, len(ends) - ends.count("too_long")),
-        "too_long": ends.count("too_long"),
+        "truncated_share": cut / max(1, len(samples) - too_long),
+        "too_long": too_long,
     }
     tables.write_json(folder / tables.METRICS, counts)
 
@@ -158,7 +179,7 @@ def _write_answers(folder: Path, examples: Sequence[Example], logits: NDArray[np
         "example_id": [example.id for example in examples],
         "group_id": [example.group for example in examples],
         "logits": tables.vectors(logits),
-        "probs": tables.vectors(softmax(logits)),
+        "probs": tables.vectors(softmax(logits.astype(np.float64), axis=1)),
     }
     tables.write(folder / tables.PREDICTIONS, columns)
 
@@ -166,26 +187,25 @@ def _write_answers(folder: Path, examples: Sequence[Example], logits: NDArray[np
 def _write_samples(folder: Path, samples: Sequence[Sample], task: Task) -> None:
     """solutions.parquet: one row a sample, sorted by problem and number; token columns where top tokens were drawn."""
     ordered = sorted(samples, key=lambda sample: (sample.id, sample.number))
+    answers = [task.key.parse(sample.text) if sample.finish in tables.FINISHED else None for sample in ordered]
     columns: dict[str, object] = {
         "example_id": [sample.id for sample in ordered],
         "number": [sample.number for sample in ordered],
         "text": [sample.text for sample in ordered],
-        "answer": pa.array(
-            [task.key.parse(sample.text) if sample.finish in FINISHED else None for sample in ordered], pa.string()
-        ),
+        "answer": pa.array(answers, pa.string()),
         "finish": [sample.finish for sample in ordered],
         "num_drawn": [sample.num_drawn for sample in ordered],
     }
     if any(sample.top_ids is not None for sample in ordered):
-        columns["tokens"] = [list(sample.tokens) for sample in ordered]
-        columns["top_ids"] = [[list(row) for row in sample.top_ids or ()] for sample in ordered]
-        columns["top_log_probs"] = [[list(row) for row in sample.top_log_probs or ()] for sample in ordered]
+        columns["tokens"] = [sample.tokens for sample in ordered]
+        columns["top_ids"] = [sample.top_ids or [] for sample in ordered]
+        columns["top_log_probs"] = [sample.top_log_probs or [] for sample in ordered]
     tables.write(folder / SOLUTIONS, columns)
 
 
-def _write_log_probs(folder: Path, rows: Rows, found: LogProbs) -> None:
+def _write_log_probs(folder: Path, rows: Rows, found: NDArray[np.float32]) -> None:
     """log_probs.parquet: summed log-probabilities [n, M] of the completions, and their tokens."""
-    columns = {"log_probs": tables.vectors(found.sums), "tokens": tables.vectors(found.num_tokens)}
+    columns = {"log_probs": tables.vectors(found), "tokens": tables.vectors(rows.completion_tokens)}
     tables.write(folder / tables.LOG_PROBS, {"example_id": list(rows.ids), **columns})
     _write_counts(folder, rows)
 

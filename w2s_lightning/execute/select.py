@@ -8,8 +8,7 @@ import pyarrow as pa
 
 from w2s_lightning.data import tables
 from w2s_lightning.data.model_texts import splits_of
-from w2s_lightning.data.targets import read_solutions, read_targets
-from w2s_lightning.execute.resources import Resources
+from w2s_lightning.models.device import Resources
 from w2s_lightning.results.stored import PAIRS, SOLUTIONS
 from w2s_lightning.selection import Pair, SelectedPairs, Solutions, TargetTable, apply_rule
 from w2s_lightning.stages import Select
@@ -17,14 +16,15 @@ from w2s_lightning.stages import Select
 
 def compute(stage: Select, folder: Path, resources: Resources) -> None:
     """Write the selected targets, and how many are left, into `folder`; its sources must be in the store."""
-    if stage.task.kind == "reasoning":
-        written = [read_solutions(source, stage.task, stage.split_seed, resources.store) for source in stage.sources]
+    task, seed, store = stage.task, stage.split_seed, resources.store
+    if task.kind == "reasoning":
+        written = [tables.read_solutions(source, task, seed, store) for source in stage.sources]
         made = apply_rule(stage.rule, stage.options, stage.seed, written)
         assert not isinstance(made, TargetTable)
         _write_solutions(folder, made, len({one.id for one in written[0]}))
         return
-    examples = splits_of(stage.task, stage.split_seed).of(stage.split)
-    sources = [read_targets(source, examples, stage.task, resources.store) for source in stage.sources]
+    examples = splits_of(task, seed).of(stage.split)
+    sources = [tables.read_targets(source, examples, task, store) for source in stage.sources]
     table = apply_rule(stage.rule, stage.options, stage.seed, sources)
     assert isinstance(table, TargetTable)
     probs = tables.vectors(np.asarray(table.probs, np.float64))

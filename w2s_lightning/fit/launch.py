@@ -16,18 +16,19 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+import torch.distributed as dist
 
 from w2s_lightning.data import ranks
-from w2s_lightning.errors import UserError
-from w2s_lightning.fit.loop import Report
+from w2s_lightning.errors import UserError, handling
+from w2s_lightning.models.device import Report
 
 Share = partial[None]  # of the work: called with `report=` in a process of its own, so it must pickle
 
@@ -35,16 +36,14 @@ GRACE = 5.0  # seconds that the others may take to end after one has failed
 ORPHANED = 3
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one process ended; `text` is for people."""
 
     kind: Literal["done", "mistake", "failed", "killed", "stopped"]
     text: str
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A running process, and where it is heard."""
 
     process: Any
@@ -62,8 +61,16 @@ def together(shares: Sequence[Share], report: Report) -> None:
     with tempfile.TemporaryDirectory(prefix="w2s-") as folder:
         meeting = Path(folder) / "meeting"
         team = [_started(context, share, number, len(shares), meeting) for number, share in enumerate(shares)]
+        passed: list[int] = []
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            passed.append(number)
+            signal.signal(number, before[signal.Signals(number)])  # a second one has its usual effect
+            os.kill(team[0].process.pid, number)
+
         try:
-            with _passing_on(team[0].process.pid) as passed:
+            with handling(signal.SIGINT, pass_on), handling(signal.SIGTERM, pass_on):
                 outcomes = _listen(team, report)
         finally:
             for member in team:
@@ -71,7 +78,11 @@ def together(shares: Sequence[Share], report: Report) -> None:
                 member.process.join()
     if passed:
         raise KeyboardInterrupt if passed[0] == signal.SIGINT else SystemExit(128 + passed[0])
-    _raise_first(outcomes)
+    # A killed process explains what the others then complain about; a mistake explains more than a crash.
+    for kind in ("killed", "mistake", "stopped", "failed"):
+        for outcome in outcomes:
+            if outcome.kind == kind:
+                raise {"failed": RuntimeError, "stopped": KeyboardInterrupt}.get(kind, UserError)(outcome.text)
 
 
 # ---------------------------------------------------------------- in the job's process
@@ -83,28 +94,6 @@ def _started(context: Any, share: Share, number: int, of: int, meeting: Path) ->
     process.start()
     theirs.close()
     return Member(process, ours)
-
-
-@contextmanager
-def _passing_on(first: int) -> Iterator[list[int]]:
-    """Send the first Ctrl-C or SIGTERM on to process `first`; a second one has its usual effect. Yields those sent."""
-    passed: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield passed
-        return
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        passed.append(number)
-        signal.signal(number, before[number])
-        os.kill(first, number)
-
-    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, pass_on) for number in numbers}
-    try:
-        yield passed
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _listen(team: Sequence[Member], report: Report) -> list[Outcome]:
@@ -143,27 +132,21 @@ def _end(code: int) -> str:
     return f"was killed ({signal.Signals(-code).name}{hint}): the same command goes on from the last checkpoint"
 
 
-def _raise_first(outcomes: Sequence[Outcome]) -> None:
-    """A killed process explains what the others then complain about; a mistake explains more than a crash."""
-    for kind in ("killed", "mistake", "stopped", "failed"):
-        for outcome in outcomes:
-            if outcome.kind == kind:
-                raise {"failed": RuntimeError, "stopped": KeyboardInterrupt}.get(kind, UserError)(outcome.text)
-
-
 # ---------------------------------------------------------------- in each process of the team
 
 
 def _take_part(share: Share, number: int, of: int, meeting: Path, pipe: Connection) -> None:
     os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the job alone, which passes it on
     threading.Thread(target=_end_with_job, daemon=True).start()
-    if number > 0:
-        _be_quiet()
+    if number > 0:  # what all of them would say, the first one says
+        warnings.simplefilter("ignore")
+        logging.disable(logging.ERROR)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         ranks.join(meeting, number, of)
         with suppress(ranks.PartDone):
-            share(report=partial(_say, pipe) if number == 0 else _say_nothing)
-        ranks.leave()
+            share(report=lambda *done: pipe.send(done) if number == 0 else None)
+        dist.destroy_process_group()
         outcome = Outcome("done", "")
     except UserError as mistake:
         outcome = Outcome("mistake", str(mistake))
@@ -172,21 +155,6 @@ def _take_part(share: Share, number: int, of: int, meeting: Path, pipe: Connecti
     except Exception as error:
         outcome = Outcome("failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
     pipe.send(outcome)
-
-
-def _say(pipe: Connection, done: int, of: int) -> None:
-    pipe.send((done, of))
-
-
-def _say_nothing(done: int, of: int) -> None:
-    """The first process reports for all."""
-
-
-def _be_quiet() -> None:
-    """What all of them would say, the first one says."""
-    warnings.simplefilter("ignore")
-    logging.disable(logging.ERROR)
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _end_with_job() -> None:

@@ -1,33 +1,42 @@
-"""Runs one fit in Lightning: Trainer, training curve, validation passes, resume, and quiet. No clock times in what it
-leaves, so that equal fits leave equal files."""
+"""Runs one fit in Lightning: Trainer, training curve, validation passes, checkpoints, resume, and quiet. No clock times
+in what it leaves, so that equal fits leave equal files.
+
+A checkpoint survives a kill at any moment: it is written beside its final name, its sha256 is put beside it, and only
+then it is renamed. One that is torn, half-written or altered is passed over for the one before.
+"""
 
 import logging
 import math
+import os
+import signal
+import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import SLURMEnvironment  # type: ignore[attr-defined]
+from scipy.special import softmax
 
+from w2s_lightning.atomic import replacing
 from w2s_lightning.config.schema import Trainer
+from w2s_lightning.content import file_sha256
 from w2s_lightning.data import ranks
-from w2s_lightning.data.module import FitStep, StepData
 from w2s_lightning.data.rows import Rows
-from w2s_lightning.errors import UserError
-from w2s_lightning.fit.checkpoints import Checkpoints, newest
+from w2s_lightning.data.steps import FitStep, StepData
+from w2s_lightning.errors import UserError, handling
 from w2s_lightning.fit.paradigms import Base
-from w2s_lightning.generate.scoring import evaluating, softmax
-from w2s_lightning.models.device import device
+from w2s_lightning.generate.scoring import score
+from w2s_lightning.models.device import Report, device
 
 POINTS = 100  # of the training curve, at most
-
-Report = Callable[[int, int], None]
+KEPT = 2  # checkpoints
 
 _HARMLESS = (
     ".*does not have many workers.*",
@@ -64,14 +73,9 @@ def fit(
     """
     num_steps = module.plan.num_steps
     curve = Curve(label=label, num_steps=num_steps, report=report)
-    saver = Checkpoints(
-        checkpoints,
-        every_seconds=trainer.checkpoint_seconds,
-        every_steps=trainer.checkpoint_steps,
-        num_steps=num_steps,
-    )
+    saver = Checkpoints(checkpoints, trainer, num_steps)
     callbacks = [curve, *([validation] if validation else []), saver]
-    with _quiet(), saver.catching_ctrl_c():
+    with _quiet(), handling(signal.SIGINT, saver.interrupt):
         lightning = _lightning(trainer, num_steps, callbacks)
         try:
             lightning.fit(module, datamodule=data, ckpt_path=newest(checkpoints), weights_only=True)
@@ -89,10 +93,9 @@ def fit(
 
 
 def _lightning(trainer: Trainer, num_steps: int, callbacks: list[pl.Callback]) -> pl.Trainer:
-    slurm: list[Any] = (
-        [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
-    )  # the store resumes, not Slurm
     own = device(trainer)
+    # The store resumes, not Slurm.
+    slurm: list[Any] = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     return pl.Trainer(
         accelerator=trainer.accelerator,
         devices=[own.index] if own.type == "cuda" else 1,  # several devices: a process each (`fit.launch`)
@@ -188,9 +191,11 @@ class Validation(pl.Callback):
         step = batch.number + 1
         if step not in self._steps or ranks.rank() > 0:
             return
-        network, budget = module.get_submodule("network"), self._tokens_per_batch
-        logits = evaluating(network, self.data, tokens_per_batch=budget, device=module.device)
-        probs = softmax(logits.reshape(len(self.data.ids), -1))
+        network = module.get_submodule("network")
+        network.eval()
+        logits = score(network, self.data, tokens_per_batch=self._tokens_per_batch, device=module.device)
+        network.train()
+        probs = softmax(logits.astype(np.float64), axis=1)
         self.probs.append(torch.from_numpy(probs))
         self.rows.append({"step": step, **self._summary(probs)})
 
@@ -211,3 +216,68 @@ class Validation(pl.Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.rows, self.probs = state["rows"], state["probs"]
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+class Checkpoints(pl.Callback):
+    """Saves every so many seconds or steps (0: not by these), and once more on Ctrl-C or SIGTERM.
+
+    Of processes that share a fit the first one does it for all: they hold the same.
+    Ctrl-C is noticed after the step under way, where the state is whole; a second one stops at once.
+    """
+
+    def __init__(self, folder: Path, settings: Trainer, num_steps: int) -> None:
+        self._folder, self._settings, self._num_steps = folder, settings, num_steps
+        self._saved_at = time.monotonic()
+        self.interrupted = False
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: FitStep, batch_idx: int
+    ) -> None:
+        if ranks.rank() > 0:
+            return
+        step = batch.number + 1
+        stopping = self.interrupted or trainer.received_sigterm
+        by_steps = self._settings.checkpoint_steps > 0 and step % self._settings.checkpoint_steps == 0
+        due = by_steps or time.monotonic() - self._saved_at >= self._settings.checkpoint_seconds > 0
+        if stopping or (due and step < self._num_steps):
+            save(trainer, self._folder, step)
+            self._saved_at = time.monotonic()
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """What a first Ctrl-C does: it waits for the end of the step."""
+        self.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def save(trainer: pl.Trainer, folder: Path, step: int) -> None:
+    """Write the trainer's state as the checkpoint of `step` and drop all but the newest `KEPT`."""
+    final = folder / f"step-{step:08d}.ckpt"
+    with replacing(final) as scratch:
+        trainer.save_checkpoint(scratch, weights_only=False)
+        with scratch.open("rb") as stream:
+            os.fsync(stream.fileno())
+        _seal(final).write_text(file_sha256(scratch))
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+        _seal(old).unlink(missing_ok=True)
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest checkpoint whose sha256 is right, or None."""
+    for path in _newest_first(folder):
+        if _seal(path).is_file() and _seal(path).read_text() == file_sha256(path):
+            return path
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.ckpt"), reverse=True)
+
+
+def _seal(path: Path) -> Path:
+    return path.with_suffix(".sha256")

@@ -24,8 +24,8 @@ from w2s_lightning import objectives
 from w2s_lightning.config.schema import Objective as ObjectiveSettings
 from w2s_lightning.config.schema import Optimisation
 from w2s_lightning.data import ranks
-from w2s_lightning.data.module import FitStep, Micro
 from w2s_lightning.data.rows import Rows
+from w2s_lightning.data.steps import FitStep, Micro
 from w2s_lightning.errors import UserError
 from w2s_lightning.stages import Fit
 
@@ -241,14 +241,8 @@ def module_of(stage: Fit, network: nn.Module, rows: Rows, *, num_steps: int) -> 
 
 
 def objective_of(settings: ObjectiveSettings) -> Objective:
-    """The loss function with its options bound."""
-    function = _found(settings.target, "objective._target_")
-    columns = [None for parameter in _positional(function)]
-    try:
-        inspect.signature(function).bind(*columns, fraction=0.0, **settings.options)
-    except TypeError as error:
-        raise UserError(f"the options of the objective do not fit {settings.target}: {error}") from error
-    return partial(function, **settings.options)
+    """The loss function with its options bound; the configuration has held them to its signature (`config.bind`)."""
+    return partial(_found(settings.target, "objective._target_"), **settings.options)
 
 
 def reads(objective: Objective) -> tuple[str, ...]:

@@ -4,20 +4,29 @@ values lie in fixed buffers of slots and columns that are written in place.
 A row holds one slot; all rows write the same column at a step, so columns are time and rows of any age stand side by
 side. A row that ends gives its slot to the last one (one row is copied, nothing else moves), and columns that no row
 needs any more fall out of the window on the left.
+
+The keys and values of a prefix that all prompts begin with exist once: all rows' queries meet them in one product, as
+if they were one long sequence, and the two softmaxes are joined by their log-sum-exp (Hydragen, arXiv 2402.05099).
+Copying the prefix into every row's cache would cost its memory and its bandwidth once per row and token.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers import Cache, PreTrainedModel
+from torch import Tensor, nn
+from transformers import AttentionInterface, Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from w2s_lightning.generate.attention import NAME, KeyValues
+NAME = "w2s_shared_prefix"
+
+
+# ---------------------------------------------------------------- rows that come and go
 
 
 @dataclass
@@ -86,11 +95,6 @@ class Slots:
         self.bias = torch.full((self.num_slots, self.num_columns), -torch.inf, device=self.device)
 
     @property
-    def cache(self) -> Cache:
-        """The slots as a cache of transformers."""
-        return Cache(layers=self.layers)
-
-    @property
     def free(self) -> int:
         """Slots without a row."""
         return self.num_slots - self.window.rows
@@ -117,29 +121,22 @@ class Slots:
         self.bias[: self.window.rows, self.window.end] = 0
         return self.bias[: self.window.rows, None, None, self.window.start : self.window.end + 1]
 
-    def close_column(self) -> None:
-        """The step is done: its column is in the window."""
-        self.window.end += 1
-
     def leave(self, ended: Sequence[int]) -> list[tuple[int, int]]:
         """Free these slots; the moves (from, to) of rows that take the place of one that left."""
         left, gone = self.window.rows - len(ended), set(ended)
         sources = [slot for slot in range(left, self.window.rows) if slot not in gone]
         moves = list(zip(sources, sorted(slot for slot in gone if slot < left), strict=True))
         if moves:
-            self._move(torch.tensor(moves, device=self.device))
+            here, there = torch.tensor(moves, device=self.device).T
+            self.bias[there] = self.bias[here]
+            for layer in self.layers:
+                layer.move(here, there, slice(self.window.start, self.window.end))
         for source, target in moves:
             self.starts[target] = self.starts[source]
         del self.starts[left:]
         self.window.rows = left
         self.window.start = min(self.starts, default=self.window.end)
         return moves
-
-    def _move(self, moves: Tensor) -> None:
-        columns = slice(self.window.start, self.window.end)
-        self.bias[moves[:, 1]] = self.bias[moves[:, 0]]
-        for layer in self.layers:
-            layer.move(moves[:, 0], moves[:, 1], columns)
 
     def _shift(self) -> None:
         """Move the window to the left, so that its end leaves room for the longest prompt before it."""
@@ -154,11 +151,89 @@ class Slots:
         self.window.start, self.window.end = start, start + width
 
 
+# ---------------------------------------------------------------- a prefix that all rows share
+
+
+class KeyValues(NamedTuple):
+    """Keys and values of one layer, both [1, key heads, tokens, width]."""
+
+    keys: Tensor
+    values: Tensor
+
+
 Prefix = list[KeyValues]
 
 
+def shared_prefix_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    shared_prefix: Sequence[KeyValues] | None = None,
+    scaling: float | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Attention of `query` [B, heads, T, width] to the shared prefix, if there is one, and to `key`, `value`.
+
+    `attention_mask` [B, 1, T, S] is added to the scores of the rows' own keys; the prefix is seen by all queries.
+    """
+    if shared_prefix is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
+    if others.get("softcap") is not None:
+        raise ValueError("attention with capped scores knows no shared prefix")
+    assert attention_mask is not None
+    (batch, heads, length, width), key_heads = query.shape, key.shape[1]
+    prefix = shared_prefix[cast(int, module.layer_idx)]
+    # Heads that share a key head stand one after the other: as if they were one of so many times the length.
+    grouped = query.to(value.dtype).reshape(batch, key_heads, -1, width)
+    mask = attention_mask.expand(-1, heads // key_heads, -1, -1).reshape(batch, 1, grouped.shape[2], -1)
+    own, weight = _attend(grouped, key.to(value.dtype), value, mask, scaling)
+    together = grouped.transpose(0, 1).reshape(1, key_heads, -1, width)
+    shared, shared_weight = _attend(together, prefix.keys, prefix.values, None, scaling)
+    shared = shared.reshape(key_heads, batch, -1, width).transpose(0, 1)
+    shared_weight = shared_weight.reshape(key_heads, batch, -1).transpose(0, 1)
+    joined = torch.lerp(shared, own, torch.sigmoid(weight - shared_weight)[..., None].to(own.dtype))
+    return joined.reshape(batch, heads, length, width).transpose(1, 2), None
+
+
+def _fused_kernel() -> Callable[..., tuple[Tensor, Tensor]] | None:
+    """torch's fused attention for CPUs that also gives the log-sum-exp: a private operator, which may not be there."""
+    some = torch.zeros(1, 1, 1, 8)
+    try:
+        kernel: Callable[..., tuple[Tensor, Tensor]] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        kernel(some, some, some, 0.0, False, attn_mask=None, scale=None)
+    except (AttributeError, TypeError, RuntimeError):
+        return None
+    return kernel
+
+
+_FUSED = _fused_kernel()
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None
+) -> tuple[Tensor, Tensor]:
+    """Outputs [B, H, T, width] and log-sum-exp of the scores [B, H, T], to which `mask` is added."""
+    if _FUSED is not None and query.device.type == "cpu":
+        added = None if mask is None else mask.to(query.dtype)
+        return _FUSED(query, key, value, 0.0, False, attn_mask=added, scale=scaling)
+    scores = (query @ key.transpose(-1, -2)).float() * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if mask is not None:
+        scores = scores + mask
+    weight = scores.logsumexp(dim=-1)
+    return (scores - weight[..., None]).exp().to(value.dtype) @ value, weight
+
+
+AttentionInterface.register(NAME, shared_prefix_attention)
+
+
+# ---------------------------------------------------------------- the passes
+
+
 class Runner:
-    """Runs `model`, which `suitable.refuse_unsuitable` has let through; all methods want `running()` around them."""
+    """Runs `model`, which `engine.refuse_unsuitable` has let through; all methods want `running()` around them."""
 
     def __init__(self, model: PreTrainedModel, *, bf16: bool) -> None:
         self.model = model.eval()
@@ -180,28 +255,31 @@ class Runner:
         """Keys and values of tokens that all prompts begin with; None for none."""
         if not len(tokens):
             return None
-        cache = _empty_cache()
+        cache = DynamicCache()
         ids = torch.tensor([list(tokens)], device=self.device)
         self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         return [KeyValues(layer.keys.to(layer.values.dtype), layer.values) for layer in cache.layers]
 
     def prompts(self, texts: Sequence[NDArray[np.int64]], prefix: Prefix | None) -> tuple[Tensor, Cache]:
         """Logits [B, V] after each text (all after the prefix) and the cache, in which they are right-aligned."""
-        longest, cache = max(map(len, texts)), _empty_cache()
+        longest, cache = max(map(len, texts)), DynamicCache()
         ids = np.zeros((len(texts), longest), dtype=np.int64)
         for row, text in enumerate(texts):
             ids[row, longest - len(text) :] = text
         pads = torch.tensor([longest - len(text) for text in texts], device=self.device)
         positions = (torch.arange(longest, device=self.device) - pads[:, None]).clamp_min(0)
-        logits = self._forward(torch.from_numpy(ids), positions, _causal(pads, longest), cache, prefix)
-        return logits, cache
+        columns = torch.arange(longest, device=self.device)
+        # a padded position sees itself, so that nothing is NaN
+        seen = (columns <= columns[:, None]) & (columns >= pads[:, None, None]) | (columns == columns[:, None])
+        mask = torch.zeros(seen.shape, device=self.device).masked_fill_(~seen, -torch.inf)[:, None]
+        return self._forward(torch.from_numpy(ids), positions, mask, cache, prefix), cache
 
     def step(self, tokens: Sequence[int], positions: Sequence[int], slots: Slots, prefix: Prefix | None) -> Tensor:
         """Logits [B, V] after one more token of every row; `positions` are counted from the prefix's end."""
         mask = slots.open_column()
         ids, places = torch.tensor(tokens)[:, None], torch.tensor(positions, device=self.device)[:, None]
-        logits = self._forward(ids, places, mask, slots.cache, prefix)
-        slots.close_column()
+        logits = self._forward(ids, places, mask, Cache(layers=slots.layers), prefix)
+        slots.window.end += 1
         return logits
 
     def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor, cache: Cache, prefix: Prefix | None) -> Tensor:
@@ -217,14 +295,3 @@ class Runner:
             **shared,
         )
         return output.logits[:, -1].float()
-
-
-def _empty_cache() -> Cache:
-    return Cache(layer_class_to_replicate=DynamicLayer)
-
-
-def _causal(pads: Tensor, length: int) -> Tensor:
-    """Additive mask [B, 1, T, T] of right-aligned rows; a padded position sees itself, so that nothing is NaN."""
-    columns = torch.arange(length, device=pads.device)
-    seen = (columns <= columns[:, None]) & (columns >= pads[:, None, None]) | (columns == columns[:, None])
-    return torch.zeros(seen.shape, device=pads.device).masked_fill_(~seen, -torch.inf)[:, None]

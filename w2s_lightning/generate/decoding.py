@@ -1,6 +1,9 @@
 """Rows on their way: prompts enter free slots, every row advances by one token a step, ended rows leave at once.
 
-Stop strings are looked for in decoded text, so they may span tokens in any way.
+The draw at (seed, example, sample, position) is the same wherever it is made. A sequence's key is a hash of seed,
+example id and sample number; its uniforms are the SplitMix64 stream (Steele et al. 2014, the finaliser of Vigna's
+`splitmix64.c`) that starts at the key, so that position t is computed without t - 1. Stop strings are looked for in
+decoded text, so they may span tokens in any way.
 """
 
 from collections.abc import Sequence
@@ -14,7 +17,68 @@ from transformers import PreTrainedTokenizerBase
 
 from w2s_lightning.generate.cache import Prefix, Runner, Slots
 from w2s_lightning.generate.samples import Finish, Generation, Sample
-from w2s_lightning.generate.sampling import pick, uniforms
+from w2s_lightning.identity import digest
+
+# ---------------------------------------------------------------- from logits to tokens
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND = np.uint64(0x94D049BB133111EB)
+
+
+def stream(seed: int, example_id: str, number: int) -> int:
+    """The 64-bit key of one sequence's draws."""
+    return int(digest([seed, example_id, number])[:16], 16)
+
+
+def uniforms(streams: Sequence[int], positions: Sequence[int]) -> NDArray[np.float64]:
+    """Doubles in [0, 1) with 53 random bits, one for each stream at its position (both [n])."""
+    with np.errstate(over="ignore"):
+        bits = np.array(streams, np.uint64) + (np.array(positions, np.uint64) + np.uint64(1)) * _GOLDEN
+        bits = (bits ^ (bits >> np.uint64(30))) * _FIRST
+        bits = (bits ^ (bits >> np.uint64(27))) * _SECOND
+    bits ^= bits >> np.uint64(31)
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+_FIRST_LOOK = 128  # most probable tokens that are sorted before the whole vocabulary is
+
+
+def pick(logits: Tensor, uniforms: Tensor, *, temperature: float, top_p: float) -> Tensor:
+    """Tokens [B] drawn from logits [B, V] at uniforms [B] in [0, 1) by the inverse CDF, in vocabulary order.
+
+    Probabilities are fp32, their running sum is fp64. A row's token does not depend on the other rows.
+    """
+    probs = nucleus(torch.softmax(logits.float() / temperature, dim=-1), top_p)
+    cdf = _doubles(probs).cumsum(dim=-1)
+    total = cdf[:, -1:]
+    wanted = torch.minimum(uniforms.to(cdf)[:, None] * total, total.nextafter(torch.zeros_like(total)))
+    return torch.searchsorted(cdf, wanted, right=True)[:, 0].to(logits.device)
+
+
+def nucleus(probs: Tensor, top_p: float) -> Tensor:
+    """`probs` [B, V] with 0 for all tokens less probable than the smallest set that holds `top_p` (arXiv 1904.09751).
+
+    Tokens as probable as the last of the set stay too. Only values are compared, so no sorting order matters.
+    """
+    if top_p >= 1:
+        return probs
+    size, width = probs.shape[-1], min(probs.shape[-1], _FIRST_LOOK)
+    while True:
+        largest = probs.topk(width, dim=-1).values
+        reached = _doubles(largest).cumsum(dim=-1).to(probs.device)
+        if width == size or bool((reached[:, -1] >= top_p).all()):
+            break
+        width = min(size, 8 * width)
+    last = (reached < top_p).sum(dim=-1, keepdim=True).clamp_max(width - 1)
+    return torch.where(probs >= largest.gather(-1, last), probs, 0.0)
+
+
+def _doubles(values: Tensor) -> Tensor:
+    return (values.cpu() if values.device.type == "mps" else values).double()  # Apple's GPUs have no fp64
+
+
+# ---------------------------------------------------------------- where a text ends
 
 _HALF_CHARACTER = 4  # a UTF-8 character may begin up to three byte tokens before the tail that is decoded
 
@@ -54,6 +118,8 @@ class Stops:
         return self._tokenizer.decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
+# ---------------------------------------------------------------- all rows
+
 _STEPS = 16  # between two looks at what has ended: bf16 casts the weights anew at each
 _REFILL = 4  # prompts enter when a quarter of the slots is free: a few at a time would be slow
 
@@ -76,8 +142,8 @@ class Draft:
     job: PromptJob
     number: int
     tokens: list[int] = field(default_factory=list)
-    top_ids: list[tuple[int, ...]] = field(default_factory=list)
-    top_log_probs: list[tuple[float, ...]] = field(default_factory=list)
+    top_ids: list[list[int]] = field(default_factory=list)
+    top_log_probs: list[list[float]] = field(default_factory=list)
     finish: Finish | None = None
 
 
@@ -151,14 +217,19 @@ class Decoding:
 
     def _draw(self, logits: Tensor, rows: Sequence[Draft]) -> None:
         """Append one token to each row, with what is stored of its distribution, and notice which rows end."""
-        tokens = self._tokens(logits, rows)
+        if self._settings.temperature == 0:
+            tokens = logits.argmax(dim=-1)  # of equals the first
+        else:
+            streams, positions = [row.job.streams[row.number] for row in rows], [len(row.tokens) for row in rows]
+            drawn = torch.from_numpy(uniforms(streams, positions))
+            tokens = pick(logits, drawn, temperature=self._settings.temperature, top_p=self._settings.top_p)
         for row, token in zip(rows, tokens.tolist(), strict=True):
             row.tokens.append(token)
         if self._settings.top_log_probs:
             top = torch.log_softmax(logits, dim=-1).topk(self._settings.top_log_probs, dim=-1)
             for row, ids, values in zip(rows, top.indices.tolist(), top.values.tolist(), strict=True):
-                row.top_ids.append(tuple(ids))
-                row.top_log_probs.append(tuple(values))
+                row.top_ids.append(ids)
+                row.top_log_probs.append(values)
         reached = self._stops.reached([row.tokens for row in rows])
         for row, stop in zip(rows, reached, strict=True):
             if row.tokens[-1] in self._ends:
@@ -167,13 +238,6 @@ class Decoding:
                 row.finish = "stop"
             elif len(row.tokens) >= row.job.limit:
                 row.finish = "length"
-
-    def _tokens(self, logits: Tensor, rows: Sequence[Draft]) -> Tensor:
-        if self._settings.temperature == 0:
-            return logits.argmax(dim=-1)  # of equals the first
-        drawn = uniforms([row.job.streams[row.number] for row in rows], [len(row.tokens) for row in rows])
-        settings = self._settings
-        return pick(logits, torch.from_numpy(drawn), temperature=settings.temperature, top_p=settings.top_p)
 
     def _leave(self) -> list[Sample]:
         ended = [place for place, row in enumerate(self._rows) if row.finish]
@@ -203,10 +267,10 @@ def _sample(row: Draft, stops: Stops) -> Sample:
         id=row.job.id,
         number=row.number,
         text=text,
-        tokens=tuple(row.tokens[:kept]),
+        tokens=row.tokens[:kept],
         finish="stop" if cut else row.finish,
         prompt_tokens=row.job.prompt_tokens,
         num_drawn=len(row.tokens),
-        top_ids=tuple(row.top_ids[:kept]) if row.top_ids else None,
-        top_log_probs=tuple(row.top_log_probs[:kept]) if row.top_log_probs else None,
+        top_ids=row.top_ids[:kept] if row.top_ids else None,
+        top_log_probs=row.top_log_probs[:kept] if row.top_log_probs else None,
     )

@@ -11,10 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.generate.cache import Prefix, Runner, Slots
-from w2s_lightning.generate.decoding import Decoding, PromptJob, Stops
-from w2s_lightning.generate.samples import Generation, Prompt, Sample
-from w2s_lightning.generate.sampling import stream
+from w2s_lightning.generate.cache import Runner, Slots
+from w2s_lightning.generate.decoding import Decoding, PromptJob, Stops, stream
+from w2s_lightning.generate.samples import Generation, Journal, Prompt, Sample
 
 _WORTH_SHARING = 16  # tokens; below, the joined attention costs more than it saves
 
@@ -46,7 +45,12 @@ class LocalEngine:
     def generate(
         self, prompts: Sequence[Prompt], settings: Generation, *, seed: int, skip: Collection[tuple[str, int]] = ()
     ) -> Iterator[Sample]:
-        """See `samples.Engine`. Prompts that leave no room for a token come first, with `finish="too_long"`."""
+        """Samples 0 to num_samples - 1 of every prompt as they finish, in no particular order.
+
+        `skip` holds (id, number) of samples that are there already. A sample depends on its prompt, its number,
+        settings and seed alone (up to rounding in the network), never on what else is drawn or skipped. Prompts that
+        leave no room for a token come first, with `finish="too_long"`.
+        """
         if not prompts:
             return
         texts = self._encoded(prompts, settings)
@@ -56,7 +60,7 @@ class LocalEngine:
         for prompt, text in zip(prompts, texts, strict=True):
             numbers = [n for n in range(settings.num_samples) if (prompt.id, n) not in skip]
             if len(text) >= self._max_length:
-                yield from (Sample(prompt.id, n, "", (), "too_long", len(text), 0) for n in numbers)
+                yield from (Sample(prompt.id, n, "", [], "too_long", len(text), 0) for n in numbers)
             elif numbers:
                 limit = min(settings.max_new_tokens, self._max_length - len(text))
                 streams = {n: stream(seed, prompt.id, n) for n in numbers}
@@ -65,26 +69,20 @@ class LocalEngine:
             with self._runner.running():
                 prefix = self._runner.prefix(fitting[0][:shared].tolist())
             for group in _alike(jobs):
-                yield from self._drawn(group, settings, prefix)
-
-    def _drawn(self, jobs: Sequence[PromptJob], settings: Generation, prefix: Prefix | None) -> Iterator[Sample]:
-        decoding = Decoding(
-            self._runner,
-            jobs,
-            settings,
-            stops=Stops(self._tokenizer, settings.stop),
-            ends=self._ends,
-            prefix=prefix,
-            tokens_per_batch=self._tokens_per_batch,
-        )
-        while decoding.busy:  # the model is left as it was whenever a sample is handed out
-            yield from decoding.advance()
+                decoding = Decoding(
+                    self._runner,
+                    group,
+                    settings,
+                    stops=Stops(self._tokenizer, settings.stop),
+                    ends=self._ends,
+                    prefix=prefix,
+                    tokens_per_batch=self._tokens_per_batch,
+                )
+                while decoding.busy:  # the model is left as it was whenever a sample is handed out
+                    yield from decoding.advance()
 
     def _encoded(self, prompts: Sequence[Prompt], settings: Generation) -> list[np.ndarray]:
-        ids = [prompt.id for prompt in prompts]
-        if len(set(ids)) < len(ids):
-            twice = next(id for i, id in enumerate(ids) if id in ids[:i])
-            raise UserError(f"the prompt of example {twice} stands twice: give every example once")
+        assert len({prompt.id for prompt in prompts}) == len(prompts), "an example has two prompts"
         size = self._runner.model.config.get_text_config().vocab_size
         if settings.top_log_probs > size:
             raise UserError(f"top_log_probs={settings.top_log_probs} is more than the vocabulary holds ({size})")
@@ -99,6 +97,19 @@ class LocalEngine:
             empty = next(prompt.id for prompt, tokens in zip(prompts, found, strict=True) if not tokens)
             raise UserError(f"the prompt of example {empty} has no token: a text needs something to go on from")
         return [np.array(tokens, dtype=np.int64) for tokens in found]
+
+
+def resumed(
+    engine: LocalEngine, prompts: Sequence[Prompt], settings: Generation, *, seed: int, journal: Journal
+) -> Iterator[Sample]:
+    """All samples: first those in the journal, then the missing ones, each written down before it is handed out."""
+    wanted = {(prompt.id, number) for prompt in prompts for number in range(settings.num_samples)}
+    stored = {(sample.id, sample.number): sample for sample in (Sample(**record) for record in journal.read())}
+    there = {key: sample for key, sample in stored.items() if key in wanted}
+    yield from there.values()
+    for sample in engine.generate(prompts, settings, seed=seed, skip=there.keys()):
+        journal.append(vars(sample))
+        yield sample
 
 
 def _shared_tokens(texts: Sequence[np.ndarray]) -> int:
@@ -134,7 +145,10 @@ _TOLERANCE = 1e-3  # of fp32 logits, relative to the largest
 
 
 def refuse_unsuitable(model: PreTrainedModel, max_length: int) -> None:
-    """Raise UserError for a model that generation cannot serve up to `max_length` tokens."""
+    """Raise UserError for a model that generation cannot serve up to `max_length` tokens.
+
+    Prefix, prompts and step are compared with one plain pass on a few tokens.
+    """
     config = model.config
     kinds, window = set(getattr(config, "layer_types", None) or []), getattr(config, "sliding_window", None)
     slides = "sliding_attention" in kinds if kinds else window is not None  # older families tell it by the window
@@ -146,12 +160,7 @@ def refuse_unsuitable(model: PreTrainedModel, max_length: int) -> None:
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
     if rope in ("dynamic", "longrope") or not model._supports_attention_backend:
         raise _unfit(model, "its positions or its attention do not let rows of different length share a cache")
-    _try(model)
-
-
-def _try(model: PreTrainedModel) -> None:
-    """Compare prefix, prompts and step on a few tokens with one plain pass."""
-    tokens = np.arange(1, 9) * 7919 % model.config.get_text_config().vocab_size
+    tokens = np.arange(1, 9) * 7919 % config.get_text_config().vocab_size
     try:
         with torch.no_grad():
             plain = model.eval()(input_ids=torch.from_numpy(tokens)[None].to(model.device), use_cache=False).logits

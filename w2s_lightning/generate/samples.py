@@ -1,19 +1,18 @@
-"""What generation takes and hands out, the one interface that every engine has, and the journal of samples.
+"""What generation takes and hands out, and the journal of samples.
 
 The journal is an append-only file: an interrupted draw goes on where it stopped, and draws nothing twice. Every line is
-one JSON object `{"crc": ..., "record": ...}`, written in one call. A kill leaves at most a half-written last line; that
-and any line whose checksum is wrong is dropped when the file is opened, and its sample drawn again. No torch here.
+a checksum and one JSON object, written in one call. A kill leaves at most a half-written last line; that and any line
+whose checksum is wrong is dropped when the file is opened, and its sample drawn again. No torch here.
 """
 
 import json
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from w2s_lightning.atomic import write_whole
-from w2s_lightning.errors import UserError
 
 Finish = Literal["eos", "stop", "length", "too_long"]
 
@@ -56,109 +55,38 @@ class Sample:
     id: str
     number: int
     text: str
-    tokens: tuple[int, ...]
+    tokens: list[int]
     finish: Finish
     prompt_tokens: int
     num_drawn: int
-    top_ids: tuple[tuple[int, ...], ...] | None = None
-    top_log_probs: tuple[tuple[float, ...], ...] | None = None
-
-    def record(self) -> dict[str, Any]:
-        """The sample as JSON types."""
-        return dict(vars(self))
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> "Sample":
-        """The sample that `record()` wrote."""
-        return cls(**{name: _tuples(value) for name, value in record.items()})
-
-
-class Engine(Protocol):
-    """Whatever draws samples: the local one, later a GPU server."""
-
-    def generate(
-        self, prompts: Sequence[Prompt], settings: Generation, *, seed: int, skip: Collection[tuple[str, int]] = ()
-    ) -> Iterator[Sample]:
-        """Samples 0 to num_samples - 1 of every prompt as they finish, in no particular order.
-
-        `skip` holds (id, number) of samples that are there already. A sample depends on its prompt, its number,
-        settings and seed alone (up to rounding in the network), never on what else is drawn or skipped.
-        """
-
-
-def refusing_long(samples: Iterator[Sample], *, num_samples: int, max_share: float) -> Iterator[Sample]:
-    """The samples, until more than `max_share` of the expected `num_samples` had prompts longer than the context.
-
-    Engines hand those out first, so this stops before anything is computed. Raises UserError.
-    """
-    too_long = 0
-    for sample in samples:
-        too_long += sample.finish == "too_long"
-        if too_long > max_share * num_samples:
-            raise UserError(
-                f"more than {max_share:.0%} of the prompts are longer than the model's context (example {sample.id}: "
-                f"{sample.prompt_tokens} tokens): use fewer demonstrations, a larger fit.max_length or another model"
-            )
-        yield sample
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+    top_ids: list[list[int]] | None = None
+    top_log_probs: list[list[float]] | None = None
 
 
 class Journal:
-    """Records in a JSONL file; the folder that it lies in belongs to one stage, so no header is needed."""
+    """JSON objects, one a line; the folder that the file lies in belongs to one stage, so no header is needed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.num_dropped = 0
 
     def read(self) -> list[dict[str, Any]]:
         """All whole records in the order of writing; what is damaged is taken out of the file."""
         if not self._path.is_file():
             return []
         lines = self._path.read_bytes().splitlines(keepends=True)
-        records = [_record(line) for line in lines]
-        self.num_dropped = records.count(None)
-        if self.num_dropped:
-            whole = (line for line, record in zip(lines, records, strict=True) if record is not None)
+        whole = [line for line in lines if line == _line(line[_CHECKSUM:].rstrip(b"\n"))]
+        if len(whole) < len(lines):
             write_whole(self._path, b"".join(whole))
-        return [record for record in records if record is not None]
+        return [json.loads(line[_CHECKSUM:]) for line in whole]
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record at the end; it survives a kill of this process."""
-        body = _body(record)
-        line = f'{{"crc": "{_crc(body)}", "record": {body}}}\n'.encode()
         with self._path.open("ab", buffering=0) as stream:
-            stream.write(line)
+            stream.write(_line(json.dumps(record).encode()))
 
 
-def resumed(
-    engine: Engine, prompts: Sequence[Prompt], settings: Generation, *, seed: int, journal: Journal
-) -> Iterator[Sample]:
-    """All samples: first those in the journal, then the missing ones, each written down before it is handed out."""
-    wanted = {(prompt.id, number) for prompt in prompts for number in range(settings.num_samples)}
-    stored = {(sample.id, sample.number): sample for sample in map(Sample.of, journal.read())}
-    there = {key: sample for key, sample in stored.items() if key in wanted}
-    yield from there.values()
-    for sample in engine.generate(prompts, settings, seed=seed, skip=there.keys()):
-        journal.append(sample.record())
-        yield sample
+def _line(body: bytes) -> bytes:
+    return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
-    """The record of a line, or None when the line is not whole."""
-    try:
-        found = json.loads(line)
-        whole = line.endswith(b"\n") and found["crc"] == _crc(_body(found["record"]))
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found["record"] if whole else None
-
-
-def _body(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, sort_keys=True)
-
-
-def _crc(body: str) -> str:
-    return f"{zlib.crc32(body.encode()):08x}"
+_CHECKSUM = 9  # characters of a line before its body

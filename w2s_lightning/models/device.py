@@ -1,9 +1,9 @@
 """This machine while a stage is computed: threads, device, deterministic algorithms; and a device for each process."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,24 @@ from torch.utils import deterministic
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.devices import chosen_gpus, num_processes
 from w2s_lightning.errors import UserError
+from w2s_lightning.store import Store
+
+Report = Callable[[int, int], None]  # done, of how many
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where and how a stage is computed; nothing of it is identity."""
+
+    store: Store
+    trainer: Trainer
+    device: torch.device
+    report: Report
+
+    @property
+    def pace(self) -> dict[str, Any]:
+        """How rows are scored here, as the functions of `generate.scoring` take it."""
+        return {"tokens_per_batch": self.trainer.tokens_per_batch, "device": self.device}
 
 
 @contextmanager

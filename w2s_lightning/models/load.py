@@ -22,17 +22,8 @@ from transformers.models.auto import modeling_auto
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import Folder
 from w2s_lightning.errors import UserError
-from w2s_lightning.models.files import Source, check_folder, quiet, reading
-from w2s_lightning.models.networks import (
-    Classifier,
-    DecoderHead,
-    EncoderHead,
-    LanguageModel,
-    Network,
-    Probe,
-    WordLogits,
-)
-from w2s_lightning.models.tokenizer import load_tokenizer, word_ids
+from w2s_lightning.models.files import Source, check_folder, load_tokenizer, quiet, reading, word_ids
+from w2s_lightning.models.networks import Classifier, DecoderHead, EncoderHead, LanguageModel, Network, WordLogits
 from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, ReadOut, Task, Weights
 from w2s_lightning.store import Store
 
@@ -71,11 +62,6 @@ class Opened:
             raise UserError("a probe trains a head: use fit.readout=head, or fit.tuning=full with the verdict words")
         return self.network
 
-    @property
-    def probe(self) -> Probe:
-        """The head alone, sharing its weights with the network."""
-        return Probe(self.classifier.head)
-
 
 def open_model(source: Fit | BareModel, task: Task, store: Store, *, dropout: float = 0.0, seed: int = 0) -> Opened:
     """The network that a finished fit left, or pretrained weights with an untouched read-out for `task`.
@@ -83,12 +69,10 @@ def open_model(source: Fit | BareModel, task: Task, store: Store, *, dropout: fl
     Of the latter `seed` draws weights that the source lacks (an encoder's pooler).
     """
     torch.manual_seed(seed)
-    if isinstance(source, Fit):
-        found = Source(str(store.open(source) / "model"))
-        return open_source(found, source.readout, _outputs(source.task), source.numerics)
-    return open_source(
-        _source(source.weights, store), source.readout, _outputs(task), source.numerics, dropout=dropout, untouched=True
-    )
+    untouched = isinstance(source, BareModel)
+    weights, task = (source.weights, task) if isinstance(source, BareModel) else (source, source.task)
+    found, outputs = _source(weights, store), _outputs(task)
+    return open_source(found, source.readout, outputs, source.numerics, dropout=dropout, untouched=untouched)
 
 
 def open_source(

@@ -6,8 +6,9 @@ id, so nothing depends on padding or batch size. Rows are padded on the right. P
 weights, with all that comes after the model in fp32.
 """
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from w2s_lightning.config.schema import Lora
+from w2s_lightning.errors import UserError
 from w2s_lightning.objectives import divergence
 
 
@@ -52,7 +55,8 @@ class DecoderHead(Classifier):
     def features(self, ids: Tensor, mask: Tensor) -> Tensor:
         with self.autocast(ids.device):
             output = self.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
-        return last_attended(output.last_hidden_state, mask).float()
+        rows = torch.arange(len(ids), device=ids.device)
+        return output.last_hidden_state[rows, mask.sum(dim=1) - 1].float()  # rows are padded on the right
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.head(self.features(ids, mask))
@@ -179,18 +183,38 @@ def read_as(network: Network, says: str) -> Network:
     return others[says](network.model, bf16=network.bf16) if says in others else network
 
 
-class Probe(nn.Module):
-    """A classifier's head alone, on frozen features [N, width]; shares the head's weights with the classifier."""
-
-    def __init__(self, head: nn.Linear) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.head(features)
+_HARMLESS = (
+    "fan_in_fan_out is set to False",  # GPT-2 stores its linear layers transposed; PEFT adjusts and says so
+    "`is_gradient_checkpointing` is deprecated",  # PEFT 0.21 reads it, transformers 5 renamed it
+)
 
 
-def last_attended(hidden: Tensor, mask: Tensor) -> Tensor:
-    """States [N, T, width] at each row's last attended position, [N, width]; rows are padded on the right."""
-    rows = torch.arange(len(hidden), device=hidden.device)
-    return hidden[rows, mask.sum(dim=1) - 1]
+def adapt(network: Network, lora: Lora) -> Callable[[], None]:
+    """Freeze the network, inject low-rank adapters (arXiv 2106.09685) in place and return what merges them.
+
+    The head stays trainable; merged before saving, the weights load without PEFT.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise UserError("LoRA needs PEFT: pip install 'w2s-lightning[lora]', or use fit.tuning=full") from error
+    names = [name.strip() for name in lora.targets.split(",")]
+    config = LoraConfig(
+        task_type="SEQ_CLS" if isinstance(network, Classifier) else "CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=names if names != ["all-linear"] else "all-linear",
+    )
+    with warnings.catch_warnings():
+        for message in _HARMLESS:
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            adapted = get_peft_model(network.model, config)
+        except ValueError as error:
+            raise UserError(f"fit.lora.targets={lora.targets!r} does not fit this model: {error}") from error
+
+    def merge() -> None:
+        network.model = adapted.merge_and_unload()
+
+    return merge

@@ -20,11 +20,10 @@ from transformers.models.auto import modeling_auto
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.model_texts import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
-from w2s_lightning.generate.scoring import completion_log_probs, score
-from w2s_lightning.models.files import Source, reading
+from w2s_lightning.generate.scoring import score
+from w2s_lightning.models.files import Source, load_tokenizer, reading
 from w2s_lightning.models.load import Opened, Outputs, is_encoder, max_positions, open_source
 from w2s_lightning.models.networks import CompletionLogProbs
-from w2s_lightning.models.tokenizer import load_tokenizer
 from w2s_lightning.stages import ReadOut
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.format import Format
@@ -93,16 +92,17 @@ def _of_policy(model: RewardModel, answers: Sequence[Example], form: Format) -> 
     if model.reference is not None:
         max_length = _room_beside(policy, model.source, model.reference)
     rows = completion_rows(answers, form, policy.tokenizer, min(policy.max_length, max_length))
-    read = partial(completion_log_probs, rows=rows, tokens_per_batch=model.tokens_per_batch, device=model.device)
+    read = partial(score, rows=rows, tokens_per_batch=model.tokens_per_batch, device=model.device)
     own = read(policy.network.to(model.device), report=partial(model.report, model.source.path))
     if model.reference is None:
         kind = f"log-probabilities without a reference ({model.reference_free})"
-        values = own.sums if model.reference_free == "sum" else own.means
+        per_token = np.divide(own, np.maximum(rows.completion_tokens, 1), dtype=np.float32)
+        values = own if model.reference_free == "sum" else per_token
     else:
         del policy  # one model in memory at a time
         reference = open_policy(model.reference, model.numerics)
         other = read(reference.network.to(model.device), report=partial(model.report, model.reference.path))
-        kind, values = "log-ratios to a reference", own.sums - other.sums
+        kind, values = "log-ratios to a reference", own - other
     return Rewards(kind, values, rows.text_lengths, rows.num_truncated)
 
 

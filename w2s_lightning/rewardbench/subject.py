@@ -13,8 +13,7 @@ from pydantic import TypeAdapter
 from w2s_lightning.data import tables
 from w2s_lightning.data.model_texts import DEFAULT_TEMPLATE
 from w2s_lightning.errors import UserError
-from w2s_lightning.models.files import Source, check_folder
-from w2s_lightning.models.tokenizer import load_tokenizer
+from w2s_lightning.models.files import Source, check_folder, load_tokenizer
 from w2s_lightning.refs import Refs
 from w2s_lightning.tasks.format import Format
 
