@@ -207,13 +207,13 @@ FAULTS = (
         "two outputs without an answer agree",
         "if one.answer is not None and one.answer == partner[one.id].answer",
         "if one.answer == partner[one.id].answer",
-        ("test_selection_reasoning", "test_selection"),
+        ("test_selection",),
     ),
     Fault(
         "an unsure majority makes pairs",
         "if confidence < keep_from:",
         "if confidence < keep_from / 2:",
-        ("test_selection_reasoning", "test_selection"),
+        ("test_selection",),
     ),
     Fault(
         "the samples of a question are one sample",

@@ -28,6 +28,7 @@ MISTAKES = [
     (["+fit.epohcs=3"], "unknown key fit.epohcs", "did you mean `epochs`?"),
     (["+fit.student.epohcs=3"], "epohcs", "did you mean `epochs`?"),
     (["paradigm.threshhold=0.5"], "paradigm.threshhold", "did you mean `threshold`?"),
+    (["paradigm.threshold=75"], "paradigm.threshold=75", "less than or equal to 1"),
     (["objective=logconf", "objective.cmax=0.5"], "cmax", "did you mean `c_max`?"),
     (["fit.epochs=-1"], "fit.epochs=-1", "greater than 0"),
     (["fit.lr_scale=-1"], "fit.lr_scale=-1", "greater than or equal to 0"),

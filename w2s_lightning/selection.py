@@ -59,7 +59,6 @@ def confidence_filter(table: TargetTable, *, threshold: float) -> TargetTable:
     Raises:
         UserError: when nothing passes.
     """
-    _check_share("threshold", threshold)
     kept = np.flatnonzero(table.confidence >= threshold)
     if not len(kept):
         most = f"the most confident one has {table.confidence.max():.3f}" if table.ids else "there are none"
@@ -95,7 +94,6 @@ def most_confident(table: TargetTable, *, share: float) -> TargetTable:
 
     A share needs no calibrated probabilities, where a threshold on a barely trained head may keep nothing.
     """
-    _check_share("share", share)
     count = max(1, round(share * len(table.ids)))
     order = np.argsort(-table.confidence, kind="stable")[:count]
     kept = table.take(np.sort(order))
@@ -177,7 +175,6 @@ def majority_vote(samples: Solutions, *, keep_from: float) -> Solutions:
 
     Self-consistency as a filter (LMSI, arXiv 2210.11610). Raises UserError when no question is left.
     """
-    _check_share("keep_from", keep_from)
     kept, skipped = list[Solution](), Counter[str]()
     for drawn in _by_id(samples).values():
         answer, share = majority([sample.answer for sample in drawn])
@@ -238,20 +235,15 @@ def contrastive_pairs(
     Raises:
         UserError: when a question has no samples, and when no pair can be built, with the counts.
     """
-    _check_share("keep_from", keep_from)
-    _check_share("overrule_from", overrule_from)
-    if most_pairs < 1:
-        raise UserError(f"most_pairs={most_pairs!r} should be a whole number from 1 on")
     drawn, skipped, pairs = _by_id(samples), Counter[str](), list[Pair]()
     for one in weak:
         if one.id not in drawn:
             raise UserError(f"contrastive_pairs: there are no samples for question {one.id}: sample the same split")
-        answers = [sample.answer for sample in drawn[one.id]]
-        reason = _doubt(one.answer, answers, keep_from, overrule_from)
-        if reason is None:
-            pairs += _pairs(one, drawn[one.id], most_pairs, seed)
+        made = _pairs_of(one, drawn[one.id], keep_from, overrule_from, seed)
+        if isinstance(made, str):
+            skipped[made] += 1
         else:
-            skipped[reason] += 1
+            pairs += made[:most_pairs]
     if not pairs:
         raise UserError(
             f"contrastive_pairs: no pair can be built from {len(weak)} questions ({_spoken(skipped)}): lower the "
@@ -266,36 +258,33 @@ UNANIMOUS = "without a minority"
 NOT_OVERRULED = "with too small a majority to overrule the weak answer"
 
 
-def _doubt(weak: str | None, answers: Sequence[str | None], keep_from: float, overrule_from: float) -> str | None:
-    """Why a question gives no pair; None when it gives one."""
-    answer, confidence = majority(answers)
+def _pairs_of(
+    weak: Solution, samples: Solutions, keep_from: float, overrule_from: float, seed: int
+) -> list[Pair] | str:
+    """All pairs of one question in a random order, no two with the same sample text, or why it gives none."""
+    answer, confidence = majority([sample.answer for sample in samples])
     if confidence < keep_from:
         return UNSURE
     if answer is None:
         return EMPTY
-    if weak == answer:
-        return UNANIMOUS if set(answers) == {answer} else None
-    return NOT_OVERRULED if confidence < overrule_from else None
-
-
-def _pairs(weak: Solution, samples: Solutions, most: int, seed: int) -> list[Pair]:
-    answer, confidence = majority([sample.answer for sample in samples])
     is_chosen = weak.answer == answer
     others = [sample for sample in samples if (sample.answer == answer) != is_chosen]
-    order = permutation(len(others), "pairs", seed, weak.id)
+    if not others:
+        return UNANIMOUS
+    if not is_chosen and confidence < overrule_from:
+        return NOT_OVERRULED
     distinct: dict[str, Solution] = {}
-    for place in order:
+    for place in permutation(len(others), "pairs", seed, weak.id):
         distinct.setdefault(others[place].text, others[place])
-    sides = [(weak, other) if is_chosen else (other, weak) for other in list(distinct.values())[:most]]
+    sides = [(weak, other) if is_chosen else (other, weak) for other in distinct.values()]
     return [Pair(weak.id, better, worse, confidence, is_chosen) for better, worse in sides]
 
 
 RULES: Mapping[str, Callable[..., TargetTable | Solutions | SelectedPairs]] = {
     rule.__name__: rule
     for rule in (
-        *(confidence_filter, confidence_weight, mean, most_confident, permute),
-        *(agreement, contrastive_pairs, majority_vote, random_questions),
-        *(oracle_gold_filter, oracle_random_errors),
+        *(confidence_filter, confidence_weight, mean, most_confident, permute, oracle_random_errors),
+        *(agreement, random_questions, majority_vote, oracle_gold_filter, contrastive_pairs),
     )
 }
 
@@ -303,16 +292,14 @@ RULES: Mapping[str, Callable[..., TargetTable | Solutions | SelectedPairs]] = {
 def apply_rule(
     rule: str, options: Mapping[str, Any], seed: int, sources: Sequence[TargetTable | Solutions]
 ) -> TargetTable | Solutions | SelectedPairs:
-    """Call a rule by name; raise UserError for an unknown rule, an unknown or missing option, too many sources."""
+    """Call a rule by name; raise UserError for an unknown rule, and for other options or sources than it takes."""
     if rule not in RULES:
         raise UserError(f"there is no selection rule {rule!r}: {did_you_mean(rule, RULES)}")
     parameters = inspect.signature(RULES[rule]).parameters
-    wanted = {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name != "seed"}
-    for name in options:
-        if name not in wanted:
-            raise UserError(f"selection rule {rule} has no option {name!r}: {did_you_mean(name, wanted)}")
-    if missing := [name for name in wanted if name not in options]:
-        raise UserError(f"selection rule {rule} needs the option {missing[0]!r}")
+    wanted = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} - {"seed"}
+    if options.keys() != wanted:
+        takes, given = (", ".join(sorted(names)) or "none" for names in (wanted, options))
+        raise UserError(f"selection rule {rule} takes the options {takes}, and was given {given}")
     places = [name for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     if not sources or (places and len(places) != len(sources)):
         raise UserError(
@@ -331,11 +318,6 @@ def _by_id(samples: Solutions) -> dict[str, list[Solution]]:
 
 def _spoken(skipped: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items())) or "no questions"
-
-
-def _check_share(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise UserError(f"{name}={value!r} should be a number from 0 to 1")
 
 
 def _aligned(table: TargetTable, first: TargetTable) -> TargetTable:
