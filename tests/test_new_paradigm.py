@@ -187,7 +187,7 @@ def test_a_data_set_of_a_known_kind_is_a_reader_and_a_yaml_and_runs_to_its_resul
 
 
 def test_a_readers_mistakes_are_explained_as_those_of_any_other(parity: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match=r"no column 'valu' \(task.reader.number\): did you mean 'value'"):
+    with pytest.raises(UserError, match=r"no column 'valu' \(task.reader.number\): did you mean `value`"):
         job(*parity, "plugins=[parity_data]", "task.reader.number=valu")
     with pytest.raises(UserError, match=r"which this run does not trust: list it with `plugins=\[parity_data\]`"):
         job(*parity)

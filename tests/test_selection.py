@@ -87,7 +87,7 @@ def test_rules_are_called_by_name() -> None:
 @pytest.mark.parametrize(
     ("rule", "options", "count", "message"),
     [
-        ("confidence_fliter", {}, 1, "no selection rule 'confidence_fliter': did you mean 'confidence_filter'"),
+        ("confidence_fliter", {}, 1, "no selection rule 'confidence_fliter': did you mean `confidence_filter`"),
         ("confidence_filter", {"treshold": 0.5}, 1, "takes the options threshold, and was given treshold"),
         ("confidence_filter", {}, 1, "takes the options threshold, and was given none"),
         ("permute", {"seed": 1}, 1, "takes the options none, and was given seed"),

@@ -57,7 +57,7 @@ def test_braces_in_questions_and_solutions_stay(plain: Format) -> None:
     ("setting", "value", "message"),
     [
         ("user", "Question:", r"format\.user='Question:' must contain \{text\}"),
-        ("user", "{txt}", "no column 'txt'; did you mean 'text'"),
+        ("user", "{txt}", "no column 'txt'; did you mean `text`"),
         ("worked", "{answer}", r"must contain \{solution\}"),
         ("worked", "{solution.x}", "only plain column names"),
         ("stop", ("",), "empty string"),

@@ -350,7 +350,7 @@ def test_a_repository_is_identified_by_its_commit_and_a_plan_downloads_nothing(n
     ("overrides", "message"),
     [
         (["source.test=dev"], "cannot load .*split dev"),
-        (["reader.template='{qestion} {option}'"], "no column 'qestion': did you mean 'question'"),
+        (["reader.template='{qestion} {option}'"], "no column 'qestion': did you mean `question`"),
         (["reader.template='{question}'"], r"must contain \{option\}"),
         (["reader.template='{question.x} {option}'"], "only plain column names"),
         (["reader.options=[a,b]"], "has no column 'a'"),

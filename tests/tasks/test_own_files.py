@@ -237,10 +237,10 @@ def changed(kind: str, **values: Any) -> Rows:
 NUMBER_EXPECTED = "expected a number"
 BAD: dict[str, list[tuple[Rows | None, list[str], str]]] = {
     "choice": [
-        (None, ["reader.label=lable"], r"has no column 'lable' \(task.reader.label\): did you mean 'label'"),
+        (None, ["reader.label=lable"], r"has no column 'lable' \(task.reader.label\): did you mean `label`"),
         (None, ["reader.text=prompt"], r"has no column 'prompt' \(task.reader.text\)"),
-        (None, ["reader.group=topics"], "did you mean 'topic'"),
-        (None, ["reader.template='{txt}'"], r"has no column 'txt' \(task.reader.template\): did you mean 'text'"),
+        (None, ["reader.group=topics"], "did you mean `topic`"),
+        (None, ["reader.template='{txt}'"], r"has no column 'txt' \(task.reader.template\): did you mean `text`"),
         (None, ["reader.template='{text.upper}'"], "only plain column names"),
         (None, ["reader.label=text"], "80 different labels in 80 rows"),
         (None, ["words=[one]"], "1 words for 2 classes"),
@@ -260,7 +260,7 @@ BAD: dict[str, list[tuple[Rows | None, list[str], str]]] = {
         (None, ["train_file=/no/such.jsonl"], "data file not found: /no/such.jsonl"),
     ],
     "preference": [
-        (None, ["reader.chosen=choosen"], r"no column 'choosen' \(task\.reader\.chosen\): did you mean 'chosen'"),
+        (None, ["reader.chosen=choosen"], r"no column 'choosen' \(task\.reader\.chosen\): did you mean `chosen`"),
         (None, ["reader.margin=kind"], rf"train\.jsonl:1: column 'kind' holds 'a', {NUMBER_EXPECTED}"),
         (None, ["reader.prompt=null"], r"train\.jsonl:1: no prompt: name its column"),
         (None, ["format.user=Human"], r"must contain \{text\}"),
@@ -283,7 +283,7 @@ BAD: dict[str, list[tuple[Rows | None, list[str], str]]] = {
         (changed("reasoning", solution="#### 9"), ["format.worked='{solution}'"], "4: the solution ends in '9', the"),
         (changed("reasoning", question="a 0 + 2?"), [], "jsonl:1 and .*jsonl:4: one question has the answers '2' and"),
         (changed("reasoning", level="hard"), ["reader.difficulty=level"], rf"4: .* holds 'hard', {NUMBER_EXPECTED}"),
-        (None, ["reader.answer=anser"], r"no column 'anser' \(task.reader.answer\): did you mean 'answer'"),
+        (None, ["reader.answer=anser"], r"no column 'anser' \(task.reader.answer\): did you mean `answer`"),
         (None, ["reader.answers=text"], "answers"),
         (None, ["train_file=null"], "train_file has no file"),
         (problems("a", 2), [], "no examples for"),

@@ -67,7 +67,7 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
         ("template='{distractor} . {claim} thus'", "no word 'thus'"),
         ("template='{distractor} so'", r"must contain \{claim\}"),
         ("template='{claim.__class__} so'", "only plain column names"),
-        ("words=[wrong,rigth]", "did you mean 'right'"),
+        ("words=[wrong,rigth]", "did you mean `right`"),
         ("facts.test=400", "asks for 740 facts, the world has 480"),
         ("items.test=0", "greater than or equal to 1"),
         ("world.people=1000", "people"),
@@ -78,7 +78,7 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
         ("grading.steps=[0.5,0.4]", r"grading\.steps=\[0\.5, 0\.4\]: shares must add up to 1"),
         ("grading.bounds=[1.0]", "1 shares in grading.bounds, the world has 3 bounds"),
         ("world.bounds=[10,10,30]", "must grow"),
-        ("format.user='q {text} anser'", "the world has no word 'anser': did you mean 'answer'"),
+        ("format.user='q {text} anser'", "the world has no word 'anser': did you mean `answer`"),
     ],
     "arithmetic_pairs": [
         ("world.bounds=[13,10]", "must grow"),

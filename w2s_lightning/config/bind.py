@@ -21,8 +21,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from w2s_lightning.config import schema
-from w2s_lightning.config.mistakes import Origin, misfit, nearest, unknown_key
-from w2s_lightning.errors import UserError
+from w2s_lightning.config.mistakes import Origin, misfit, unknown_key
+from w2s_lightning.errors import UserError, did_you_mean
 
 _OWN = __name__.partition(".")[0]
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
@@ -77,7 +77,7 @@ def build(
     values = _plain(cfg)
     known = {*JobSettings.__dataclass_fields__, *Runtime.__dataclass_fields__, "sweeps", "plugins"}
     for key in values.keys() - (known - {"judge", "benchmark", "paradigm_name"}):
-        raise UserError(f"unknown key {key} (conf/config.yaml){nearest(key, known)}")
+        raise UserError(f"unknown key {key} (conf/config.yaml): {did_you_mean(key, known)}")
     job = _job(values, choices)
     _refuse_idle(job, overrides)
     of = {key: bind(cls, values[key], Origin.of(key, choices)) for key, cls in get_type_hints(Runtime).items()}
