@@ -48,7 +48,7 @@ def test_names_win_over_numbers(jsonl: Write) -> None:
     ("rows", "message"),
     [
         ([{"id": "a", "label": "right"}], r"no answer for 2 of 3 examples, such as b, c; .*tasks\.export"),
-        ([{"id": i, "label": "rigth"} for i in "abc"], r"answers\.jsonl:1: label 'rigth' is no class; .*'right'"),
+        ([{"id": i, "label": "rigth"} for i in "abc"], r"answers\.jsonl:1: label 'rigth' is no class; .*`right`"),
         ([{"id": i, "label": 2} for i in "abc"], "label '2' is no class"),
         ([{"id": i, "label": ""} for i in "abc"], r"answers\.jsonl:1: column 'label' is empty"),
         ([{"id": i, "label": "right"} for i in "aabc"], r"jsonl:1 and .*jsonl:2: two answers for example a"),
