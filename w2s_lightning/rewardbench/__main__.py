@@ -9,7 +9,7 @@ allenai/reward-bench, or allenai/pref-test-sets (the prior sets).
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,8 +25,7 @@ from w2s_lightning.identity import canonical
 from w2s_lightning.metrics.sections import judge, length_bias, wins
 from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, short, show, write
-from w2s_lightning.rewardbench.reward_models import RewardModel, rewards_of
-from w2s_lightning.rewardbench.subject import form_for, shared_with_training, source_of
+from w2s_lightning.rewardbench.reward_models import RewardModel, form_for, rewards_of, shared_with_training, source_of
 from w2s_lightning.show.numbers import shown
 from w2s_lightning.tasks.reward_sets import located, read_reward_set
 
@@ -51,25 +50,21 @@ def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
     if options.ref is not None and options.reference_free is not None:
         raise UserError("--ref and --reference-free exclude each other: give one of them")
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as line:
-        task = line.add_task("")
+        task, device = line.add_task(""), _device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
         def report(path: str, done: int, of: int) -> None:
             line.update(task, description=shown(short(path)), completed=done, total=of)
 
-        return _evaluate(options, refs, _asked(options, refs, report))
-
-
-def _asked(options: argparse.Namespace, refs: Refs, report: Callable[[str, int, int], None]) -> RewardModel:
-    device = _device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return RewardModel(
-        source=source_of(options.model, refs),
-        reference=None if options.ref is None else source_of(options.ref, refs),
-        reference_free=options.reference_free,
-        numerics=Numerics(precision=options.precision, attention=options.attention, max_length=options.max_length),
-        device=device,
-        tokens_per_batch=options.tokens_per_batch or tokens_per_batch(device),
-        report=report,
-    )
+        model = RewardModel(
+            source=source_of(options.model, refs),
+            reference=None if options.ref is None else source_of(options.ref, refs),
+            reference_free=options.reference_free,
+            numerics=Numerics(precision=options.precision, attention=options.attention, max_length=options.max_length),
+            device=device,
+            tokens_per_batch=options.tokens_per_batch or tokens_per_batch(device),
+            report=report,
+        )
+        return _evaluate(options, refs, model)
 
 
 def _evaluate(options: argparse.Namespace, refs: Refs, model: RewardModel) -> Evaluation:

@@ -62,13 +62,8 @@ def write(evaluation: Evaluation, folder: Path) -> None:
         "tokens_rejected": evaluation.tokens[:, 1],
     }
     pq.write_table(pa.table(columns), folder / SCORES)
-    write_whole(folder / SUMMARY, json.dumps(summary(evaluation), indent=2, ensure_ascii=False) + "\n")
-
-
-def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """The scores as JSON types."""
     judged = asdict(evaluation.judgement)
-    return {
+    summary = {
         **evaluation.about,
         "num_rows": len(evaluation.wins),
         "ties": evaluation.ties,
@@ -79,6 +74,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
         "chosen_is": {name: part and asdict(part) for name, part in evaluation.lengths.items()},
         "notices": list(evaluation.notices),
     }
+    write_whole(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 
 
 def show(evaluation: Evaluation, console: Console) -> None:

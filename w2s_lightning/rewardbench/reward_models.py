@@ -1,33 +1,45 @@
 """Reward models in Hugging Face layout, from anywhere: a classifier with one output, or a language model.
 
+A fit of ours lies beside its `stage.json`, which says how it reads rows, and the groups of its training prompts; of any
+other model nobody knows these.
+
 What loads and scores them is what loads and scores a job's models (`models.load.open_source`, `data.model_texts`,
 `score`), so that one folder gives equal rewards here and there. Only safetensors are read and no code from a repository
 is run. Nothing is made up: weights that a folder lacks are an error, never drawn at random.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto import modeling_auto
 
 from w2s_lightning.config.schema import Numerics
-from w2s_lightning.data.model_texts import completion_rows, reward_rows
+from w2s_lightning.data import tables
+from w2s_lightning.data.model_texts import DEFAULT_TEMPLATE, completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.models.files import Source, load_tokenizer, reading
+from w2s_lightning.models.files import Source, check_folder, load_tokenizer, reading
 from w2s_lightning.models.load import Opened, Outputs, is_encoder, max_positions, open_source
 from w2s_lightning.models.networks import CompletionLogProbs
+from w2s_lightning.refs import Refs
 from w2s_lightning.stages import ReadOut
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.format import Format
 
+PLAIN = Format(chat_template=None, user="Human: {text}\n\nAssistant:", joint=" ", separator="\n\n")
+CHAT = Format(chat_template=DEFAULT_TEMPLATE, user="{text}", joint="", separator="")
+
+Written = Literal["auto", "chat", "plain"]
 Normalisation = Literal["sum", "mean"]
 
 
@@ -59,50 +71,37 @@ class Rewards:
 
 
 def rewards_of(model: RewardModel, answers: Sequence[Example], form: Format) -> Rewards:
-    """Score K answers to each prompt; raise UserError for a model that does not fit what is asked of it."""
+    """Score K answers to each prompt; raise UserError for a model that does not fit what is asked of it.
+
+    Log-ratios have no factor beta (Rafailov et al. 2023, arXiv 2305.18290): it changes no comparison.
+    """
     alone = model.reference is None and model.reference_free is None
+    read, told = partial(score, tokens_per_batch=model.tokens_per_batch, device=model.device), model.report
     if is_classifier(config_of(model.source)):
         if not alone:
             raise UserError(f"{model.source} has a reward head: leave --ref and --reference-free away")
-        return _of_classifier(model, answers, form)
+        opened = open_classifier(model.source, model.numerics)
+        rows = reward_rows(answers, form, opened.tokenizer, opened.max_length)
+        values = read(opened.network.to(model.device), rows, report=partial(told, model.source.path))
+        return Rewards("of a classifier", values, rows.text_lengths, rows.num_truncated)
     if alone or (model.reference is not None and model.reference_free is not None):
         raise UserError(
             f"{model.source} is a language model: give its reference with --ref MODEL, "
             "or --reference-free sum or mean (one of them)"
         )
-    return _of_policy(model, answers, form)
-
-
-def _of_classifier(model: RewardModel, answers: Sequence[Example], form: Format) -> Rewards:
-    opened = open_classifier(model.source, model.numerics)
-    rows = reward_rows(answers, form, opened.tokenizer, opened.max_length)
-    values = score(
-        opened.network.to(model.device),
-        rows,
-        tokens_per_batch=model.tokens_per_batch,
-        device=model.device,
-        report=partial(model.report, model.source.path),
-    )
-    return Rewards("of a classifier", values, rows.text_lengths, rows.num_truncated)
-
-
-def _of_policy(model: RewardModel, answers: Sequence[Example], form: Format) -> Rewards:
-    """Log-ratios have no factor beta (Rafailov et al. 2023, arXiv 2305.18290): it changes no comparison."""
     policy, max_length = open_policy(model.source, model.numerics), model.numerics.max_length
     if model.reference is not None:
         max_length = _room_beside(policy, model.source, model.reference)
     rows = completion_rows(answers, form, policy.tokenizer, min(policy.max_length, max_length))
-    read = partial(score, rows=rows, tokens_per_batch=model.tokens_per_batch, device=model.device)
-    own = read(policy.network.to(model.device), report=partial(model.report, model.source.path))
-    if model.reference is None:
-        kind = f"log-probabilities without a reference ({model.reference_free})"
-        per_token = np.divide(own, np.maximum(rows.completion_tokens, 1), dtype=np.float32)
-        values = own if model.reference_free == "sum" else per_token
-    else:
+    values = read(policy.network.to(model.device), rows, report=partial(told, model.source.path))
+    if model.reference is not None:
         del policy  # one model in memory at a time
-        reference = open_policy(model.reference, model.numerics)
-        other = read(reference.network.to(model.device), report=partial(model.report, model.reference.path))
-        kind, values = "log-ratios to a reference", own - other
+        reference = open_policy(model.reference, model.numerics).network.to(model.device)
+        values = values - read(reference, rows, report=partial(told, model.reference.path))
+        return Rewards("log-ratios to a reference", values, rows.text_lengths, rows.num_truncated)
+    if model.reference_free == "mean":
+        values = np.divide(values, np.maximum(rows.completion_tokens, 1), dtype=np.float32)
+    kind = f"log-probabilities without a reference ({model.reference_free})"
     return Rewards(kind, values, rows.text_lengths, rows.num_truncated)
 
 
@@ -121,14 +120,61 @@ def _room_beside(policy: Opened, model: Source, reference: Source) -> int:
 # ---------------------------------------------------------------- opening
 
 
+def source_of(name: str, refs: Refs) -> Source:
+    """A model folder (or a fit of our store), else a hub repository, `id` or `id@revision`, at its commit."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        place = folder / "model" if (folder / "model" / "config.json").is_file() else folder
+        check_folder(place)
+        return Source(str(place))
+    repository, _, revision = name.partition("@")
+    if repository.count("/") != 1 or repository.startswith((".", "/", "~")):
+        raise UserError(f"no such model: {name} (expected a folder in Hugging Face layout, or a hub id)")
+    try:
+        return Source(repository, refs.commit("model", repository, revision or "main"))
+    except UserError:
+        raise UserError(
+            f"cannot find model {repository}: it is no folder here, not in the local cache, and the hub does not answer"
+        ) from None
+
+
+def form_for(source: Source, written: Written) -> Format:
+    """How rows are written for a model: as our fit of it was trained, else by its chat template, else as plain text."""
+    if written == "auto":
+        stage = Path(source.path).parent / "stage.json"
+        found = json.loads(stage.read_text()) if source.revision is None and stage.is_file() else None
+        for name in ("task", "format"):
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, dict):
+            return TypeAdapter(Format).validate_python({key: own for key, own in found.items() if key != "type"})
+        written = "chat" if load_tokenizer(source).chat_template else "plain"
+    return CHAT if written == "chat" else PLAIN
+
+
+def shared_with_training(model: Source, groups: Sequence[str], allowed: bool) -> int | None:
+    """How many rows (by the group of their prompt) have prompts that our fit of the model was trained on.
+
+    None for any other model, of which nobody knows. Raises UserError where there are any and that is not allowed.
+    """
+    file = Path(model.path).parent / tables.PROMPTS
+    if model.revision is not None or not file.is_file():
+        return None
+    known = set(tables.read(file).column("group_id").to_pylist())
+    shared = sum(group in known for group in groups)
+    if shared and not allowed:
+        raise UserError(
+            f"{shared} of {len(groups)} prompts are of the data that {model} comes from: take others, or "
+            "--allow-overlap to have them counted in the result"
+        )
+    return shared
+
+
 def open_classifier(source: Source, numerics: Numerics) -> Opened:
     """A reward model with one output a text, in eval mode.
 
-    Raises UserError for a folder without a classification head, with more than one output, or with missing weights.
+    Raises UserError for a folder with more than one output, or with missing weights.
     """
     config = config_of(source)
-    if not is_classifier(config):
-        raise UserError(f"{source} ({_architecture(config)}) has no reward head: score it as a language model")
     if config.num_labels != 1:
         raise UserError(
             f"{source} gives {config.num_labels} labels, a reward model one score: train it with num_labels=1"
