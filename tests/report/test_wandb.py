@@ -15,8 +15,8 @@ from tests.report.reading import summary_of, without_wandb
 from w2s_lightning.config.schema import Tracking
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.claims import cell_of
+from w2s_lightning.show.__main__ import workspace
 from w2s_lightning.show.mirror import log_report, media_key, mirror
-from w2s_lightning.show.workspace import workspace
 
 
 def log(sweep: str, folder: str) -> None:

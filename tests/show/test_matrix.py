@@ -72,13 +72,13 @@ def test_the_shorter_list_makes_the_columns(
 
 def test_what_the_pair_already_tells_is_not_repeated() -> None:
     found = [cell(weak=w, axes={"model@weak": w, "weak.pretrain.steps": s}) for w, s in (("nano", "1"), ("micro", "2"))]
-    assert Labels.among(found).axes == ()
+    assert set(map(Labels(found).arm, found)) == {"weak_to_strong"}
     assert matrix_of(found).columns == ("small",)
 
 
 def test_groups_are_called_as_shortly_as_tells_them_apart() -> None:
     def titles(*found: dict[str, Any]) -> list[str]:
-        labels = Labels.among(found)
+        labels = Labels(found)
         return [labels.title(group) for group in found]
 
     assert titles(cell(), cell(weak="micro")) == ["nano → small", "micro → small"]

@@ -191,7 +191,7 @@ def _section(
     for job in own:
         members.setdefault(group_key(job.row), []).append(job)
     rows = [row for row in content["groups"] if row["task"] == task]
-    labels, sweep = Labels.among(rows), str(content["sweep"])
+    labels, sweep = Labels(rows), str(content["sweep"])
     # What links call a section: it stays when other sweeps come and go.
     slug = re.sub(r"[^a-z0-9]+", "-", f"{sweep}-{str(content.get('digest') or '')[:6]}-{task}".lower()).strip("-")
     return Section(

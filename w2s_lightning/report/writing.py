@@ -40,16 +40,6 @@ from w2s_lightning.store import is_ours
 HERE = Path(__file__).parent
 SCRIPTS = ("dom.js", "route.js", "figures.js", "curves.js", "inspector.js", "runs.js", "start.js")
 EMPTY_STYLE = ""  # plotly makes an empty style element and fills it by rules
-TITLES = {
-    "overview": "Overview",
-    "paradigms": "Paradigms",
-    "scaling": "Scaling",
-    "agreement": "Agreement",
-    "training": "Training",
-    "examples": "Examples",
-    "rewardbench": "RewardBench",
-    "runs": "Runs",
-}
 CLAIMS = Path("docs/claims.yaml")
 
 
@@ -67,9 +57,7 @@ class Reporter:
     """Writes the page of one sweep again and again while it grows; what was read and computed before is kept."""
 
     def __init__(self, sweep: Path, store: Path | None = None) -> None:
-        self._sweep = sweep
-        self._wanted = Wanted((sweep,), None, store)
-        self._library = Library()
+        self._wanted, self._library = Wanted((sweep,), None, store), Library()
 
     @property
     def reader(self) -> StoreReader:
@@ -83,7 +71,7 @@ class Reporter:
 
     def write(self) -> Written:
         """Write the page as things are now; raise UserError for a folder that is no sweep or cannot be written."""
-        return write_page(self._library, self._wanted, self._sweep / "report.html", claim_texts(CLAIMS))
+        return write_page(self._library, self._wanted, self._wanted.sweeps[0] / "report.html", claim_texts(CLAIMS))
 
 
 def write_page(library: Library, wanted: Wanted, out: Path, claims: Mapping[str, str]) -> Written:
@@ -130,25 +118,29 @@ def render(views: Sequence[Pages], *, rows_file: str | None, made: str, title: s
     """The whole page; `there` says what a page without sections found."""
     head, style = _asset("head.js"), css_variables() + _asset("report.css")
     scripts, module = [_plotly(), "\n".join(_asset(name) for name in SCRIPTS)], _tables()
-    data = {
-        "outcomes": OUTCOMES,
-        "style": STYLE,
-        "sections": {view.section.key: _section(view) for view in views},
-    }
-    inlined = {
-        "head": Markup(head),
-        "style": Markup(style),
-        "scripts": list(map(Markup, scripts)),
-        "module": Markup(module),
-        "data": Markup(as_json(data)),
-        "policy": policy([head, *scripts, module], [style, EMPTY_STYLE]),
-        # Plotly adds style sheets (for maps) unless elements of their ids are there.
-        "unstyled": sorted(set(re.findall(r'getElementById\("([0-9a-f]{32,})"\)', _plotly()))),
-    }
-    judged = any(view.figures.get("rewardbench") for view in views)
-    titles = {page: title for page, title in TITLES.items() if page != "rewardbench" or judged}
-    words = {"titles": titles, "title": title, "made": made, "rows_file": rows_file, "most": MOST, "there": there}
-    return _environment().get_template("page.html").render(views=views, seen=SEEN, **words, **inlined)
+    data = {"outcomes": OUTCOMES, "style": STYLE, "sections": {view.section.key: _section(view) for view in views}}
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            views=views,
+            judged=any(view.figures.get("rewardbench") for view in views),
+            seen=SEEN,
+            most=MOST,
+            rows_file=rows_file,
+            made=made,
+            title=title,
+            there=there,
+            head=Markup(head),
+            style=Markup(style),
+            scripts=list(map(Markup, scripts)),
+            module=Markup(module),
+            data=Markup(as_json(data)),
+            policy=policy([head, *scripts, module], [style, EMPTY_STYLE]),
+            # Plotly adds style sheets (for maps) unless elements of their ids are there.
+            unstyled=sorted(set(re.findall(r'getElementById\("([0-9a-f]{32,})"\)', _plotly()))),
+        )
+    )
 
 
 def _section(view: Pages) -> dict[str, Any]:
@@ -161,39 +153,29 @@ def _section(view: Pages) -> dict[str, Any]:
             for one in figure.views
         ]
         figures[place] = {"columns": figure.columns, "choose": figure.choose, "views": views}
-    return {
-        "title": view.section.title,
-        "figures": figures,
-        "curves": view.curves,
-        "inspector": view.inspector,
-        "runs": view.runs.details,
-    }
+    scripts_read = {"curves": view.curves, "inspector": view.inspector, "runs": view.runs.details}
+    return {"title": view.section.title, "figures": figures, **scripts_read}
 
 
 @cache
 def _environment() -> Environment:
     loader = FileSystemLoader(HERE / "templates")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"interval": interval, "seconds": seconds, "size": size, "order": _order}
+    made.filters |= {"interval": interval, "seconds": seconds, "size": size}
     return made
-
-
-def _order(part: Mapping[str, Any] | None) -> float:
-    """What a figure is sorted by: none comes last."""
-    return -9.0 if part is None or part["value"] is None else float(part["value"])
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
     """A Content-Security-Policy that runs these scripts, applies these style sheets, and asks nobody for anything."""
-    run, applied = " ".join(map(_hash, scripts)), " ".join(map(_hash, styles))
+
+    def hashes(texts: Sequence[str]) -> str:
+        digests = (hashlib.sha256(text.encode()).digest() for text in texts)
+        return " ".join(f"'sha256-{base64.b64encode(one).decode()}'" for one in digests)
+
     return (
-        f"default-src 'none'; script-src {run}; style-src-elem {applied}; "
+        f"default-src 'none'; script-src {hashes(scripts)}; style-src-elem {hashes(styles)}; "
         "style-src-attr 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def as_json(value: Any) -> str:
@@ -218,7 +200,6 @@ def _finite(value: Any) -> Any:
 # ---------------------------------------------------------------- what is inlined
 
 
-@cache
 def _asset(name: str) -> str:
     return _closed((HERE / "assets" / name).read_text())
 

@@ -178,12 +178,12 @@ def _both_sides(jobs: Sequence[Row]) -> Iterator[tuple[str, tuple[list[Row], lis
         if job["state"] == "done" and job["metric"] == "accuracy" and side in (CLASSIFIER, DPO):
             arms.setdefault(key, {}).setdefault(side, {})[job["seed"]] = job
             alike[key] = {**job, "axes": {name: value for name, value in job["axes"].items() if name != READOUT}}
-    labels = Labels.among(list(alike.values()))
+    labels = Labels(list(alike.values()))
     several_tasks = len({key[0] for key in arms}) > 1
     for key, sides in arms.items():
         seeds = sorted(sides.get(CLASSIFIER, {}).keys() & sides.get(DPO, {}).keys())
         if seeds:
-            words = labels.arm(alike[key]) if labels.one_pair else labels.title(alike[key])
+            words = labels.title(alike[key]) if labels.several_pairs else labels.arm(alike[key])
             words = f"{key[0]} · {words}" if several_tasks else words
             yield words, ([sides[CLASSIFIER][seed] for seed in seeds], [sides[DPO][seed] for seed in seeds])
 

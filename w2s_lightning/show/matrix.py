@@ -18,41 +18,30 @@ SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")  # axes that 
 Group = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
 class Labels:
     """How groups are called beside one another: an arm's name holds what varied and its pair does not already tell."""
 
-    with_paradigm: bool
-    axes: tuple[str, ...]
-    one_pair: bool
-    one_arm: bool
-
-    @classmethod
-    def among(cls, groups: Sequence[Group]) -> "Labels":
-        """Labels for these groups."""
-        keys = dict.fromkeys(key for group in groups for key in group["axes"] if key not in SHOWN)
-        axes = tuple(key for key in keys if not _told_by_pair(groups, key))
-        several = len({group["paradigm"] for group in groups}) > 1
-        labels = cls(several, axes, len(set(map(pair, groups))) == 1, one_arm=False)
-        return cls(several, axes, labels.one_pair, len(set(map(labels.arm, groups))) == 1)
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._with_paradigm = len({group["paradigm"] for group in groups}) > 1
+        values: dict[str, dict[str, set[str | None]]] = {}  # of each axis, by pair
+        for key in dict.fromkeys(key for group in groups for key in group["axes"] if key not in SHOWN):
+            for group in groups:
+                values.setdefault(key, {}).setdefault(pair(group), set()).add(group["axes"].get(key))
+        several = len(set(map(pair, groups))) > 1
+        told = {key for key, by_pair in values.items() if several and all(len(one) == 1 for one in by_pair.values())}
+        self._axes = tuple(key for key in values if key not in told)
+        self.several_pairs, self._several_arms = several, len(set(map(self.arm, groups))) > 1
 
     def arm(self, group: Group) -> str:
         """`objective=logconf`, `weak_to_strong fit.lr_scale=2`: the paradigm where it varies, and the other axes."""
-        parts = [f"{key}={group['axes'][key]}" for key in self.axes if key in group["axes"]]
-        return " ".join([*([str(group["paradigm"])] if self.with_paradigm or not parts else []), *parts])
+        parts = [f"{key}={group['axes'][key]}" for key in self._axes if key in group["axes"]]
+        return " ".join([*([str(group["paradigm"])] if self._with_paradigm or not parts else []), *parts])
 
     def title(self, group: Group) -> str:
         """As short as telling the groups apart allows: pair, arm, or both."""
-        if self.one_arm:
+        if not self._several_arms:
             return pair(group)
-        return self.arm(group) if self.one_pair else f"{pair(group)} · {self.arm(group)}"
-
-
-def _told_by_pair(groups: Sequence[Group], key: str) -> bool:
-    values: dict[str, set[str | None]] = {}
-    for group in groups:
-        values.setdefault(pair(group), set()).add(group["axes"].get(key))
-    return len(values) > 1 and all(len(own) == 1 for own in values.values())
+        return f"{pair(group)} · {self.arm(group)}" if self.several_pairs else self.arm(group)
 
 
 @dataclass(frozen=True)
@@ -70,7 +59,7 @@ class Matrix:
 def matrix_of(groups: Sequence[Group], wide: int | None = None) -> Matrix:
     """Weak x strong where only the pair varies, else pairs against arms, the shorter list as columns; one column where
     even that has more than `wide`."""
-    labels = Labels.among(groups)
+    labels = Labels(groups)
     task = str(groups[0]["task"]) if groups else ""
     pairs, arms = (list(dict.fromkeys(map(name, groups))) for name in (pair, labels.arm))
     weak, strong = (list(dict.fromkeys(str(group[side]) for group in groups)) for side in ("weak", "strong"))
@@ -132,28 +121,22 @@ def explanation(group: Group, title: str) -> str:
 
 def explanations(groups: Sequence[Group]) -> list[str]:
     """Those of cells that are more than a number: undefined, incomplete, failed, by construction, cheats."""
-    labels = Labels.among(groups)
-    more = [
-        group
-        for group in groups
-        if group["missing"] or group["cheats"] or group["pgr"]["reason"] or not group["pgr"]["defined"]
-    ]
-    return [explanation(group, labels.title(group)) for group in more]
+    labels, found = Labels(groups), []
+    for group in groups:
+        if group["missing"] or group["cheats"] or group["pgr"]["reason"] or not group["pgr"]["defined"]:
+            found.append(explanation(group, labels.title(group)))
+    return found
 
 
 def print_sections(console: Console, groups: Sequence[Group]) -> None:
     """PGR by section of a benchmark, over seeds and benchmark rows, where any group has one."""
-    judged = [group for group in groups if group.get("sections")]
-    if not judged:
-        return
-    labels = Labels.among(groups)
-    names = list(dict.fromkeys(part["name"] for group in judged for part in group["sections"]))
-    rows = []
-    for group in judged:
-        found = {part["name"]: interval(part["pgr"], 2) for part in group["sections"]}
-        rows.append([labels.title(group), *(found.get(name, "") for name in names)])
-    console.print("PGR [95 %] on the benchmark, by section", highlight=False)
-    print_table(console, ["", *names], rows)
+    labels = Labels(groups)
+    judged = [(labels.title(group), group["sections"]) for group in groups if group.get("sections")]
+    if judged:
+        console.print("PGR [95 %] on the benchmark, by section", highlight=False)
+        _print_parts(
+            console, [(title, {part["name"]: interval(part["pgr"], 2) for part in parts}) for title, parts in judged]
+        )
 
 
 def print_compared(console: Console, records: Sequence[Mapping[str, Any]]) -> None:
@@ -164,13 +147,17 @@ def print_compared(console: Console, records: Sequence[Mapping[str, Any]]) -> No
     for record in records:
         found = {part["name"]: interval(part, sign="+") for part in record["parts"]}
         lines.setdefault(record["row"], {}).update(found)
-    names = list(dict.fromkeys(name for parts in lines.values() for name in parts))
     console.print("accuracy of classifier - DPO (fit.readout=head - implicit), paired", highlight=False)
-    rows = ([row, *(parts.get(name, "") for name in names)] for row, parts in lines.items())
-    print_table(console, ["", *names], rows)
+    _print_parts(console, list(lines.items()))
     several = max(record["n_seeds"] for record in records) > 1
     over = "seeds and examples, crossed" if several else "examples, for these trained models"
     console.print(f"intervals at 95 % over {over}; not corrected for several comparisons", highlight=False)
+
+
+def _print_parts(console: Console, lines: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+    """A table of rows with their figures by part; empty where a row has no such part."""
+    names = list(dict.fromkeys(name for _, parts in lines for name in parts))
+    print_table(console, ["", *names], [[row, *(parts.get(name, "") for name in names)] for row, parts in lines])
 
 
 def print_matrices(console: Console, groups: Sequence[Group]) -> None:

@@ -66,7 +66,11 @@ def mirror(
     short = {name: _short(naming[name], _LENGTHS[name]) for name in _LENGTHS}
     shared = {"project": settings.project, "entity": settings.entity, **short, "config": _public(config)}
     try:
-        wandb = _import_wandb()
+        # Its error reports would go to a server; an unreachable one delays the end of the process by 20 s.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        import wandb
+
+        wandb.setup(wandb.Settings(silent=True))
         tags = [tag[:64] for tag in (*settings.tags, *naming["tags"])]
         run, mode = _start(wandb, {**shared, "tags": tags}, settings, folder)
         try:
@@ -87,15 +91,6 @@ def _short(name: str, length: int) -> str:
     if len(name) <= length:
         return name
     return f"{name[: length - 9]} {hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _import_wandb() -> ModuleType:
-    # Its error reports would go to a server; an unreachable one delays the end of the process by 20 s.
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    import wandb
-
-    wandb.setup(wandb.Settings(silent=True))
-    return wandb
 
 
 def _mode(wandb: ModuleType, settings: Tracking) -> str:
@@ -119,21 +114,17 @@ def _mode(wandb: ModuleType, settings: Tracking) -> str:
 def _start(wandb: ModuleType, shared: Mapping[str, Any], settings: Tracking, folder: Path) -> tuple[Any, str]:
     """The run and the mode it got: offline when the server does not answer in time."""
     folder.mkdir(parents=True, exist_ok=True)
-
-    def options(mode: str) -> Any:
-        return wandb.Settings(
-            mode=mode, root_dir=str(folder.absolute()), init_timeout=settings.init_timeout, **_OPTIONS
-        )
-
+    options = {"root_dir": str(folder.absolute()), "init_timeout": settings.init_timeout, **_OPTIONS}
     if _mode(wandb, settings) == "online":
         attempt = secrets.token_hex(4)
         try:
-            return wandb.init(id=attempt, settings=options("online"), **shared), "online"
+            return wandb.init(id=attempt, settings=wandb.Settings(mode="online", **options), **shared), "online"
         except wandb.Error as error:
             logger.warning("wandb: NOT ONLINE, this run stays in %s/wandb: %s", folder, first_line(error))
             for left in (folder / "wandb").glob(f"run-*-{attempt}"):
                 shutil.rmtree(left, ignore_errors=True)
-    return wandb.init(id=secrets.token_hex(4), settings=options("offline"), **shared), "offline"
+    offline = wandb.Settings(mode="offline", **options)
+    return wandb.init(id=secrets.token_hex(4), settings=offline, **shared), "offline"
 
 
 def _public(value: Any) -> Any:
@@ -178,7 +169,12 @@ def log_job(
 
     def write(wandb: ModuleType, run: Any) -> None:
         _replay(run, histories)
-        run.log({"rows": wandb.Table(columns=list(_TABLE), data=[_table_row(row) for row in result["rows"]])})
+        rows = []
+        for row in result["rows"]:
+            pgr, seen = row.get("pgr") or {}, json.dumps(row.get("information"), sort_keys=True)
+            ends = {"pgr": pgr.get("value"), "pgr_low": pgr.get("low"), "pgr_high": pgr.get("high")}
+            rows.append([{**row, **ends, "information": seen}.get(column) for column in _TABLE])
+        run.log({"rows": wandb.Table(columns=list(_TABLE), data=rows)})
         run.summary.update(dict(_summary(result)))
 
     about = {**config, "job": result["job"], "cell": cell}
@@ -211,13 +207,6 @@ def _replay(run: Any, histories: Mapping[str, History]) -> None:
                 numbers = {key: value for key, value in row.items() if isinstance(value, bool | int | float)}
                 line |= {f"{name}/{key}": value for key, value in {"step": index, **numbers}.items()}
         run.log(line)
-
-
-def _table_row(row: Mapping[str, Any]) -> list[Any]:
-    pgr = row.get("pgr") or {}
-    information = json.dumps(row.get("information"), sort_keys=True)
-    flat = {**row, "pgr": pgr.get("value"), "pgr_low": pgr.get("low"), "pgr_high": pgr.get("high")}
-    return [{**flat, "information": information}.get(column) for column in _TABLE]
 
 
 def _summary(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -26,13 +26,12 @@ def interval(part: Mapping[str, Any] | None, digits: int = 3, sign: str = "") ->
         return DASH if part is None else "undefined"
     if part.get("value") is None:
         return DASH
-    value, low, high = (None if one is None else f"{one:{sign}z.{digits}f}" for one in map(part.get, _ENDS))
+    value, low, high = (
+        None if one is None else f"{one:{sign}z.{digits}f}" for one in map(part.get, ("value", "low", "high"))
+    )
     # An end without its leading zero: the brackets are read beside the value, and columns are narrow.
     ends = [end.replace("0.", ".", 1) if end.lstrip("+-").startswith("0.") else end for end in (low, high) if end]
     return f"{value} [{', '.join(ends)}]" if ends else str(value)
-
-
-_ENDS = ("value", "low", "high")
 
 
 def seconds(value: float | None) -> str:
@@ -83,10 +82,8 @@ def saw(information: Mapping[str, Any] | None) -> str:
     """What a row's model was trained on: `3000 pseudo-labels from 2000 gold labels`."""
     if information is None:
         return "unknown"
-    gold, pseudo, upstream = (information.get(name) or 0 for name in _SEEN)
+    names = ("gold_seen_by_student", "pseudo_labels", "gold_upstream")
+    gold, pseudo, upstream = (information.get(name) or 0 for name in names)
     parts = [f"{gold} gold labels"] if gold else []
     parts += [f"{pseudo} pseudo-labels"] if pseudo else []
     return (" and ".join(parts) + (f" from {upstream} gold labels" if upstream else "")) or "no labels"
-
-
-_SEEN = ("gold_seen_by_student", "pseudo_labels", "gold_upstream")
