@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from w2s_lightning.identity import SHORT
+from w2s_lightning.results.groups import group_key
 from w2s_lightning.results.pooled import Pooled
 from w2s_lightning.results.stored import Fault
 from w2s_lightning.results.texts import ExampleTexts
@@ -56,7 +57,7 @@ class Group:
     @cached_property
     def results(self) -> tuple[Row, ...]:
         """The readable results."""
-        return tuple(job.result for job in self.jobs if job.result is not None)
+        return tuple(job.result for job in self.done if job.result)
 
     @property
     def student(self) -> str:
@@ -76,18 +77,35 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """One task of one sweep: what a reader looks at at a time."""
+    """One task of one sweep: what a reader looks at at a time; `content` is the sweep's."""
 
     key: str
-    sweep: str
     task: str
     question: str
     content: Row
-    groups: tuple[Group, ...]
     jobs: tuple[JobRecord, ...]
-    labels: Labels
     pooled: Pooled
     notes: Sequence[Fault]
+
+    @property
+    def sweep(self) -> str:
+        """Its sweep's name."""
+        return str(self.content["sweep"])
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What its groups are called beside one another."""
+        return Labels([row for row in self.content["groups"] if row["task"] == self.task])
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Its groups in the order of the sweep's."""
+        members: dict[tuple[Any, ...], list[JobRecord]] = {}
+        for job in self.jobs:
+            members.setdefault(group_key(job.row), []).append(job)
+        rows = [row for row in self.content["groups"] if row["task"] == self.task]
+        named = [(row, self.labels.arm(row), self.labels.title(row)) for row in rows]
+        return tuple(Group(row, tuple(members.get(group_key(row), ())), arm, title) for row, arm, title in named)
 
     @property
     def title(self) -> str:

@@ -16,14 +16,13 @@ import pyarrow as pa
 import yaml
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.report.records import Group, JobRecord, Row, Section
+from w2s_lightning.report.records import JobRecord, Row, Section
 from w2s_lightning.results.claims import YAML_LOADER, key_of
-from w2s_lightning.results.groups import ARMS, SeedGroups, group_key, job_row
+from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
 from w2s_lightning.results.job_result import VERSION
 from w2s_lightning.results.pooled import Pooled
 from w2s_lightning.results.stored import Fault, StoreReader
 from w2s_lightning.results.texts import EXAMPLES, ExampleTexts, parse_texts
-from w2s_lightning.show.matrix import Labels
 from w2s_lightning.store import is_ours
 
 LEDGER, LOOSE = "sweep.json", "single jobs"
@@ -178,36 +177,16 @@ class Library:
     # ------------------------------------------------------------ sections
 
     def _by_task(self, content: Row, jobs: Sequence[JobRecord], pooled: Pooled, start: int) -> list[Section]:
-        tasks = list(dict.fromkeys(str(job.row["task"]) for job in jobs))
-        notes, self._faults = self._faults, []
-        return [_section(content, task, jobs, pooled, notes, start + number) for number, task in enumerate(tasks)]
-
-
-def _section(
-    content: Row, task: str, jobs: Sequence[JobRecord], pooled: Pooled, notes: Sequence[Fault], number: int
-) -> Section:
-    own = tuple(job for job in jobs if job.row["task"] == task)
-    members: dict[tuple[Any, ...], list[JobRecord]] = {}
-    for job in own:
-        members.setdefault(group_key(job.row), []).append(job)
-    rows = [row for row in content["groups"] if row["task"] == task]
-    labels, sweep = Labels(rows), str(content["sweep"])
-    # What links call a section: it stays when other sweeps come and go.
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{sweep}-{str(content.get('digest') or '')[:6]}-{task}".lower()).strip("-")
-    return Section(
-        key=slug if len(slug) < 60 else f"{slug[:50]}-{number}",
-        sweep=sweep,
-        task=task,
-        question=_stated_question(sweep) or QUESTION,
-        content=content,
-        groups=tuple(
-            Group(row, tuple(members.get(group_key(row), ())), labels.arm(row), labels.title(row)) for row in rows
-        ),
-        jobs=own,
-        labels=labels,
-        pooled=pooled,
-        notes=tuple(notes),
-    )
+        sweep, found = str(content["sweep"]), []
+        notes, self._faults = tuple(self._faults), []
+        for number, task in enumerate(dict.fromkeys(str(job.row["task"]) for job in jobs), start):
+            # What links call a section: it stays when other sweeps come and go.
+            words = f"{sweep}-{str(content.get('digest') or '')[:6]}-{task}"
+            slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+            key = slug if len(slug) < 60 else f"{slug[:50]}-{number}"
+            own = tuple(job for job in jobs if job.row["task"] == task)
+            found.append(Section(key, task, _stated_question(sweep) or QUESTION, content, own, pooled, notes))
+        return found
 
 
 def _loose_row(result: Row, folder: str) -> Row:
