@@ -66,3 +66,12 @@ def check(locator: Any) -> Any:
 
     expect.set_options(timeout=1000 * SECONDS)
     return expect(locator)
+
+
+AA, LARGE = 4.5, 3.0  # WCAG's least contrast of text, and of large text: 24 px, or 18.66 px and bold
+
+
+def contrasts(tab: Any) -> list[tuple[float, float, str]]:
+    """(contrast, the least that WCAG AA asks for, which text) of every text in view."""
+    found = tab.evaluate(Path(__file__).with_name("contrast.js").read_text())
+    return [(ratio, LARGE if large else AA, named) for ratio, large, named in found]

@@ -6,6 +6,7 @@ Ledger and groups are written by the sweep's own code, so that what the report r
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from w2s_lightning.identity import digest
 from w2s_lightning.metrics.pgr import pgr_of_job
 from w2s_lightning.metrics.rates import part_rates, rates
 from w2s_lightning.report.writing import Reporter
-from w2s_lightning.results.groups import SeedGroups
+from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.store import Manifest, Store
 from w2s_lightning.sweep.board import write
@@ -64,15 +65,9 @@ class Made:
 
     def write(self) -> Path:
         """Write everything; returns the sweep's folder."""
-        cells = [
-            {"task": self.task, "paradigm": paradigm, "weak": weak, "strong": strong, "seed": seed, "axes": axes}
-            for paradigm in self.paradigms
-            for axes in self.axes
-            for weak in self.weak
-            for strong in self.strong
-            for seed in self.seeds
-        ]
-        jobs = [self._job(number, cell) for number, cell in enumerate(cells)]
+        varied = product(self.paradigms, self.axes, self.weak, self.strong, self.seeds)
+        cells = [dict(zip(("paradigm", "axes", "weak", "strong", "seed"), values, strict=True)) for values in varied]
+        jobs = [self._job(number, {"task": self.task, **cell}) for number, cell in enumerate(cells)]
         states = [job["state"] for job in jobs]
         counts = {state: states.count(state) for state in ("done", "failed", "running", "waiting")}
         content = {
@@ -86,11 +81,10 @@ class Made:
             "times": {"started": "2026-01-01T00:00:00+00:00", "launched": {}, "seconds": 61.0},
             **({"verdicts": list(self.verdicts)} if self.verdicts else {}),
         }
-        folder = self.outputs / "sweeps" / f"{self.name.replace('/', '_')}-{content['digest'][:16]}"
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder, content)
-        self.folder = folder
-        return folder
+        self.folder = self.outputs / "sweeps" / f"{self.name.replace('/', '_')}-{content['digest'][:16]}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write(self.folder, content)
+        return self.folder
 
     # ------------------------------------------------------------ jobs
 
@@ -99,57 +93,56 @@ class Made:
         own = {"model@weak": cell["weak"], "model@strong": cell["strong"], "paradigm": cell["paradigm"]}
         axes = {**own, **cell["axes"], "seed": str(cell["seed"])}
         overrides = [f"{key}={value}" for key, value in axes.items()]
-        state = self.states.get(number, "done")
-        rows = self._rows(cell)
-        job = {**words, "axes": axes, "overrides": overrides, "also": [], "digest": digest({"job": overrides, **words})}
-        job |= {"folder": f"{self.task}-{number:04}-{job['digest'][:16]}", "state": state}
-        job |= {"reason": self.reasons.get(number), "log": self.logs.get(number), "metric": "accuracy"}
+        key, state, rows = digest({"job": overrides, **words}), self.states.get(number, "done"), self._rows(cell)
         evaluates = {row["role"]: row["evaluate"] for row in rows}
-        job["arms"] = {arm: evaluates.get(arm) for arm in ("untuned", "floor", "student", "ceiling")}
-        job["benchmark_arms"] = job["arms"] if self.subsets else None
-        parts = ("untuned", "floor", "student", "ceiling", "pgr", "gain_over_untuned", "agreement")
-        if state != "done":
-            return {**job, **dict.fromkeys(parts), "cheats": [], "notices": []}
-        result = self._result(job, rows)
-        return {**job, **{part: result[part] for part in parts}, "cheats": [], "notices": list(self.notices)}
+        arms = {arm: evaluates.get(arm) for arm in ARMS}
+        folder = f"{self.task}-{number:04}-{key[:16]}"
+        result = self._result(words, key, overrides, rows) if state == "done" else None
+        if result is not None:
+            self._write_job(self.outputs / folder, result)
+        about = {"digest": key, "folder": folder, "state": state, "reason": self.reasons.get(number)}
+        about |= {"log": self.logs.get(number), "metric": "accuracy", "arms": arms}
+        return job_row(words, axes, overrides, result, **about, benchmark_arms=arms if self.subsets else None)
 
-    def _result(self, job: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def _result(
+        self, words: Mapping[str, Any], key: str, overrides: Sequence[str], rows: Sequence[dict[str, Any]]
+    ) -> dict[str, Any]:
         self.reader.refresh()
         tables = {row["name"]: self.reader.required_answers(row["evaluate"]) for row in rows}
         about = tables["student"]
         scores = rates({n: t.correct for n, t in tables.items()}, about.groups, resamples=FEW)
         parts = {name: asdict(scores.interval(name)) for name in tables}
         pgr = asdict(pgr_of_job(scores))
-        supervisor = "teacher" if job["paradigm"] == "distillation" else "floor"
+        supervisor = "teacher" if words["paradigm"] == "distillation" else "floor"
         right = tables[supervisor].correct > 0
-        agrees = about.agrees(tables[supervisor])
-        agreed = part_rates(agrees, [right | True, right, ~right], about.groups, resamples=FEW)
+        agreed = part_rates(
+            about.agrees(tables[supervisor]), [right | True, right, ~right], about.groups, resamples=FEW
+        )
         keys = ("with_supervisor", "when_supervisor_right", "when_supervisor_wrong")
-        stages = [stage for row in rows for stage in row.pop("stages")]
-        result = {
+        stages = {stage["digest"]: stage for row in rows for stage in row.pop("stages")}
+        return {
             "version": 1,
-            "job": {key: job[key] for key in ("task", "paradigm", "weak", "strong", "seed")},
-            "digest": job["digest"],
+            "job": words,
+            "digest": key,
             "metric": "accuracy",
             "student_of_record": "student",
             "supervisor": supervisor,
-            **{arm: parts[arm] for arm in ("untuned", "floor", "student", "ceiling")},
+            **{arm: parts[arm] for arm in ARMS},
             "pgr": pgr,
             "gain_over_untuned": asdict(scores.difference("student", "untuned")),
             "agreement": {k: asdict(one) if one else None for k, one in zip(keys, agreed, strict=True)},
             "rows": [{**row, **parts[row["name"]], "pgr": pgr if row["name"] == "student" else None} for row in rows],
             "cheats": [],
             "notices": list(self.notices),
-            "stages": list({stage["digest"]: stage for stage in stages}.values()),
-            "overrides": job["overrides"],
+            "stages": list(stages.values()),
+            "overrides": list(overrides),
             "wandb": {"id": None, "mode": "disabled", "dir": None},
         }
-        self._write_job(self.outputs / job["folder"], job, result)
-        return result
 
-    def _write_job(self, folder: Path, job: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    def _write_job(self, folder: Path, result: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "result.json").write_text(json.dumps(result))
+        job = result["job"]
         strong = {"name": job["strong"], "params": PARAMS.get(str(job["strong"]), 1000)}
         paths = {"store": str(self.store), "outputs": str(self.outputs)}
         config = {"seed": job["seed"], "strong": strong, "weak": {"name": job["weak"]}, "fit": {"epochs": 2}}
@@ -180,15 +173,15 @@ class Made:
 
     def _rows(self, cell: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Untuned, floor, student, ceiling, and a teacher where one teaches; the stages behind each."""
-        variant = {"paradigm": cell["paradigm"], **cell["axes"], "weak": cell["weak"], "strong": cell["strong"]}
+        weak, strong, seed = ({name: cell[name]} for name in ("weak", "strong", "seed"))
         own = {
-            "untuned": {"strong": cell["strong"]},
-            "floor": {"weak": cell["weak"], "seed": cell["seed"]},
-            "student": {**variant, "seed": cell["seed"]},
-            "ceiling": {"strong": cell["strong"], "seed": cell["seed"]},
+            "untuned": strong,
+            "floor": weak | seed,
+            "student": {"paradigm": cell["paradigm"], **cell["axes"], **weak, **strong, **seed},
+            "ceiling": strong | seed,
         }
         if cell["paradigm"] == "distillation":
-            own["teacher"] = {"strong": cell["strong"], "seed": cell["seed"], "teacher": True}
+            own["teacher"] = {**strong, **seed, "teacher": True}
         return [self._row(role, cell, identity) for role, identity in own.items()]
 
     def _row(self, role: str, cell: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,16 +190,14 @@ class Made:
         stages = []
         source: dict[str, Any] = {"type": "BareModel", "of": base}
         if role != "untuned":
-            epochs = {"optimisation": {"epochs": 2.0}}
-            fit = {"kind": "fit", "version": 1, **base, **epochs}
+            fit = {"kind": "fit", "version": 1, **base, "optimisation": {"epochs": 2.0}}
             stages.append(self._stage(fit, f"{model}-{self.task}-{role}-s{cell['seed']}", self._fit_files))
             source = {"stage": digest(fit)}
         label = {"kind": "label", "version": 1, "source": source}
         evaluate = {"kind": "evaluate", "version": 1, "answers": {"stage": digest(label)}, "task": {"name": self.task}}
         stages.append(self._stage(label, f"{model}-{role}-test", lambda folder, key: None))
         stages.append(self._stage(evaluate, f"{model}-{role}-test", lambda f, k: self._evaluate_files(f, k, role)))
-        gold = {"floor": 2000, "ceiling": 3000, "teacher": 2000}.get(role, 0)
-        pseudo = role == "student"
+        gold, pseudo = {"floor": 2000, "ceiling": 3000, "teacher": 2000}.get(role, 0), role == "student"
         information = {"gold_seen_by_student": gold, "gold_upstream": 2000 * pseudo, "pseudo_labels": 3000 * pseudo}
         information |= {"train_tokens": 48_000 if role != "untuned" else 0, "sampled_tokens": 0}
         row = {"name": role, "role": role, "model": model, "information": information}

@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.report.browsing import PAGES, check, go, opened, seen, visit
-from tests.report.contrast import contrasts
+from tests.report.browsing import PAGES, check, contrasts, go, opened, seen, visit
 from tests.report.hostile import CORPUS
 from tests.report.making import Made, small
 from tests.report.reading import Page

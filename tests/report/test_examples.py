@@ -101,6 +101,10 @@ def test_options_are_shown_apart_from_what_they_share(tmp_path: Path) -> None:
     assert shown["options"][0] == ["one", "two", "three"]
 
 
+def test_examples_whose_texts_are_not_known_are_shown_by_their_ids(tmp_path: Path) -> None:
+    assert set(written(small(tmp_path, with_examples=False)).shown["questions"]) == {None}
+
+
 def test_answers_are_marked_as_the_judge_found_them_and_not_by_their_spelling(tmp_path: Path) -> None:
     made = small(tmp_path, kind="reasoning", seeds=(0,))
     (folder,) = (made.store / "evaluate").glob("small-student*")

@@ -1,10 +1,5 @@
-"""WCAG 2's contrast of every text in view against what is painted behind it, computed in the browser."""
-
-from typing import Any
-
-AA, LARGE = 4.5, 3.0  # of text, and of large text: 24 px, or 18.66 px and bold
-
-_MEASURE = """() => {
+() => {
+    // WCAG 2's contrast of every text in view against what is painted behind it: [ratio, whether large, which text].
     const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true}), known = new Map();
     const rgba = (colour) => {
         if (!known.has(colour)) {
@@ -43,9 +38,4 @@ _MEASURE = """() => {
         told.push([(high + 0.05) / (low + 0.05), large, named]);
     }
     return told;
-}"""
-
-
-def contrasts(tab: Any) -> list[tuple[float, float, str]]:
-    """(contrast, the least that WCAG AA asks for, which text) of every text in view."""
-    return [(ratio, LARGE if large else AA, named) for ratio, large, named in tab.evaluate(_MEASURE)]
+}
