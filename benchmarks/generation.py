@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from w2s_lightning.generate.decoding import Stops
 from w2s_lightning.generate.engine import LocalEngine
 from w2s_lightning.generate.samples import Generation, Prompt
-from w2s_lightning.models.files import quiet
+from w2s_lightning.models.load import quiet
 
 GSM8K = Path(__file__).resolve().parents[2] / "shared" / "data" / "gsm8k"
 BATCH = 8

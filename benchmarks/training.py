@@ -27,8 +27,7 @@ from transformers import (
 from transformers import Trainer as HuggingFaceTrainer
 
 from w2s_lightning.config.schema import Optimisation, Trainer
-from w2s_lightning.data.rows import Rows
-from w2s_lightning.data.steps import StepData, plan
+from w2s_lightning.data.rows import Rows, StepData, plan
 from w2s_lightning.execute.pretrain import word_level
 from w2s_lightning.fit.loop import fit
 from w2s_lightning.fit.paradigms import FitPlan, Supervised

@@ -11,10 +11,11 @@ import torch
 from tests.composing import job
 from tests.small_jobs import SMALL_WORLD, run_job
 from tests.sweep.programs import SLOTS, command, run
-from w2s_lightning.data.tables import matrix, read
+from w2s_lightning.data.tables import read
 from w2s_lightning.devices import num_processes
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.device import device, one_each
+from w2s_lightning.results.stored import matrix
 
 LOGCONF = ("objective=logconf", "trainer.tokens_per_batch=200")
 TWO = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")

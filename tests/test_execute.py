@@ -32,10 +32,11 @@ from tests.models.tiny_stages import (
 from tests.models.tiny_task import TinyTask
 from w2s_lightning.config.schema import Lora, Objective
 from w2s_lightning.content import DataFile
-from w2s_lightning.data.tables import matrix, read
+from w2s_lightning.data.tables import read
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.metrics.choice import correct
+from w2s_lightning.results.stored import matrix
 from w2s_lightning.stages import Gold, Label, ReadOut, Select, Supervisor, UnlabelledTexts
 from w2s_lightning.store import Store
 

@@ -20,7 +20,7 @@ import pytest
 from tests.composing import job
 from tests.small_jobs import SMALL_ARITHMETIC, SMALL_PAIRS, SMALL_WORLD
 from tests.tasks.hub_rows import HUB, repository
-from w2s_lightning.data import steps as batches
+from w2s_lightning.data import rows as batches
 from w2s_lightning.generate import decoding as samples
 from w2s_lightning.identity import canonical_json
 from w2s_lightning.tasks import draws

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from w2s_lightning.data.steps import WINDOW, evaluation_steps, num_steps, plan, split
+from w2s_lightning.data.rows import WINDOW, evaluation_steps, num_steps, plan, split
 
 
 def lengths(num_rows, seed=0):

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from tests.models.tiny_task import TinyTask
-from w2s_lightning.data.rows import Rows, encode
-from w2s_lightning.data.tables import aligned, matrix, places, read, read_targets, vectors, with_targets, write
+from w2s_lightning.data.model_texts import encode
+from w2s_lightning.data.rows import Rows
+from w2s_lightning.data.tables import aligned, places, read, read_targets, vectors, with_targets, write
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.pretrain import word_level
+from w2s_lightning.results.stored import matrix
 from w2s_lightning.selection import TargetTable
 from w2s_lightning.stages import Gold
 from w2s_lightning.store import Store

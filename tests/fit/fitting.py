@@ -9,8 +9,7 @@ from torch import nn
 
 from tests.models import tiny_stages
 from w2s_lightning.config.schema import Optimisation
-from w2s_lightning.data.rows import Rows
-from w2s_lightning.data.steps import StepData, plan
+from w2s_lightning.data.rows import Rows, StepData, plan
 from w2s_lightning.fit.loop import Fitted, Validation, fit
 from w2s_lightning.fit.paradigms import Base, FitPlan
 from w2s_lightning.objectives import xent

@@ -11,10 +11,10 @@ import torch
 from tests.fit.fitting import OPTIMISATION, module_of, run, step_data
 from w2s_lightning import objectives
 from w2s_lightning.config.schema import Objective
-from w2s_lightning.data.rows import encode_completions
+from w2s_lightning.data.model_texts import encode_completions
 from w2s_lightning.fit.paradigms import Supervised, WeakToStrong, learning_rate, objective_of
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.models.files import Source, load_tokenizer, quiet
+from w2s_lightning.models.load import Source, load_tokenizer, quiet
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.objectives import sft
 

@@ -15,7 +15,7 @@ import torch
 from tests.fit.fitting import bag, module_of, rows, run
 from w2s_lightning import objectives
 from w2s_lightning.data import ranks
-from w2s_lightning.data.steps import StepData
+from w2s_lightning.data.rows import StepData
 from w2s_lightning.errors import UserError
 from w2s_lightning.fit.launch import together
 from w2s_lightning.fit.loop import Validation, newest

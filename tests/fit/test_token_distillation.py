@@ -12,7 +12,7 @@ from tests.models.tiny import make_folder
 from tests.models.tiny_stages import fit, obtain, weights
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.fit import refuse_other_vocabulary, taught_rows
-from w2s_lightning.models.files import Source, load_tokenizer, quiet
+from w2s_lightning.models.load import Source, load_tokenizer, quiet
 from w2s_lightning.models.networks import TopTokens
 from w2s_lightning.objectives import divergence, kd_tokens
 from w2s_lightning.recipes.refusals import TOKEN_LEVEL

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from tests.generate.drawing import Tiny
 from tests.models.tiny import make_folder
-from w2s_lightning.models.files import Source, load_tokenizer, quiet
+from w2s_lightning.models.load import Source, load_tokenizer, quiet
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tests.generate.drawing import PROMPTS, Tiny, draw, next_logits, settings, tokens_of
-from w2s_lightning.data.rows import Rows, encode_completions
+from w2s_lightning.data.model_texts import encode_completions
+from w2s_lightning.data.rows import Rows
 from w2s_lightning.generate.scoring import score, token_log_probs
 from w2s_lightning.models.networks import CompletionLogProbs
 

@@ -6,11 +6,10 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from tests.models.tiny import DECODERS, FAMILIES, TEXTS, WORDS
 from w2s_lightning.config.schema import Numerics
-from w2s_lightning.data.rows import encode
+from w2s_lightning.data.model_texts import encode
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.models.files import Source, save, word_ids
-from w2s_lightning.models.load import Outputs, open_source
+from w2s_lightning.models.load import Outputs, Source, open_source, save, word_ids
 from w2s_lightning.stages import ReadOut
 
 FP32 = Numerics(precision="fp32", attention="sdpa", max_length=64)

@@ -6,7 +6,7 @@ from transformers import AutoTokenizer
 from tests.models.tiny import TEXTS, WORDS
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.pretrain import word_level
-from w2s_lightning.models.files import Source, load_tokenizer, word_ids
+from w2s_lightning.models.load import Source, load_tokenizer, word_ids
 
 
 def test_a_tokenizer_without_a_padding_token_gets_one(folder):

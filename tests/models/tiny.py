@@ -20,7 +20,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from w2s_lightning.models.files import quiet
+from w2s_lightning.models.load import quiet
 
 DECODERS = ("gpt2", "gpt_neox", "llama", "qwen2", "qwen3", "gemma", "gemma2")
 FAMILIES = (*DECODERS, "bert")

@@ -15,7 +15,7 @@ from tests.test_config import train
 from w2s_lightning.data.model_texts import QuestionWriter
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import label
-from w2s_lightning.models.files import Source, load_tokenizer
+from w2s_lightning.models.load import Source, load_tokenizer
 
 TOKEN = ("paradigm=distillation", "paradigm.level=token")
 STRONG = ("model@strong=local", "strong.path={decoder}")

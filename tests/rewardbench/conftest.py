@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.models.tiny import make_folder
 from tests.rewardbench.rows import TALK
-from w2s_lightning.models.files import quiet
+from w2s_lightning.models.load import quiet
 
 
 @pytest.fixture(scope="session")

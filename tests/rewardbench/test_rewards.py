@@ -16,8 +16,7 @@ from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.model_texts import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.models.files import Source
-from w2s_lightning.models.load import Opened
+from w2s_lightning.models.load import Opened, Source
 from w2s_lightning.rewardbench.reward_models import RewardModel, open_classifier, open_policy, rewards_of
 from w2s_lightning.tasks.example import Example, Turn
 from w2s_lightning.tasks.format import Format, pair

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import rewards as benchmark
 from tests.rewardbench.rows import pairs
 from tests.rewardbench.test_command import saved_with_template
-from w2s_lightning.models.files import Source
+from w2s_lightning.models.load import Source
 from w2s_lightning.rewardbench.reward_models import config_of, form_for, is_classifier
 
 Models = Callable[..., Path]

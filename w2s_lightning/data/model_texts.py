@@ -1,7 +1,7 @@
 """Examples as rows that one model reads: plain text as the task's format writes it, or the model's chat template.
 
 One writer for training and evaluation alike: whole texts for a head or verdict words, prompts to go on from, and
-answers after their prompts, closing marks included.
+answers after their prompts, closing marks included; and how they become token ids.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,11 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from w2s_lightning.data.rows import Rows, encode, encode_completions
+from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.load import Opened
 from w2s_lightning.tasks.example import Example, Split, Splits, Turn
@@ -151,3 +152,79 @@ class QuestionWriter:
             special_tokens=self.special_tokens,
             end=True,
         )
+
+
+# ---------------------------------------------------------------- token ids
+
+
+def encode(
+    ids: Sequence[str], texts: Sequence[Sequence[str]], *, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Rows:
+    """Tokenise `texts` (M per example); a text over `max_length` tokens loses its start, and is counted.
+
+    The tokenizer truncates on the left (`models.load.load_tokenizer`), so that special tokens stay and the end, where
+    the verdict is read, survives. A text without any token becomes one padding token that is attended.
+    """
+    per_row = len(texts[0])
+    assert all(len(row) == per_row for row in texts)
+    flat = [text for row in texts for text in row]
+    plain = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+    tokens = tokenizer(flat, **plain)["input_ids"]
+    over = [i for i, text in enumerate(tokens) if len(text) > max_length]
+    if over:
+        short = tokenizer([flat[i] for i in over], truncation=True, max_length=max_length, **plain)["input_ids"]
+        tokens = list(tokens)
+        for i, text in zip(over, short, strict=True):
+            tokens[i] = text
+    pad_id = int(tokenizer.pad_token_id)
+    arrays = [np.array(text or [pad_id], dtype=np.int64) for text in tokens]
+    return Rows(tuple(ids), arrays, per_row, pad_id, len({i // per_row for i in over}))
+
+
+def encode_completions(
+    ids: Sequence[str],
+    prompts: Sequence[str],
+    completions: Sequence[Sequence[str]],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    special_tokens: bool,
+    end: bool,
+) -> Rows:
+    """Tokenise each prompt with its completions (M each, the same M); `end` adds the end-of-text token to them.
+
+    Prompt and completion are tokenised together, as text, and the completion begins where the tokens part from those
+    of the prompt alone: right for any kind of tokenizer. A text over `max_length` loses tokens of its prompt after the
+    first one, then the end of its completion.
+    """
+    per_row = len(completions[0])
+    assert all(len(row) == per_row for row in completions)
+    heads = [prompt for prompt in prompts for _ in range(per_row)]
+    whole = [head + text for head, text in zip(heads, (text for row in completions for text in row), strict=True)]
+    plain = {"add_special_tokens": special_tokens, "return_attention_mask": False, "return_token_type_ids": False}
+    before = tokenizer(heads, verbose=False, **plain)["input_ids"]
+    tokens = tokenizer(whole, verbose=False, **plain)["input_ids"]
+    pad_id, eos_id = int(tokenizer.pad_token_id), tokenizer.eos_token_id
+    ending = [int(eos_id)] if end and eos_id is not None else []
+    fitted = [
+        _fitted([*text, *ending] or [pad_id], _num_shared(head, text), max_length)
+        for head, text in zip(before, tokens, strict=True)
+    ]
+    texts = [np.array(text, dtype=np.int64) for text, _, _ in fitted]
+    cut = {place // per_row for place, (_, _, cut) in enumerate(fitted) if cut}
+    starts = np.array([start for _, start, _ in fitted], dtype=np.int64)
+    return Rows(tuple(ids), texts, per_row, pad_id, len(cut), starts)
+
+
+def _num_shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many first tokens are the same."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _fitted(text: list[int], start: int, max_length: int) -> tuple[list[int], int, bool]:
+    """Text and start within `max_length`, and whether something was lost."""
+    start = max(1, start)  # the very first token has nothing to be predicted from
+    if len(text) <= max_length:
+        return text, start, False
+    lost = min(len(text) - max_length, start - 1)
+    return (text[:1] + text[1 + lost :])[:max_length], start - lost, True

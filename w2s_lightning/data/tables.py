@@ -29,11 +29,7 @@ from w2s_lightning.tasks.task import Task
 FEATURES = "features.parquet"
 HISTORY = "history.jsonl"
 LOG_PROBS = "log_probs.parquet"
-METRICS = "metrics.json"
-PREDICTIONS = "predictions.parquet"
 PROMPTS = "prompts.parquet"
-TARGETS = "targets.parquet"
-VALIDATION = "validation.parquet"
 
 FINISHED = ("eos", "stop")
 
@@ -42,12 +38,6 @@ def vectors(rows: NDArray[np.generic]) -> pa.Array:
     """An array [n, K] as a column of lists."""
     flat = pa.array(np.ascontiguousarray(rows).reshape(-1))
     return pa.ListArray.from_arrays(np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32), flat)
-
-
-def matrix(table: pa.Table, column: str) -> NDArray[np.generic]:
-    """A column of equally long lists as an array [n, K]."""
-    chunk = table.column(column).combine_chunks()
-    return np.asarray(chunk.flatten()).reshape(len(chunk), -1)
 
 
 def write(path: Path, columns: dict[str, object]) -> None:
@@ -88,7 +78,7 @@ def feature_rows(examples: Sequence[Example], features: Label, store: Store) -> 
     """The examples' frozen features from a label stage of mode `features`."""
     table, ids = read(store.open(features) / FEATURES), tuple(example.id for example in examples)
     order = places(ids, table.column("example_id").to_pylist(), features.label)
-    flat, per_row = matrix(table, "features").astype(np.float32)[order], len(examples[0].texts)
+    flat, per_row = stored.matrix(table, "features").astype(np.float32)[order], len(examples[0].texts)
     return Rows(ids, (), per_row, pad_id=0, features=flat.reshape(len(ids), per_row, -1))
 
 
@@ -98,7 +88,7 @@ def stored_log_probs(stage: Label, ids: Sequence[str], store: Store) -> NDArray[
     there = table.column("example_id").to_pylist()
     # Several pairs may be of one question: these keep the order in which they were selected.
     order = np.arange(len(ids)) if there == list(ids) else places(ids, there, stage.label)
-    return matrix(table, "log_probs")[order].astype(np.float32)
+    return stored.matrix(table, "log_probs")[order].astype(np.float32)
 
 
 # ---------------------------------------------------------------- class probabilities
@@ -158,11 +148,7 @@ def read_solutions(
             return solutions_of_file(file, ids, known=None, parse=task.key.parse)  # `checks` knows the seed
         case Label() | Select():
             found = stored.read_solutions(store, targets)
-            return tuple(
-                Solution(one.id, one.text, one.answer)
-                for one in found
-                if not finished or one.finish is None or one.finish in FINISHED
-            )
+            return tuple(one for one in found if not finished or one.finish is None or one.finish in FINISHED)
     raise AssertionError(targets)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.devices import num_processes
@@ -16,6 +15,7 @@ from w2s_lightning.execute import fit, judge, label, pretrain, select
 from w2s_lightning.fit.launch import together
 from w2s_lightning.identity import Stage
 from w2s_lightning.models.device import Report, Resources, machine, one_each, provenance
+from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select
 from w2s_lightning.store import Artifact, Store
 
@@ -28,15 +28,7 @@ _COMPUTE: Mapping[type[Stage], Callable[..., None]] = {
 }
 
 
-class Progress(Protocol):
-    """Who watches a job's stages (see `show.progress.StageProgress`)."""
-
-    def start(self, stage: Stage) -> None: ...
-    def step(self, stage: Stage, done: int, of: int) -> None: ...
-    def finish(self, stage: Stage, seconds: float, *, cached: bool) -> None: ...
-
-
-def run(stages: Sequence[Stage], store: Store, trainer: Trainer, progress: Progress) -> list[Artifact]:
+def run(stages: Sequence[Stage], store: Store, trainer: Trainer, progress: StageProgress) -> list[Artifact]:
     """Obtain stages in the given order (parents first); one artifact each."""
     made = []
     for stage in stages:

@@ -14,19 +14,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2s_lightning.data import tables
 from w2s_lightning.data.model_texts import QuestionWriter, questions_of, rows_of, splits_of
-from w2s_lightning.data.rows import Numbers, Ragged, Rows
-from w2s_lightning.data.steps import StepData, evaluation_steps, plan
+from w2s_lightning.data.rows import Numbers, Ragged, Rows, StepData, evaluation_steps, plan
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.label import PLACES, SHIFT, every_token, rows_of_pairs
 from w2s_lightning.fit.loop import Fitted, Validation, fit
 from w2s_lightning.fit.paradigms import Base, module_of, objective_of, reads
 from w2s_lightning.identity import Stage
 from w2s_lightning.models.device import Resources
-from w2s_lightning.models.files import Source, load_tokenizer, save
-from w2s_lightning.models.load import Opened, open_model
+from w2s_lightning.models.load import Opened, Source, load_tokenizer, open_model, save
 from w2s_lightning.models.networks import adapt, read_as
 from w2s_lightning.recipes.refusals import TOKEN_LEVEL, WSPO, ByToken, different
-from w2s_lightning.results.stored import SOLUTIONS
+from w2s_lightning.results import stored
 from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, UnlabelledTexts
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example, trained_on
@@ -56,7 +54,7 @@ def compute(stage: Fit, folder: Path, resources: Resources) -> None:
             "example_id": list(validation.data.ids) * len(steps),
             "probs": tables.vectors(np.concatenate([probs.numpy() for probs in validation.probs])),
         }
-        tables.write(folder / tables.VALIDATION, columns)
+        tables.write(folder / stored.VALIDATION, columns)
 
 
 def train(
@@ -86,7 +84,7 @@ def write_fitted(folder: Path, fitted: Fitted, counts: Mapping[str, object]) -> 
     """history.jsonl, and metrics.json with `counts`; no clock times, so that equal fits leave equal files."""
     tables.write_lines(folder / tables.HISTORY, fitted.history)
     record = {**counts, "num_tokens": fitted.num_tokens, "final_loss": fitted.final_loss}
-    tables.write_json(folder / tables.METRICS, record)
+    tables.write_json(folder / stored.METRICS, record)
 
 
 def _about(stage: Fit) -> str:
@@ -225,7 +223,7 @@ def _taught(stage: Fit, targets: Label, model: Opened, resources: Resources) -> 
     refuse_other_vocabulary(targets.source, model.tokenizer, resources.store, TOKEN_LEVEL)
     writing = QuestionWriter(stage.task.format, model.tokenizer)
     questions = questions_of(stage.task, stage.split_seed, targets.split)
-    solutions = tables.read(resources.store.open(targets) / SOLUTIONS).to_pylist()
+    solutions = tables.read(resources.store.open(targets) / stored.SOLUTIONS).to_pylist()
     prompts = {row["example_id"]: writing.prompt(questions[row["example_id"]]) for row in solutions}
     return taught_rows(
         solutions, prompts, model.tokenizer, special_tokens=writing.special_tokens, max_length=model.max_length

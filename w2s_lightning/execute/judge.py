@@ -20,8 +20,6 @@ from w2s_lightning.tasks.example import Example, Solution
 from w2s_lightning.tasks.reward_sets import RewardSetTask
 from w2s_lightning.tasks.task import Task
 
-Written = Solution | stored.StoredSolution
-
 
 def compute(stage: Evaluate, folder: Path, resources: Resources) -> None:
     """Write predictions.parquet and metrics.json into `folder`; the answers must be in the store."""
@@ -30,16 +28,10 @@ def compute(stage: Evaluate, folder: Path, resources: Resources) -> None:
         assert isinstance(stage.answers, Label), "only models are judged on a benchmark"
         _wins(folder, stage.task, stage.answers, store)
     elif stage.task.kind == "reasoning":
-        problems = splits_of(stage.task, 0).test
-        if not isinstance(stage.answers, Label):
-            _solutions(folder, stage.task, problems, tables.read_solutions(stage.answers, stage.task, 0, store), None)
-            return
-        written = stored.read_solutions(store, stage.answers)
-        assert stage.answers.generation is not None
-        if stage.answers.generation.num_samples > 1:
-            _samples(folder, stage.task, problems, written)
-        else:
-            _solutions(folder, stage.task, problems, written, [str(one.finish) for one in written])
+        problems, written = splits_of(stage.task, 0).test, tables.read_solutions(stage.answers, stage.task, 0, store)
+        drawn = stage.answers.generation if isinstance(stage.answers, Label) else None
+        judge = _samples if drawn is not None and drawn.num_samples > 1 else _solutions
+        judge(folder, stage.task, problems, written)
     else:
         examples = splits_of(stage.task, 0).test
         table = tables.read_targets(stage.answers, examples, stage.task, store)
@@ -62,9 +54,9 @@ def _choices(folder: Path, examples: Sequence[Example], probs: NDArray[np.float6
 def _wins(folder: Path, task: RewardSetTask, answers: Label, store: Store) -> None:
     """A row a pair: a tie is no win. Raises UserError for a reward that is no number, naming its row."""
     rows = task.rows()
-    table = tables.read(store.open(answers) / tables.PREDICTIONS)
+    table = tables.read(store.open(answers) / stored.PREDICTIONS)
     order = tables.places([pair.id for pair in rows.pairs], table.column("example_id").to_pylist(), answers.label)
-    rewards, probs = tables.matrix(table, "logits")[order], tables.matrix(table, "probs")[order]
+    rewards, probs = stored.matrix(table, "logits")[order], stored.matrix(table, "probs")[order]
     gold = np.array([pair.label for pair in rows.pairs])
     each = np.arange(len(gold))
     won = wins(rewards[each, gold], rewards[each, 1 - gold], rows.places)
@@ -84,13 +76,10 @@ def _wins(folder: Path, task: RewardSetTask, answers: Label, store: Store) -> No
     _write(folder, rows.pairs, np.where(won > 0, gold, 1 - gold), won > 0, columns, scores)
 
 
-def _solutions(
-    folder: Path, task: Task, problems: Sequence[Example], solutions: Sequence[Written], ends: Sequence[str] | None
-) -> None:
-    """One solution to each problem; `ends` says how each text ended."""
+def _solutions(folder: Path, task: Task, problems: Sequence[Example], solutions: Sequence[Solution]) -> None:
+    """One solution to each problem."""
     order = tables.places([one.id for one in problems], [one.id for one in solutions], "solutions to test")
-    texts = [solutions[place].text for place in order]
-    finish = [None if ends is None else ends[place] for place in order]
+    texts, finish = [solutions[place].text for place in order], [solutions[place].finish for place in order]
     verdicts = task.key.grade([str(one.gold) for one in problems], texts)
     strict, troubles = [one.strict for one in verdicts], [one.trouble for one in verdicts]
     columns = {
@@ -103,13 +92,13 @@ def _solutions(
         "strict_accuracy": float(np.mean(strict)),
         "unparsed_share": troubles.count("unparsed") / len(problems),
         "timed_out_share": troubles.count("timed_out") / len(problems),
-        "truncated_share": None if ends is None else finish.count("length") / len(problems),
+        "truncated_share": None if None in finish else finish.count("length") / len(problems),
     }
     answers = pa.array([one.answer for one in verdicts], pa.string())
     _write(folder, problems, answers, [one.flexible for one in verdicts], columns, scores)
 
 
-def _samples(folder: Path, task: Task, problems: Sequence[Example], samples: Sequence[Written]) -> None:
+def _samples(folder: Path, task: Task, problems: Sequence[Example], samples: Sequence[Solution]) -> None:
     """Several solutions to each problem, a row each; what was cut off has no answer and is wrong here, as in votes."""
     by_id = {one.id: one for one in problems}
     asked = [by_id[one.id] for one in samples]
@@ -135,6 +124,6 @@ def _write(
         "correct": correct,
         "difficulty": [one.difficulty for one in examples],
     }
-    tables.write(folder / tables.PREDICTIONS, {**shared, **columns})
+    tables.write(folder / stored.PREDICTIONS, {**shared, **columns})
     total = {"num_rows": len(examples), "accuracy": float(np.mean(correct))}
-    tables.write_json(folder / tables.METRICS, {**total, **scores})
+    tables.write_json(folder / stored.METRICS, {**total, **scores})

@@ -21,7 +21,7 @@ from w2s_lightning.models.device import Resources
 from w2s_lightning.models.load import Opened, open_model
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.objectives import implied_rewards
-from w2s_lightning.results.stored import SOLUTIONS, read_pairs
+from w2s_lightning.results import stored
 from w2s_lightning.stages import BareModel, Fit, Label
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Example
@@ -39,10 +39,6 @@ def compute(stage: Label, folder: Path, resources: Resources) -> None:
             _solutions(stage, folder, resources)
         case "shift":
             _shift(stage, folder, resources)
-        case "log_probs" if stage.pairs is not None:
-            model = open_model(stage.source, stage.task, resources.store)
-            rows = rows_of_pairs(stage, model, resources.store)
-            _write_log_probs(folder, rows, _log_probs(model, rows, resources))
         case _:
             _label(stage, folder, resources)
 
@@ -51,24 +47,26 @@ def _label(stage: Label, folder: Path, resources: Resources) -> None:
     examples = splits_of(stage.task, stage.split_seed or 0).of(stage.split)
     model = open_model(stage.source, stage.task, resources.store)
     implicit = stage.source.readout.kind == "implicit"
-    if stage.features is not None:
+    if stage.pairs is not None:
+        rows = rows_of_pairs(stage, model, resources.store)
+    elif stage.features is not None:
         rows = tables.feature_rows(examples, stage.features, resources.store)
     else:
         rows = rows_of(stage.task, examples, model, implicit=implicit)
-    if stage.mode == "log_probs":
-        _write_log_probs(folder, rows, _log_probs(model, rows, resources))
-        return
-    if implicit:
-        _write_answers(folder, examples, _rewards(stage, rows, _log_probs(model, rows, resources), resources))
-    else:
-        network = model.network if stage.features is None else model.classifier.head
-        network.to(resources.device).eval()
-        if stage.mode == "features":
-            found = score(model.classifier.features, rows, **resources.pace)
-            ids = [example.id for example in examples]
-            tables.write(folder / tables.FEATURES, {"example_id": ids, "features": tables.vectors(found)})
-        else:
-            _write_answers(folder, examples, score(network, rows, **resources.pace))
+    match stage.mode:
+        case "log_probs":
+            columns = {"log_probs": tables.vectors(_log_probs(model, rows, resources))}
+            columns["tokens"] = tables.vectors(rows.completion_tokens)
+            tables.write(folder / tables.LOG_PROBS, {"example_id": list(rows.ids), **columns})
+        case "features":
+            model.network.to(resources.device).eval()
+            found = tables.vectors(score(model.classifier.features, rows, **resources.pace))
+            tables.write(folder / tables.FEATURES, {"example_id": list(rows.ids), "features": found})
+        case _ if implicit:
+            _write_answers(folder, examples, _rewards(stage, rows, _log_probs(model, rows, resources), resources))
+        case _:
+            network = model.network if stage.features is None else model.classifier.head
+            _write_answers(folder, examples, score(network.to(resources.device).eval(), rows, **resources.pace))
     _write_counts(folder, rows)
 
 
@@ -76,7 +74,7 @@ def rows_of_pairs(stage: Label, model: Opened, store: Store) -> Rows:
     """Pairs of solutions after their questions, the chosen one first."""
     assert stage.pairs is not None
     questions = questions_of(stage.task, stage.pairs.split_seed, stage.split)
-    written = [(pair.id, (pair.chosen, pair.rejected)) for pair in read_pairs(store, stage.pairs)]
+    written = [(pair.id, (pair.chosen, pair.rejected)) for pair in stored.read_pairs(store, stage.pairs)]
     return QuestionWriter(stage.task.format, model.tokenizer).rows(written, questions, model.max_length)
 
 
@@ -167,7 +165,7 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
         "truncated_share": cut / max(1, len(samples) - too_long),
         "too_long": too_long,
     }
-    tables.write_json(folder / tables.METRICS, counts)
+    tables.write_json(folder / stored.METRICS, counts)
 
 
 # ---------------------------------------------------------------- what is left in the store
@@ -181,7 +179,7 @@ def _write_answers(folder: Path, examples: Sequence[Example], logits: NDArray[np
         "logits": tables.vectors(logits),
         "probs": tables.vectors(softmax(logits.astype(np.float64), axis=1)),
     }
-    tables.write(folder / tables.PREDICTIONS, columns)
+    tables.write(folder / stored.PREDICTIONS, columns)
 
 
 def _write_samples(folder: Path, samples: Sequence[Sample], task: Task) -> None:
@@ -200,16 +198,9 @@ def _write_samples(folder: Path, samples: Sequence[Sample], task: Task) -> None:
         columns["tokens"] = [sample.tokens for sample in ordered]
         columns["top_ids"] = [sample.top_ids or [] for sample in ordered]
         columns["top_log_probs"] = [sample.top_log_probs or [] for sample in ordered]
-    tables.write(folder / SOLUTIONS, columns)
-
-
-def _write_log_probs(folder: Path, rows: Rows, found: NDArray[np.float32]) -> None:
-    """log_probs.parquet: summed log-probabilities [n, M] of the completions, and their tokens."""
-    columns = {"log_probs": tables.vectors(found), "tokens": tables.vectors(rows.completion_tokens)}
-    tables.write(folder / tables.LOG_PROBS, {"example_id": list(rows.ids), **columns})
-    _write_counts(folder, rows)
+    tables.write(folder / stored.SOLUTIONS, columns)
 
 
 def _write_counts(folder: Path, rows: Rows) -> None:
     counts = {"num_rows": len(rows.ids), "num_tokens": rows.num_tokens(np.arange(len(rows.ids)))}
-    tables.write_json(folder / tables.METRICS, {**counts, "truncated_share": rows.truncated_share})
+    tables.write_json(folder / stored.METRICS, {**counts, "truncated_share": rows.truncated_share})

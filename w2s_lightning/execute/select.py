@@ -9,7 +9,7 @@ import pyarrow as pa
 from w2s_lightning.data import tables
 from w2s_lightning.data.model_texts import splits_of
 from w2s_lightning.models.device import Resources
-from w2s_lightning.results.stored import PAIRS, SOLUTIONS
+from w2s_lightning.results import stored
 from w2s_lightning.selection import Pair, SelectedPairs, Solutions, TargetTable, apply_rule
 from w2s_lightning.stages import Select
 
@@ -29,9 +29,9 @@ def compute(stage: Select, folder: Path, resources: Resources) -> None:
     assert isinstance(table, TargetTable)
     probs = tables.vectors(np.asarray(table.probs, np.float64))
     columns = {"example_id": table.ids, "probs": probs, "weight": np.asarray(table.weights, np.float64)}
-    tables.write(folder / tables.TARGETS, columns)
+    tables.write(folder / stored.TARGETS, columns)
     before, kept = len(sources[0].ids), len(table.ids)
-    tables.write_json(folder / tables.METRICS, {"num_rows": before, "kept": kept, "kept_share": kept / before})
+    tables.write_json(folder / stored.METRICS, {"num_rows": before, "kept": kept, "kept_share": kept / before})
 
 
 def _write_solutions(folder: Path, made: Solutions | SelectedPairs, num_questions: int) -> None:
@@ -39,7 +39,7 @@ def _write_solutions(folder: Path, made: Solutions | SelectedPairs, num_question
     if isinstance(made, SelectedPairs):
         kept, rows = {pair.id for pair in made.pairs}, len(made.pairs)
         skipped: Mapping[str, int] = made.skipped
-        tables.write(folder / PAIRS, _pair_columns(made.pairs))
+        tables.write(folder / stored.PAIRS, _pair_columns(made.pairs))
     else:
         kept, rows, skipped = {one.id for one in made}, len(made), {}
         columns = {
@@ -47,9 +47,9 @@ def _write_solutions(folder: Path, made: Solutions | SelectedPairs, num_question
             "text": [one.text for one in made],
             "answer": pa.array([one.answer for one in made], pa.string()),
         }
-        tables.write(folder / SOLUTIONS, columns)
+        tables.write(folder / stored.SOLUTIONS, columns)
     counts = {"num_questions": num_questions, "kept": len(kept), "kept_share": len(kept) / num_questions}
-    tables.write_json(folder / tables.METRICS, {**counts, "num_rows": rows, "skipped": dict(skipped)})
+    tables.write_json(folder / stored.METRICS, {**counts, "num_rows": rows, "skipped": dict(skipped)})
 
 
 def _pair_columns(pairs: Sequence[Pair]) -> dict[str, object]:

@@ -28,8 +28,7 @@ from w2s_lightning.atomic import replacing
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.content import file_sha256
 from w2s_lightning.data import ranks
-from w2s_lightning.data.rows import Rows
-from w2s_lightning.data.steps import FitStep, StepData
+from w2s_lightning.data.rows import FitStep, Rows, StepData
 from w2s_lightning.errors import UserError, handling
 from w2s_lightning.fit.paradigms import Base
 from w2s_lightning.generate.scoring import score

@@ -24,8 +24,7 @@ from w2s_lightning import objectives
 from w2s_lightning.config.schema import Objective as ObjectiveSettings
 from w2s_lightning.config.schema import Optimisation
 from w2s_lightning.data import ranks
-from w2s_lightning.data.rows import Rows
-from w2s_lightning.data.steps import FitStep, Micro
+from w2s_lightning.data.rows import FitStep, Micro, Rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.stages import Fit
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from w2s_lightning.atomic import write_whole
+from w2s_lightning.config.schema import GenerationSettings
 
 Finish = Literal["eos", "stop", "length", "too_long"]
 
@@ -25,8 +26,8 @@ class Prompt:
     text: str
 
 
-@dataclass(frozen=True)
-class Generation:
+@dataclass(frozen=True, kw_only=True)
+class Generation(GenerationSettings):
     """How solutions are drawn: the settings of the `generation` group, and what a task adds.
 
     `temperature` 0 is greedy. `top_p` keeps the most probable tokens that hold this share. A text ends before the
@@ -35,11 +36,6 @@ class Generation:
     the untouched distribution (temperature 1, no top-p).
     """
 
-    max_new_tokens: int
-    num_samples: int
-    temperature: float
-    top_p: float
-    top_log_probs: int
     stop: tuple[str, ...]
     special_tokens: bool
 

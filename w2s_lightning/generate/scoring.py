@@ -7,8 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from w2s_lightning.data.rows import Rows
-from w2s_lightning.data.steps import split
+from w2s_lightning.data.rows import Rows, split
 from w2s_lightning.models.device import Report
 from w2s_lightning.models.networks import CompletionLogProbs
 

@@ -21,6 +21,7 @@ from w2s_lightning.selection import TargetTable
 from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select
 from w2s_lightning.store import Damaged, Manifest, Store
 from w2s_lightning.store.manifest import STAGE
+from w2s_lightning.tasks.example import Solution
 
 PREDICTIONS, TARGETS, SOLUTIONS = "predictions.parquet", "targets.parquet", "solutions.parquet"
 PAIRS, VALIDATION, METRICS = "pairs.parquet", "validation.parquet", "metrics.json"
@@ -66,16 +67,6 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class StoredSolution:
-    """A worked solution to example `id`; `finish` says how the text ended, None where a selection kept it."""
-
-    id: str
-    text: str
-    answer: str | None
-    finish: str | None
-
-
-@dataclass(frozen=True)
 class StoredPair:
     """Two solutions to example `id`, one preferred."""
 
@@ -110,15 +101,15 @@ def read_targets(store: Store, stage: Label | Select) -> TargetTable:
     table = pq.read_table(store.file(stage, PREDICTIONS if isinstance(stage, Label) else TARGETS))
     ids = tuple(table.column("example_id").to_pylist())
     weights = np.ones(len(ids)) if isinstance(stage, Label) else table.column("weight").to_numpy()
-    return TargetTable(ids, _matrix(table, "probs").astype(np.float64), weights.astype(np.float64))
+    return TargetTable(ids, matrix(table, "probs").astype(np.float64), weights.astype(np.float64))
 
 
-def read_solutions(store: Store, stage: Label | Select) -> tuple[StoredSolution, ...]:
+def read_solutions(store: Store, stage: Label | Select) -> tuple[Solution, ...]:
     """The solutions that a model wrote, or that a selection kept, in the order in which they are stored."""
     table = pq.read_table(store.file(stage, SOLUTIONS))
     ends = table.column("finish").to_pylist() if "finish" in table.column_names else [None] * len(table)
     columns = (table.column(name).to_pylist() for name in ("example_id", "text", "answer"))
-    return tuple(StoredSolution(*row) for row in zip(*columns, ends, strict=True))
+    return tuple(Solution(*row) for row in zip(*columns, ends, strict=True))
 
 
 def read_pairs(store: Store, stage: Select) -> tuple[StoredPair, ...]:
@@ -243,7 +234,7 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def _matrix(table: pa.Table, column: str) -> Array:
+def matrix(table: pa.Table, column: str) -> Array:
     """A column of equally long lists as an array `[n, K]`."""
     flat: Array = table.column(column).combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(table), -1)
@@ -267,7 +258,7 @@ def _answers(file: Path) -> Answers:
         prediction=there["prediction"].to_numpy(),
         correct=numbers("correct"),
         difficulty=numbers("difficulty") if "difficulty" in there else np.full(len(table), np.nan),
-        probs=_matrix(table, "probs") if "probs" in there else None,
+        probs=matrix(table, "probs") if "probs" in there else None,
         strict=numbers("strict") if "strict" in there else None,
         solutions=listed("solution"),
         finish=listed("finish"),
@@ -281,4 +272,4 @@ def _passes(file: Path) -> ValidationAnswers:
     distinct = tuple(dict.fromkeys(steps.tolist()))
     count = len(steps) // len(distinct)
     ids = tuple(table.column("example_id").slice(0, count).to_pylist())
-    return ValidationAnswers(distinct, ids, _matrix(table, "probs").reshape(len(distinct), count, -1))
+    return ValidationAnswers(distinct, ids, matrix(table, "probs").reshape(len(distinct), count, -1))

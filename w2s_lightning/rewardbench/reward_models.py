@@ -28,8 +28,17 @@ from w2s_lightning.data import tables
 from w2s_lightning.data.model_texts import DEFAULT_TEMPLATE, completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.models.files import Source, check_folder, load_tokenizer, reading
-from w2s_lightning.models.load import Opened, Outputs, is_encoder, max_positions, open_source
+from w2s_lightning.models.load import (
+    Opened,
+    Outputs,
+    Source,
+    check_folder,
+    is_encoder,
+    load_tokenizer,
+    max_positions,
+    open_source,
+    reading,
+)
 from w2s_lightning.models.networks import CompletionLogProbs
 from w2s_lightning.refs import Refs
 from w2s_lightning.stages import ReadOut

@@ -83,11 +83,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Solution:
-    """What a model or a file wrote to the question of example `id`; `answer` is its final answer (None: no answer)."""
+    """What a model or a file wrote to the question of example `id`; `answer` is its final answer (None: no answer).
+
+    `finish` says how a text ended that a model drew, None of any other.
+    """
 
     id: str
     text: str
     answer: str | None
+    finish: str | None = None
 
 
 @dataclass(frozen=True)
