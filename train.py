@@ -1,6 +1,7 @@
 """Train and score one weak-to-strong job, or plan it: `python train.py --help`, `python train.py run=plan`.
 
-With -m many jobs: `python train.py -m sweeps=size_pairs`. This file knows Hydra; `w2s_lightning/job.py` knows a job.
+With -m many jobs: `python train.py -m sweeps=size_pairs`. This file binds what Hydra composed; `job.run` plans,
+computes, scores, keeps and shows it, here and in every process of a sweep.
 """
 
 import os

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from tests.composing import ROOT
 from tests.composing import job as bound
-from w2s_lightning import execute
 from w2s_lightning.job import Request, run
 from w2s_lightning.plan import Plan
 from w2s_lightning.store import Store
@@ -82,7 +81,7 @@ def run_job(
     where = (f"paths.store={folder}/store", f"paths.outputs={folder}/outputs", f"tracking.mode={mode}")
     job, runtime = bound(*world, *where, "trainer.threads=1", *overrides)
     console = Console(file=io.StringIO(), width=160)
-    result = run(Request(job, runtime, "", tuple(overrides)), execute.run, console)
+    result = run(Request(job, runtime, "", tuple(overrides)), console)
     assert result is not None
     result["printed"] = console.file.getvalue()  # type: ignore[attr-defined]
     return result

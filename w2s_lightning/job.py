@@ -1,4 +1,4 @@
-"""One job from its configuration to its result: plan, compute what the store lacks, score, mirror, print.
+"""One bound job to its result: plan, compute what the store lacks, score, keep, show.
 
 Loads no torch unless the store lacks something.
 """
@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ from rich.console import Console
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.checks import check_data, refuse_shared
 from w2s_lightning.config.bind import JobSettings, Runtime
-from w2s_lightning.config.schema import Trainer
 from w2s_lightning.cost import Cost, cost, stated_parameters
 from w2s_lightning.devices import check as check_devices
 from w2s_lightning.errors import UserError
@@ -36,8 +35,6 @@ from w2s_lightning.show.numbers import shown
 from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.show.terminal import print_plan, print_result
 from w2s_lightning.store import Artifact, Damaged, Store
-
-Compute = Callable[[Sequence[Stage], Store, Trainer, StageProgress], Sequence[Artifact]]
 
 
 @dataclass(frozen=True)
@@ -84,14 +81,8 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def compute_stages(*arguments: Any) -> Sequence[Artifact]:
-    """Compute missing stages: only now is torch imported."""
-    found: Sequence[Artifact] = importlib.import_module("w2s_lightning.execute").run(*arguments)
-    return found
-
-
-def run(request: Request, compute: Compute = compute_stages, console: Console | None = None) -> dict[str, Any] | None:
-    """Run or plan one job; the content of its `result.json`, or None for a plan or a single stage."""
+def run(request: Request, console: Console | None = None) -> dict[str, Any] | None:
+    """Plan, compute, score, keep, show: the content of `result.json`, or None for a plan or single stages."""
     job, runtime, console = request.job, request.runtime, console or Console()
     planning = runtime.run.mode == "plan"
     if job.set_by_task and runtime.run.only is None:
@@ -103,21 +94,19 @@ def run(request: Request, compute: Compute = compute_stages, console: Console | 
         return None
     while True:
         try:
-            done = compute_missing(plan, store, request, compute, console)
+            done = compute(plan, store, request, console)
             if runtime.run.only is not None:
                 return None
-            result = {**make_result(plan, store, done), "overrides": list(request.overrides)}
-            # What `check_data` refuses, where an earlier job that was allowed it left every stage in the store.
-            shared = (result["benchmark"] or {}).get("shared_prompts", 0)
-            refuse_shared(shared, job.benchmark, f"task.benchmark: {shared} of its prompts stand")
-            return keep_and_show(plan, store, request, result, console)
+            result = score(plan, store, request, done)
+            folder = keep(plan, store, request, result)
         except Damaged:  # it lies in quarantine now, so the next round computes it again
             continue
+        print_result(console, result)
+        console.print(f"result: {shown(str(folder / 'result.json'))}", soft_wrap=True, highlight=False)
+        return result
 
 
-def compute_missing(
-    plan: Plan, store: Store, request: Request, compute: Compute, console: Console
-) -> list[dict[str, Any]]:
+def compute(plan: Plan, store: Store, request: Request, console: Console) -> list[dict[str, Any]]:
     """Compute what the store lacks, after the checks; what became of every stage."""
     runtime = request.runtime
     stages = wanted(plan, runtime)
@@ -128,8 +117,9 @@ def compute_missing(
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
             for notice in check_data(request.job, plan):
                 console.print(f"note: {shown(notice)}", highlight=False, soft_wrap=True)
+        execute = importlib.import_module("w2s_lightning.execute")  # only now is torch imported
         with StageProgress(console, missing) as lines:
-            artifacts = compute(missing, store, runtime.trainer, lines)
+            artifacts = execute.run(missing, store, runtime.trainer, lines)
         made = {stage.digest: artifact for stage, artifact in zip(missing, artifacts, strict=True)}
     records = []
     for stage in stages:
@@ -138,6 +128,17 @@ def compute_missing(
         seconds = round(artifact.seconds, 3) if artifact else 0.0
         records.append({**about, "cached": artifact is None or artifact.cached, "seconds": seconds})
     return records
+
+
+def score(plan: Plan, store: Store, request: Request, done: list[dict[str, Any]]) -> dict[str, Any]:
+    """The job's result from stored answers; UserError where a benchmark shares prompts that may not be shared.
+
+    `check_data` refuses that too, but not where an earlier job that was allowed it left every stage in the store.
+    """
+    result = {**make_result(plan, store, done), "overrides": list(request.overrides)}
+    shared = (result["benchmark"] or {}).get("shared_prompts", 0)
+    refuse_shared(shared, request.job.benchmark, f"task.benchmark: {shared} of its prompts stand")
+    return result
 
 
 def folder_of(plan: Plan, runtime: Runtime) -> Path:
@@ -167,11 +168,9 @@ def wanted(plan: Plan, runtime: Runtime) -> tuple[Stage, ...]:
     return tuple(stage for stage in plan.stages if stage.digest in needed)
 
 
-def keep_and_show(
-    plan: Plan, store: Store, request: Request, result: dict[str, Any], console: Console
-) -> dict[str, Any]:
-    """Mirror to wandb, write `result.json` and what belongs to it, print the table."""
-    runtime = request.runtime
+def keep(plan: Plan, store: Store, request: Request, result: dict[str, Any]) -> Path:
+    """Mirror to wandb, write `result.json` and what belongs to it; the folder they lie in."""
+    runtime, task = request.runtime, plan.rows[0].evaluate.task
     folder = folder_of(plan, runtime)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,12 +183,10 @@ def keep_and_show(
         folder=folder,
     )
     with _writing(folder):
-        write_texts(folder, plan.rows[0].evaluate.task, plan.rows[0].evaluate.task.splits(plan.name["seed"]))
+        write_texts(folder, task, task.splits(plan.name["seed"]))
         write_whole(folder / "config.yaml", request.config)
         write_whole(folder / "result.json", json.dumps(result, indent=2) + "\n")
-    print_result(console, result)
-    console.print(f"result: {shown(str(folder / 'result.json'))}", soft_wrap=True, highlight=False)
-    return result
+    return folder
 
 
 @contextmanager
