@@ -101,7 +101,10 @@ class NumberKey(AnswerKey):
 
     def parse(self, text: str) -> str | None:
         said = self._cut(text)
-        return _marked(said, re.escape(self.mark)) or _boxed_number(said) or _marked(said, _SAID) or _last(said)
+        boxed = last_boxed(said) or ""
+        for latex, plain in _LATEX:
+            boxed = boxed.replace(latex, plain)
+        return _marked(said, re.escape(self.mark)) or _first(boxed) or _marked(said, _SAID) or _last(said)
 
     def parse_strict(self, text: str) -> str | None:
         return _marked(self._cut(text), re.escape(self.mark))
@@ -138,15 +141,6 @@ def equations(text: str) -> tuple[str, ...]:
     plain = re.sub(r"(?<=[0-9])\s*x\s*(?=[$0-9])", "*", plain)
     found = re.findall(r"[-+*/().$%,0-9 ]*[0-9)%]\s*=\s*[-$]*\s*[0-9][0-9,.]*", plain)
     return tuple(re.sub(r"[\s$,%]", "", equation).strip(".") for equation in found)
-
-
-def _boxed_number(text: str) -> str | None:
-    content = last_boxed(text)
-    if content is None:
-        return None
-    for latex, plain in _LATEX:
-        content = content.replace(latex, plain)
-    return _first(content)
 
 
 def _marked(text: str, mark: str | re.Pattern[str]) -> str | None:

@@ -1,7 +1,6 @@
 """Published data sets whose rows need more than the names of their columns, each as its authors wrote it down."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from math import log
 
@@ -25,10 +24,8 @@ class AnthropicHH(Reader):
     """Helpful and harmless dialogues (arXiv 2204.05862): two transcripts that part in their last answer."""
 
     kind = "preference"
+    published = dict.fromkeys(("chosen", "rejected"), "the columns of Anthropic/hh-rlhf")
     typical_tokens = 300
-
-    def columns(self) -> Mapping[str, str]:
-        return dict.fromkeys(("chosen", "rejected"), "the columns of Anthropic/hh-rlhf")
 
     def read(self, row: SourceRow, format: Format) -> Example:
         (turns, chosen), (other, rejected) = _transcript(row, "chosen"), _transcript(row, "rejected")
@@ -57,11 +54,10 @@ class UltraFeedback(Reader):
     """
 
     kind = "preference"
+    published = dict.fromkeys(
+        ("chosen", "rejected", "score_chosen", "score_rejected"), "the columns of HuggingFaceH4/ultrafeedback_binarized"
+    )
     typical_tokens = 300
-
-    def columns(self) -> Mapping[str, str]:
-        wanted = ("chosen", "rejected", "score_chosen", "score_rejected")
-        return dict.fromkeys(wanted, "the columns of HuggingFaceH4/ultrafeedback_binarized")
 
     def read(self, row: SourceRow, format: Format) -> Example:
         better, worse = row.number("score_chosen"), row.number("score_rejected")
@@ -80,11 +76,10 @@ class Shp(Reader):
     """
 
     kind = "preference"
+    published = dict.fromkeys(
+        ("history", "human_ref_A", "human_ref_B", "labels", "score_ratio", "domain"), "the columns of stanfordnlp/SHP"
+    )
     typical_tokens = 300
-
-    def columns(self) -> Mapping[str, str]:
-        wanted = ("history", "human_ref_A", "human_ref_B", "labels", "score_ratio", "domain")
-        return dict.fromkeys(wanted, "the columns of stanfordnlp/SHP")
 
     def read(self, row: SourceRow, format: Format) -> Example:
         label, ratio = row.text("labels"), row.number("score_ratio")  # 1 where A is the better one
@@ -115,16 +110,15 @@ class Gsm8k(Reader):
     """
 
     kind = "reasoning"
+    published = dict.fromkeys(
+        ("question", "answer"), "GSM8K's columns are question and answer; for others use task=local_reasoning"
+    )
     typical_tokens = 190
     typical_solution_tokens = 120
 
     @property
     def key(self) -> AnswerKey:
         return GSM8K_KEY
-
-    def columns(self) -> Mapping[str, str]:
-        why = "GSM8K's columns are question and answer; for others use task=local_reasoning"
-        return dict.fromkeys(("question", "answer"), why)
 
     def read(self, row: SourceRow, format: Format) -> Example:
         question, worked = row.text("question"), row.text("answer")
@@ -144,15 +138,13 @@ class HendrycksMath(Reader):
     r"""MATH (arXiv 2103.03874): the answer stands in a solution's `\boxed{}`; difficulty is the level from 1 to 5."""
 
     kind = "reasoning"
+    published = dict.fromkeys(("problem", "solution", "level"), "the columns of MATH")
     typical_tokens = 320
     typical_solution_tokens = 220
 
     @property
     def key(self) -> AnswerKey:
         return MATH_KEY
-
-    def columns(self) -> Mapping[str, str]:
-        return dict.fromkeys(("problem", "solution", "level"), "the columns of MATH")
 
     def read(self, row: SourceRow, format: Format) -> Example:
         question, solution = row.text("problem"), row.text("solution")

@@ -23,9 +23,13 @@ _MOST_CLASSES = 20  # a label column with more that are rarely repeated is more 
 
 @record
 class Reader:
-    """What every reader offers; `typical_tokens` are those of one text, for estimates without reading the data."""
+    """What every reader offers; `typical_tokens` are those of one text, for estimates without reading the data.
+
+    `published` are the columns of one published data set, for readers that do not let settings name them.
+    """
 
     kind: ClassVar[Kind]
+    published: ClassVar[Mapping[str, str]]
     typical_tokens: ClassVar[int]
     typical_solution_tokens: ClassVar[int] = 0
 
@@ -44,9 +48,9 @@ class Reader:
         """How final answers are read and compared."""
         raise AssertionError(f"{type(self).__name__} reads no final answers")
 
-    @abstractmethod
     def columns(self) -> Mapping[str, str]:
         """The columns to read, each with the setting (or the rule) that asks for it."""
+        return self.published
 
     @abstractmethod
     def read(self, row: SourceRow, format: Format) -> Example:
@@ -125,19 +129,15 @@ class TextReader(Reader):
                 f"{table.path}: column {self.label!r} holds {len(labels)} different labels in {len(table.rows)} rows; "
                 f"give the column of classes: task.reader.label=..."
             )
-        return replace(self, classes=_in_order(labels))
+        try:
+            ordered = sorted(labels, key=lambda label: (int(label), label))  # "1" and "01" are two labels
+        except ValueError:
+            ordered = sorted(labels)
+        return replace(self, classes=tuple(ordered))
 
     def _written(self) -> dict[str, str]:
         """The template's names with their columns."""
         return {name: self.text if name == "text" else name for name in Template.parse(self.template).columns}
-
-
-def _in_order(labels: set[str]) -> tuple[str, ...]:
-    """Classes sorted as numbers where all are whole numbers, else as text."""
-    try:
-        return tuple(sorted(labels, key=lambda label: (int(label), label)))  # "1" and "01" are two labels
-    except ValueError:
-        return tuple(sorted(labels))
 
 
 @record

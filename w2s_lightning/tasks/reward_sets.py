@@ -128,11 +128,6 @@ class OwnTest:
         """What people call it."""
         return f"test pairs of {self.task.name}"
 
-    def rows(self) -> RewardSet:
-        """The pairs, which are the same for every seed."""
-        pairs = [replace(pair, subset=pair.subset or self.task.name) for pair in self.task.splits(0).test]
-        return RewardSet(tuple(pairs), tuple(f"{self.label}: {number}" for number in range(1, len(pairs) + 1)), ())
-
 
 @record
 class RewardSetTask:
@@ -204,8 +199,10 @@ def benchmark_at(data: str, task: Any, find: Callable[[str, str], str]) -> Rewar
 
 @lru_cache(maxsize=4)
 def _rows(task: RewardSetTask) -> RewardSet:
-    if isinstance(task.source, OwnTest):
-        return task.source.rows()
+    if isinstance(task.source, OwnTest):  # the same for every seed
+        own = task.source.task
+        test = tuple(replace(pair, subset=pair.subset or own.name) for pair in own.splits(0).test)
+        return RewardSet(test, tuple(f"{task.place}: {number}" for number in range(1, len(test) + 1)), ())
     found, seen, pairs = read_reward_set(task.source, task.format), Counter[str](), list[Example]()
     for pair in found.pairs:  # a row that stands twice counts twice: later ones get ids of their own
         seen[pair.id] += 1
