@@ -1,7 +1,8 @@
-"""Data sets of the hub, read from local folders with the hub's layout and columns; nothing here asks the hub."""
+"""Data sets of the hub, read from rows and local folders in their columns and layout; nothing here asks the hub."""
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from tests.tasks.gsm8k_right_wrong import SOLUTIONS, needs_gsm8k
 from tests.tasks.hub_rows import repository
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import digest
-from w2s_lightning.tasks.example import SPLITS, Example, Splits, Turn
-from w2s_lightning.tasks.source import Hub
+from w2s_lightning.tasks.example import SPLITS, Example, Splits, Turn, group_id, question_group
+from w2s_lightning.tasks.source import Hub, SourceRow
 
 pytestmark = pytest.mark.usefixtures("offline_datasets")
 
@@ -25,6 +26,7 @@ Rows = Sequence[Mapping[str, Any]]
 WHOLE = ("limits.supervise=null", "limits.transfer=null", "limits.validation=null", "limits.test=null")
 SUBJECTS = "source.config=[algebra,geometry]"
 COMMIT = "0123456789" * 4
+PREFERENCE = ("anthropic_hh", "ultrafeedback_binarized", "shp")
 
 
 def made(name: str, place: Path, *overrides: str) -> Any:
@@ -43,162 +45,143 @@ def all_of(splits: Splits) -> list[Example]:
     return [item for split in SPLITS for item in splits.of(split)]
 
 
-# ---------------------------------------------------------------- questions with options
+def read(name: str, numbers: Sequence[int], *overrides: str) -> list[Example]:
+    """The examples in rows of these numbers."""
+    given = task(name, *overrides)
+    rows = [SourceRow(f"hub:{n}", getattr(hub_rows, name)("test", n), own=False) for n in numbers]
+    return [given.reader.read(row, given.format) for row in rows]
 
 
-def test_statements_are_right_or_wrong_about_half_and_half_whatever_the_seed(tmp_path: Path) -> None:
-    sciq = made("sciq", repository(tmp_path / "data", "sciq", (400, 200)))
-    splits, other = sciq.splits(0), sciq.splits(1)
-    items = all_of(splits)
-    assert len(splits.test) == 200
+# ---------------------------------------------------------------- what a row becomes
+
+OPTIONS = "reader.form=options"
+BOOLQ = "Passage: test passage 2\nQuestion: is it 5"
+COSMOS = "Context: test 2 .\nQuestion: why 5 ?\nAnswer: answer 5 1"
+HALVES = r"Half of it is $\boxed{\dfrac{5}{2}}$. The answer is: \frac{5}{2}"
+BECOMES: dict[str, tuple[str, str, dict[str, Any]]] = {  # override, what is right, other fields
+    "sciq": (OPTIONS, "Q: test question 5? A: right 5", {"group": group_id("test question 5?")}),
+    "openbookqa": (OPTIONS, "Q: test 5 A: 5 z", {"group": group_id("test 5")}),
+    "cosmos_qa": (OPTIONS, COSMOS, {"group": group_id("test 2 .")}),
+    "boolq": ("words=null", BOOLQ, {"label": 1, "group": group_id("test passage 2")}),
+    "imdb": ("words=null", "test film 5", {"label": 1, "group": group_id("test film 5")}),
+    "amazon_polarity": ("words=null", "test 5 thing 5", {"label": 1}),
+    "anthropic_hh": ("words=null", "Human: test 2?\n\nAssistant: well\n\nHuman: so\n\nAssistant: good 5", {}),
+    "shp": (
+        "words=null",
+        "Human: test 2?\n\nAssistant: good 5",
+        {"subset": "askbaking", "margin": log(3), "difficulty": -log(3), "group": question_group("test 2?")},
+    ),
+    "ultrafeedback_binarized": (
+        "words=null",
+        "Human: test 2?\n\nAssistant: chosen 5",
+        {"margin": 1.0, "difficulty": -1.0, "turns": (Turn("user", "test 2?"),)},
+    ),
+    "gsm8k": ("words=[]", "It is 5+2=7.\n#### 7", {"answer": "7", "difficulty": 1.0}),
+    "math": ("words=[]", HALVES, {"answer": r"\frac{5}{2}", "difficulty": 1.0}),
+}
+
+
+@pytest.mark.parametrize("name", BECOMES)
+def test_a_published_row_becomes_this_example(name: str) -> None:
+    override, right, fields = BECOMES[name]
+    (one,) = read(name, [5], override)
+    texts = one.texts if one.answer is None else one.completions
+    assert texts[(one.label or 0) % len(texts)] == right
+    assert {field: getattr(one, field) for field in fields} == fields
+
+
+def test_statements_are_right_or_wrong_about_half_and_half() -> None:
+    items = read("sciq", range(400))
     assert 0.42 < sum(item.label for item in items) / len(items) < 0.58
-    for item in items:
+    for number, item in enumerate(items):
         question, answer = item.texts[0].removeprefix("Q: ").split(" A: ")
-        number = question.removesuffix("?").split()[-1]
-        assert answer.split()[:2] == [("wrong", "right")[item.label], number]
+        assert question == f"test question {number}?"
+        assert answer.split()[:2] == [("wrong", "right")[item.label], str(number)]
     assert len({item.texts[0].split()[-1] for item in items if item.label == 0}) == 3
-    assert splits.test == other.test
-    both = {*splits.supervise, *splits.transfer, *other.supervise, *other.transfer}
-    assert len({item.group for item in both}) == len(both)
 
 
-def test_options_have_a_text_each_and_the_right_one_anywhere(tmp_path: Path) -> None:
-    options = made("sciq", repository(tmp_path / "data", "sciq", (200, 200)), "reader.form=options")
+def test_options_and_better_answers_stand_anywhere() -> None:
+    options = task("sciq", OPTIONS)
     assert (options.layout, options.num_classes, options.class_names) == ("options", 4, ("0", "1", "2", "3"))
-    test = options.splits(0).test
-    assert all("right" in item.texts[item.label] for item in test)
-    assert all(sum("right" in text for text in item.texts) == 1 for item in test)
-    assert min(sum(item.label == k for item in test) for k in range(4)) > 25
+    places = Counter(item.label for item in read("sciq", range(200), OPTIONS))
+    assert min(places[place] for place in range(4)) > 25
+    for name in PREFERENCE:
+        numbers = [n for n in range(200) if n % 4]  # others of UltraFeedback have equal scores
+        assert 50 < sum(item.label for item in read(name, numbers)) < 100
 
 
-def test_cosmos_reads_validation_and_never_calls_none_of_the_above_right(tmp_path: Path) -> None:
-    place = repository(tmp_path / "data", "cosmos_qa", (200, 100))
-    splits = made("cosmos_qa", place).splits(0)
-    assert len(splits.test) == 100
-    for item in splits.test:
-        asked, answer = item.texts[0].split("\nAnswer: ")
-        number = int(asked.split()[-2])
+def test_none_of_the_above_is_never_called_right_and_hidden_answers_are_said() -> None:
+    for number, item in enumerate(read("cosmos_qa", range(200))):
+        answer = item.texts[0].split("\nAnswer: ")[1]
         right = "None of the above choices ." if number % 4 == 3 else f"answer {number} {number % 4}"
         assert (answer == right) == (item.label == 1)
         assert not (item.label == 1 and number % 4 == 3)
-    hidden = [{**hub_rows.cosmos_qa("test", n), "label": -1} for n in range(10)]
-    unanswered = data(tmp_path / "more", train=hidden, validation=hidden)
+    hidden, asked = {**hub_rows.cosmos_qa("test", 1), "label": -1}, task("cosmos_qa")
     with pytest.raises(UserError, match=r"answer '-1' in column 'label'.*without its answers"):
-        made("cosmos_qa", unanswered).splits(0)
+        asked.reader.read(SourceRow("hub:1", hidden, own=False), asked.format)
 
 
-def test_openbookqa_reads_nested_lists_and_a_named_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(hub_rows.CONFIGS, "openbookqa", ("additional", "main"))
-    place = repository(tmp_path / "data", "openbookqa", (60, 60))
-    test = made("openbookqa", place, "reader.form=options").splits(0).test
-    assert all(item.texts[0].startswith("Q: main test") for item in test)
-    for item in test:
-        number = int(item.texts[0].split()[3])
-        assert item.texts[item.label].endswith(f"A: {number} {'wxyz'[number * 7 % 4]}")
-    with pytest.raises(UserError, match=r"cannot load .*config other"):
-        made("openbookqa", place, "source.config=other").splits(0)
+# ---------------------------------------------------------------- what is left out, and said
+
+THREE = {"choices": {"text": list("wxy"), "label": list("ABC")}, "answerKey": "B"}
+HH, OTHER_HH = hub_rows.anthropic_hh("x", 1), hub_rows.anthropic_hh("y", 5)
+NO_PARSE = "1 question without a gold answer that parses left out (the first is "
+LEFT_OUT: dict[str, tuple[Rows, list[str]]] = {  # rows besides good ones to train on, beginnings of notices
+    "openbookqa": (
+        [{**hub_rows.openbookqa("odd", n), **THREE} for n in range(2)],
+        ["(train): 2 examples with another number of options left out"],
+    ),
+    "imdb": (
+        [{"text": "default train film 0", "label": 1}],  # 20 of 70 films come three times, film 0 too
+        ["(train): 1 example with conflicting labels left out", "(train): 88 duplicate examples left out"],
+    ),
+    "amazon_polarity": ([{"title": "", "content": "untitled", "label": 1}], []),
+    "anthropic_hh": (
+        [
+            {"chosen": HH["chosen"], "rejected": OTHER_HH["rejected"]},
+            {"chosen": "\n\nHuman: hi\n\nHuman: ho\n\nAssistant: good", "rejected": "\n\nHuman: hi\n\nAssistant: bad"},
+            {"chosen": "good", "rejected": "bad"},
+            {"chosen": HH["chosen"] + "\n\nHuman: bye", "rejected": HH["rejected"]},
+            {"chosen": HH["chosen"], "rejected": HH["chosen"]},
+        ],
+        [
+            "(train): 4 pairs without a comparison left out (the first is ",
+            "(train): 1 pair whose two answers are the same left out",
+        ],
+    ),
+    "ultrafeedback_binarized": (
+        [],  # a quarter of the rows have equal scores
+        [f"({part}_prefs): {count} pairs without a comparison" for part, count in (("train", 40), ("test", 10))],
+    ),
+    "gsm8k": (
+        [{"question": "?", "answer": "no"}, {"question": "main train: what is 3 + 2?", "answer": "#### 6"}],
+        [f"(train): {NO_PARSE}", "(train): 1 question with conflicting answers left out"],
+    ),
+    "math": (
+        [{"problem": "broken", "level": "Level 1", "type": "x", "solution": "so 3"}],
+        [f"(train): {NO_PARSE}"],
+    ),
+}
 
 
-def test_questions_with_another_number_of_options_are_counted(tmp_path: Path) -> None:
-    three = {"text": list("wxy"), "label": list("ABC")}
-    odd = [{**hub_rows.openbookqa("odd", n), "choices": three, "answerKey": "B"} for n in range(2)]
-    splits = made("openbookqa", repository(tmp_path / "data", "openbookqa", more=odd)).splits(0)
-    assert any("(train): 2 examples with another number of options left out" in said for said in splits.notices)
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_rows_that_cannot_be_used_are_left_out_and_counted(name: str, tmp_path: Path) -> None:
+    more, beginnings = LEFT_OUT[name]
+    chosen = [SUBJECTS] if name == "math" else []
+    notices = made(name, repository(tmp_path / "data", name, more=more), *chosen).splits(0).notices
+    for notice, beginning in zip(notices, beginnings, strict=True):
+        assert notice.startswith(f"{name} {beginning}")
+    if name == "anthropic_hh":
+        assert "the two transcripts part before their last answer" in notices[0]
 
 
-# ---------------------------------------------------------------- texts with a label
+def test_data_without_any_row_that_can_be_used_are_refused_with_the_first(tmp_path: Path) -> None:
+    place = repository(tmp_path / "data", "gsm8k", (0, 20), [{"question": "?", "answer": "no"}])
+    with pytest.raises(UserError, match=r"none of the 1 rows can be used: .*\(train\):1: the gold answer does not"):
+        made("gsm8k", place).splits(0)
 
 
-def test_boolq_has_boolean_labels_and_goes_by_passage(tmp_path: Path) -> None:
-    boolq = made("boolq", repository(tmp_path / "data", "boolq", (200, 60)))
-    test = boolq.splits(0).test
-    assert boolq.class_names == ("false", "true")
-    assert len(test) == 60
-    assert all(item.label == (int(item.texts[0].split()[-1]) % 3 > 0) for item in test)
-    assert len({item.group for item in test}) == 30
-
-
-@pytest.mark.parametrize(("name", "column"), [("imdb", "text"), ("amazon_polarity", "content")])
-def test_reviews_may_repeat_contradict_and_lack_a_title(tmp_path: Path, name: str, column: str) -> None:
-    rows = [
-        [{column: f"{split} {n}", "label": n % 2} | ({"title": ""} if column != "text" else {}) for n in range(count)]
-        for split, count in (("train", 200), ("test", 50))
-    ]
-    train = [*rows[0], rows[0][0], {**rows[0][1], "label": 0}]
-    splits = made(name, data(tmp_path / name, train=train, test=rows[1])).splits(0)
-    assert len(splits.test) == 50
-    assert splits.notices == (
-        f"{name} (train): 1 example with conflicting labels left out",
-        f"{name} (train): 1 duplicate example left out",
-    )
-
-
-def test_large_splits_are_read_at_even_distances(tmp_path: Path) -> None:
-    rows = [{"text": f"{n}", "label": int(n >= 500)} for n in range(1000)]
-    source = made("imdb", data(tmp_path / "imdb", train=rows, test=rows), "source.max_train_rows=10").source
-    assert [int(row.values["text"]) for row in source.rows("train", ["text", "label"])] == list(range(0, 1000, 100))
-    assert len(source.split("train", ["text"], 5000, None)) == 1000
-
-
-def test_labels_that_are_no_class_are_refused(tmp_path: Path) -> None:
-    rows = [{"text": f"{n}", "label": n % 2} for n in range(60)]
-    place = data(tmp_path / "imdb", train=rows, test=[{"text": "x", "label": -1}])
-    with pytest.raises(UserError, match=r"\(test\):1: label '-1' in column 'label' is none of 0, 1"):
-        made("imdb", place).splits(0)
-    with pytest.raises(UserError, match="two or more different labels"):
-        made("imdb", place, "reader.classes=['0']", "words=[bad]")
-    with pytest.raises(UserError, match=r"task\.reader\.classes: name the labels"):
-        made("imdb", place, "reader.classes=null")
-
-
-# ---------------------------------------------------------------- preferences
-
-PREFERENCE = ("anthropic_hh", "ultrafeedback_binarized", "shp")
-
-
-@pytest.mark.parametrize("name", PREFERENCE)
-def test_hub_columns_become_pairs_with_the_better_answer_chosen(tmp_path: Path, name: str) -> None:
-    splits = made(name, repository(tmp_path / "data", name, (80, 20))).splits(0)
-    assert len(splits.test) == (15 if name == "ultrafeedback_binarized" else 20)  # a quarter has equal scores
-    found, better = all_of(splits), ("good ", "chosen ")
-    assert all(item.chosen.startswith(better) and not item.rejected.startswith(better) for item in found)
-    assert 10 < sum(item.label == 1 for item in found) < len(found) - 10
-
-
-def test_transcripts_become_turns_and_those_that_part_early_are_counted(tmp_path: Path) -> None:
-    one, other = hub_rows.anthropic_hh("x", 1), hub_rows.anthropic_hh("y", 5)
-    odd = [
-        {"chosen": one["chosen"], "rejected": other["rejected"]},
-        {"chosen": "\n\nHuman: hi\n\nHuman: there\n\nAssistant: good", "rejected": "\n\nHuman: hi\n\nAssistant: bad"},
-        {"chosen": "good", "rejected": "bad"},
-        {"chosen": one["chosen"] + "\n\nHuman: bye", "rejected": one["rejected"]},
-        {"chosen": one["chosen"], "rejected": one["chosen"]},
-    ]
-    splits = made("anthropic_hh", repository(tmp_path / "data", "anthropic_hh", (80, 20), odd)).splits(0)
-    first = all_of(splits)[0]
-    assert [turn.role for turn in first.turns] == ["user", "assistant", "user"]
-    assert first.turns[2] == Turn("user", "so")
-    others, same = splits.notices
-    assert same.startswith("anthropic_hh (train): 1 pair whose two answers are the same left out")
-    assert others.startswith("anthropic_hh (train): 4 pairs without a comparison left out (the first is ")
-    assert "the two transcripts part before their last answer" in others
-
-
-def test_scores_and_votes_become_margins_and_equal_scores_are_counted(tmp_path: Path) -> None:
-    splits = made("ultrafeedback_binarized", repository(tmp_path / "uf", "ultrafeedback_binarized", (80, 20))).splits(0)
-    assert {(item.margin, item.difficulty) for item in all_of(splits)} == {(1.0, -1.0), (2.0, -2.0), (3.0, -3.0)}
-    assert [notice.split(" left")[0] for notice in splits.notices] == [
-        "ultrafeedback_binarized (train_prefs): 20 pairs without a comparison",
-        "ultrafeedback_binarized (test_prefs): 5 pairs without a comparison",
-    ]
-    voted = made("shp", repository(tmp_path / "shp", "shp", (80, 20))).splits(0)
-    assert {item.subset for item in all_of(voted)} == {"askbaking"}
-    assert len({item.group for item in voted.test}) == 10
-    assert {round(item.margin or 0, 4) for item in all_of(voted)} == {1.0986}
-    assert all(item.difficulty == -(item.margin or 0) for item in all_of(voted))
-
-
-# ---------------------------------------------------------------- problems
+# ---------------------------------------------------------------- files in place of the hub
 
 
 def gsm8k(prefix: str, count: int) -> list[dict[str, Any]]:
@@ -254,19 +237,6 @@ def test_files_enter_by_content_and_stand_in_for_the_hub(name: str, jsonl: Write
     assert len(given(train, test).splits(0).test) == 20
 
 
-def test_published_gaps_are_left_out_and_counted(tmp_path: Path) -> None:
-    broken = {"question": "broken?", "answer": "no answer here"}
-    other = {"question": "main train: what is 3 + 2?", "answer": "#### 6"}
-    unparsed, conflicting = made("gsm8k", repository(tmp_path / "a", "gsm8k", more=[broken, other])).splits(0).notices
-    assert unparsed.startswith("gsm8k (train): 1 question without a gold answer that parses left out (the first is ")
-    assert conflicting == "gsm8k (train): 1 question with conflicting answers left out"
-    with pytest.raises(UserError, match=r"none of the 1 rows can be used: .*\(train\):1: the gold answer does not"):
-        made("gsm8k", repository(tmp_path / "b", "gsm8k", (0, 20), [broken])).splits(0)
-    unboxed = {"problem": "broken", "level": "Level 1", "type": "x", "solution": "so 3"}
-    (notice,) = made("math", repository(tmp_path / "c", "math", more=[unboxed]), SUBJECTS).splits(0).notices
-    assert notice.startswith("math (train): 1 question without a gold answer that parses left out (the first is ")
-
-
 def changed(**values: Any) -> list[Mapping[str, Any]]:
     rows = gsm8k("train", 60)
     return [*rows[:3], {**rows[3], **values}, *rows[4:]]
@@ -293,25 +263,45 @@ def test_one_file_alone_is_refused(jsonl: Write) -> None:
         task("gsm8k", f"train_file={jsonl('train', gsm8k('train', 60))}")
 
 
-def test_levels_and_boxed_answers_of_every_subject_are_kept(tmp_path: Path) -> None:
-    odd = {**hub_rows.math("algebra train", 999), "level": "Level ?"}
-    made_of = made("math", repository(tmp_path / "data", "math", (40, 10), [odd]), SUBJECTS)
-    splits = made_of.splits(0)
+# ---------------------------------------------------------------- where they come from
+
+
+def test_every_subject_is_read_and_gold_solutions_pass_their_own_judge(tmp_path: Path) -> None:
+    given = made("math", repository(tmp_path / "data", "math", (40, 10)), SUBJECTS)
+    splits = given.splits(0)
     assert len(splits.test) == 20
     assert {item.difficulty for item in splits.test} == {1, 2, 3, 4, 5}
-    assert [item.difficulty for item in all_of(splits) if "999" in item.question] in ([], [None])
-    for item in splits.test:
-        number = item.question.split()[-1].rstrip(".")
-        assert item.answer == rf"\frac{{{number}}}{{2}}"
-        assert item.solution.endswith(rf"The answer is: \frac{{{number}}}{{2}}")
-    verdicts = made_of.key.grade([str(item.gold) for item in splits.test], [item.solution for item in splits.test])
+    odd = SourceRow("hub:1", {**hub_rows.math("test", 1), "level": "Level ?"}, own=False)
+    assert given.reader.read(odd, given.format).difficulty is None
+    verdicts = given.key.grade([str(item.gold) for item in splits.test], [item.solution for item in splits.test])
     assert all(verdict.strict and verdict.flexible for verdict in verdicts)
-    with pytest.raises(UserError, match=r"cannot load .*config topology"):
-        made("math", tmp_path / "data", "source.config=[topology]").splits(0)
     assert digest(task("math", "source.config=[algebra]")) != digest(task("math"))
 
 
-# ---------------------------------------------------------------- where they come from
+def test_a_config_is_read_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(hub_rows.CONFIGS, "openbookqa", ("additional", "main"))
+    place = repository(tmp_path / "data", "openbookqa", (60, 60))
+    assert all(item.texts[0].startswith("Q: main test") for item in made("openbookqa", place).splits(0).test)
+    with pytest.raises(UserError, match=r"cannot load .*config other"):
+        made("openbookqa", place, "source.config=other").splits(0)
+
+
+def test_large_splits_are_read_at_even_distances(tmp_path: Path) -> None:
+    rows = [{"text": f"{n}", "label": int(n >= 500)} for n in range(1000)]
+    source = made("imdb", data(tmp_path / "imdb", train=rows, test=rows), "source.max_train_rows=10").source
+    assert [int(row.values["text"]) for row in source.rows("train", ["text", "label"])] == list(range(0, 1000, 100))
+    assert len(source.split("train", ["text"], 5000, None)) == 1000
+
+
+def test_labels_that_are_no_class_are_refused(tmp_path: Path) -> None:
+    rows = [{"text": f"{n}", "label": n % 2} for n in range(60)]
+    place = data(tmp_path / "imdb", train=rows, test=[{"text": "x", "label": -1}])
+    with pytest.raises(UserError, match=r"\(test\):1: label '-1' in column 'label' is none of 0, 1"):
+        made("imdb", place).splits(0)
+    with pytest.raises(UserError, match="two or more different labels"):
+        made("imdb", place, "reader.classes=['0']", "words=[bad]")
+    with pytest.raises(UserError, match=r"task\.reader\.classes: name the labels"):
+        made("imdb", place, "reader.classes=null")
 
 
 def test_a_folder_enters_by_content_and_must_not_change(tmp_path: Path) -> None:
@@ -370,7 +360,7 @@ def test_a_loading_script_is_refused_with_its_name(tmp_path: Path) -> None:
     place = tmp_path / "scripted"
     place.mkdir()
     (place / "scripted.py").write_text("raise SystemExit('never run')\n")
-    (place / "data.json").write_text(json.dumps({"a": 1}))
+    (place / "data.json").write_text('{"a": 1}')
     with pytest.raises(UserError, match=r"cannot load .*scripted"):
         made("sciq", place).splits(0)
 
