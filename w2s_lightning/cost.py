@@ -145,7 +145,7 @@ def _label_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
 
 def _forward(shape: "Shape", task: Any, readout: ReadOut, rows: int) -> float:
     """One pass over `rows` examples, each of whose texts (options, completions) is a text of its own."""
-    texts = 1 if task.kind == "reasoning" or task.layout == "text" else task.num_classes
+    texts = 1 if task.kind == "reasoning" or task.layout == "text" else len(task.class_names)
     length = task.typical_tokens / texts
     written = task.typical_solution_tokens if task.kind == "reasoning" else length
     predicted = {"text": written, "implicit": length * COMPLETION, "words": 1, "head": 0}[readout.kind]

@@ -120,7 +120,7 @@ def test_rows_about_test_questions_are_announced(jsonl: Write, files: Given) -> 
 def test_classes_are_the_sorted_labels_of_the_training_file(files: Given) -> None:
     made = local("choice", *files["choice"])
     assert made.class_names == made.words == ("bad", "good")
-    assert (made.num_classes, made.layout) == (2, "text")
+    assert made.layout == "text"
     labels = {item.texts[0]: item.label for item in made.splits(0).test}
     assert (labels["b 0"], labels["b 1"]) == (0, 1)
     assert local("choice", *files["choice"], "words=[awful,great]").words == ("awful", "great")
@@ -167,7 +167,7 @@ def test_real_solutions_are_used_or_counted_and_split_by_question(tmp_path: Path
 
 def test_own_pairs_become_two_options_each(files: Given) -> None:
     made = local("preference", *files["preference"], "reader.margin=gap", "reader.subset=kind", "reader.difficulty=gap")
-    assert (made.kind, made.layout, made.num_classes, made.class_names) == ("preference", "options", 2, ("0", "1"))
+    assert (made.kind, made.layout, made.class_names) == ("preference", "options", ("0", "1"))
     splits = made.splits(0)
     for item in (item for split in SPLITS for item in splits.of(split)):
         number = int(item.chosen.removeprefix("good "))

@@ -100,7 +100,7 @@ def read_targets(targets: Targets, examples: Sequence[Example], task: Task, stor
     match targets:
         case Gold():
             labels = np.array([example.label for example in examples])
-            return TargetTable(ids, np.eye(task.num_classes)[labels], np.ones(len(ids)))
+            return TargetTable(ids, np.eye(len(task.class_names))[labels], np.ones(len(ids)))
         case Supervisor():
             return TargetTable(ids, read_answers(targets.file, ids, task.class_names), np.ones(len(ids)))
         case Label() | Select():

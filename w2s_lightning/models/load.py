@@ -157,7 +157,7 @@ def _outputs(task: Task) -> Outputs:
     """K outputs for one text, or one output where K options are scored as texts of their own; none for solutions."""
     if task.kind == "reasoning":
         return Outputs(0, ())
-    return Outputs(1 if task.layout == "options" else task.num_classes, tuple(task.words))
+    return Outputs(1 if task.layout == "options" else len(task.class_names), tuple(task.words))
 
 
 def _source(weights: Weights | Fit, store: Store) -> Source:

@@ -18,8 +18,10 @@ def refuse_mixed(setting: Any) -> None:
         _refuse_for_solutions(setting)
     elif setting.test_samples is not None:
         raise UserError(f"task.test_samples is for reasoning tasks, and {task.name} is none: leave it out")
-    elif setting.judge.metric == "auroc" and task.num_classes != 2:
-        raise UserError(f"task.judge.metric=auroc needs two classes, task {task.name} has {task.num_classes}: accuracy")
+    elif setting.judge.metric == "auroc" and len(task.class_names) != 2:
+        raise UserError(
+            f"task.judge.metric=auroc needs two classes, task {task.name} has {len(task.class_names)}: accuracy"
+        )
 
 
 def _refuse_for_solutions(setting: Any) -> None:

@@ -31,7 +31,7 @@ def write_to_answer(task: Task, splits: Sequence[Split], seed: int, path: Path) 
     if task.kind == "reasoning":
         texts, answer, told = ["question"], "solution", "problems in {}; fill in the column `solution`"
     else:
-        texts = ["text"] if task.layout == "text" else [f"option_{n}" for n in range(task.num_classes)]
+        texts = ["text"] if task.layout == "text" else [f"option_{n}" for n in range(len(task.class_names))]
         answer, told = "label", f"examples in {{}}; labels: {', '.join(task.class_names)}"
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)

@@ -135,7 +135,6 @@ class RewardSetTask:
 
     kind: ClassVar[Kind] = "preference"
     layout: ClassVar[Layout] = "options"
-    num_classes: ClassVar[int] = 2
     class_names: ClassVar[tuple[str, ...]] = ("0", "1")
     world: ClassVar[None] = None  # models come with the job's task
 

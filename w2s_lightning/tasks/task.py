@@ -43,8 +43,6 @@ class Task(Protocol):
     @property
     def class_names(self) -> tuple[str, ...]: ...
     @property
-    def num_classes(self) -> int: ...
-    @property
     def words(self) -> tuple[str, ...]: ...
     @property
     def format(self) -> Format: ...
@@ -130,10 +128,6 @@ class DataTask:
         return self.reader.class_names or self.words or ()
 
     @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
-
-    @property
     def key(self) -> AnswerKey:
         return self.reader.key
 
@@ -146,7 +140,7 @@ class DataTask:
         if self.source is None:
             read = [(*one.texts, *(one.completions if self.kind == "reasoning" else ())) for one in self._some()]
             return mean_tokens(["".join(texts) for texts in read])
-        return self.reader.typical_tokens * (self.num_classes if self.layout == "options" else 1)
+        return self.reader.typical_tokens * (len(self.class_names) if self.layout == "options" else 1)
 
     @property
     def typical_solution_tokens(self) -> int:

@@ -334,7 +334,6 @@ class Arithmetic(ProblemTask):
 
     kind: ClassVar[Kind] = "reasoning"
     layout: ClassVar[Layout] = "text"
-    num_classes: ClassVar[int] = 0
     class_names: ClassVar[tuple[str, ...]] = ()
     words: ClassVar[tuple[str, ...]] = ()
     key: ClassVar[NumberKey] = KEY

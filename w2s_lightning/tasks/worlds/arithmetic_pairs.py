@@ -233,7 +233,6 @@ class ArithmeticPairs(ProblemTask):
 
     kind: ClassVar[Kind] = "preference"
     layout: ClassVar[Layout] = "options"
-    num_classes: ClassVar[int] = 2
     class_names: ClassVar[tuple[str, ...]] = ("0", "1")
     words: ClassVar[tuple[str, ...]] = (WRONG, RIGHT)  # as the pretraining text judges solutions
 

@@ -191,7 +191,6 @@ class Facts:
     """
 
     kind: ClassVar[Kind] = "choice"
-    num_classes: ClassVar[int] = 2
     layout: ClassVar[Layout] = "text"
 
     name: str = field(compare=False)
