@@ -12,7 +12,8 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -28,7 +29,6 @@ _OWN = __name__.partition(".")[0]
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
 # Keys that not every kind of task has.
 _NO_BENCHMARK = {"benchmark": None, "benchmark_overlap": False, "test_samples": None}
-_SEEDS = 2**32
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,10 @@ def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> JobSet
         objective=_objective(values["objective"], at("objective")) if "objective" in values else None,
         gold={kind: _objective(block, at(f"gold.{kind}")) for kind, block in values["gold"].items()},
         supervisor=bind(schema.SupervisorFiles, values["supervisor"], at("supervisor")),
-        seed=_seed(values["seed"]),
-        set_by_task=tuple(f"{key}={_value_at(values, key)}" for key in values.get("set_by_task") or ()),
+        seed=bind(schema.Seed, values["seed"], at("seed")),
+        set_by_task=tuple(
+            f"{key}={reduce(getitem, key.split('.'), values)}" for key in values.get("set_by_task") or ()
+        ),
     )
 
 
@@ -134,12 +136,6 @@ def _numbers(block: Any, path: tuple[str, ...]) -> Iterator[tuple[str, float]]:
             yield from _numbers(value, (*path, str(key)))
     elif isinstance(block, float):
         yield ".".join(path), block
-
-
-def _value_at(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        values = values[part]
-    return values
 
 
 def _refuse_idle(job: JobSettings, overrides: Sequence[str]) -> None:
@@ -216,33 +212,28 @@ def target_of(block: Any, origin: Origin, key: str) -> str:
 
 
 def _objective(block: Mapping[str, Any], origin: Origin) -> schema.Objective:
+    """A loss: keyword-only parameters but for `fraction` are its options, positional ones what it reads of a fit."""
     path = target_of(block, origin, origin.key)
+    signature = _signature(path, origin)
+    # A range is what `schema.py` has under an annotation's name; other annotations say nothing here.
+    known = {
+        arg.arg: getattr(schema, getattr(arg.annotation, "id", ""), Any)
+        for arg in signature.kwonlyargs
+        if arg.arg != "fraction"
+    }
     options = {name: value for name, value in block.items() if name not in ("_target_", "self_target")}
-    known = keyword_options(path, origin)
     for option, value in options.items():
         if option not in known:
             raise UserError(unknown_key(origin.key, option, known, origin))
         bind(known[option], value, origin, f"{origin.key}.{option}")  # the value itself stays as it was given
     if missing := sorted(known.keys() - options.keys()):
         raise UserError(f"{origin.file}: {path} needs the options {', '.join(missing)}")
-    values = {"target": path, "options": options, "reads": positional_parameters(path, origin)}
     own = {"self_target": block["self_target"]} if "self_target" in block else {}
-    objective: schema.Objective = bind(schema.Objective, values | own, origin)
+    reads = tuple(arg.arg for arg in signature.args)
+    objective: schema.Objective = bind(
+        schema.Objective, {"target": path, "options": options, "reads": reads, **own}, origin
+    )
     return objective
-
-
-def keyword_options(path: str, origin: Origin) -> dict[str, Any]:
-    """Keyword-only parameters, but for `fraction`, of the function at a dotted path, with the range of each.
-
-    A range is what `schema.py` has under the parameter's annotation; other annotations say nothing here.
-    """
-    found = (arg for arg in _signature(path, origin).kwonlyargs if arg.arg != "fraction")
-    return {arg.arg: getattr(schema, getattr(arg.annotation, "id", ""), Any) for arg in found}
-
-
-def positional_parameters(path: str, origin: Origin) -> tuple[str, ...]:
-    """What the objective at a dotted path reads of a fit's rows."""
-    return tuple(arg.arg for arg in _signature(path, origin).args)
 
 
 def _signature(path: str, origin: Origin) -> ast.arguments:
@@ -283,11 +274,3 @@ def _paradigm(block: Mapping[str, Any], origin: Origin) -> schema.Paradigm:
         objectives={kind: _objective(value, origin.inside(f"objectives.{kind}")) for kind, value in objectives},
         options=bind(options.annotation, rest, origin),
     )
-
-
-def _seed(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UserError(f"seed must be a whole number from 0 on, got {value!r}: `seed=0`")
-    if value >= _SEEDS:
-        raise UserError(f"seed={value} is too large: take one below {_SEEDS}")
-    return value

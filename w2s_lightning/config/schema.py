@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 from annotated_types import Ge, Gt, Interval
-from pydantic import AfterValidator, ConfigDict
+from pydantic import AfterValidator, ConfigDict, Strict
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import CODE
@@ -18,6 +18,7 @@ from w2s_lightning.identity import CODE
 T = TypeVar("T")
 
 Count = Annotated[int, Ge(1)]
+Seed = Annotated[int, Strict(), Interval(ge=0, lt=2**32)]
 NonNegative = Annotated[float, Ge(0)]
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
