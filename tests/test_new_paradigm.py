@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,56 +64,6 @@ recipe: {_target_: doubting_recipe.build}
 module: {_target_: doubting_module.Doubting}
 keep: 0.5
 """
-
-
-def doubt(tmp_path: Path, *plugins: str) -> subprocess.CompletedProcess[str]:
-    (tmp_path / "doubting_recipe.py").write_text(RECIPE)
-    (tmp_path / "doubting_module.py").write_text(MODULE)
-    (tmp_path / "tempered_loss.py").write_text(LOSS)
-    for group, name, text in (("paradigm", "doubting", YAML), ("objective", "tempered", LOSS_YAML)):
-        (tmp_path / "conf" / group).mkdir(parents=True)
-        (tmp_path / "conf" / group / f"{name}.yaml").write_text(text)
-    command = [sys.executable, str(ROOT / "train.py"), f"hydra.searchpath=[file://{tmp_path}/conf]"]
-    return subprocess.run(
-        [
-            *command,
-            "paradigm=doubting",
-            "objective=tempered",
-            f"plugins=[{','.join(plugins)}]",
-            "tracking=disabled",
-            *SMALL_WORLD,
-        ],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    )
-
-
-def test_a_paradigm_with_an_objective_from_another_folder_runs_to_its_result(tmp_path: Path) -> None:
-    done = doubt(tmp_path, "doubting_recipe", "doubting_module", "tempered_loss")
-    assert done.returncode == 0, done.stderr
-    (file,) = (tmp_path / "outputs").glob("*/result.json")
-    result = json.loads(file.read_text())
-    assert result["student_of_record"] == "pupil"
-    assert result["job"]["paradigm"] == "doubting"
-    assert result["agreement"]["with_supervisor"] is not None
-    fits = [json.loads(file.read_text()) for file in (tmp_path / "store" / "fit").glob("*/stage.json")]
-    (student,) = [fit for fit in fits if fit["module"] == "doubting_module.Doubting"]
-    assert student["objective"]["target"] == "tempered_loss.tempered", "code of others enters identity by its path"
-
-
-def test_code_of_a_package_that_is_not_listed_is_never_imported(tmp_path: Path) -> None:
-    done = doubt(tmp_path, "doubting_recipe", "tempered_loss")
-    assert done.returncode == 1
-    assert "conf/paradigm/doubting.yaml: paradigm.module._target_=doubting_module.Doubting" in done.stderr
-    assert "list it with `plugins=[doubting_module]`" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert not (tmp_path / "store").exists()
-
-
-# ---------------------------------------------------------------- a data set of a known kind
-
 READER = '''
 from w2s_lightning.config.schema import record
 from w2s_lightning.tasks.example import choice, group_id
@@ -153,19 +104,30 @@ words: ["no", "yes"]
 limits: {supervise: null, transfer: null, validation: null, test: null}
 """
 
+FILES = {
+    "doubting_recipe.py": RECIPE,
+    "doubting_module.py": MODULE,
+    "tempered_loss.py": LOSS,
+    "parity_data.py": READER,
+    "conf/paradigm/doubting.yaml": YAML,
+    "conf/objective/tempered.yaml": LOSS_YAML,
+    "conf/task/parity.yaml": TASK_YAML,
+    "train.jsonl": "".join(f'{{"value": {n}}}\n' for n in range(200)),
+    "test.jsonl": "".join(f'{{"value": {n}}}\n' for n in range(500, 560)),
+}
+DOUBTING = ("paradigm=doubting", "objective=tempered", *SMALL_WORLD)
+
 
 @pytest.fixture
 def parity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    """Overrides for a data set whose reader and YAML lie in another folder, and for a tiny model on both sides."""
+    """Writes all files into another folder; overrides for its data set, with a tiny model on both sides."""
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "parity_data.py").write_text(READER)
-    (tmp_path / "conf" / "task").mkdir(parents=True)
-    (tmp_path / "conf" / "task" / "parity.yaml").write_text(TASK_YAML)
-    for part, numbers in (("train", range(200)), ("test", range(500, 560))):
-        (tmp_path / f"{part}.jsonl").write_text("".join(f'{{"value": {n}}}\n' for n in numbers))
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        monkeypatch.delitem(sys.modules, Path(name).stem, raising=False)
     model = make_folder(tmp_path / "model", "llama")
     return (
-        f"hydra.searchpath=[file://{tmp_path}/conf]",
         "task=parity",
         *(f"task.{part}_file={tmp_path}/{part}.jsonl" for part in ("train", "test")),
         *(f"model@{side}=local" for side in ("weak", "strong")),
@@ -174,20 +136,52 @@ def parity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     )
 
 
+@pytest.mark.usefixtures("parity")
+def test_a_paradigm_with_an_objective_from_another_folder_runs_to_its_result(tmp_path: Path) -> None:
+    place = (f"hydra.searchpath=[file://{tmp_path}/conf]", "plugins=[doubting_recipe,doubting_module,tempered_loss]")
+    command = [sys.executable, str(ROOT / "train.py"), *place, *DOUBTING, "tracking=disabled"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "outputs").glob("*/result.json")
+    result = json.loads(file.read_text())
+    assert result["student_of_record"] == "pupil"
+    assert result["job"]["paradigm"] == "doubting"
+    assert result["agreement"]["with_supervisor"] is not None
+    fits = [json.loads(file.read_text()) for file in (tmp_path / "store" / "fit").glob("*/stage.json")]
+    (student,) = [fit for fit in fits if fit["module"] == "doubting_module.Doubting"]
+    assert student["objective"]["target"] == "tempered_loss.tempered", "code of others enters identity by its path"
+
+
 def test_a_data_set_of_a_known_kind_is_a_reader_and_a_yaml_and_runs_to_its_result(
     parity: tuple[str, ...], tmp_path: Path
 ) -> None:
-    made = run_job(tmp_path, "plugins=[parity_data]", world=parity)
+    there = (f"hydra.searchpath=[file://{tmp_path}/conf]", "plugins=[parity_data]", *parity)
+    made = run_job(tmp_path, world=there)
     assert {"floor", "ceiling", "student", "untuned_words"} <= rows(made).keys()
     assert rows(made)["student"]["n"] == 60
-    task = job(*parity, "plugins=[parity_data]")[0].task
-    assert {(one.texts, one.label) for one in task.splits(0).test} == {
+    assert {(one.texts, one.label) for one in job(*there)[0].task.splits(0).test} == {
         ((f"is {n} odd ?",), n % 2) for n in range(500, 560)
     }
 
 
-def test_a_readers_mistakes_are_explained_as_those_of_any_other(parity: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match=r"no column 'valu' \(task.reader.number\): did you mean `value`"):
-        job(*parity, "plugins=[parity_data]", "task.reader.number=valu")
-    with pytest.raises(UserError, match=r"which this run does not trust: list it with `plugins=\[parity_data\]`"):
-        job(*parity)
+UNTRUSTED = "lies in the package '{0}', which this run does not trust: list it with `plugins=[{0}]`"
+
+
+@pytest.mark.parametrize(
+    ("plugins", "words", "message"),
+    [
+        ("doubting_recipe,tempered_loss", DOUBTING, UNTRUSTED.format("doubting_module")),
+        ("doubting_recipe,doubting_module", DOUBTING, UNTRUSTED.format("tempered_loss")),
+        ("", None, UNTRUSTED.format("parity_data")),
+        ("parity_data", ("task.reader.number=valu",), "no column 'valu' (task.reader.number): did you mean `value`"),
+    ],
+)
+def test_mistakes_in_other_peoples_code_are_explained_as_any_other(
+    parity: tuple[str, ...], tmp_path: Path, plugins: str, words: tuple[str, ...] | None, message: str
+) -> None:
+    more = words if words == DOUBTING else (*parity, *(words or ()))
+    with pytest.raises(UserError, match=re.escape(message)):
+        job(f"hydra.searchpath=[file://{tmp_path}/conf]", f"plugins=[{plugins}]", *more)
+    theirs = {Path(name).stem for name in FILES if name.endswith(".py")}
+    assert theirs & sys.modules.keys() <= set(plugins.split(",")), "nothing else was imported"
