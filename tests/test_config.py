@@ -127,8 +127,6 @@ def test_cfg_job_prints_the_configuration_without_torch(tmp_path: Path) -> None:
 
 
 def test_shell_completion_offers_the_groups() -> None:
-    done = train("--shell-completion", "query=bash", cwd=ROOT)
-    assert "COMP_LINE" in done.stderr + done.stdout or done.returncode != 0  # Hydra wants the shell's variables
     environment = {"COMP_LINE": "train.py task=fac", "COMP_POINT": "17", "PATH": "/usr/bin:/bin"}
     offered = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), "--shell-completion", "query=bash"],
