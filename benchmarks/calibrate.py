@@ -19,7 +19,8 @@ from w2s_lightning.identity import Stage
 from w2s_lightning.plan import make_setting, stages_of
 from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.refs import Refs
-from w2s_lightning.results.job_result import read_rows, score
+from w2s_lightning.results.scored import score_answers
+from w2s_lightning.results.stored import read_answers
 from w2s_lightning.show.progress import StageProgress
 from w2s_lightning.store import Store
 
@@ -88,7 +89,7 @@ def main() -> int:
     for seed in SEEDS:
         rows, store, _ = baselines(overrides, seed)
         kind = rows[0].evaluate.task.kind
-        scores = score(read_rows(rows, store), "accuracy")
+        scores = score_answers({row.name: (read_answers(store, row.evaluate),) for row in rows})
         for row in rows:
             values.setdefault(row.name, []).append(scores.interval(row.name).value)
     table = Table(title=" ".join(["calibration", *overrides]))

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.composing import plan as planned
 from tests.report.reading import inspect
@@ -22,12 +24,17 @@ from tests.small_jobs import (
 from w2s_lightning.errors import UserError
 from w2s_lightning.store import Store
 
+SHARED = {"untuned", "untuned_words", "floor", "student", "ceiling"}
 EXPECTED_ROWS = {
-    "supervised": {"untuned", "untuned_words", "floor", "student", "ceiling"},
-    "distillation": {"untuned", "untuned_words", "floor", "teacher", "student", "weak_on_gold_transfer", "ceiling"},
-    "self_improvement": {"untuned", "untuned_words", "floor", "round_0", "round_1", "student", "ceiling"},
-    "weak_to_strong": {"untuned", "untuned_words", "floor", "student", "ceiling"},
+    "supervised": SHARED,
+    "distillation": {*SHARED, "teacher", "weak_on_gold_transfer"},
+    "self_improvement": {*SHARED, "round_0", "round_1"},
+    "weak_to_strong": SHARED,
 }
+MADE = planned(*SMALL_WORLD, "paradigm=weak_to_strong")
+SPLITS = MADE.rows[0].evaluate.task.splits(0)
+
+Results = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +43,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(place: Path) -> dict[str, dict[str, Any]]:
+def results(place: Path) -> Results:
     return {name: run_job(place, f"paradigm={name}") for name in EXPECTED_ROWS}
+
+
+@pytest.fixture(scope="module")
+def store(place: Path) -> Store:
+    return Store.at(place / "store")
 
 
 def probs_of(store: Store, stage: Any, name: str = "predictions") -> dict[str, list[float]]:
@@ -45,7 +57,7 @@ def probs_of(store: Store, stage: Any, name: str = "predictions") -> dict[str, l
 
 
 @pytest.mark.parametrize("paradigm", EXPECTED_ROWS)
-def test_every_paradigm_ends_with_its_rows(paradigm: str, results: dict[str, dict[str, Any]]) -> None:
+def test_every_paradigm_ends_with_its_rows(paradigm: str, results: Results) -> None:
     result = results[paradigm]
     assert set(rows(result)) == EXPECTED_ROWS[paradigm]
     assert result["job"]["paradigm"] == paradigm
@@ -54,24 +66,24 @@ def test_every_paradigm_ends_with_its_rows(paradigm: str, results: dict[str, dic
         assert row["n"] == 160
 
 
-def test_all_paradigms_share_floor_ceiling_and_untuned(results: dict[str, dict[str, Any]]) -> None:
+def test_all_paradigms_share_floor_ceiling_and_untuned(results: Results) -> None:
     assert_baselines_are_shared(results, "untuned", "floor", "ceiling")
 
 
-def test_each_row_says_what_it_saw(results: dict[str, dict[str, Any]]) -> None:
+def test_each_row_says_what_it_saw(results: Results) -> None:
     seen = {name: rows(result)["student"]["information"] for name, result in results.items()}
-    assert seen["supervised"]["gold_seen_by_student"] == 96
-    assert seen["supervised"]["gold_upstream"] == 0
-    assert seen["weak_to_strong"]["gold_seen_by_student"] == 0
-    assert seen["weak_to_strong"]["pseudo_labels"] == 128
-    assert seen["weak_to_strong"]["gold_upstream"] == 96
-    assert seen["distillation"]["gold_upstream"] == 96
-    assert seen["self_improvement"]["pseudo_labels"] == 64
-    assert rows(results["weak_to_strong"])["ceiling"]["information"]["gold_seen_by_student"] == 128
-    assert rows(results["weak_to_strong"])["untuned"]["information"]["train_tokens"] == 0
+    counts = ("gold_seen_by_student", "gold_upstream", "pseudo_labels")
+    told = {name: tuple(own[count] for count in counts) for name, own in seen.items()}
+    assert told["supervised"] == (96, 0, 0)
+    assert told["weak_to_strong"] == (0, 96, 128)
+    assert told["distillation"][1] == 96
+    assert told["self_improvement"][2] == 64
+    others = rows(results["weak_to_strong"])
+    assert others["ceiling"]["information"]["gold_seen_by_student"] == 128
+    assert others["untuned"]["information"]["train_tokens"] == 0
 
 
-def test_the_result_file_holds_what_was_returned(place: Path, results: dict[str, dict[str, Any]]) -> None:
+def test_the_result_file_holds_what_was_returned(place: Path, results: Results) -> None:
     files = [json.loads(f.read_text()) for f in (place / "outputs").glob("*/result.json")]
     assert {f["job"]["paradigm"] for f in files} == set(EXPECTED_ROWS)
     for file in files:
@@ -81,42 +93,35 @@ def test_the_result_file_holds_what_was_returned(place: Path, results: dict[str,
         assert {s["digest"] for s in file["stages"]} == {s["digest"] for s in result["stages"]}
 
 
-def test_a_second_run_computes_nothing_and_says_the_same(place: Path, results: dict[str, dict[str, Any]]) -> None:
-    again = run_job(place, "paradigm=weak_to_strong")
+def test_a_second_run_computes_nothing_and_says_the_same(place: Path, results: Results) -> None:
+    again, first = run_job(place, "paradigm=weak_to_strong"), results["weak_to_strong"]
     assert all(stage["cached"] for stage in again["stages"])
-    first = results["weak_to_strong"]
-    assert again["rows"] == first["rows"]
-    assert again["pgr"] == first["pgr"]
-    assert again["agreement"] == first["agreement"]
+    assert [again[part] for part in ("rows", "pgr", "agreement")] == [
+        first[part] for part in ("rows", "pgr", "agreement")
+    ]
 
 
-def test_a_second_run_from_the_command_line_loads_no_torch(place: Path, results: dict[str, Any]) -> None:
+def test_a_second_run_from_the_command_line_loads_no_torch(place: Path, results: Results) -> None:
     printed = printed_without_torch(place, *SMALL_WORLD)
     assert "weak_to_strong" in printed
     assert "PGR" in printed
 
 
-def test_metrics_from_the_store_equal_metrics_recomputed_from_its_weights(place: Path, results: dict[str, Any]) -> None:
+def test_metrics_from_the_store_equal_metrics_recomputed_from_its_weights(store: Store, results: Results) -> None:
     """The student's answers on `test`, from its saved folder through transformers alone."""
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    store = Store.at(place / "store")
-    made = planned(*SMALL_WORLD, "paradigm=weak_to_strong")
-    answers = next(row for row in made.rows if row.name == "student").evaluate.answers
+    answers = next(row for row in MADE.rows if row.name == "student").evaluate.answers
     folder = store.open(answers.source) / "model"
     model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     stored = probs_of(store, answers)
-    examples = answers.task.splits(0).test
     with torch.no_grad():
-        for example in examples[:20]:
+        for example in SPLITS.test[:20]:
             logits = model(**tokenizer(example.texts[0], return_tensors="pt")).logits[0]
             assert np.allclose(torch.softmax(logits.double(), -1).numpy(), stored[example.id], atol=1e-5)
-    accuracy = np.mean([int(np.argmax(stored[e.id])) == e.label for e in examples])
+    accuracy = np.mean([int(np.argmax(stored[e.id])) == e.label for e in SPLITS.test])
     assert accuracy == pytest.approx(rows(results["weak_to_strong"])["student"]["value"])
 
 
-def test_the_wandb_run_of_a_job_holds_its_configuration_curves_and_pgr(place: Path, results: dict[str, Any]) -> None:
+def test_the_wandb_run_of_a_job_holds_its_configuration_curves_and_pgr(place: Path, results: Results) -> None:
     result = run_job(place, "paradigm=weak_to_strong", mode="offline")
     assert result["wandb"]["mode"] == "offline"
     curves, summary = inspect(result["wandb"]["dir"]), inspect(result["wandb"]["dir"], "--summary")
@@ -133,32 +138,29 @@ def flip(file: Path, place: int) -> None:
     file.write_bytes(bytes(content))
 
 
-def test_a_flipped_byte_in_stored_weights_is_noticed_and_mended(place: Path, results: dict[str, Any]) -> None:
-    made = planned(*SMALL_WORLD, "paradigm=weak_to_strong")
-    store = Store.at(place / "store")
-    floor = source_of(made, "floor")
-    weights = store.path(floor) / "model" / "model.safetensors"
-    flip(weights, -3)
+def test_a_flipped_byte_in_stored_weights_is_noticed_and_mended(place: Path, store: Store, results: Results) -> None:
+    floor = source_of(MADE, "floor")
+    flip(store.path(floor) / "model" / "model.safetensors", -3)
     again = run_job(place, "paradigm=weak_to_strong")
     assert again["rows"] == results["weak_to_strong"]["rows"]
     assert list((place / "store" / ".quarantine").iterdir())
-    Store.at(place / "store").open(floor)
+    store.open(floor)
 
 
-def test_bytes_flipped_behind_the_stores_back_are_mended_by_one_command(place: Path, results: dict[str, Any]) -> None:
+def test_bytes_flipped_behind_the_stores_back_are_mended_by_one_command(
+    place: Path, store: Store, results: Results
+) -> None:
     """Equal sizes and times: found only when answers are read, first for the result, then for what mends that."""
-    made = planned(*SMALL_WORLD, "paradigm=weak_to_strong")
-    evaluate, store = made.rows[-1].evaluate, Store.at(place / "store")
-    files = [store.path(stage) / "predictions.parquet" for stage in (evaluate, evaluate.answers)]  # type: ignore[arg-type]
+    evaluate = MADE.rows[-1].evaluate
+    files = [store.path(stage) / "predictions.parquet" for stage in (evaluate, evaluate.answers)]
     for file in files:
         times = file.stat()
         flip(file, 200)
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     again = run_job(place, "paradigm=weak_to_strong")
     assert again["rows"] == results["weak_to_strong"]["rows"]
-    assert {file.parent.name[-16:] for file in files} <= {
-        entry.name.rpartition("-")[0][-16:] for entry in (place / "store" / ".quarantine").iterdir()
-    }
+    kept = {entry.name.rpartition("-")[0][-16:] for entry in (place / "store" / ".quarantine").iterdir()}
+    assert {file.parent.name[-16:] for file in files} <= kept
 
 
 def test_outputs_that_cannot_be_written_are_one_message_and_leave_no_half_file(place: Path, tmp_path: Path) -> None:
@@ -177,13 +179,10 @@ def test_texts_that_were_cut_are_counted_beside_the_result(place: Path) -> None:
 
 def test_gold_targets_on_transfer_are_the_ceiling(place: Path, tmp_path: Path) -> None:
     """A supervisor that answers `transfer` with its gold labels makes the ceiling's student."""
-    task = planned(*SMALL_WORLD).rows[0].evaluate.task
-    splits = task.splits(0)
-    lines = [
-        {"id": e.id, "label": task.class_names[e.label]} for e in (*splits.transfer, *splits.validation, *splits.test)
-    ]
-    file = tmp_path / "gold.jsonl"
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    names = MADE.rows[0].evaluate.task.class_names
+    file = tmp_path / "gold.csv"
+    known = (*SPLITS.transfer, *SPLITS.validation, *SPLITS.test)
+    file.write_text("id,label\n" + "".join(f"{one.id},{names[one.label]}\n" for one in known))
     result = run_job(place, f"supervisor.file={file}", f"supervisor.test_file={file}")
     found = rows(result)
     assert found["student"]["value"] == found["ceiling"]["value"]
@@ -192,9 +191,8 @@ def test_gold_targets_on_transfer_are_the_ceiling(place: Path, tmp_path: Path) -
 
 
 def test_without_a_floor_pgr_is_undefined(place: Path, tmp_path: Path) -> None:
-    splits = planned(*SMALL_WORLD).rows[0].evaluate.task.splits(0)
     file = tmp_path / "people.csv"
-    file.write_text("id,label\n" + "".join(f"{e.id},right\n" for e in (*splits.transfer, *splits.validation)))
+    file.write_text("id,label\n" + "".join(f"{e.id},right\n" for e in (*SPLITS.transfer, *SPLITS.validation)))
     result = run_job(place, f"supervisor.file={file}")
     assert result["floor"] is None
     assert not result["pgr"]["defined"]
@@ -215,12 +213,12 @@ DIAGONAL = (
 )
 
 
-def test_an_objective_with_a_self_target_prints_its_permuted_control(place: Path) -> None:
+def test_an_objective_with_a_self_target_prints_its_permuted_control(place: Path, store: Store) -> None:
     result = run_job(place, "objective=logconf")
     assert "permuted_control" in rows(result)
     assert "permuted_control" in result["printed"]
     control = planned(*SMALL_WORLD, "objective=logconf")
-    targets, store = source_of(control, "permuted_control").learned, Store.at(place / "store")
+    targets = source_of(control, "permuted_control").learned
     before, after = probs_of(store, targets.sources[0]), probs_of(store, targets, "targets")
     assert before.keys() == after.keys()
     assert sorted(before.values()) == sorted(after.values())

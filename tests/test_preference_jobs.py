@@ -3,7 +3,7 @@
 import gc
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
 from tests.composing import job, plan
 from tests.models.tiny import make_folder
@@ -40,6 +40,7 @@ PARADIGMS = {
 }
 READOUTS = ("head", "implicit")
 WORDS = {"head": {"untuned_words"}, "implicit": set[str]()}  # what the strong model says before any supervision
+ARMS = ("floor", "student", "ceiling")
 LOG_2 = math.log(2)
 
 Result = dict[str, Any]
@@ -66,12 +67,11 @@ def store(place: Path) -> Store:
 @pytest.fixture(scope="module")
 def benchmark(place: Path) -> Path:
     """Pairs of another draw of the same world, in known and unknown subsets, one of them twice."""
-    pairs = [pair for pair in drawn("task.seed=5").test if prompt(pair) not in trained_on()]
+    trained_on = {pair.group for split in ("supervise", "transfer", "validation") for pair in drawn().of(split)}
+    pairs = [pair for pair in drawn("task.seed=5").test if pair.group not in trained_on]
     subsets = ("llmbar-natural", "llmbar-adver-manual", "math-prm", "of my own")
-    written = [as_row(pair, subsets[n % 4]) for n, pair in enumerate(pairs)]
-    file = place / "benchmark.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in [*written, written[0]]))
-    return file
+    rows = [as_row(pair, subsets[n % 4]) for n, pair in enumerate(pairs)]
+    return written(place / "benchmark.jsonl", [*rows, rows[0]])
 
 
 @pytest.fixture(scope="module")
@@ -87,24 +87,19 @@ def drawn(*overrides: str) -> Any:
     return job(*SMALL, *overrides)[0].task.splits(0)
 
 
-def trained_on() -> set[str]:
-    splits = drawn()
-    return {prompt(pair) for split in ("supervise", "transfer", "validation") for pair in splits.of(split)}
-
-
-def prompt(pair: Example) -> str:
-    return pair.turns[0].text
-
-
 def as_row(pair: Example, subset: str) -> dict[str, str]:
-    return {"prompt": prompt(pair), "chosen": pair.chosen, "rejected": pair.rejected, "subset": subset}
+    return {"prompt": pair.turns[0].text, "chosen": pair.chosen, "rejected": pair.rejected, "subset": subset}
+
+
+def written(file: Path, made: Sequence[Mapping[str, Any]]) -> Path:
+    file.write_text("".join(json.dumps(row) + "\n" for row in made))
+    return file
 
 
 def half_trained_on(folder: Path) -> Path:
     """A file of ten pairs, five of which have prompts of the training splits."""
     pairs = [*drawn().transfer[:3], *drawn().supervise[:2], *drawn().test[:5]]
-    (folder / "seen.jsonl").write_text("".join(json.dumps(as_row(pair, "hep-go")) + "\n" for pair in pairs))
-    return folder / "seen.jsonl"
+    return written(folder / "seen.jsonl", [as_row(pair, "hep-go") for pair in pairs])
 
 
 @cache
@@ -119,8 +114,8 @@ def losses_of(store: Store, fit: Fit) -> list[float]:
 def answers_of(store: Store, made: Plan, name: str, *, benchmark: bool = False) -> dict[str, np.ndarray[Any, Any]]:
     """A row's stored rewards [2] by example id."""
     row = next(row for row in made.rows if row.name == name)
-    stage = row.benchmark if benchmark else row.evaluate
-    return {one["example_id"]: np.array(one["logits"]) for one in table(store, stage.answers, "predictions")}
+    stage = (row.benchmark if benchmark else row.evaluate).answers
+    return {one["example_id"]: np.array(one["logits"]) for one in table(store, stage, "predictions")}
 
 
 # ---------------------------------------------------------------- paradigms and read-outs
@@ -143,22 +138,21 @@ def test_every_paradigm_runs_with_heads_and_with_implicit_rewards(
 def test_bt_and_dpo_begin_at_log_2_and_a_margin_moves_bt_as_its_formula_says(
     results: Results, run: Run, store: Store
 ) -> None:
-    for readout in READOUTS:
-        made = planned(f"fit.readout={readout}")
-        for name in ("floor", "student", "ceiling"):
-            assert losses_of(store, source_of(made, name))[0] == pytest.approx(LOG_2, abs=1e-6)
     margin = "gold.preference.margin=0.5"
     run(margin)
-    first = losses_of(store, source_of(planned(margin), "ceiling"))[0]
-    assert first == pytest.approx(math.log(1 + math.exp(0.5)), abs=1e-6)
+    for made, name, start in (
+        *((planned(f"fit.readout={readout}"), name, LOG_2) for readout in READOUTS for name in ARMS),
+        (planned(margin), "ceiling", math.log(1 + math.exp(0.5))),
+    ):
+        assert losses_of(store, source_of(made, name))[0] == pytest.approx(start, abs=1e-6)
 
 
-def test_margins_of_the_data_move_bt_pair_by_pair(tmp_path: Path) -> None:
+def test_margins_of_the_data_move_bt_pair_by_pair_and_are_missed_in_one_line(run: Run, tmp_path: Path) -> None:
     """A head of zeros starts at log(1 + exp(m)) on a pair with margin m."""
+    by_data = "gold.preference.margin=data"
     asked = (
         *yes_and_no(tmp_path),
-        "task.reader.margin=margin",
-        "gold.preference.margin=data",
+        *("task.reader.margin=margin", by_data),
         *("fit.rows_per_step=2", "fit.epochs=1", "fit.lr_scale=0"),  # every pair once, by a head that stays at zero
     )
     run_job(tmp_path, world=asked)
@@ -166,27 +160,24 @@ def test_margins_of_the_data_move_bt_pair_by_pair(tmp_path: Path) -> None:
     for name, split in (("floor", "supervise"), ("ceiling", "transfer")):
         margins = [pair.margin for pair in source_of(made, name).task.splits(0).of(split)]
         assert set(margins) == {0.5, 2.0}
-        expected = np.mean([math.log(1 + math.exp(margin)) for margin in margins])
         losses = losses_of(Store.at(tmp_path / "store"), source_of(made, name))
         assert len(losses) == len(margins) / 2
-        assert np.mean(losses) == pytest.approx(expected, abs=1e-6)
-
-
-def test_margins_that_the_data_lacks_are_missed_in_one_line(run: Run) -> None:
+        assert np.mean(losses) == pytest.approx(np.mean(np.log1p(np.exp(margins))), abs=1e-6)
     with pytest.raises(UserError, match=r"margin=data: 48 of 48 pairs of arithmetic_pairs have no margin"):
-        run("gold.preference.margin=data")
+        run(by_data)
 
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_soft_preferences_of_a_weak_model_reach_the_student(readout: str, run: Run, store: Store) -> None:
     """A supervisor that cannot tell prefers by halves: no loss on these is below log 2, as it is on hard labels."""
-    unsure = ("+fit.floor.lr_scale=0", "+fit.student.epochs=25", f"fit.readout={readout}")
+    lowest = {}
     for labels in ("soft", "hard"):
-        run(*unsure, f"fit.labels={labels}")
-    soft, hard = (planned(*unsure, f"fit.labels={labels}") for labels in ("soft", "hard"))
-    assert all((value == 0).all() for value in answers_of(store, soft, "floor").values())
-    assert min(losses_of(store, source_of(soft, "student"))) >= LOG_2 - 1e-6
-    assert min(losses_of(store, source_of(hard, "student"))) < LOG_2 - 0.01
+        asked = ("+fit.floor.lr_scale=0", "+fit.student.epochs=25", f"fit.readout={readout}", f"fit.labels={labels}")
+        run(*asked)
+        lowest[labels] = min(losses_of(store, source_of(planned(*asked), "student")))
+        assert not any(value.any() for value in answers_of(store, planned(*asked), "floor").values())
+    assert lowest["soft"] >= LOG_2 - 1e-6
+    assert lowest["hard"] < LOG_2 - 0.01
 
 
 def test_the_reference_is_not_in_memory_while_the_policy_learns(results: Results, store: Store, tmp_path: Path) -> None:
@@ -208,27 +199,13 @@ def test_other_contrastive_objectives_train_a_student_against_the_same_baselines
     objective: str, results: Results, run: Run, store: Store
 ) -> None:
     chosen = ("fit.readout=implicit", f"objective={objective}")
-    result, made = run(*chosen), planned(*chosen)
-    baselines = rows(results["weak_to_strong", "implicit"])
-    assert rows(result)["ceiling"]["evaluate"] == baselines["ceiling"]["evaluate"]
-    dpo = answers_of(store, planned("fit.readout=implicit"), "student")
-    assert any(not np.allclose(value, dpo[id]) for id, value in answers_of(store, made, "student").items())
+    ceilings = [rows(one)["ceiling"]["evaluate"] for one in (run(*chosen), results["weak_to_strong", "implicit"])]
+    assert ceilings[0] == ceilings[1]
+    dpo, other = (answers_of(store, planned(*asked), "student") for asked in (chosen[:1], chosen))
+    assert any(not np.allclose(value, dpo[id]) for id, value in other.items())
 
 
 # ---------------------------------------------------------------- what is saved
-
-
-def test_a_saved_reward_model_gives_the_jobs_scores_without_this_package(results: Results, store: Store) -> None:
-    made = planned()
-    folder = store.path(source_of(made, "student")) / "model"
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert model.config.num_labels == 1
-    stored = answers_of(store, made, "student")
-    for pair in drawn().test[:10]:
-        with torch.no_grad():
-            plain = [float(model(**tokenizer(text, return_tensors="pt")).logits[0, 0]) for text in pair.texts]
-        assert plain == pytest.approx(stored[pair.id].tolist(), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -288,15 +265,14 @@ def test_every_row_is_judged_on_the_benchmark_and_ties_are_losses(
     results: Results, store: Store, benchmark: Path
 ) -> None:
     result = results["self_improvement", "head"]
-    found = result["benchmark"]
+    found, names = result["benchmark"], PARADIGMS["self_improvement"] | WORDS["head"]
     kinds = {part["name"]: part["kind"] for part in found["parts"]}
-    assert kinds["overall"] == "overall"
-    assert [name for name, kind in kinds.items() if kind == "section"] == ["Chat Hard", "Reasoning"]
+    assert [name for name, kind in kinds.items() if kind != "subset"] == ["overall", "Chat Hard", "Reasoning"]
     assert kinds["of my own"] == kinds["math-prm"] == "subset"
-    assert found["num_rows"] == len(benchmark.read_text().splitlines())
-    assert found["num_rows"] == sum(part["n"] for part in found["parts"] if part["kind"] == "subset")
+    rows_of_subsets = sum(part["n"] for part in found["parts"] if part["kind"] == "subset")
+    assert found["num_rows"] == len(benchmark.read_text().splitlines()) == rows_of_subsets
     for part in found["parts"]:
-        assert set(part["accuracy"]) == PARADIGMS["self_improvement"] | WORDS["head"]
+        assert set(part["accuracy"]) == names
         assert set(part["pgr"]) == PARADIGMS["self_improvement"] - {"untuned", "floor", "ceiling"}
         assert part["accuracy"]["untuned"]["value"] == 0  # a zero head gives every text the same reward
         assert all(pgr["defined"] or pgr["reason"] for pgr in part["pgr"].values())
@@ -305,7 +281,7 @@ def test_every_row_is_judged_on_the_benchmark_and_ties_are_losses(
     assert found["shared_prompts"] == 0
     for words in ("Chat Hard", "of my own", "a tie is a loss", "not in the benchmark: Chat; Safety; Prior Sets"):
         assert words in result["printed"]
-    metrics = store.read_json(plan(*SMALL, f"task.benchmark={benchmark}").rows[1].benchmark, "metrics.json")
+    metrics = store.read_json(planned(f"task.benchmark={benchmark}").rows[1].benchmark, "metrics.json")
     assert metrics["sections"].keys() == {"Chat Hard", "Reasoning"}
 
 
@@ -331,27 +307,22 @@ def test_the_benchmark_changes_no_other_stage(benchmark: Path) -> None:
     assert planned("task.benchmark_overlap=true").digest == without.digest
 
 
-def test_the_tasks_own_test_pairs_are_judged_by_subset(run: Run) -> None:
+def test_the_tasks_own_test_pairs_are_judged_by_subset(run: Run, tmp_path: Path) -> None:
+    """Without new stages but the judging; pairs without a subset are one, named like the task."""
     result = run("task.benchmark=test")
     found = result["benchmark"]
-    subsets = {pair.subset for pair in drawn().test}
-    assert {part["name"] for part in found["parts"]} == subsets
-    for row in ("floor", "student", "ceiling"):
+    assert {part["name"] for part in found["parts"]} == {pair.subset for pair in drawn().test}
+    for row in ARMS:
         right = sum(part["n"] * part["accuracy"][row]["value"] for part in found["parts"])
         assert right / len(drawn().test) == pytest.approx(rows(result)[row]["value"])  # nothing ties
     assert "test pairs of arithmetic_pairs (task.benchmark)" in result["printed"]
     assert "not in the benchmark" not in result["printed"]
-    judged, without = (
-        [stage.digest for stage in made.stages if stage.kind != "evaluate"]
-        for made in (planned("task.benchmark=test"), planned())
-    )
-    assert judged == without
-
-
-def test_pairs_without_a_subset_are_one_named_like_the_task(tmp_path: Path) -> None:
-    made = plan(*yes_and_no(tmp_path), "task.benchmark=test")
-    assert made.rows[0].benchmark is not None
-    assert set(made.rows[0].benchmark.task.rows().subsets) == {"local_preference"}
+    judged, without = planned("task.benchmark=test"), planned()
+    known = {stage.digest for stage in without.stages}
+    assert {stage.kind for stage in judged.stages if stage.digest not in known} == {"evaluate"}
+    bare = plan(*yes_and_no(tmp_path), "task.benchmark=test").rows[0].benchmark
+    assert bare is not None
+    assert set(bare.task.rows().subsets) == {"local_preference"}
 
 
 def test_pgr_by_section_is_the_share_of_the_gap(tmp_path: Path) -> None:
@@ -376,7 +347,7 @@ Pairs = list[dict[str, Any]]
 def own_pairs(folder: Path, family: str = "llama", **parts: Pairs) -> tuple[str, ...]:
     """Overrides for a task of these pairs in files, and for a model of their texts on both sides."""
     for name, own in parts.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+        written(folder / f"{name}.jsonl", own)
     pairs = [pair for own in parts.values() for pair in own]
     texts = [f"Human: {pair['prompt']}\n\nAssistant: {pair['chosen']}\n\n{pair['rejected']}" for pair in pairs]
     model = make_folder(folder / "model", family, texts=texts)
@@ -444,7 +415,6 @@ def test_student_and_ceiling_model_the_same_texts_first_and_the_floor_does_not(
     for readout in READOUTS:
         plain, first = planned(f"fit.readout={readout}"), planned(f"fit.readout={readout}", "fit.generative_epochs=2")
         student, ceiling, floor = (source_of(first, name) for name in ("student", "ceiling", "floor"))
-        assert isinstance(student.weights, Fit)
         assert student.weights == ceiling.weights
         assert student.weights.learned == UnlabelledTexts("transfer")
         assert floor == source_of(plain, "floor")
@@ -453,16 +423,12 @@ def test_student_and_ceiling_model_the_same_texts_first_and_the_floor_does_not(
         references = [named.source for name, named in student.targets.items() if name == "reference"]
         assert references == ([before] if readout == "implicit" else [])
     result = run("fit.readout=implicit", "fit.generative_epochs=2")
-    fit = source_of(planned("fit.readout=implicit", "fit.generative_epochs=2"), "student").weights
-    assert isinstance(fit, Fit)
-    metrics = store.read_json(fit, "metrics.json")
+    metrics, seen = store.read_json(student.weights, "metrics.json"), rows(result)["student"]["information"]
     assert metrics["num_rows"] == 2 * 64
     before, after = (log_probs_of_reference(store, epochs) for epochs in (0, 2))
     assert after.mean() > before.mean() + 1
-    student = rows(result)["student"]["information"]
-    assert student["gold_seen_by_student"] == 0
-    assert student["pseudo_labels"] == 64
-    assert student["train_tokens"] > metrics["num_tokens"]
+    assert (seen["gold_seen_by_student"], seen["pseudo_labels"]) == (0, 64)
+    assert seen["train_tokens"] > metrics["num_tokens"]
     assert "untuned_texts" in rows(result)
     assert any("modelled the texts of `transfer`" in notice for notice in result["notices"])
 
@@ -495,33 +461,30 @@ def test_a_choice_task_models_its_texts_too(place: Path) -> None:
 
 def test_classifier_and_dpo_are_compared_row_by_row_and_section_by_section(results: Results, store: Store) -> None:
     jobs, read = [as_job(key, result) for key, result in results.items()], StoreReader(store.root).required_answers
-    found = {record["row"]: record for record in compared(jobs, read) if record}
-    tested = [record for record in compared(jobs, read) if record["parts"][0]["name"] == "test"]
-    assert [record["row"] for record in tested] == ["floor", "ceiling", *PARADIGMS]
-    assert set(found) == {"floor", "ceiling", *PARADIGMS}
-    for record in tested:
-        (part,) = record["parts"]
-        name = record["row"] if record["row"] in ("floor", "ceiling") else "student"
-        paradigm = "supervised" if name != "student" else record["row"]
+    records = compared(jobs, read)
+    tested = {record["row"]: part for record in records for part in record["parts"] if part["name"] == "test"}
+    assert list(tested) == ["floor", "ceiling", *PARADIGMS]
+    for row, part in tested.items():
+        name, paradigm = (row, "supervised") if row in ARMS else ("student", row)
         head, implicit = (rows(results[paradigm, readout])[name]["value"] for readout in READOUTS)
         assert part["value"] == pytest.approx(head - implicit)
         assert part["low"] <= part["value"] <= part["high"]
-    assert [part["name"] for part in found["ceiling"]["parts"]] == ["Chat Hard", "Reasoning", "of my own", "overall"]
-    pgrs = section_pgrs(jobs[:1], read)
+    parts = [part["name"] for part in next(one for one in reversed(records) if one["row"] == "ceiling")["parts"]]
+    assert parts == ["Chat Hard", "Reasoning", "of my own", "overall"]
     by_name = {part["name"]: part["pgr"]["student"] for part in results["supervised", "head"]["benchmark"]["parts"]}
-    assert all(part["pgr"] == by_name[part["name"]] for part in pgrs)
-    assert len(pgrs) == 4
+    assert {part["name"]: part["pgr"] for part in section_pgrs(jobs[:1], read)} == {
+        name: by_name[name] for name in parts
+    }
 
 
 def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
     """The row that a sweep's ledger has of a finished job."""
-    paradigm, readout = key
-    arms = {name: rows(result)[name] for name in ("untuned", "floor", "student", "ceiling")}
+    arms = {name: rows(result)[name] for name in ("untuned", *ARMS)}
     return {
         **result["job"],
         "state": "done",
         "metric": "accuracy",
-        "axes": {"paradigm": paradigm, "fit.readout": readout, "seed": 0},
+        "axes": {"paradigm": key[0], "fit.readout": key[1], "seed": 0},
         "arms": {name: row["evaluate"] for name, row in arms.items()},
         "benchmark_arms": {name: row["benchmark"] for name, row in arms.items()},
     }

@@ -117,14 +117,10 @@ def crossed_mean(table: Linearised) -> CrossedMean:
 
 @dataclass(frozen=True, eq=False)
 class SeedScores:
-    """Every arm over the seeds, linearised; made by `score_seeds`."""
+    """Every arm over the seeds in the order given, none ever dropped, linearised; made by `score_seeds`."""
 
     arms: Mapping[str, Linearised]
     num_examples: int
-
-    def per_seed(self, arm: str) -> tuple[float, ...]:
-        """One arm's value for every seed, in the order given; none is ever dropped."""
-        return tuple(self.arms[arm].values.tolist())
 
     def interval(self, arm: str) -> Interval:
         """One arm's mean over seeds with its interval."""

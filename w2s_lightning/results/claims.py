@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 from rich.console import Console
@@ -187,7 +186,7 @@ def decide(claim: Claim, results: Results) -> Verdict:
     if isinstance(claim.quantity, PGROf):
         pgr, per_seed = pgr_over_seeds(scores)
         return _verdict(claim, pgr, [float("nan") if value is None else value for value in per_seed])
-    per_seed = np.subtract(scores.per_seed("one"), scores.per_seed("other")).tolist()
+    per_seed = (scores.arms["one"] - scores.arms["other"]).values.tolist()
     return _verdict(claim, scores.difference("one", "other"), per_seed)
 
 

@@ -98,9 +98,9 @@ def _figures(done: Sequence[Row], read: Read) -> dict[str, Any]:
         return _undefined(str(error))
     assert isinstance(scores, SeedScores)
     found: dict[str, Any] = dict.fromkeys((*ARMS, "gain_over_untuned"))
-    found |= {arm: _spread(scores.interval(arm), scores.per_seed(arm)) for arm in arms}
+    found |= {arm: _spread(scores.interval(arm), scores.arms[arm].values.tolist()) for arm in arms}
     if "untuned" in arms:
-        gains = np.subtract(scores.per_seed("student"), scores.per_seed("untuned")).tolist()
+        gains = (scores.arms["student"] - scores.arms["untuned"]).values.tolist()
         found["gain_over_untuned"] = _spread(scores.difference("student", "untuned"), gains)
     if "floor" not in arms:
         return {**found, "pgr": _spread(PGR.undefined(NO_FLOOR), ())}

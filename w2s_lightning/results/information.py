@@ -19,8 +19,6 @@ from w2s_lightning.stages import (
 from w2s_lightning.store import Store
 from w2s_lightning.tasks.example import Split
 
-Place = tuple[Split, int]  # a split and the seed that made it
-
 
 def information(store: Store, row: ResultRow) -> dict[str, int]:
     """Labels that the row's model was trained on or shown, gold labels behind these, tokens trained on and sampled.
@@ -67,21 +65,19 @@ def _kind(targets: Targets) -> str:
 
 def _gold_in(stages: Iterable[Stage], store: Store) -> int:
     """Gold labels that stages were trained on, were shown, or (a cheat) were filtered by; those of a split once."""
-    found: dict[Place, int] = {}
+    counted: list[tuple[Split, int, int]] = []  # a split, the seed that made it, and how many of its labels
     for stage in stages:
-        for place, count in _gold_of(stage, store):
-            found[place] = max(count, found.get(place, 0))
-    return sum(found.values())
-
-
-def _gold_of(stage: Stage, store: Store) -> Iterator[tuple[Place, int]]:
-    match stage:
-        case Fit(learned=Gold(split=split)):
-            yield (split, stage.split_seed), store.read_json(stage, "metrics.json")["num_rows"]
-        case Label(shown=Shown(solutions=Gold(split=split)) as shown):
-            yield (split, shown.split_seed), shown.count
-        case Select():
-            metrics = store.read_json(stage, "metrics.json")
-            for source in stage.sources:
-                if isinstance(source, Gold):
-                    yield (source.split, stage.split_seed), metrics.get("num_questions", metrics["num_rows"])
+        match stage:
+            case Fit(learned=Gold(split=split)):
+                counted.append((split, stage.split_seed, store.read_json(stage, "metrics.json")["num_rows"]))
+            case Label(shown=Shown(solutions=Gold(split=split)) as shown):
+                counted.append((split, shown.split_seed, shown.count))
+            case Select():
+                metrics = store.read_json(stage, "metrics.json")
+                count = metrics.get("num_questions", metrics["num_rows"])
+                golds = [source for source in stage.sources if isinstance(source, Gold)]
+                counted += [(gold.split, stage.split_seed, count) for gold in golds]
+    largest: dict[tuple[Split, int], int] = {}
+    for split, seed, count in counted:
+        largest[split, seed] = max(count, largest.get((split, seed), 0))
+    return sum(largest.values())

@@ -5,7 +5,6 @@ job's rows on the same pairs of a benchmark too, a tie a loss. A benchmark's pro
 here; `checks` refuses them before anything is computed.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,14 +12,21 @@ import numpy as np
 
 from w2s_lightning.checks import shared_prompts
 from w2s_lightning.metrics.pgr import PGR
-from w2s_lightning.metrics.rates import JobScores, part_rates, rates
+from w2s_lightning.metrics.rates import JobScores, rates
 from w2s_lightning.metrics.sections import missing, parts_of
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.results.information import information, source_of
 from w2s_lightning.results.sampled import selections, votes_of
-from w2s_lightning.results.scored import NO_BENCHMARK_FLOOR, measured_rows, row_pgr, score_answers
-from w2s_lightning.results.stored import Answers, read_answers
+from w2s_lightning.results.scored import (
+    NO_BENCHMARK_FLOOR,
+    agreement,
+    columns_of,
+    measured_rows,
+    row_pgr,
+    score_answers,
+)
+from w2s_lightning.results.stored import Answers, read_answers, read_lines
 from w2s_lightning.stages import Fit, Label, Pretrain, Select
 from w2s_lightning.store import Store
 
@@ -28,26 +34,11 @@ VERSION = 1  # of result.json
 _MOST_GRADES = 12
 
 
-def read_rows(rows: Sequence[ResultRow], store: Store) -> dict[str, Answers]:
-    """Every row's stored answers; rows that do not answer the same test examples are an error."""
-    found = {row.name: read_answers(store, row.evaluate) for row in rows}
-    ids = next(iter(found.values())).ids
-    for name, answers in found.items():
-        assert answers.ids == ids, f"row {name} has other test examples"
-    return found
-
-
-def score(answers: Mapping[str, Answers], metric: str) -> JobScores:
-    """Every row's metric with the shared resamples."""
-    scores = score_answers({name: (one,) for name, one in answers.items()}, metric)
-    assert isinstance(scores, JobScores)
-    return scores
-
-
 def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The content of `result.json`; `done` says of each stage whether it was cached and how long it took."""
-    answers = read_rows(plan.rows, store)
-    scores = score(answers, plan.metric)
+    answers = {row.name: read_answers(store, row.evaluate) for row in plan.rows}
+    scores = score_answers({name: (one,) for name, one in answers.items()}, plan.metric)
+    assert isinstance(scores, JobScores)
     student = plan.student_of_record
     by_role = {row.role: row.name for row in reversed(plan.rows)}
     untuned = by_role.get("untuned", student)
@@ -142,18 +133,11 @@ def _endings(store: Store, row: ResultRow) -> dict[str, Any]:
 
 
 def _agreement(plan: Plan, answers: Mapping[str, Answers]) -> dict[str, Any]:
-    """How often the student gives its supervisor's answer, and where that is right and where it is wrong.
-
-    A student that generalises follows a right supervisor and overrules a wrong one, one that imitates follows both
-    (Burns et al. 2023, arXiv 2312.09390, section 5.1).
-    """
     keys = ("with_supervisor", "when_supervisor_right", "when_supervisor_wrong")
     if plan.supervisor is None or plan.supervisor not in answers:
         return dict.fromkeys(keys)
-    student, supervisor = answers[plan.student_of_record], answers[plan.supervisor]
-    right = supervisor.correct > 0  # what the judge calls right: for worked solutions more than equal text
-    parts = part_rates(student.agrees(supervisor), [right | True, right, ~right], student.groups)
-    return {key: None if part is None else vars(part) for key, part in zip(keys, parts, strict=True)}
+    parts = agreement([answers[plan.student_of_record]], [answers[plan.supervisor]])
+    return {key: part and vars(part) for key, part in zip(keys, parts, strict=True)}
 
 
 def benchmark_of(plan: Plan, store: Store) -> dict[str, Any] | None:
@@ -164,8 +148,7 @@ def benchmark_of(plan: Plan, store: Store) -> dict[str, Any] | None:
         return None
     answers = {name: read_answers(store, stage) for name, stage in judged.items()}
     about, task = next(iter(answers.values())), next(iter(judged.values())).task
-    assert all(one.ids == about.ids for one in answers.values()), "the rows answer other pairs of the benchmark"
-    won = {name: one.correct for name, one in answers.items()}
+    won = columns_of({name: (one,) for name, one in answers.items()})
     parts = []
     for part in parts_of(about.subsets):
         scores = part.scores(won, about.groups)
@@ -185,14 +168,10 @@ def benchmark_of(plan: Plan, store: Store) -> dict[str, Any] | None:
 
 def histories(plan: Plan, store: Store) -> dict[str, list[dict[str, Any]]]:
     """Training curves of the job's fits and pretrained models by readable name, as stored."""
-    names = {}
-    for row in plan.rows:
-        source = source_of(row)
-        if isinstance(source, Fit):
-            names[source.digest] = row.name
-    found = {}
+    sources = [(source_of(row), row.name) for row in plan.rows]
+    names, found = {source.digest: name for source, name in sources if isinstance(source, Fit)}, {}
     for stage in plan.stages:
         if isinstance(stage, Fit | Pretrain):
-            lines = store.file(stage, "history.jsonl").read_text().splitlines()
-            found[names.get(stage.digest, f"{stage.kind}_{stage.label}")] = [json.loads(line) for line in lines]
+            name = names.get(stage.digest, f"{stage.kind}_{stage.label}")
+            found[name] = read_lines(store.file(stage, "history.jsonl"))
     return found

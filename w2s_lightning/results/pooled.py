@@ -14,9 +14,8 @@ import numpy as np
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.choice import Calibration, DifficultyLevel, accuracy_by_difficulty, calibration
 from w2s_lightning.metrics.intervals import Interval
-from w2s_lightning.metrics.rates import part_rates
 from w2s_lightning.metrics.sections import sections_of
-from w2s_lightning.results.scored import p_value, score_answers
+from w2s_lightning.results.scored import agreement, p_value, score_answers
 from w2s_lightning.results.stored import Answers, Array, StoreReader
 
 DRAWN = 500  # resamples, for pictures: their ends move by less than a line's width
@@ -151,7 +150,8 @@ class Pooled:
         student, supervisor = results[0]["student_of_record"], supervisor_of(results[0])
         if supervisor is None:
             return None
-        return self._figure(_following, (results, student, TEST), (results, supervisor, TEST))
+        found = self._figure(agreement, (results, student, TEST), (results, supervisor, TEST), resamples=DRAWN)
+        return found and found[1:]
 
     def calibration(self, results: Sequence[Result], name: str) -> Calibration | None:
         """A row's calibration curve; None without probabilities."""
@@ -225,12 +225,6 @@ def _difference(first: Sequence[Answers], second: Sequence[Answers], *, metric: 
     chance = p_value(first, second, metric)
     found = score_answers({"first": first, "second": second}, metric).difference("first", "second")
     return None if chance is None else SeedDifference(found.value, found.low, found.high, chance)
-
-
-def _following(ours: Sequence[Answers], theirs: Sequence[Answers]) -> tuple[Interval | None, ...]:
-    agrees = np.concatenate([a.agrees(b) for a, b in zip(ours, theirs, strict=True)])
-    right = np.concatenate([one.correct > 0 for one in theirs])
-    return part_rates(agrees, np.stack([right, ~right]), ours[0].groups * len(ours), resamples=DRAWN)
 
 
 def _calibration(found: Sequence[Answers]) -> Calibration | None:

@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from w2s_lightning.errors import UserError
+from w2s_lightning.metrics.intervals import RESAMPLES, Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_of
-from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score, permutation_p_value
+from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score, part_rates, permutation_p_value
 from w2s_lightning.metrics.seeds import SeedScores, compare
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.recipe import ResultRow
@@ -53,6 +54,19 @@ def p_value(first: Sequence[Answers], second: Sequence[Answers], metric: str = "
         return None
     columns = columns_of({"first": first, "second": second})
     return permutation_p_value(columns["first"][0], columns["second"][0], first[0].groups)
+
+
+def agreement(
+    ours: Sequence[Answers], theirs: Sequence[Answers], resamples: int = RESAMPLES
+) -> tuple[Interval | None, ...]:
+    """How often a student gives its supervisor's answer: everywhere, and where that is right and where it is wrong.
+
+    A student that generalises follows a right supervisor and overrules a wrong one, one that imitates follows both
+    (Burns et al. 2023, arXiv 2312.09390, section 5.1). Several seeds are held together.
+    """
+    agrees = np.concatenate([a.agrees(b) for a, b in zip(ours, theirs, strict=True)])
+    right = np.concatenate([one.correct > 0 for one in theirs])  # as judged: for worked solutions more than equal text
+    return part_rates(agrees, [right | True, right, ~right], ours[0].groups * len(ours), resamples=resamples)
 
 
 def measured_rows(rows: Sequence[ResultRow]) -> list[str]:

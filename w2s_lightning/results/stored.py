@@ -172,7 +172,7 @@ class StoreReader:
 
     def history(self, digest: str) -> list[dict[str, Any]]:
         """A training curve, empty when there is none."""
-        return self._read(digest, "history.jsonl", _lines) or []
+        return self._read(digest, "history.jsonl", read_lines) or []
 
     def answers(self, digest: str) -> Answers | None:
         """The answers of an evaluate stage."""
@@ -230,7 +230,8 @@ def _json(file: Path) -> Any:
     return json.loads(file.read_bytes())
 
 
-def _lines(file: Path) -> list[dict[str, Any]]:
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """JSON objects, one a line."""
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 

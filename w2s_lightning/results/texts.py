@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2s_lightning.atomic import replacing
-from w2s_lightning.tasks.example import Example, Split, Splits
+from w2s_lightning.tasks.example import Split, Splits
 from w2s_lightning.tasks.task import Task
 
 EXAMPLES = "examples.parquet"
@@ -39,23 +39,24 @@ class ExampleTexts:
     validation_gold: Mapping[str, Any]
 
 
-def write_texts(folder: Path, task: Task | Task, splits: Splits) -> None:
+def write_texts(folder: Path, task: Task, splits: Splits) -> None:
     """Write a job's test and validation examples beside its result, atomically; does nothing when they are there."""
     if (folder / EXAMPLES).exists():
         return
     kept: tuple[Split, ...] = ("test", "validation")
-    rows = [_row(split, example) for split in kept for example in splits.of(split)]
+    examples = [(split, example) for split in kept for example in splits.of(split)]
+    columns = {
+        "split": [split for split, _ in examples],
+        "example_id": [one.id for _, one in examples],
+        "group_id": [one.group for _, one in examples],
+        "difficulty": pa.array([one.difficulty for _, one in examples], pa.float64()),
+        "gold": [one.gold for _, one in examples],
+        "texts": pa.array([one.texts for _, one in examples], pa.list_(pa.string())),
+        "solution": pa.array([one.solution if one.answer is not None else None for _, one in examples], pa.string()),
+    }
     about = {"task": task.name, "kind": task.kind, "class_names": list(getattr(task, "class_names", ()))}
-    types = {"difficulty": pa.float64(), "solution": pa.string(), "texts": pa.list_(pa.string())}
-    columns = {name: pa.array([row[name] for row in rows], types.get(name)) for name in rows[0]}
     with replacing(folder / EXAMPLES) as scratch:
         pq.write_table(pa.table(columns).replace_schema_metadata({_ABOUT: json.dumps(about)}), scratch)
-
-
-def _row(split: Split, example: Example) -> dict[str, Any]:
-    shared = {"split": split, "example_id": example.id, "group_id": example.group, "difficulty": example.difficulty}
-    solution = example.solution if example.answer is not None else None
-    return {**shared, "gold": example.gold, "texts": list(example.texts), "solution": solution}
 
 
 def parse_texts(content: bytes) -> ExampleTexts:
