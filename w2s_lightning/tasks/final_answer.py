@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Literal
 
-from pebble import ProcessExpired, ProcessPool
-
 from w2s_lightning.errors import UserError
 
 _MINUS = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"  # hyphens, en dash, minus signs
@@ -239,6 +237,8 @@ MATH_KEY = MathKey()
 
 
 def _in_workers(pairs: Sequence[tuple[str, str]], seconds: float) -> list[Comparison]:
+    from pebble import ProcessExpired, ProcessPool  # here: few jobs compare anything, and it loads asyncio
+
     workers, found = min(_WORKERS, len(pairs), os.cpu_count() or 1), list[Comparison]()
     with ProcessPool(workers, context=get_context("spawn"), initializer=_prepare) as pool:
         try:
