@@ -249,7 +249,7 @@ FAULTS = (
         "a failed stage leaves what needs it waiting",
         'self.states[other.key] = "blocked"',
         'self.states[other.key] = "waiting"',
-        ("test_machine_and_board", "test_board"),
+        ("test_unit_states",),
     ),
 )
 

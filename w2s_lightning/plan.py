@@ -92,19 +92,20 @@ def make_plan(job: JobSettings, resolver: Resolver) -> Plan:
     rows = tuple(sorted(setting.common_rows() + recipe.rows, key=lambda row: _READING_ORDER.index(row.role)))
     _refuse_unused(job, setting, rows)
     return Plan(
-        name={
-            "task": job.task.name,
-            "paradigm": job.paradigm_name,
-            "weak": "file" if setting.supervisor_file else job.weak.name,
-            "strong": job.strong.name,
-            "seed": job.seed,
-        },
+        name=name_of(job),
         metric=job.judge.metric,
         rows=rows,
         student_of_record=_student_of_record(job.paradigm.student_of_record, rows),
         supervisor=recipe.supervisor,
         notices=_notices(setting),
     )
+
+
+def name_of(job: JobSettings) -> dict[str, Any]:
+    """What a reader knows a job by."""
+    weak = "file" if job.supervisor.file else job.weak.name
+    names = {"task": job.task.name, "paradigm": job.paradigm_name, "weak": weak, "strong": job.strong.name}
+    return {**names, "seed": job.seed}
 
 
 def _student_of_record(wanted: str | None, rows: Sequence[ResultRow]) -> str:

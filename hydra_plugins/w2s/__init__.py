@@ -18,7 +18,7 @@ class W2SSweeper(Sweeper):
     """Plans the whole grid, then launches what is missing; see `w2s_lightning.sweep`."""
 
     def __init__(self, **settings: Any) -> None:
-        self._settings = settings
+        """Take the settings, which are read from the configuration."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Remember what Hydra hands over."""
@@ -29,14 +29,14 @@ class W2SSweeper(Sweeper):
         from w2s_lightning.report.writing import Reporter
         from w2s_lightning.sweep.run import sweep
 
-        return sweep(self._context, self._task, self._config, self._settings, arguments, Reporter)
+        return sweep(self._context, self._task, self._config, arguments, Reporter)
 
 
 class PoolLauncher(Launcher):
     """Processes on this machine, one a unit. Our sweeper runs the pool itself: to Hydra this is only its name."""
 
     def __init__(self, **settings: Any) -> None:
-        self._settings = settings
+        """Take the settings, which are read from the configuration."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Remember what Hydra hands over."""

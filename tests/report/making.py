@@ -23,7 +23,7 @@ from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.store import Manifest, Store
-from w2s_lightning.sweep.board import write
+from w2s_lightning.sweep.sweep_file import write
 
 FEW = 200  # resamples
 SKILL = {"untuned": 0.5, "floor": 0.62, "student": 0.76, "ceiling": 0.92, "teacher": 0.9}

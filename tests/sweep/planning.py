@@ -32,9 +32,7 @@ def hydra_command(*arguments: str) -> Iterator[Read]:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", list(arguments), RunMode.MULTIRUN)
-        settings = OmegaConf.to_container(master.hydra.sweeper)
-        assert isinstance(settings, dict)
-        command = read_command(master, {str(k): v for k, v in settings.items()}, tuple(master.hydra.overrides.task))
+        command = read_command(master, tuple(master.hydra.overrides.task))
         yield Read(master, command, Composer(loader, master))
 
 

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from w2s_lightning.config.mistakes import refuse_a_grid
@@ -19,7 +18,7 @@ class Expanded(NamedTuple):
 def expanded(
     *arguments: str, params: dict[str, Any] | None = None, cases: list[dict[str, Any]] | None = None
 ) -> Expanded:
-    return Expanded(*expand(params or {}, cases or [], arguments, OverridesParser.create()))
+    return Expanded(*expand(params or {}, cases or [], arguments))
 
 
 def test_the_product_of_all_axes_is_taken() -> None:

@@ -28,7 +28,7 @@ from tests.sweep.programs import (
     wait_for,
 )
 from w2s_lightning.errors import UserError
-from w2s_lightning.sweep.board import write
+from w2s_lightning.sweep.sweep_file import write
 
 # ---------------------------------------------------------------- one cell is broken
 

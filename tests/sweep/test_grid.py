@@ -67,7 +67,7 @@ def test_a_broken_model_folder_refuses_its_own_cells_alone(tmp_path: Path) -> No
     assert len(grid.jobs) == 2
     assert len(grid.refused) == 2
     assert "not JSON" in grid.refused[0].reason
-    assert grid.refused[0].name["weak"] == "local"
+    assert grid.refused[0].job.weak.name == "local"
 
 
 def test_a_sweep_whose_cells_are_all_refused_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.results.claims import Claim, read_claims
@@ -37,8 +37,9 @@ class Command:
     claims: tuple[Claim, ...]
 
 
-def read_command(config: DictConfig, settings: Mapping[str, Any], arguments: Sequence[str]) -> Command:
+def read_command(config: DictConfig, arguments: Sequence[str]) -> Command:
     """Read the sweeper's settings and the command line; raise UserError where they make no grid."""
+    settings: Any = OmegaConf.to_container(config.hydra.sweeper)
     cases = list(settings.get("cases") or ())
     claims: list[Claim] = []
     if settings.get("claims") is not None:
@@ -47,7 +48,7 @@ def read_command(config: DictConfig, settings: Mapping[str, Any], arguments: Seq
         given = Path(str(settings["claims"]))
         claims = read_claims(given if given.exists() else Path(sys.argv[0]).resolve().parent / given)
         cases = cases_of(claims)
-    jobs, notices = expand(settings.get("params") or {}, cases, arguments, OverridesParser.create())
+    jobs, notices = expand(settings.get("params") or {}, cases, arguments)
     name = str(config.hydra.runtime.choices.get("sweeps") or "grid")
     again = shlex.join(["python", "train.py", "-m", *arguments, *own_words(config)])
     return Command(name, again, tuple(arguments), jobs, tuple(notices), tuple(claims))
@@ -70,20 +71,19 @@ def cases_of(claims: Sequence[Claim]) -> list[dict[str, Any]]:
 
 
 def expand(
-    params: Mapping[str, Any], cases: Sequence[Mapping[str, Any]], arguments: Sequence[str], parser: OverridesParser
+    params: Mapping[str, Any], cases: Sequence[Mapping[str, Any]], arguments: Sequence[str]
 ) -> tuple[tuple[Overrides, ...], list[str]]:
     """Every combination of cases and axes under what the command line sets, in the order of the axes.
 
     Returns the overrides of each job and what is to be said of values given twice. Raises UserError for an empty axis,
     and where the axes make no grid.
     """
+    parser = OverridesParser.create()
     given = {o.get_key_element().lstrip("+~"): o for o in parser.parse_overrides(list(arguments))}
     axes = [_cases(params, cases, set(given))] if cases else []
     for key, value in params.items():
         if key.lstrip("+~") not in given:
-            if value is None or text_of(value) == "":
-                raise _empty(key)
-            axes.append(_axis(parser.parse_override(f"{key}={text_of(value)}")))
+            axes.append(_axis(parser.parse_override(f"{key}={'' if value is None else text_of(value)}")))
     axes += [_axis(override) for override in given.values()]
     counts = [(choice, count) for axis in axes for choice, count in Counter(axis).items() if count > 1]
     jobs = tuple(tuple(chain(*choices)) for choices in product(*(dict.fromkeys(axis) for axis in axes)))

@@ -15,11 +15,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,12 +27,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, handling
 from w2s_lightning.job import Record
 from w2s_lightning.sweep.axes import own_words
-from w2s_lightning.sweep.board import LOG, Board, failure
 from w2s_lightning.sweep.process import Program, run_program
-from w2s_lightning.sweep.units import Unit
+from w2s_lightning.sweep.units import LOG, Unit, UnitStates, failure
 
 SETTLING = 60.0  # seconds that a shared file system may take to show what another node has written
 PATIENCE = 20.0  # seconds that Slurm may take to answer, a stopped task of Ray to end
@@ -48,11 +45,11 @@ _HOPELESS = {"PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit", "Bad
 logger = logging.getLogger(__name__)
 
 
-def run_waves(board: Board, launcher: Launcher, overrides: Callable[[Unit], list[str]]) -> None:
+def run_waves(states: UnitStates, launcher: Launcher, overrides: Callable[[Unit], list[str]]) -> None:
     """Launch every wave's units whose needs are met."""
     index = 0
-    for wave in board.units.waves():
-        batch = [unit for unit in wave if board.start(unit)]
+    for wave in states.units.waves():
+        batch = [unit for unit in wave if states.start(unit)]
         records: list[Record] = []
         missing = failure("the launcher returned nothing for it", "NoReturn")
         try:
@@ -65,13 +62,13 @@ def run_waves(board: Board, launcher: Launcher, overrides: Callable[[Unit], list
         index += len(batch)
         until = time.monotonic() + SETTLING
         for unit, record in zip(batch, [*records, *[missing] * (len(batch) - len(records))], strict=True):
-            while record["status"] == "done" and not board.arrived(unit):
+            while record["status"] == "done" and not states.arrived(unit):
                 if time.monotonic() > until:
                     why = "it ended well, but its outputs are not here: is paths.store the same folder on every node?"
                     record = failure(why, "NoOutputs", record["seconds"])
                     break
                 time.sleep(1.0)
-            board.end(unit, record)
+            states.end(unit, record)
 
 
 def _record_of(returned: JobReturn) -> Record:
@@ -112,30 +109,30 @@ def launch(config: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> lis
     folder, path, here = Path(str(config.hydra.sweep.dir)), Path(sys.argv[0]).resolve(), Path.cwd()
     parser = OverridesParser.create()
     programs = []
+    by_kind: dict[str, dict[str, Any]] = {}
     for number, words in enumerate(jobs, first):
         told = {o.key_or_group: str(o.value()) for o in parser.parse_overrides(list(words))}
         place = Path(told.get("hydra.sweep.dir", folder)) / told.get("hydra.sweep.subdir", f"jobs/{number}")
         kind, own = told.get("hydra.job.name", "job"), (*own_words(config), *words)
-        programs.append(Program(kind, path, own, here, (place / LOG).absolute(), environment))
-    # What a kind of stage asks for: the launcher's settings, but for those that `stages.KIND` sets.
-    by_kind: dict[str, dict[str, Any]] = {}
-    for program in programs:
-        own_settings = ((settings["stages"] or {}).get(program.kind) or {}).items()
-        by_kind[program.kind] = settings | {key: value for key, value in own_settings if value is not None}
+        # What a kind of stage asks for: the launcher's settings, but for those that `stages.KIND` sets.
+        changed = ((settings["stages"] or {}).get(kind) or {}).items()
+        asked = by_kind[kind] = settings | {key: value for key, value in changed if value is not None}
+        cores = asked.get("cpus_per_task", asked.get("num_cpus"))
+        threads = {} if cores is None else {"OMP_NUM_THREADS": str(max(1, int(cores)))}
+        programs.append(Program(kind, path, own, here, (place / LOG).absolute(), {**environment, **threads}))
     if settings["_target_"].endswith("SlurmLauncher"):
         records = _through_slurm((folder / "slurm").absolute(), programs, by_kind, settings["poll_seconds"])
     else:
         records = _through_ray(programs, by_kind)
-    returned = [JobReturn(overrides=list(job), status=JobStatus.COMPLETED) for job in jobs]
-    for number, one in enumerate(returned):
-        one.return_value = records[number]
-    return returned
+    return [
+        JobReturn(overrides=list(words), status=JobStatus.COMPLETED, _return_value=records[number])
+        for number, words in enumerate(jobs)
+    ]
 
 
 def _settings_of(config: DictConfig) -> dict[str, Any]:
-    settings = OmegaConf.to_container(config.hydra.launcher, resolve=True)
-    assert isinstance(settings, dict)
-    return {str(key): value for key, value in settings.items()}
+    settings: Any = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+    return dict(settings)
 
 
 # ---------------------------------------------------------------- Slurm
@@ -183,11 +180,8 @@ def _submit_array(folder: Path, settings: Mapping[str, Any], kind: str, programs
     executor.update_parameters(
         name=kind, nodes=1, tasks_per_node=1, slurm_additional_parameters=dict(settings["options"]), **named
     )
-    cores = settings["cpus_per_task"]
-    threads = {"OMP_NUM_THREADS": str(cores)} if cores else {}
-    own = [replace(program, environment={**program.environment, **threads}) for program in programs]
     try:
-        found: list[Any] = executor.map_array(run_program, own)
+        found: list[Any] = executor.map_array(run_program, programs)
     except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError) as error:
         said = [line for line in str(error).splitlines() if "error:" in line]
         raise UserError(f"Slurm refused the {kind} jobs: {said[-1] if said else error}") from None
@@ -261,13 +255,11 @@ def _join_ray(settings: Mapping[str, Any]) -> None:
     address = str(settings["address"])
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", address)
-    before = signal.getsignal(signal.SIGTERM)  # which Ray takes for itself: without a word, and without stopping tasks
     try:
         if found := re.fullmatch(r"([\w.-]+):(\d+)", address):  # Ray itself would try for ten minutes
             socket.create_connection((found[1], int(found[2])), timeout=PATIENCE).close()
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+        with handling(signal.SIGTERM, signal.default_int_handler):  # which Ray takes for itself, and stops no task
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         said = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
@@ -294,14 +286,13 @@ def _through_ray(programs: Sequence[Program], by_kind: Mapping[str, Mapping[str,
     try:
         for number, program in enumerate(programs):
             settings = by_kind[program.kind]
-            threads = {"OMP_NUM_THREADS": str(max(1, int(settings["num_cpus"])))}
             own = task.options(
                 name=program.kind,
                 num_cpus=settings["num_cpus"],
                 num_gpus=settings["num_gpus"],
                 memory=settings["mem_gb"] and int(settings["mem_gb"] * 2**30),
                 resources=settings["resources"] or None,
-            ).remote(replace(program, environment={**program.environment, **threads}))
+            ).remote(program)
             running[own] = number
         while running:
             (done, *_), _ = ray.wait(list(running), num_returns=1)

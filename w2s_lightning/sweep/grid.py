@@ -50,11 +50,16 @@ class Composer:
 
         Raises Hydra's exceptions where Hydra would.
         """
-        parsed = self._parser.parse_overrides(list(overrides))
-        values = [override for override in parsed if not self._is_group(override)]
-        chosen = tuple(str(override.input_line) for override in parsed if self._is_group(override))
+        values: list[Override] = []
+        groups: list[str] = []
+        for override in self._parser.parse_overrides(list(overrides)):
+            if self._groups.group_exists(override.key_or_group) and not isinstance(override.value(), dict):
+                groups.append(str(override.input_line))
+            else:
+                values.append(override)
+        chosen = tuple(groups)
         if chosen not in self._bases:
-            cfg = self._loader.load_sweep_config(self._master, list(chosen))
+            cfg = self._loader.load_sweep_config(self._master, groups)
             choices = dict(cfg.hydra.runtime.choices)
             with open_dict(cfg):
                 del cfg["hydra"]
@@ -63,9 +68,6 @@ class Composer:
         cfg = copy.deepcopy(base)
         ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
         return cfg, choices
-
-    def _is_group(self, override: Override) -> bool:
-        return self._groups.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,11 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class Refused:
-    """A cell that cannot be planned, and why; `name` holds the words of a plan's name."""
+    """A cell that cannot be planned, and why."""
 
     overrides: Overrides
     axes: Mapping[str, str]
-    name: Mapping[str, Any]
-    metric: str
+    job: JobSettings
     reason: str
 
 
@@ -168,13 +169,14 @@ def plan_grid(
             except UserError as error:
                 raise UserError(f"{error}\nin the job {' '.join(overrides)}") from None
             places.add(runtime.paths)
-            if not allow_inverted and _inverted(job):
+            weak, strong = (model_parameters(model, job.task) for model in (job.weak, job.strong))
+            if not allow_inverted and not job.supervisor.file and weak and strong and weak > strong:
                 inverted += 1
                 continue
             try:
                 new = PlannedJob(overrides, axes[number], job, runtime, make_plan(job, resolver(runtime)))
             except (UserError, OSError) as error:
-                refused.append(Refused(overrides, axes[number], _words_of(job), job.judge.metric, str(error)))
+                refused.append(Refused(overrides, axes[number], job, str(error)))
                 continue
             if new.plan.digest in found:
                 also[new.plan.digest] = (*also.get(new.plan.digest, ()), overrides)
@@ -196,17 +198,6 @@ def axes_of(jobs: Sequence[Overrides]) -> list[dict[str, str]]:
     keys = dict.fromkeys(key for cell in values for key in cell)
     varying = [key for key in keys if len({cell.get(key) for cell in values}) > 1]
     return [{key: cell[key] for key in varying if key in cell} for cell in values]
-
-
-def _inverted(job: JobSettings) -> bool:
-    weak, strong = (model_parameters(model, job.task) for model in (job.weak, job.strong))
-    return job.supervisor.file is None and weak is not None and strong is not None and weak > strong
-
-
-def _words_of(job: JobSettings) -> dict[str, Any]:
-    """What a reader knows a cell by, as in a plan's name."""
-    names = {"task": job.task.name, "paradigm": job.paradigm_name, "weak": job.weak.name, "strong": job.strong.name}
-    return {**names, "seed": job.seed}
 
 
 def with_checked_data(grid: Grid, needed: Callable[[PlannedJob], bool], say: Callable[[str], None]) -> Grid:
@@ -231,7 +222,7 @@ def with_checked_data(grid: Grid, needed: Callable[[PlannedJob], bool], say: Cal
                 say(notice)
             said |= notices
         if (reason := reasons[key]) is not None:
-            refused[job.plan.digest] = Refused(job.overrides, job.axes, _words_of(job.job), job.plan.metric, reason)
+            refused[job.plan.digest] = Refused(job.overrides, job.axes, job.job, reason)
     if len(refused) == len(grid.jobs):
         raise UserError(next(iter(refused.values())).reason)
     left = tuple(job for job in grid.jobs if job.plan.digest not in refused)

@@ -23,8 +23,7 @@ from w2s_lightning.devices import ALL, chosen_gpus, num_processes, visible_gpus
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record, Request
 from w2s_lightning.sweep import process
-from w2s_lightning.sweep.board import Board, failure
-from w2s_lightning.sweep.units import Unit
+from w2s_lightning.sweep.units import Unit, UnitStates, failure
 
 PRELOADED = ["w2s_lightning.sweep.warm"]
 SLOT_BYTES = 1.5e9  # of memory that a slot is expected to need, where slots are chosen for the user
@@ -92,7 +91,7 @@ def start_server() -> None:
 
 
 class Pool:
-    """Runs a board's units in the seats of a machine; `request_of` gives what a unit's process is sent."""
+    """Runs the units in the seats of a machine; `request_of` gives what a unit's process is sent."""
 
     def __init__(self, machine: Machine, request_of: Callable[[Unit], Request], time_limit: float | None) -> None:
         self._machine, self._request_of, self._limit = machine, request_of, time_limit
@@ -103,30 +102,30 @@ class Pool:
         how = {"context": context, "mp_context": context}
         self._launch = concurrent.process(daemon=False, timeout=time_limit, **how)(process.work)
 
-    def run(self, board: Board) -> None:
+    def run(self, states: UnitStates) -> None:
         """Work until nothing is left that can start; on Ctrl-C stop all processes first."""
         start_server()
         try:
-            while self._fill(board) or self._running:
+            while self._fill(states) or self._running:
                 done, _ = wait(self._running, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in done:
                     unit, seats = self._running.pop(future)
                     self._free += seats
-                    board.end(unit, self._record_of(future))
+                    states.end(unit, self._record_of(future))
         finally:
             self._stop()
 
-    def _fill(self, board: Board) -> bool:
+    def _fill(self, states: UnitStates) -> bool:
         """Start units in free seats; whether any unit changed its state."""
         changed, width = False, self._machine.width
-        for unit in board.ready():
+        for unit in states.ready():
             if len(self._free) < width:
                 return changed
             changed = True
-            if board.start(unit):
+            if states.start(unit):
                 seats, self._free = self._free[:width], self._free[width:]
                 environment = self._machine.environment(seats)
-                future = self._launch(self._request_of(unit), environment, board.log(unit))
+                future = self._launch(self._request_of(unit), environment, states.log(unit))
                 self._running[future] = (unit, seats)
         return changed
 

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from w2s_lightning import job
 from w2s_lightning.job import Record
-from w2s_lightning.sweep.board import failure
+from w2s_lightning.sweep.units import failure
 
 LOG_WIDTH = 140
 ORPHANED = 3

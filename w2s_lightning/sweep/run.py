@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,12 +18,12 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from rich.console import Console
 
 from w2s_lightning import devices
 from w2s_lightning.config.bind import Runtime
-from w2s_lightning.cost import HERE, Cost, rate_of
+from w2s_lightning.cost import HERE, rate_of
 from w2s_lightning.errors import UserError, handling
 from w2s_lightning.identity import SHORT
 from w2s_lightning.job import Record, Request
@@ -37,12 +36,12 @@ from w2s_lightning.show.numbers import counted, shown, size
 from w2s_lightning.show.progress import LaunchProgress
 from w2s_lightning.show.terminal import print_grid_plan
 from w2s_lightning.store import Store
-from w2s_lightning.sweep.axes import Command, read_command
-from w2s_lightning.sweep.board import Board, Finished, Ledger, Watcher, last_words, read_json, rows_digest, write
+from w2s_lightning.sweep.axes import read_command
 from w2s_lightning.sweep.cluster import check_extra, run_waves
 from w2s_lightning.sweep.grid import Composer, Grid, PlannedJob, plan_grid, with_checked_data
 from w2s_lightning.sweep.pool import Machine, Pool, machine_for, num_cores, start_server
-from w2s_lightning.sweep.units import Unit, Units, make_units
+from w2s_lightning.sweep.sweep_file import JobResults, SweepFile, calling
+from w2s_lightning.sweep.units import Unit, Units, UnitStates, last_words, make_units
 
 POOL = "hydra_plugins.w2s.PoolLauncher"
 
@@ -62,7 +61,6 @@ def sweep(
     context: HydraContext,
     task: TaskFunction,
     config: DictConfig,
-    settings: Mapping[str, Any],
     arguments: Sequence[str],
     report: Callable[[Path, Path], Report],
 ) -> None:
@@ -76,10 +74,9 @@ def sweep(
 
     loader = context.config_loader
     assert isinstance(loader, ConfigLoaderImpl)
-    plain = {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in settings.items()}
     with handling(signal.SIGTERM, signal.default_int_handler):  # it stops a sweep as Ctrl-C does
-        one = Sweep(config, read_command(config, plain, arguments), Composer(loader, config), launcher, report)
-        one.plan(allow_inverted=bool(plain.get("allow_inverted")))
+        one = Sweep(config, arguments, Composer(loader, config), launcher, report)
+        one.plan()
         if one.runtime.run.mode == "plan":
             one.show_plan()
         else:
@@ -95,27 +92,22 @@ class Sweep:
     def __init__(
         self,
         config: DictConfig,
-        command: Command,
+        arguments: Sequence[str],
         composer: Composer,
         launcher: Callable[[], Launcher],
         report: Callable[[Path, Path], Report],
     ) -> None:
-        self._config, self._command, self._composer, self._launcher = config, command, composer, launcher
-        self._open_report = report
-        settings = OmegaConf.to_container(config.hydra.launcher)
-        assert isinstance(settings, dict)
-        self._settings = {str(key): value for key, value in settings.items()}
+        self._command = read_command(config, arguments)
+        self._config, self._composer, self._launcher, self._open_report = config, composer, launcher, report
+        self._settings = config.hydra.launcher
         self._pooled = self._settings["_target_"] == POOL
-        self._console, self._finished = Console(), Finished()
+        self._console, self._results = Console(), JobResults()
         self._changed, self._over = threading.Event(), False
 
     def _note(self, text: str) -> None:
         self._console.print(shown(f"note: {text}"), highlight=False, soft_wrap=True)
 
-    def _unfinished(self, job: PlannedJob) -> bool:
-        return self._finished.result(job) is None
-
-    def plan(self, *, allow_inverted: bool) -> None:
+    def plan(self) -> None:
         """Plan the whole grid, and say what is left out of it."""
         refs = cache(lambda store, planning: Refs(Path(store), planning=planning))
         grid = plan_grid(
@@ -123,7 +115,7 @@ class Sweep:
             self._composer,
             lambda runtime: refs(runtime.paths.store, runtime.run.mode == "plan"),
             self._console,
-            allow_inverted=allow_inverted,
+            allow_inverted=bool(self._config.hydra.sweeper.allow_inverted),
             planned=self._foresee,
         )
         for notice in (*self._command.notices, *grid.notices()):
@@ -133,34 +125,31 @@ class Sweep:
 
     def _foresee(self, job: PlannedJob) -> None:
         # As soon as one job is seen to need it: start the pool's server, which takes seconds, or look for the extra.
-        if job.runtime.run.mode == "job" and self._unfinished(job):
+        if job.runtime.run.mode == "job" and self._results.missing(job):
             start_server() if self._pooled else check_extra(self._settings["_target_"])
 
     def show_plan(self) -> None:
         """What the grid asks for, what the store has of it, and what the rest costs; runs nothing."""
         rate = rate_of(self.runtime.run.accelerator)
-        stored: dict[str, bool] = {}
-        costs: dict[str, Cost] = {}
         asked = [(stage, job) for job in self._grid.jobs for stage in job.plan.stages]
-        for stage, job in asked:
-            if stage.digest not in costs:
-                stored[stage.digest], costs[stage.digest] = self._store.has(stage), job.cost(stage, rate)
-        num_done = len(self._grid.jobs) - sum(map(self._unfinished, self._grid.jobs))
+        different = {stage.digest: (stage, job) for stage, job in asked}
+        stored = {digest: self._store.has(stage) for digest, (stage, _) in different.items()}
+        costs = {digest: job.cost(stage, rate) for digest, (stage, job) in different.items()}
+        num_done = len(self._grid.jobs) - sum(map(self._results.missing, self._grid.jobs))
         jobs = f"{counted(len(self._grid.jobs), 'job')} ({num_done} done)"
         slots = num_cores() if rate is HERE else 1  # of accelerators, their number is part of the rate
-        stages = [stage for stage, _ in asked]
-        print_grid_plan(self._console, stages, stored, costs, jobs=jobs, rate=rate, slots=slots)
+        print_grid_plan(self._console, [stage for stage, _ in asked], stored, costs, jobs=jobs, rate=rate, slots=slots)
 
     def run(self) -> None:
         """Bring the sweep to its end; raise UserError with the last words when something failed."""
-        self._grid = with_checked_data(self._grid, self._unfinished, self._note)
+        self._grid = with_checked_data(self._grid, self._results.missing, self._note)
         self._group = f"{self._command.name}-{self._grid.digest[:SHORT]}"
         self.folder = Path(self.runtime.paths.outputs) / "sweeps" / self._group
-        units = make_units(list(filter(self._unfinished, self._grid.jobs)), self._store.has)
+        units = make_units(list(filter(self._results.missing, self._grid.jobs)), self._store.has)
         self._check_disk(units)
         self._lines = LaunchProgress(self._console, len(units.all))
-        board = Board(units, self.folder, self._arrived, lambda unit: self._lines.start(unit.name), self._ended)
-        launch = self._launch_of(board) if units.all else lambda: None
+        states = UnitStates(units, self.folder, self._arrived, lambda unit: self._lines.start(unit.name), self._ended)
+        launch = self._launch_of(states) if units.all else lambda: None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -168,32 +157,22 @@ class Sweep:
                 f"cannot write to {self.folder} ({error.strerror}): choose another place with paths.outputs=DIR"
             ) from None
         Store.at(self._store.root)  # it is made now, with something to compute
-        self._open_ledger()
+        self._reporter = self._open_report(self.folder, self._store.root)
+        head = {"sweep": self._command.name, "digest": self._grid.digest, "command": self._command.again}
+        self._file = SweepFile(self.folder, self._grid, self._reporter.reader, self._results, head)
         self._announce(units)
         started = time.monotonic()
-        with Watcher(lambda: self._write(board), self._changed):
+        with calling(lambda: self._write(states), self._changed):
             try:
                 with self._lines.status:
                     launch()
             finally:
-                self._times["seconds"] = round(time.monotonic() - started, 3)
+                self._file.times["seconds"] = round(time.monotonic() - started, 3)
                 self._over = True
-        self._end(board)
-
-    def _open_ledger(self) -> None:
-        self._reporter = self._open_report(self.folder, self._store.root)
-        head = {"sweep": self._command.name, "digest": self._grid.digest, "command": self._command.again}
-        self._ledger = Ledger(self._grid, self._reporter.reader, head, self._finished)
-        earlier = read_json(self.folder / "sweep.json")  # of a former run of the same sweep
-        mine = isinstance(earlier, dict) and earlier.get("digest") == self._grid.digest
-        self._last: dict[str, Any] = earlier if mine else {}
-        self._times: dict[str, Any] = {
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "launched": dict((self._last.get("times") or {}).get("launched") or {}),
-        }
+        self._end(states)
 
     def _arrived(self, unit: Unit) -> bool:
-        return not self._unfinished(unit.job) if unit.scores else all(map(self._store.has, unit.goals))
+        return not self._results.missing(unit.job) if unit.scores else all(map(self._store.has, unit.goals))
 
     # ------------------------------------------------------------ launching
 
@@ -207,15 +186,15 @@ class Sweep:
                 f"make room (python -m w2s_lightning.store gc) or name another store with paths.store=FOLDER"
             )
 
-    def _launch_of(self, board: Board) -> Callable[[], None]:
-        """What runs the board's units; raise UserError for what these devices or this launcher cannot run."""
+    def _launch_of(self, states: UnitStates) -> Callable[[], None]:
+        """What runs the units; raise UserError for what these devices or this launcher cannot run."""
         trainer = self.runtime.trainer
-        devices.check([stage for unit in board.units.all for stage in unit.stages], trainer)
+        devices.check([stage for unit in states.units.all for stage in unit.stages], trainer)
         if not self._pooled:
             with open_dict(self._config):
                 self._config.hydra.sweep.dir = str(self.folder)
             launcher = self._launcher()  # ours ask then whether their cluster answers
-            return lambda: run_waves(board, launcher, self._overrides)
+            return lambda: run_waves(states, launcher, self._overrides)
         hardware = {(job.runtime.trainer.accelerator, str(job.runtime.trainer.devices)) for job in self._grid.jobs}
         if len(hardware) > 1:
             raise UserError(
@@ -225,7 +204,7 @@ class Sweep:
         limit = self._settings.get("time_limit")
         machine = machine_for(self._settings, trainer)
         pool = Pool(machine, lambda unit: self._request(unit, machine), limit and float(limit))
-        return lambda: pool.run(board)
+        return lambda: pool.run(states)
 
     def _request(self, unit: Unit, machine: Machine) -> Request:
         """What a process of the pool is sent."""
@@ -236,16 +215,12 @@ class Sweep:
         runtime = replace(runtime, trainer=trainer, tracking=tracking, run=replace(runtime.run, only=only))
         return replace(unit.job.request(self._composer), runtime=runtime)
 
-    def _words(self, unit: Unit) -> list[str]:
-        """The same as words of a command line."""
+    def _overrides(self, unit: Unit) -> list[str]:
+        """The same as words of a command line, which a launcher is given."""
         group = [] if self.runtime.tracking.group else [f"tracking.group='{self._group}'"]
         only = [f"run.only=[{','.join(stage.digest for stage in unit.goals)}]"] if unit.goals else []
-        return [*unit.job.overrides, *only, *group]
-
-    def _overrides(self, unit: Unit) -> list[str]:
-        """What a launcher is given for a unit."""
         place = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweep.subdir='{unit.folder}'"]
-        return [*self._words(unit), *place, f"hydra.job.name={unit.kind}"]
+        return [*unit.job.overrides, *only, *group, *place, f"hydra.job.name={unit.kind}"]
 
     # ------------------------------------------------------------ telling
 
@@ -261,17 +236,14 @@ class Sweep:
 
     def _ended(self, unit: Unit, record: Record) -> None:
         told = {"seconds": record["seconds"], "peak_memory_bytes": record["peak_memory_bytes"]}
-        self._times["launched"][unit.name] = told
+        self._file.times["launched"][unit.name] = told
         self._changed.set()
         memory = f" · {size(record['peak_memory_bytes'])}" if record["peak_memory_bytes"] else ""
         done = record["status"] == "done"
         self._lines.finish(unit.name, f"{record['seconds']:.1f} s{memory}" if done else f"FAILED: {record['message']}")
 
-    def _write(self, board: Board) -> None:
-        content = self._ledger.content(board, self._times)
-        content |= {key: self._last[key] for key in ("verdicts", "wandb") if key in self._last}
-        self._last = content
-        write(self.folder, content)
+    def _write(self, states: UnitStates) -> None:
+        self._file.refresh(states)
         if not self._over:
             self._report()
 
@@ -282,33 +254,28 @@ class Sweep:
         except Exception as error:
             logger.warning("the report could not be written: %s: %s", type(error).__name__, error)
 
-    def _end(self, board: Board) -> None:
-        content = dict(self._last)
+    def _end(self, states: UnitStates) -> None:
         verdicts = self._verdicts()
-        if verdicts:
-            content["verdicts"] = [{**asdict(v), "claim": v.claim.id, "text": v.claim.claim} for v in verdicts]
-        write(self.folder, content)  # with the verdicts, for wandb's tables
-        rows = rows_digest(content)
+        if verdicts:  # written before wandb's tables are made of them
+            self._file.write(verdicts=[{**asdict(v), "claim": v.claim.id, "text": v.claim.claim} for v in verdicts])
+        content, rows = self._file.content, self._file.rows_digest()
         if (content.get("wandb") or {}).get("rows") != rows:  # a rerun that changes nothing makes no second run
-            content["wandb"] = {
-                **log_sweep(
-                    content, self._reporter.mirrored, self._group, settings=self.runtime.tracking, folder=self.folder
-                ),
-                "rows": rows,
-            }
-        write(self.folder, content)
+            logged = log_sweep(
+                content, self._reporter.mirrored, self._group, settings=self.runtime.tracking, folder=self.folder
+            )
+            self._file.write(wandb={**logged, "rows": rows})
         print_matrices(self._console, content["groups"])
         print_sections(self._console, content["groups"])
-        print_compared(self._console, content.get("readouts") or ())
+        print_compared(self._console, content["readouts"])
         if verdicts:
             print_verdicts(self._console, verdicts)
         report = self.folder / "report.html"
-        if board.units.all or not report.is_file():
+        if states.units.all or not report.is_file():
             self._report()
         for name, file in (("sweep", self.folder / "sweep.json"), ("report", report)):
             if file.is_file():
                 self._console.print(f"{name}: {shown(str(file))}", soft_wrap=True, highlight=False)
-        words = last_words(board, self._grid.refused, self._command.again)
+        words = last_words(states, self._grid.refused, self._command.again)
         if words is not None:
             raise UserError(words)
 
@@ -317,7 +284,7 @@ class Sweep:
         given = key_of(self._command.arguments)
         found: dict[tuple[frozenset[str], int], Any] = {}
         for job in self._grid.jobs:
-            result = self._finished.result(job)
+            result = self._results.of(job)
             for overrides in (job.overrides, *self._grid.also.get(job.plan.digest, ())) if result else ():
                 found[key_of(overrides) - given, job.job.seed] = result
         results = Results(found, self._store.root)

@@ -7,8 +7,7 @@ import pytest
 from tests.sweep.planning import grid_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record, attempt
-from w2s_lightning.sweep.board import Board, failure, last_words
-from w2s_lightning.sweep.units import Units, make_units
+from w2s_lightning.sweep.units import Units, UnitStates, failure, last_words, make_units
 
 DONE = Record(status="done", type="", message="", traceback="", seconds=1.0, peak_memory_bytes=1)
 
@@ -18,39 +17,39 @@ def units() -> Units:
     return make_units(grid_of("sweeps=smoke", "model@strong=micro", "seed=0").jobs, lambda _: False)
 
 
-def play(units: Units, folder: Path, breaks: str | None = None) -> tuple[Board, list[str]]:
-    """Launch everything in the board's order; units whose name starts with `breaks` fail, and leave a log."""
+def play(units: Units, folder: Path, breaks: str | None = None) -> tuple[UnitStates, list[str]]:
+    """Launch everything in their order; units whose name starts with `breaks` fail, and leave a log."""
     there: set[str] = set()
-    board = Board(units, folder, lambda unit: unit.key in there)
+    states = UnitStates(units, folder, lambda unit: unit.key in there)
     order: list[str] = []
-    while ready := board.ready():
-        for unit in filter(board.start, ready):
+    while ready := states.ready():
+        for unit in filter(states.start, ready):
             order.append(unit.name)
             if breaks is not None and unit.name.startswith(breaks):
-                board.log(unit).parent.mkdir(parents=True)
-                board.log(unit).touch()
-                board.end(unit, failure("it broke", "Broken"))
+                states.log(unit).parent.mkdir(parents=True)
+                states.log(unit).touch()
+                states.end(unit, failure("it broke", "Broken"))
             else:
                 there.add(unit.key)
-                board.end(unit, DONE)
-    return board, order
+                states.end(unit, DONE)
+    return states, order
 
 
 def test_every_unit_runs_once_after_what_it_needs(units: Units, tmp_path: Path) -> None:
-    board, order = play(units, tmp_path)
+    states, order = play(units, tmp_path)
     assert sorted(order) == sorted(unit.name for unit in units.all)
-    assert board.failed() == []
-    assert last_words(board, (), "the command") is None
+    assert states.failed() == []
+    assert last_words(states, (), "the command") is None
 
 
 def test_a_failure_blocks_what_depends_on_it_and_nothing_else(units: Units, tmp_path: Path) -> None:
-    board, order = play(units, tmp_path, breaks="fit micro-facts-nano")
-    scores = {unit.name: board.states[unit.key] for unit in units.all if unit.scores}
+    states, order = play(units, tmp_path, breaks="fit micro-facts-nano")
+    scores = {unit.name: states.states[unit.key] for unit in units.all if unit.scores}
     assert [state for name, state in scores.items() if "-nano-micro-" in name] == ["blocked"]
     assert [state for name, state in scores.items() if "-micro-micro-" in name] == ["done"]
     assert "fit micro-facts-gold_transfer-xent-s0" in order
-    assert board.jobs_lost() == 1
-    words = last_words(board, (), "the command")
+    assert states.jobs_lost() == 1
+    words = last_words(states, (), "the command")
     assert words is not None
     assert words.splitlines()[0] == "1 job failed; all others are done"
     assert "fit micro-facts-nano_transfer-xent-s0: it broke (needed by 1 job)" in words
@@ -61,39 +60,39 @@ def test_a_failure_blocks_what_depends_on_it_and_nothing_else(units: Units, tmp_
 @pytest.mark.parametrize("record", [DONE, failure("the launcher broke", "Broken")])
 def test_outputs_decide_whether_a_unit_is_done_whatever_the_launcher_says(units: Units, record: Record) -> None:
     there: set[str] = set()
-    board = Board(units, Path("nowhere"), lambda unit: unit.key in there)
-    first, second, *_ = board.ready()
-    assert board.start(first)
-    assert board.start(second)
+    states = UnitStates(units, Path("nowhere"), lambda unit: unit.key in there)
+    first, second, *_ = states.ready()
+    assert states.start(first)
+    assert states.start(second)
     there.add(second.key)
     for unit in (first, second):
-        board.end(unit, record)
-    assert [one.unit for one in board.failed()] == [first]
-    assert board.failed()[0].message == (record["message"] or "it ended without its outputs")
-    assert board.failed()[0].log is None
-    assert board.states[second.key] == "done"
+        states.end(unit, record)
+    assert [one.unit for one in states.failed()] == [first]
+    assert states.failed()[0].message == (record["message"] or "it ended without its outputs")
+    assert states.failed()[0].log is None
+    assert states.states[second.key] == "done"
 
 
 def test_a_unit_that_somebody_else_has_finished_is_not_launched(units: Units) -> None:
-    board = Board(units, Path(), lambda unit: not unit.scores)
-    first = board.ready()[0]
-    assert not board.start(first)
-    assert board.states[first.key] == "done"
+    states = UnitStates(units, Path(), lambda unit: not unit.scores)
+    first = states.ready()[0]
+    assert not states.start(first)
+    assert states.states[first.key] == "done"
 
 
 def test_a_unit_is_not_started_before_what_it_needs(units: Units) -> None:
-    board = Board(units, Path(), lambda _: False)
-    assert not board.start(units.all[-1])
-    assert board.states[units.all[-1].key] == "waiting"
+    states = UnitStates(units, Path(), lambda _: False)
+    assert not states.start(units.all[-1])
+    assert states.states[units.all[-1].key] == "waiting"
 
 
 def test_a_job_is_running_while_a_stage_runs_that_was_launched_for_it(units: Units) -> None:
-    board = Board(units, Path(), lambda _: False)
+    states = UnitStates(units, Path(), lambda _: False)
     jobs = [unit.job for unit in units.all if unit.scores]
-    first = board.ready()[0]
-    assert {board.state(job) for job in jobs} == {("waiting", None, None)}
-    assert board.start(first)
-    running = [job for job in jobs if board.state(job)[0] == "running"]
+    first = states.ready()[0]
+    assert {states.of(job) for job in jobs} == {("waiting", None, None)}
+    assert states.start(first)
+    running = [job for job in jobs if states.of(job)[0] == "running"]
     assert running == [job for job in jobs if job.plan.digest == first.job.plan.digest]
     assert len(running) == 1
 
