@@ -8,28 +8,20 @@ What is not known beforehand is taken as typical: the length of what a model wri
 padded), and that filters keep everything.
 """
 
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from w2s_lightning.config.schema import HubModel, LadderModel, LocalModel, Model
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import Stage
-from w2s_lightning.stages import (
-    Evaluate,
-    Fit,
-    FolderWeights,
-    HubWeights,
-    Label,
-    Pretrain,
-    ReadOut,
-    Select,
-    Weights,
-)
+from w2s_lightning.stages import Evaluate, Fit, FolderWeights, HubWeights, Label, Pretrain, ReadOut, Select, Weights
 
 PARAM_BYTES = 4
 NUMBER_BYTES = 4.0
@@ -51,9 +43,9 @@ class Rate:
     step: float
     stage: float
 
-    def seconds(self, flops: float, steps: int) -> float:
-        """How long a stage takes."""
-        return flops / self.flops + steps * self.step + self.stage
+    def cost(self, flops: float, steps: int, size: float) -> "Cost":
+        """What a stage costs that writes `size` bytes."""
+        return Cost(float(flops), flops / self.flops + steps * self.step + self.stage, float(size))
 
 
 HERE = Rate("this machine, one core", 6.5e10, 0.004, 0.15)
@@ -105,7 +97,7 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
             shape = shape_of(stage, stated)
             rows = settings.steps * settings.rows_per_step
             flops = 3 * shape.forward(rows, settings.window, settings.window)
-            return _priced(flops, settings.steps, PARAM_BYTES * shape.total, rate)
+            return rate.cost(flops, settings.steps, PARAM_BYTES * shape.total)
         case Fit():
             return _fit_cost(stage, stated, rate)
         case Label():
@@ -125,7 +117,7 @@ def _fit_cost(stage: Fit, stated: Stated, rate: Rate) -> Cost:
     flops = 0.0 if stage.tuning == "probe" else TRAINING[stage.tuning] * forward + validation
     if "shift" in stage.targets:  # what the student says before its first step
         flops += _forward(shape, stage.task, stage.readout, sizes[stage.split])
-    return _priced(flops, steps, PARAM_BYTES * shape.total, rate)
+    return rate.cost(flops, steps, PARAM_BYTES * shape.total)
 
 
 def _label_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
@@ -133,14 +125,14 @@ def _label_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
     if stage.mode == "solutions":
         return _written_cost(stage, stated, rate)
     if stage.features is not None:  # a probe reads what is stored
-        return _priced(0.0, 0, ROW_BYTES * rows, rate)
+        return rate.cost(0.0, 0, ROW_BYTES * rows)
     if stage.pairs is not None:
         flops = shape.forward(2 * rows, task.typical_tokens, task.typical_solution_tokens)
-        return _priced(flops, 0, ROW_BYTES * rows, rate)
+        return rate.cost(flops, 0, ROW_BYTES * rows)
     if stage.mode == "shift":  # by the supervisor and by what it was
         flops = _forward(shape, task, stage.source.readout, 2 * rows)
-        return _priced(flops, 0, task.typical_tokens * rows * NUMBER_BYTES, rate)
-    return _priced(_forward(shape, task, stage.source.readout, rows), 0, ROW_BYTES * rows, rate)
+        return rate.cost(flops, 0, task.typical_tokens * rows * NUMBER_BYTES)
+    return rate.cost(_forward(shape, task, stage.source.readout, rows), 0, ROW_BYTES * rows)
 
 
 def _forward(shape: "Shape", task: Any, readout: ReadOut, rows: int) -> float:
@@ -163,7 +155,7 @@ def _written_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
     flops = shape.forward(1, shown) + shape.forward(rows, question, 1)
     flops += 2.0 * texts * written * (shape.weights + shape.words)
     flops += 4.0 * shape.attention * (rows * question * shown + texts * written * (shown + question + written / 2))
-    return _priced(flops, ceil(texts * written / ROWS_AT_ONCE), TEXT_BYTES * texts, rate)
+    return rate.cost(flops, ceil(texts * written / ROWS_AT_ONCE), TEXT_BYTES * texts)
 
 
 def _rows(stage: Select | Evaluate) -> int:
@@ -173,10 +165,6 @@ def _rows(stage: Select | Evaluate) -> int:
     while isinstance(source, Select):
         source = source.sources[0]
     return int(source.task.sizes()[source.split]) if isinstance(source, Label) else 0
-
-
-def _priced(flops: float, steps: int, size: float, rate: Rate) -> Cost:
-    return Cost(float(flops), rate.seconds(flops, steps), float(size))
 
 
 # ---------------------------------------------------------------- sizes of models
@@ -189,8 +177,8 @@ class Shape:
 
     total: int
     weights: int
-    attention: int
-    words: int
+    attention: int = 0
+    words: int = 0
 
     def forward(self, rows: int, length: float, predicted: float = 0) -> float:
         """FLOPs of one pass over `rows` texts of `length` tokens that predicts words after `predicted` of them."""
@@ -206,9 +194,10 @@ def shape_of(weights: Weights | Fit, stated: Stated) -> Shape:
         case Pretrain(layers=layers, width=width):
             return _ladder(len(weights.world.vocabulary()), layers, width)
         case FolderWeights(folder=folder):
-            return _of_parameters(folder_parameters(folder.path))
+            count = folder_parameters(folder.path)
         case HubWeights():
-            return _of_parameters(stated.get(weights.path, 0))
+            count = stated.get(weights.path, 0)
+    return Shape(count, count)
 
 
 def _ladder(vocabulary: int, layers: int, width: int) -> Shape:
@@ -217,17 +206,13 @@ def _ladder(vocabulary: int, layers: int, width: int) -> Shape:
     return Shape(body + norms + vocabulary * width, body, layers * width, vocabulary * width)
 
 
-def _of_parameters(count: int) -> Shape:
-    return Shape(count, count, 0, 0)
-
-
 def model_parameters(model: Model, task: Any) -> int | None:
     """Parameters of a configured model, None where they cannot be known before it is read."""
     match model:
+        case LadderModel() if task.world is None:
+            return None
         case LadderModel():
-            return (
-                None if task.world is None else _ladder(len(task.world.vocabulary()), model.layers, model.width).total
-            )
+            return _ladder(len(task.world.vocabulary()), model.layers, model.width).total
         case HubModel(params=params):
             return params
         case LocalModel(path=path):
@@ -242,14 +227,8 @@ def stated_parameters(models: Sequence[Model]) -> dict[str, int]:
 @lru_cache(maxsize=256)
 def folder_parameters(folder: Path) -> int:
     """Numbers in a folder's safetensors files, read from their headers; 0 where there are none that can be read."""
-    return sum(_header_parameters(file) for file in sorted(folder.glob("*.safetensors")))
-
-
-def _header_parameters(file: Path) -> int:
-    try:
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(min(length, 1 << 26)))
-        return sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return 0
+    count = 0
+    for file in folder.glob("*.safetensors"):
+        with suppress(OSError, SafetensorError), safe_open(file, framework="numpy") as tensors:
+            count += sum(prod(one.get_shape()) for one in map(tensors.get_slice, tensors.keys()))
+    return count

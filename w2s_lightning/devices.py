@@ -50,28 +50,16 @@ def check(stages: Sequence[Stage], trainer: Trainer) -> None:
         )
     count = num_processes(trainer)
     for stage in stages:
-        rows = _rows_per_step(stage)
-        if rows % count:
-            raise UserError(_indivisible(stage, rows, count))
-
-
-def _rows_per_step(stage: Stage) -> int:
-    match stage:
-        case Fit():
-            return stage.optimisation.rows_per_step
-        case Pretrain():
-            return stage.settings.rows_per_step
-        case _:
-            return 0
-
-
-def _indivisible(stage: Stage, rows: int, count: int) -> str:
-    fitting = [number for number in range(1, rows + 1) if rows % number == 0]
-    below = max(number for number in fitting if number < count)
-    return (
-        f"{stage.kind} {stage.label}: {rows} rows a step do not divide by {count} processes (trainer.devices). "
-        f"Type trainer.devices={below}; {rows} rows divide by {', '.join(map(str, fitting))}"
-    )
+        if not isinstance(stage, Fit | Pretrain):
+            continue
+        rows = (stage.optimisation if isinstance(stage, Fit) else stage.settings).rows_per_step
+        fitting = [number for number in range(1, rows + 1) if rows % number == 0]
+        if count not in fitting:
+            below = max(number for number in fitting if number < count)
+            raise UserError(
+                f"{stage.kind} {stage.label}: {rows} rows a step do not divide by {count} processes (trainer.devices). "
+                f"Type trainer.devices={below}; {rows} rows divide by {', '.join(map(str, fitting))}"
+            )
 
 
 def visible_gpus(trainer: Trainer) -> list[str]:

@@ -4,9 +4,9 @@ The plan is a pure function of what is learned. It is never given the trainer, t
 of the machine can enter an identity. Its shape never depends on data.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 from w2s_lightning.config.bind import JobSettings, bind
@@ -19,6 +19,7 @@ from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import ModelSpec, Role, Setting
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain
 from w2s_lightning.tasks.reward_sets import RewardSetTask, benchmark_at
+from w2s_lightning.tasks.task import Task
 
 ENCODERS = frozenset(
     ("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta")
@@ -59,30 +60,26 @@ class Plan:
 
     def stage(self, wanted: str) -> Stage:
         """The stage whose digest starts with `wanted`."""
-        for stage in self.stages:
-            if stage.digest.startswith(wanted):
-                return stage
-        raise UserError(f"no stage {wanted} in this job: `run=plan` lists them")
+        found = next((stage for stage in self.stages if stage.digest.startswith(wanted)), None)
+        if found is None:
+            raise UserError(f"no stage {wanted} in this job: `run=plan` lists them")
+        return found
 
 
 def stages_of(rows: Iterable[ResultRow]) -> tuple[Stage, ...]:
     """Every stage behind the rows once, parents before children."""
-    return in_order(evaluate for row in rows for evaluate in row.evaluates)
-
-
-def in_order(goals: Iterable[Stage]) -> tuple[Stage, ...]:
-    """The goals and every stage behind them once, parents before children."""
     seen: dict[str, Stage] = {}
-    for goal in goals:
-        for stage in _walk(goal):
-            seen.setdefault(stage.digest, stage)
+
+    def visit(stage: Stage) -> None:
+        if stage.digest not in seen:
+            for parent in stage.parents():
+                visit(parent)
+            seen[stage.digest] = stage
+
+    for row in rows:
+        for evaluate in row.evaluates:
+            visit(evaluate)
     return tuple(seen.values())
-
-
-def _walk(stage: Stage) -> Iterator[Stage]:
-    for parent in stage.parents():
-        yield from _walk(parent)
-    yield stage
 
 
 def make_plan(job: JobSettings, resolver: Resolver) -> Plan:
@@ -135,7 +132,9 @@ def _refuse_unused(job: JobSettings, setting: Setting, rows: Sequence[ResultRow]
 
 def make_setting(job: JobSettings, resolver: Resolver) -> Setting:
     """The resolved configuration that recipes build from; raise UserError where parts do not fit together."""
-    task = _resolved_task(job.task, resolver)
+    commit = partial(resolver.commit, "dataset")
+    resolve = getattr(job.task, "resolved", None)  # of what a task reads from the hub, where it does
+    task: Task = job.task if resolve is None else resolve(commit)
     implicit = job.fit.readout == "implicit" and task.kind == "preference"
     kind = "implicit" if implicit else task.kind  # implicit rewards have losses of their own
     own = job.paradigm.objectives.get(kind)
@@ -148,7 +147,7 @@ def make_setting(job: JobSettings, resolver: Resolver) -> Setting:
     return Setting(
         task=task,
         judge=job.judge,
-        benchmark=_benchmark(job, task, resolver),
+        benchmark=_benchmark(job, task, commit),
         test_samples=job.benchmark.test_samples,
         weak=_model(job.weak, task, resolver),
         strong=_model(job.strong, task, resolver),
@@ -175,22 +174,14 @@ def _refuse_unlike(chosen: Objective, own: Objective, kind: str, where: str) -> 
         )
 
 
-def _benchmark(job: JobSettings, task: Any, resolver: Resolver) -> RewardSetTask | None:
+def _benchmark(job: JobSettings, task: Task, commit: Callable[[str, str], str]) -> RewardSetTask | None:
     """The rows that `task.benchmark` names, at their commit, written as the task writes its own."""
     data = job.benchmark.benchmark
     if data is None:
         return None
     if task.kind != "preference":
         raise UserError(f"task.benchmark is for preference tasks, and {task.name} is none: leave it out")
-    return benchmark_at(data, task, lambda repository, revision: resolver.commit("dataset", repository, revision))
-
-
-def _resolved_task(task: Any, resolver: Resolver) -> Any:
-    """Tasks from the hub get the commit of their data set."""
-    resolve = getattr(task, "resolved", None)
-    if resolve is None:
-        return task
-    return resolve(lambda repository, revision: resolver.commit("dataset", repository, revision))
+    return benchmark_at(data, task, commit)
 
 
 def _for_role(fit: FitSettings, role: Role) -> FitSettings:
@@ -202,8 +193,8 @@ def _for_role(fit: FitSettings, role: Role) -> FitSettings:
     return settings
 
 
-def _model(model: Model, task: Any, resolver: Resolver) -> ModelSpec:
-    lr = {"full": model.lr.full, "lora": model.lr.lora, "probe": model.lr.probe}
+def _model(model: Model, task: Task, resolver: Resolver) -> ModelSpec:
+    lr = asdict(model.lr)
     match model:
         case LadderModel():
             return ModelSpec(model.name, _ladder(model, task), lr, model.head_init, encoder=False)
@@ -216,7 +207,7 @@ def _model(model: Model, task: Any, resolver: Resolver) -> ModelSpec:
             return ModelSpec(model.name, FolderWeights(folder), lr, model.head_init, encoder)
 
 
-def _ladder(model: LadderModel, task: Any) -> Pretrain:
+def _ladder(model: LadderModel, task: Task) -> Pretrain:
     if task.world is None:
         raise UserError(
             f"{model.name} is an embedded ladder model and knows only embedded worlds, not task {task.name}: "
@@ -236,9 +227,9 @@ def _notices(setting: Setting) -> tuple[str, ...]:
     student, ceiling = setting.settings["student"], setting.settings["ceiling"]
     shared = [name for name in FitSettings.__dataclass_fields__ if name not in (*ROLES, "labels", "evaluations")]
     differ = [name for name in shared if getattr(student, name) != getattr(ceiling, name)]
-    found = (
-        [f"student and ceiling differ in {', '.join(differ)}: their PGR compares fit settings too"] if differ else []
-    )
+    found = []
+    if differ:
+        found.append(f"student and ceiling differ in {', '.join(differ)}: their PGR compares fit settings too")
     if epochs := student.generative_epochs:
         found.append(
             f"before its labels, the student modelled the texts of `transfer` (fit.generative_epochs={epochs:g})"
