@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.cells import CELLS, LAUNCHES, assert_alike, logs
-from tests.sweep.programs import killed_once, ledger, own_sweep_file, start, stopped, sweep, wait_for
-from tests.sweep.test_failures import HALF_BROKEN, broken_model
-
-__all__ = ["broken_model"]
+from tests.sweep.programs import half_broken, killed_once, ledger, start, stopped, sweep, wait_for
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.poll_seconds=1")
@@ -49,11 +46,8 @@ def asked_for(place: Path, option: str) -> dict[str, set[str]]:
     return found
 
 
-def test_a_failing_stage_fails_its_own_cells_and_the_rest_goes_on(
-    slurm: Path, tmp_path: Path, broken_model: Path
-) -> None:
-    words = own_sweep_file(tmp_path, "half_broken", HALF_BROKEN.format(folder=broken_model))
-    printed = sweep(tmp_path, *words, "seed=0", *SLURM, expect=1)
+def test_a_failing_stage_fails_its_own_cells_and_the_rest_goes_on(slurm: Path, tmp_path: Path) -> None:
+    printed = sweep(tmp_path, *half_broken(tmp_path), "seed=0", *SLURM, expect=1)
     jobs = {job["strong"]: job for job in ledger(tmp_path)["jobs"]}
     assert {name: job["state"] for name, job in jobs.items()} == {"micro": "done", "local": "failed"}
     assert "cannot read the model folder" in jobs["local"]["reason"]
@@ -61,7 +55,7 @@ def test_a_failing_stage_fails_its_own_cells_and_the_rest_goes_on(
     named = [Path(line.strip().removeprefix("log: ")) for line in printed.splitlines() if "  log: " in line]
     assert named
     assert all("cannot read the model folder" in log.read_text() for log in named)
-    assert "this finishes the rest: python train.py -m sweeps=half_broken" in printed
+    assert "this finishes the rest: python train.py -m sweeps=own" in printed
 
 
 def test_a_killed_process_fails_its_own_stage_and_the_rest_goes_on(slurm: Path, tmp_path: Path) -> None:

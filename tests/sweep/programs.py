@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
 from tests.composing import ROOT
 
@@ -135,11 +136,24 @@ def stopped(process: "subprocess.Popen[str]", how: signal.Signals) -> None:
     assert "Traceback" not in printed, printed
 
 
-def own_sweep_file(place: Path, name: str, text: str) -> list[str]:
-    """Write a sweep file outside the repository; the words that find and run it."""
+def own_sweep_file(place: Path, sweeper: dict[str, Any], **changed: Any) -> list[str]:
+    """Write a sweep file outside the repository, `smoke` with these settings; the words that find and run it."""
+    content = yaml.safe_load((ROOT / "sweeps" / "smoke.yaml").read_text()) | {"hydra": {"sweeper": sweeper}} | changed
     (place / "conf" / "sweeps").mkdir(parents=True)
-    (place / "conf" / "sweeps" / f"{name}.yaml").write_text(text)
-    return [f"sweeps={name}", f"hydra.searchpath=[file://{place}/conf]"]
+    (place / "conf" / "sweeps" / "own.yaml").write_text("# @package _global_\n" + yaml.safe_dump(content))
+    return ["sweeps=own", f"hydra.searchpath=[file://{place}/conf]"]
+
+
+def half_broken(place: Path, config: str | None = None) -> list[str]:
+    """A sweep one of whose two strong models plans well and cannot be loaded: its weights are cut off."""
+    folder = place / "model"
+    folder.mkdir()
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    (folder / "config.json").write_text(config or json.dumps({"model_type": "llama", "vocab_size": 100, **sizes}))
+    (folder / "model.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    strong = [{"model@strong": "micro", "strong.pretrain.steps": 30, "strong.pretrain.warmup_steps": 5}]
+    strong.append({"model@strong": "local", "strong.path": str(folder)})
+    return own_sweep_file(place, {"params": {"model@weak": "nano", "seed": "range(2)"}, "cases": strong}, strong={})
 
 
 def ledger(place: Path) -> dict[str, Any]:

@@ -24,15 +24,10 @@ def compare(arguments: list[str], every: bool) -> None:
             assert dict(choices) == expected, overrides
 
 
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SWEEPS)
-def test_quick_composition_equals_hydras_on_jobs_of_every_sweep(name: str) -> None:
-    compare([f"sweeps={name}"], every=False)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SWEEPS)
-def test_quick_composition_equals_hydras_on_every_job_of_every_sweep(name: str) -> None:
-    compare([f"sweeps={name}"], every=True)
+def test_quick_composition_equals_hydras_on_jobs_of_every_sweep(name: str, every: bool) -> None:
+    compare([f"sweeps={name}"], every)
 
 
 def test_quick_composition_equals_hydras_for_unusual_overrides() -> None:

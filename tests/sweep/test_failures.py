@@ -15,11 +15,11 @@ import pytest
 from tests.sweep.programs import (
     SLOTS,
     Smoke,
+    half_broken,
     kill_tree,
     killed_once,
     ledger,
     open_log,
-    own_sweep_file,
     stamps,
     start,
     stopped,
@@ -33,45 +33,15 @@ from w2s_lightning.sweep.sweep_file import write
 # ---------------------------------------------------------------- one cell is broken
 
 
-@pytest.fixture
-def broken_model(tmp_path: Path) -> Path:
-    """A model folder that plans well and cannot be loaded: its weights are cut off."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": 100, **sizes}))
-    (folder / "model.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
-    return folder
-
-
-HALF_BROKEN = """
-# @package _global_
-hydra:
-  sweeper:
-    params: {{model@weak: nano, seed: range(2)}}
-    cases:
-      - {{model@strong: micro, strong.pretrain.steps: 30}}
-      - {{model@strong: local, strong.path: {folder}}}
-task:
-  world: {{seed: 99, people: 10, relations: 6}}
-  facts: {{supervise: 14, transfer: 16, validation: 6, test: 14}}
-  items: {{supervise: 96, transfer: 96, validation: 32, test: 120}}
-weak: {{pretrain: {{steps: 30, warmup_steps: 5}}}}
-fit: {{evaluations: 1, warmup_steps: 1}}
-tracking: {{mode: disabled}}
-"""
-
-
-def test_a_broken_model_fails_its_own_cells_and_the_rest_goes_on(tmp_path: Path, broken_model: Path) -> None:
-    words = own_sweep_file(tmp_path, "half_broken", HALF_BROKEN.format(folder=broken_model))
-    printed = sweep(tmp_path, *words, *SLOTS, expect=1)
+def test_a_broken_model_fails_its_own_cells_and_the_rest_goes_on(tmp_path: Path) -> None:
+    printed = sweep(tmp_path, *half_broken(tmp_path), *SLOTS, expect=1)
     content = ledger(tmp_path)
     states = {(job["strong"], job["seed"]): job["state"] for job in content["jobs"]}
     assert states == {("micro", 0): "done", ("micro", 1): "done", ("local", 0): "failed", ("local", 1): "failed"}
     reasons = [job["reason"] for job in content["jobs"] if job["state"] == "failed"]
     assert all("cannot read the model folder" in reason for reason in reasons)
     assert "error: 2 jobs failed; all others are done" in printed
-    assert "once that is mended, this finishes the rest: python train.py -m sweeps=half_broken" in printed
+    assert "once that is mended, this finishes the rest: python train.py -m sweeps=own" in printed
     logs = {line.strip().removeprefix("log: ") for line in printed.splitlines() if line.strip().startswith("log: ")}
     assert logs
     assert all("cannot read the model folder" in Path(log).read_text() for log in logs)
@@ -79,10 +49,10 @@ def test_a_broken_model_fails_its_own_cells_and_the_rest_goes_on(tmp_path: Path,
     assert row[-1] == "failed"
 
 
-def test_the_same_command_goes_on_once_the_model_is_mended(tmp_path: Path, broken_model: Path) -> None:
-    """Here the broken folder already refuses to be planned; its cells are mended by taking them away."""
-    (broken_model / "config.json").write_text("{")
-    words = own_sweep_file(tmp_path, "half_broken", HALF_BROKEN.format(folder=broken_model))
+def test_a_model_that_cannot_be_planned_refuses_its_own_cells_and_the_same_command_finishes_the_rest(
+    tmp_path: Path,
+) -> None:
+    words = half_broken(tmp_path, config="{")
     printed = sweep(tmp_path, *words, "seed=0", *SLOTS, expect=1)
     assert "note: not planned: model@strong=local" in printed
     assert "is not JSON" in printed

@@ -21,22 +21,15 @@ def units_of(*arguments: str) -> Units:
     return make_units(grid_of(*arguments).jobs, lambda _: False)
 
 
-def test_pairs_whose_weak_model_is_larger_are_left_out_and_equal_ones_stay() -> None:
+def test_pairs_whose_weak_model_is_larger_are_left_out_unless_asked_for_and_equal_ones_stay() -> None:
     grid = grid_of(*SIZES)
     pairs = {(job.job.weak.name, job.job.strong.name) for job in grid.jobs}
     assert grid.inverted == 1
     assert ("mini", "micro") not in pairs
     assert {("micro", "micro"), ("mini", "mini")} < pairs
     assert "1 job left out whose weak model is larger" in grid.notices()[0]
-
-
-def test_inverted_pairs_run_when_asked_for() -> None:
-    grid = grid_of(*SIZES, allow_inverted=True)
-    assert len(grid.jobs) == 9
-    assert grid.inverted == 0
-
-
-def test_a_sweep_of_nothing_but_inverted_pairs_is_refused() -> None:
+    every = grid_of(*SIZES, allow_inverted=True)
+    assert (len(every.jobs), every.inverted) == (9, 0)
     with pytest.raises(UserError, match="nothing to run"):
         grid_of("model@weak=small", "model@strong=nano,micro")
 
@@ -64,13 +57,9 @@ def test_a_broken_model_folder_refuses_its_own_cells_alone(tmp_path: Path) -> No
     (tmp_path / "config.json").write_text("{")
     cases = f"++hydra.sweeper.cases=[{{}},{{model@weak: local, weak.path: {tmp_path}}}]"
     grid = grid_of(cases, "seed=0,1")
-    assert len(grid.jobs) == 2
-    assert len(grid.refused) == 2
+    assert len(grid.jobs) == len(grid.refused) == 2
     assert "not JSON" in grid.refused[0].reason
     assert grid.refused[0].job.weak.name == "local"
-
-
-def test_a_sweep_whose_cells_are_all_refused_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="folder not found"):
         grid_of("model@weak=local", f"weak.path={tmp_path}/none", "seed=0,1")
 
@@ -98,26 +87,12 @@ def test_a_job_of_a_sweep_has_the_folder_that_it_has_alone() -> None:
 # ---------------------------------------------------------------- what is launched
 
 
-def test_every_fit_is_launched_once() -> None:
-    grid = grid_of("sweeps=smoke")
-    units = make_units(grid.jobs, lambda _: False)
-    fits = [stage.digest for unit in units.all for stage in unit.stages if stage.kind == "fit"]
-    wanted = {stage.digest for job in grid.jobs for stage in job.plan.stages if stage.kind == "fit"}
-    asked = sum(stage.kind == "fit" for job in grid.jobs for stage in job.plan.stages)
-    assert len(fits) == len(set(fits)) == len(wanted) == 14
-    assert asked == 18
-
-
-def test_every_missing_stage_belongs_to_one_unit() -> None:
+def test_every_missing_stage_is_launched_once_after_what_it_needs() -> None:
     grid = grid_of("sweeps=smoke", "paradigm=weak_to_strong,self_improvement", "objective=logconf")
     units = make_units(grid.jobs, lambda _: False)
     launched = [stage.digest for unit in units.all for stage in unit.stages]
     assert len(launched) == len(set(launched))
     assert set(launched) == {stage.digest for job in grid.jobs for stage in job.plan.stages}
-
-
-def test_units_stand_after_what_they_need() -> None:
-    units = units_of("sweeps=smoke")
     seen: set[str] = set()
     for unit in units.all:
         assert unit.needs <= seen
@@ -128,7 +103,6 @@ def test_stored_stages_are_not_launched() -> None:
     grid = grid_of("sweeps=smoke")
     units = make_units(grid.jobs, lambda stage: stage.kind == "pretrain")
     assert not any(stage.kind == "pretrain" for unit in units.all for stage in unit.stages)
-    assert make_units(grid.jobs, lambda _: True).all == make_units(grid.jobs, lambda _: True).all
     assert all(unit.scores and not unit.needs for unit in make_units(grid.jobs, lambda _: True).all)
 
 

@@ -11,15 +11,6 @@ from tests.report.reading import Page, summary_of
 from tests.show.test_mirror import records
 from tests.sweep.programs import SLOTS, ledger, own_sweep_file, run, sweep
 
-TINY = """
-task:
-  world: {seed: 99, people: 10, relations: 6}
-  facts: {supervise: 14, transfer: 16, validation: 6, test: 14}
-  items: {supervise: 96, transfer: 96, validation: 32, test: 120}
-weak: {pretrain: {steps: 30, warmup_steps: 5}}
-strong: {pretrain: {steps: 30, warmup_steps: 5}, layers: 1, width: 16}
-fit: {lr_scale: 30, evaluations: 1, warmup_steps: 1}
-"""
 CLAIMS = """
 - id: recovers
   claim: It recovers part of the gap.
@@ -45,15 +36,16 @@ CLAIMS = """
 """
 
 
-def sweep_file(place: Path, head: str) -> list[str]:
-    return own_sweep_file(place, "own", f"# @package _global_\n{head}\n{TINY}")
+def sweep_file(place: Path, **sweeper: Any) -> list[str]:
+    strong = {"pretrain": {"steps": 30, "warmup_steps": 5}, "layers": 1, "width": 16}
+    return own_sweep_file(place, sweeper, strong=strong, tracking={})
 
 
 @pytest.fixture(scope="module")
 def claimed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     place = tmp_path_factory.mktemp("claimed")
     (place / "claims.yaml").write_text(CLAIMS)
-    words = sweep_file(place, f"hydra: {{sweeper: {{claims: {place}/claims.yaml}}}}")
+    words = sweep_file(place, claims=f"{place}/claims.yaml")
     return place, sweep(place, *words, "tracking=disabled", *SLOTS)
 
 
@@ -102,7 +94,7 @@ SHOWN = {  # of one pair in two seeds, so nothing of sizes, of the gap or of a b
 @pytest.fixture(scope="module")
 def mirrored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     place = tmp_path_factory.mktemp("mirrored")
-    words = sweep_file(place, "hydra: {sweeper: {params: {model@weak: nano, seed: range(2)}}}")
+    words = sweep_file(place, params={"model@weak": "nano", "seed": "range(2)"})
     sweep(place, *words, "tracking=offline", *SLOTS)
     (file,) = (place / "outputs" / "sweeps").glob("*/sweep.json")
     return place, json.loads(file.read_text())
