@@ -18,43 +18,31 @@ from w2s_lightning.stages import Fit, Gold, Label
 GOLDEN = Path(__file__).parent / "golden_digests.json"
 PARADIGMS = ("supervised", "distillation", "self_improvement", "weak_to_strong")
 RUNTIME = ("trainer", "tracking", "paths", "run")
-RECIPES: list[list[str]] = [
-    ["paradigm=supervised"],
-    ["paradigm=distillation"],
-    ["paradigm=self_improvement"],
-    ["paradigm=self_improvement", "paradigm.start=weak_to_strong"],
-    ["paradigm=weak_to_strong"],
-    ["paradigm=weak_to_strong", "objective=logconf", "paradigm.supervisors=2", "paradigm.selection=filter"],
-    ["paradigm=weak_to_strong", "model@middle.m1=mini", "paradigm.selection=weight"],
-    ["paradigm=weak_to_strong", "fit=lora"],
-    ["paradigm=weak_to_strong", "fit=probe", "fit.readout=head"],
-    ["paradigm=weak_to_strong", "fit.readout=words", "task.judge.metric=auroc"],
-    ["paradigm=weak_to_strong", "objective=kd"],
-    ["task=arithmetic", "model@weak=micro", "paradigm=supervised"],
-    ["task=arithmetic", "model@weak=micro", "paradigm=distillation"],
-    [
-        "task=arithmetic",
-        "model@weak=micro",
-        "paradigm=distillation",
-        "paradigm.level=token",
-        "generation.top_log_probs=5",
-    ],
-    ["task=arithmetic", "model@weak=micro", "paradigm=self_improvement"],
-    ["task=arithmetic", "model@weak=micro", "paradigm=self_improvement", "paradigm.start=weak_to_strong"],
-    ["task=arithmetic", "model@weak=micro", "paradigm=weak_to_strong"],
-    [
-        "task=arithmetic",
-        "model@weak=micro",
-        "paradigm=weak_to_strong",
-        "objective=orpo",
-        "paradigm.iterations=1",
-    ],
-    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=supervised"],
-    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=distillation"],
-    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong"],
-    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong", "fit.readout=implicit"],
-    ["task=arithmetic_pairs", "model@weak=micro", "paradigm=weak_to_strong", "fit.readout=implicit", "objective=wspo"],
-]
+RECIPES = (
+    "paradigm=supervised",
+    "paradigm=distillation",
+    "paradigm=self_improvement",
+    "paradigm=self_improvement paradigm.start=weak_to_strong",
+    "paradigm=weak_to_strong",
+    "paradigm=weak_to_strong objective=logconf paradigm.supervisors=2 paradigm.selection=filter",
+    "paradigm=weak_to_strong model@middle.m1=mini paradigm.selection=weight",
+    "paradigm=weak_to_strong fit=lora",
+    "paradigm=weak_to_strong fit=probe fit.readout=head",
+    "paradigm=weak_to_strong fit.readout=words task.judge.metric=auroc",
+    "paradigm=weak_to_strong objective=kd",
+    "task=arithmetic model@weak=micro paradigm=supervised",
+    "task=arithmetic model@weak=micro paradigm=distillation",
+    "task=arithmetic model@weak=micro paradigm=distillation paradigm.level=token generation.top_log_probs=5",
+    "task=arithmetic model@weak=micro paradigm=self_improvement",
+    "task=arithmetic model@weak=micro paradigm=self_improvement paradigm.start=weak_to_strong",
+    "task=arithmetic model@weak=micro paradigm=weak_to_strong",
+    "task=arithmetic model@weak=micro paradigm=weak_to_strong objective=orpo paradigm.iterations=1",
+    "task=arithmetic_pairs model@weak=micro paradigm=supervised",
+    "task=arithmetic_pairs model@weak=micro paradigm=distillation",
+    "task=arithmetic_pairs model@weak=micro paradigm=weak_to_strong",
+    "task=arithmetic_pairs model@weak=micro paradigm=weak_to_strong fit.readout=implicit",
+    "task=arithmetic_pairs model@weak=micro paradigm=weak_to_strong fit.readout=implicit objective=wspo",
+)
 SOLUTION_OPTIONS = {
     *("demonstrations", "iterations", "learn", "contrast", "keep_from", "overrule_from", "pairs_per_question"),
     *("contrast_lr_scale", "oracle_gold_filter", "level"),
@@ -85,10 +73,10 @@ class Recipe(NamedTuple):
 @pytest.fixture(scope="module")
 def recipes() -> dict[str, Recipe]:
     found = {}
-    for overrides in RECIPES:
-        cfg, choices = composed(*overrides)
+    for words in RECIPES:
+        cfg, choices = composed(*words.split())
         made = make_plan(build(cfg, choices)[0], FixedCommits())
-        found[" ".join(overrides)] = Recipe(cfg, choices, made, digests(made))
+        found[words] = Recipe(cfg, choices, made, digests(made))
     return found
 
 

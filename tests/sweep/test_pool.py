@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.composing import ROOT, job
-from tests.sweep.programs import command, environment, run
+from tests.sweep.programs import command, run
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.errors import UserError
 from w2s_lightning.sweep import pool
@@ -54,29 +53,26 @@ def test_other_sweepers_cannot_use_the_pool(tmp_path: Path) -> None:
     assert "Traceback" not in printed
 
 
-def test_configuration_and_plans_load_nothing_heavy(tmp_path: Path) -> None:
-    heavy = "{'torch', 'transformers', 'pytorch_lightning', 'wandb', 'datasets'}"
-    for words in (["--cfg", "job"], ["-m", "sweeps=smoke", "run=plan", f"paths.store={tmp_path}/store"]):
-        code = (
-            f"import sys, runpy; sys.argv = ['train.py', *{words!r}]\n"
-            f"try: runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
-            "except SystemExit as done: assert not done.code, done.code\n"
-            f"assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)\n"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
-        assert done.returncode == 0, done.stderr
+def loaded_by(*words: str) -> set[str]:
+    """The modules in memory at the end of `python train.py WORDS`."""
+    code = f"""
+import runpy, sys
+sys.argv = ["train.py", *{words!r}]
+try:
+    runpy.run_path({str(ROOT / "train.py")!r}, run_name="__main__")
+except SystemExit as done:
+    assert not done.code, done.code
+print(*sys.modules)
+"""
+    return set(run([sys.executable, "-c", code]).splitlines()[-1].split())
 
 
-def test_composing_one_job_imports_no_sweep_code() -> None:
-    code = (
-        f"import sys, runpy; sys.argv = ['train.py', '--cfg', 'job']\n"
-        f"try: runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        "assert not [m for m in sys.modules if m.startswith('w2s_lightning.sweep')]\n"
-        "assert not {'numpy', 'scipy', 'pyarrow', 'pebble', 'rich'} & set(sys.modules)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_composing_and_planning_load_nothing_heavy(tmp_path: Path) -> None:
+    heavy = {"torch", "transformers", "pytorch_lightning", "wandb", "datasets"}
+    assert not heavy & loaded_by("-m", "sweeps=smoke", "run=plan", f"paths.store={tmp_path}/store")
+    composing = loaded_by("--cfg", "job")
+    assert not (heavy | {"numpy", "scipy", "pyarrow", "pebble", "rich"}) & composing
+    assert not [name for name in composing if name.startswith("w2s_lightning.sweep")]
 
 
 # ---------------------------------------------------------------- slots, threads, GPUs

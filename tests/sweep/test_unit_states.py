@@ -48,7 +48,7 @@ def test_a_failure_blocks_what_depends_on_it_and_nothing_else(units: Units, tmp_
     assert [state for name, state in scores.items() if "-nano-micro-" in name] == ["blocked"]
     assert [state for name, state in scores.items() if "-micro-micro-" in name] == ["done"]
     assert "fit micro-facts-gold_transfer-xent-s0" in order
-    assert states.jobs_lost() == 1
+    assert states.lost() == states.failed()
     words = last_words(states, (), "the command")
     assert words is not None
     assert words.splitlines()[0] == "1 job failed; all others are done"

@@ -8,7 +8,6 @@ pretrained models and long labels are launched on their own.
 The truth is on disk: a unit has ended well when its outputs are there, whatever its launcher said.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -175,7 +174,7 @@ class Failure:
 
 
 class UnitStates:
-    """Who waits, runs, is done, failed or blocked by a failure, and why; safe to use from several threads.
+    """Who waits, runs, is done, failed or blocked by a failure, and why; one thread launches, others may look.
 
     `arrived` tells whether a unit's outputs are there, `started` and `ended` are told of each launch.
     """
@@ -190,7 +189,6 @@ class UnitStates:
     ) -> None:
         self.units, self.folder, self.arrived = units, folder, arrived
         self._started, self._ended = started, ended
-        self._lock = threading.RLock()
         self.states: dict[str, Literal["waiting", "running", "done", "failed", "blocked"]] = dict.fromkeys(
             (unit.key for unit in units.all), "waiting"
         )
@@ -198,8 +196,7 @@ class UnitStates:
 
     def ready(self) -> list[Unit]:
         """Units that can start now, the head of the longest chain first."""
-        with self._lock:
-            free = [unit for unit in self.units.all if self._is_ready(unit)]
+        free = filter(self._is_ready, self.units.all)
         return sorted(free, key=lambda unit: -self.units.urgency[unit.key])
 
     def _is_ready(self, unit: Unit) -> bool:
@@ -207,11 +204,10 @@ class UnitStates:
 
     def start(self, unit: Unit) -> bool:
         """Mark a unit as running; False when there is nothing to launch: it is not ready, or its outputs have come."""
-        with self._lock:
-            if not self._is_ready(unit):
-                return False
-            running = not self.arrived(unit)
-            self.states[unit.key] = "running" if running else "done"
+        if not self._is_ready(unit):
+            return False
+        running = not self.arrived(unit)
+        self.states[unit.key] = "running" if running else "done"
         if running:
             self._started(unit)
         return running
@@ -222,16 +218,14 @@ class UnitStates:
 
     def end(self, unit: Unit, record: Record) -> None:
         """A unit has ended: well when its outputs are there, whatever the launcher says."""
-        with self._lock:
-            if self.arrived(unit):
-                self.states[unit.key] = "done"
-            else:
-                log = self.log(unit)  # which some launchers do not keep
-                message = record["message"] or "it ended without its outputs"
-                why = Failure(unit, message, str(log) if log.is_file() else None)
-                self.states[unit.key] = "failed"
-                self._failures[unit.key] = why
-                self._block(unit, why)
+        if self.arrived(unit):
+            self.states[unit.key] = "done"
+        else:
+            log = self.log(unit)  # which some launchers do not keep
+            message = record["message"] or "it ended without its outputs"
+            why = self._failures[unit.key] = Failure(unit, message, str(log) if log.is_file() else None)
+            self.states[unit.key] = "failed"
+            self._block(unit, why)
         self._ended(unit, record)
 
     def _block(self, unit: Unit, why: Failure) -> None:
@@ -243,35 +237,31 @@ class UnitStates:
 
     def of(self, job: PlannedJob) -> tuple[str, str | None, str | None]:
         """State, reason and log of a job without a result: it is running while anything runs on its behalf."""
-        with self._lock:
-            failed = self._failures.get(job.plan.digest)
-            running = [unit for unit in self.units.all if self.states[unit.key] == "running"]
+        failed = self._failures.get(job.plan.digest)
         if failed is not None:
             own = failed.unit.key == job.plan.digest
             return "failed", failed.message if own else f"{failed.unit.name}: {failed.message}", failed.log
+        running = (unit for unit in self.units.all if self.states[unit.key] == "running")
         runs = any(unit.job.plan.digest == job.plan.digest for unit in running)
         return ("running" if runs else "waiting"), None, None
 
     def failed(self) -> list[Failure]:
         """The units that failed by themselves, in order."""
-        with self._lock:
-            return [self._failures[u.key] for u in self.units.all if self.states[u.key] == "failed"]
+        return [self._failures[unit.key] for unit in self.units.all if self.states[unit.key] == "failed"]
 
-    def jobs_lost(self, failure: Failure | None = None) -> int:
-        """How many jobs will have no result, because of this failure or of any."""
-        with self._lock:
-            lost = [self._failures[unit.key] for unit in self.units.all if unit.scores and unit.key in self._failures]
-        return sum(failure is None or one is failure for one in lost)
+    def lost(self) -> list[Failure]:
+        """Of each job that will have no result, the failure that took it."""
+        return [self._failures[unit.key] for unit in self.units.all if unit.scores and unit.key in self._failures]
 
 
 def last_words(states: UnitStates, refused: Sequence[Refused], command: str) -> str | None:
     """What failed, where its log is, and the command that finishes the rest; None when all went well."""
-    failures = states.failed()
+    failures, lost = states.failed(), states.lost()
     if not failures and not refused:
         return None
-    lines = [f"{counted(states.jobs_lost() + len(refused), 'job')} failed; all others are done"]
+    lines = [f"{counted(len(lost) + len(refused), 'job')} failed; all others are done"]
     for failure in failures[:MOST]:
-        waiting = states.jobs_lost(failure)
+        waiting = lost.count(failure)
         needed = f" (needed by {counted(waiting, 'job')})" if waiting and not failure.unit.scores else ""
         log = f"\n  log: {failure.log}" if failure.log else ""
         lines.append(f"  {failure.unit.name}: {failure.message}{needed}{log}")
