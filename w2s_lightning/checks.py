@@ -4,13 +4,12 @@ The data of a task, files of supervisors and benchmarks are read here once, with
 is refused by `devices`, a setting by the configuration.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from collections.abc import Iterable
 
 from w2s_lightning.config.bind import JobSettings
 from w2s_lightning.config.schema import Benchmark
 from w2s_lightning.errors import UserError
-from w2s_lightning.identity import Stage, StagePart
+from w2s_lightning.identity import Stage
 from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan
 from w2s_lightning.stages import Supervisor, Task
@@ -59,7 +58,7 @@ def refuse_shared(shared: int, settings: Benchmark, whose: str) -> None:
 
 def check_supervisors(stages: Iterable[Stage], task: Task, splits: Splits) -> None:
     """Raise UserError for a supervisor's file that does not answer what the stages ask of it."""
-    found = {(one.file.path, one.split): one for stage in stages for one in _supervisors_in(stage)}
+    found = {(one.file.path, one.split): one for stage in stages for one in stage.held(Supervisor)}
     for one in found.values():
         ids = [item.id for item in splits.of(one.split)]
         if task.kind == "reasoning":
@@ -67,13 +66,3 @@ def check_supervisors(stages: Iterable[Stage], task: Task, splits: Splits) -> No
             read_solutions(one.file, ids, known=known, parse=task.key.parse)
         else:
             read_answers(one.file, ids, task.class_names)
-
-
-def _supervisors_in(value: object) -> Iterator[Supervisor]:
-    """The supervisors that a stage reads itself: its parents are asked on their own."""
-    if isinstance(value, Supervisor):
-        yield value
-    elif isinstance(value, Stage | StagePart | tuple):
-        held = value if isinstance(value, tuple) else [getattr(value, f.name) for f in fields(value)]
-        for one in held:
-            yield from () if isinstance(one, Stage) else _supervisors_in(one)

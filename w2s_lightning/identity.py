@@ -19,9 +19,10 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 SHORT = 16
+Held = TypeVar("Held")
 CODE: Mapping[str, Any] = {"code": True}
 
 
@@ -122,8 +123,12 @@ class Stage:
 
     def parents(self) -> Iterator["Stage"]:
         """The stages whose outputs this one reads."""
+        return self.held(Stage)
+
+    def held(self, kind: type[Held]) -> Iterator[Held]:
+        """The records of this kind that it holds itself, not through another stage."""
         for f in dataclasses.fields(self):
-            yield from _stages_in(getattr(self, f.name))
+            yield from _held_in(getattr(self, f.name), kind)
 
     def ancestors(self) -> Iterator["Stage"]:
         """Parents, their parents and so on; a stage that is reached twice comes twice."""
@@ -137,12 +142,12 @@ class StagePart:
     """A record inside a stage that may hold stages itself."""
 
 
-def _stages_in(value: object) -> Iterator[Stage]:
-    if isinstance(value, Stage):
+def _held_in(value: object, kind: type[Held]) -> Iterator[Held]:
+    if isinstance(value, kind):
         yield value
     elif isinstance(value, StagePart):
         for f in dataclasses.fields(value):
-            yield from _stages_in(getattr(value, f.name))
+            yield from _held_in(getattr(value, f.name), kind)
     elif isinstance(value, tuple | Mapping):
         for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _stages_in(item)
+            yield from _held_in(item, kind)
