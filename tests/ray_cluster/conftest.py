@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.cells import through_the_pool
+from tests.slurm.cells import pool
+
+__all__ = ["pool"]
 
 LIMIT = 90.0
 COMMAND = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
@@ -72,9 +74,3 @@ def _free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
-
-
-@pytest.fixture(scope="session")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cells as the pool runs them."""
-    return through_the_pool(tmp_path_factory.mktemp("pool"))

@@ -39,8 +39,8 @@ def test_a_killed_worker_fails_its_own_stage_and_the_rest_goes_on(cluster: str, 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_the_tasks(cluster: str, tmp_path: Path, how: signal.Signals) -> None:
     process = start(tmp_path, *CELLS, "strong.pretrain.steps=100000", *on(cluster))
-    assert wait_for(lambda: bool(working_on(tmp_path, ".*")), process)
-    workers = working_on(tmp_path, ".*")
+    assert wait_for(lambda: bool(working_on(tmp_path)), process)
+    workers = working_on(tmp_path)
     stopped(process, how)
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive

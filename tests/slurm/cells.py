@@ -1,17 +1,19 @@
 """A sweep of two cells and nine launches, run once through the pool, and what another launcher must agree with."""
 
-import json
 from pathlib import Path
-from typing import Any
 
-from tests.sweep.programs import SLOTS, ledger, stored, sweep
+import pytest
+
+from tests.sweep.programs import SLOTS, facts, stored, sweep
 
 CELLS = ("sweeps=smoke", "seed=0", "model@weak=nano")
 LAUNCHES = 9
 
 
-def through_the_pool(place: Path) -> Path:
-    """Run the cells with `pool`; where they lie."""
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the cells lie as the pool runs them."""
+    place = tmp_path_factory.mktemp("pool")
     sweep(place, *CELLS, *SLOTS)
     return place
 
@@ -21,17 +23,6 @@ def assert_alike(ours: Path, theirs: Path) -> None:
     assert len(stored(ours)) > 20
     assert stored(ours) == stored(theirs)
     assert facts(ours) == facts(theirs)
-
-
-def facts(place: Path) -> dict[str, Any]:
-    """A ledger but for its times and its place, with the rows of every job's result."""
-    content = ledger(place)
-    assert content["counts"]["done"] == len(content["jobs"]) == 2
-    results = [json.loads((place / "outputs" / job["folder"] / "result.json").read_text()) for job in content["jobs"]]
-    kept = {key: content[key] for key in ("digest", "counts", "groups", "jobs")}
-    kept["rows"] = [[result["digest"], result["rows"], result["pgr"]] for result in results]
-    assert all(row["value"] is not None for _, rows, _ in kept["rows"] for row in rows if "value" in row)
-    return json.loads(json.dumps(kept).replace(str(place), ""))
 
 
 def logs(place: Path) -> dict[str, str]:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.cells import through_the_pool
+from tests.slurm.cells import pool
+
+__all__ = ["pool"]
 
 SCRIPT = Path(__file__).parent / "start.sh"
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
@@ -39,9 +41,3 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield place
         subprocess.run(["scancel", "--full", "--user=root"], check=False)
     subprocess.run([SCRIPT, "stop", place], check=True)
-
-
-@pytest.fixture(scope="session")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cells as the pool runs them."""
-    return through_the_pool(tmp_path_factory.mktemp("pool"))

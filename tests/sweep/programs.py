@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,17 +73,6 @@ def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def kill_tree(process: "subprocess.Popen[str]") -> None:
-    """SIGKILL the process and everything below it, the fork server and its children included."""
-    root = psutil.Process(process.pid)
-    for one in [root, *root.children(recursive=True)]:
-        try:
-            one.kill()
-        except psutil.NoSuchProcess:
-            continue
-    process.communicate()
-
-
 def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> bool:
     """Wait until it happens; False when the process ends first."""
     until = time.monotonic() + LIMIT
@@ -94,18 +84,14 @@ def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> 
     return True
 
 
-def open_log(process: psutil.Process) -> str:
-    """The name of the log that a process of the pool writes to."""
-    try:
-        return os.readlink(f"/proc/{process.pid}/fd/1")
-    except OSError:
-        return ""
-
-
-def working_on(place: Path, folder: str) -> list[psutil.Process]:
+def working_on(place: Path, folder: str = ".*") -> list[psutil.Process]:
     """The processes that write the log of a stage of the sweep in `place`, its folder given as a pattern."""
     log = re.compile(rf"{re.escape(str(place))}/.*/stages/{folder}/log\.txt$")
-    return [one for one in psutil.process_iter() if log.search(open_log(one))]
+    found = []
+    for one in psutil.process_iter():
+        with suppress(OSError):
+            found += [one] if log.search(os.readlink(f"/proc/{one.pid}/fd/1")) else []
+    return found
 
 
 def killed_once(place: Path, *launcher: str) -> str:
@@ -161,6 +147,17 @@ def ledger(place: Path) -> dict[str, Any]:
     (file,) = (place / "outputs" / "sweeps").glob("*/sweep.json")
     content: dict[str, Any] = json.loads(file.read_text())
     return content
+
+
+def facts(place: Path) -> dict[str, Any]:
+    """What one sweep in two places must agree on: its rows and those of every job's result, without times and place."""
+    content = ledger(place)
+    assert content["counts"]["done"] == len(content["jobs"])
+    results = [json.loads((place / "outputs" / job["folder"] / "result.json").read_text()) for job in content["jobs"]]
+    kept = {key: content[key] for key in ("digest", "counts", "groups", "jobs", "readouts")}
+    kept["rows"] = [[result["digest"], result["rows"], result["pgr"]] for result in results]
+    found: dict[str, Any] = json.loads(json.dumps(kept).replace(str(place), ""))
+    return found
 
 
 def stored(place: Path) -> dict[str, dict[str, str]]:

@@ -33,9 +33,8 @@ _WHY: Mapping[int, str] = {
 
 def work(request: job.Request, environment: Mapping[str, str], log: Path) -> Record:
     """Run the request in a process of the pool; the record of what became of it."""
-    os.setpgid(
-        0, 0
-    )  # else a terminal's Ctrl-C and the pool's SIGTERM are two, and the second forbids a last checkpoint
+    # Else a terminal's Ctrl-C and the pool's SIGTERM would be two, and the second forbids a last checkpoint.
+    os.setpgid(0, 0)
     parent = parent_process()
     if parent is not None:  # a killed sweep leaves nobody behind who goes on training
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
@@ -102,10 +101,6 @@ def run_program(program: Program) -> Record:
         return {**failure("", "", seconds), "status": "done", "peak_memory_bytes": job.peak_memory()}
     if caught:
         return failure(f"{_WHY[caught[0]]}: its checkpoint is kept", "Stopped", seconds)
-    return failure(last_error(program.log, before, "it failed without saying why"), "Failed", seconds)
-
-
-def last_error(log: Path, before: int, otherwise: str) -> str:
-    """The last line after `before` bytes of a log in which a program has told what went wrong."""
-    said = log.read_bytes()[before:].decode(errors="replace").splitlines()
-    return next((line.removeprefix("error: ") for line in reversed(said) if line.startswith("error: ")), otherwise)
+    said = program.log.read_bytes()[before:].decode(errors="replace").splitlines()
+    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    return failure(errors[-1] if errors else "it failed without saying why", "Failed", seconds)
