@@ -73,23 +73,13 @@ def examples(*overrides: str) -> dict[str, list[str]]:
     return found
 
 
-@pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datasets
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets_cache")
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-
-
 @pytest.mark.parametrize("name", WORLDS)
 def test_examples_of_embedded_worlds(name: str) -> None:
     assert examples(f"task={name.split()[0]}", *WORLDS[name]) == FROZEN["examples"][name]
 
 
 @pytest.mark.parametrize("name", HUB)
-@pytest.mark.usefixtures("offline")
+@pytest.mark.usefixtures("offline_datasets")
 def test_examples_of_hub_data_sets(name: str, tmp_path: Path) -> None:
     place = repository(tmp_path / name, name)
     more = (*MORE.get(name, ()), *LOCAL_MODELS)

@@ -1,4 +1,4 @@
-"""Fixtures for task tests: `datasets` never asks the hub and never writes into the user's cache."""
+"""Writes the small files that task tests read."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -8,16 +8,6 @@ from typing import Any
 import pytest
 
 Write = Callable[[str, Sequence[Mapping[str, Any]]], Path]
-
-
-@pytest.fixture
-def offline_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datasets
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets_cache")
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
 
 
 @pytest.fixture

@@ -238,10 +238,8 @@ NUMBER_EXPECTED = "expected a number"
 BAD: dict[str, list[tuple[Rows | None, list[str], str]]] = {
     "choice": [
         (None, ["reader.label=lable"], r"has no column 'lable' \(task.reader.label\): did you mean `label`"),
-        (None, ["reader.text=prompt"], r"has no column 'prompt' \(task.reader.text\)"),
         (None, ["reader.group=topics"], "did you mean `topic`"),
         (None, ["reader.template='{txt}'"], r"has no column 'txt' \(task.reader.template\): did you mean `text`"),
-        (None, ["reader.template='{text.upper}'"], "only plain column names"),
         (None, ["reader.label=text"], "80 different labels in 80 rows"),
         (None, ["words=[one]"], "1 words for 2 classes"),
         (None, ["reader.difficulty=label"], rf"train\.jsonl:1: column 'label' holds 'bad', {NUMBER_EXPECTED}"),
@@ -254,7 +252,6 @@ BAD: dict[str, list[tuple[Rows | None, list[str], str]]] = {
         (texts("a", 2), [], "no examples for|all of one class"),
         ([{"text": f"a {n}", "label": n % 2} for n in range(80)], [], r"test\.jsonl:1: label 'bad'.* none of 0, 1"),
         (texts("b", 40), [], "give two different files"),
-        (None, ["shares.supervise=0.6"], r"add up to 1\.2"),
         (None, ["limits.test=0"], "greater than or equal to 1"),
         (None, ["train_file=null"], "train_file has no file: type task.train_file="),
         (None, ["train_file=/no/such.jsonl"], "data file not found: /no/such.jsonl"),
@@ -263,9 +260,7 @@ BAD: dict[str, list[tuple[Rows | None, list[str], str]]] = {
         (None, ["reader.chosen=choosen"], r"no column 'choosen' \(task\.reader\.chosen\): did you mean `chosen`"),
         (None, ["reader.margin=kind"], rf"train\.jsonl:1: column 'kind' holds 'a', {NUMBER_EXPECTED}"),
         (None, ["reader.prompt=null"], r"train\.jsonl:1: no prompt: name its column"),
-        (None, ["format.user=Human"], r"must contain \{text\}"),
         (None, ["format=null"], "task.format is missing"),
-        (None, ["words=[one]"], "1 words for 2 classes"),
         (changed("preference", prompt=""), [], r"train\.jsonl:4: column 'prompt' is empty"),
         (changed("preference", chosen=None), [], r"train\.jsonl:4: column 'chosen' is empty"),
         (changed("preference", rejected="  "), [], r"train\.jsonl:4: column 'rejected' is empty"),
@@ -274,7 +269,6 @@ BAD: dict[str, list[tuple[Rows | None, list[str], str]]] = {
         (changed("preference", prompt=turns(pairs("a", 1)[0], "chosen")), [], "4: the prompt must end with a user's"),
         (changed("preference", chosen=turns(pairs("c", 1)[0], "chosen")), [], "4: the turns before the chosen"),
         (changed("preference", chosen="bad 2", rejected="good 2"), [], "jsonl:3 and .*jsonl:4: one pair with either"),
-        (None, ["train_file=null"], "train_file has no file"),
     ],
     "reasoning": [
         (changed("reasoning", answer="five"), [], r"4: the gold answer 'five' does not parse: expected one number"),
@@ -285,7 +279,6 @@ BAD: dict[str, list[tuple[Rows | None, list[str], str]]] = {
         (changed("reasoning", level="hard"), ["reader.difficulty=level"], rf"4: .* holds 'hard', {NUMBER_EXPECTED}"),
         (None, ["reader.answer=anser"], r"no column 'anser' \(task.reader.answer\): did you mean `answer`"),
         (None, ["reader.answers=text"], "answers"),
-        (None, ["train_file=null"], "train_file has no file"),
         (problems("a", 2), [], "no examples for"),
     ],
 }
