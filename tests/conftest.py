@@ -1,11 +1,10 @@
-"""Which tests one worker runs, where several do (`pytest -n 2 --dist loadgroup`), and `datasets` without a network."""
+"""Which tests one worker runs, where several do (`pytest -n 2 --dist loadgroup`): those of a file, or of a room."""
 
 from pathlib import Path
 
 import pytest
 
-# One worker runs the tests of a file, or of one of these rooms, whose session fixtures are jobs or sweeps: several workers
-# would run each of them once more.
+# Rooms whose session fixtures are jobs or sweeps: several workers would run each of these once more.
 ROOMS = {"reasoning", "report", "sweep"}
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from w2s_lightning.config.schema import record
 from w2s_lightning.errors import UserError
@@ -73,6 +73,8 @@ class DataTask:
     the limits, since it downloads nothing. `words` null: the class names.
     """
 
+    world: ClassVar[None] = None
+
     name: str = field(compare=False)
     source: Hub | None
     train_file: GivenFile | None
@@ -130,10 +132,6 @@ class DataTask:
     @property
     def key(self) -> AnswerKey:
         return self.reader.key
-
-    @property
-    def world(self) -> None:
-        """No embedded world."""
 
     @property
     def typical_tokens(self) -> int:
