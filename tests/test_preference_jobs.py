@@ -25,7 +25,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.execute import compute
 from w2s_lightning.plan import Plan
 from w2s_lightning.report.__main__ import main as report
-from w2s_lightning.results.groups import compared, section_pgrs
+from w2s_lightning.results.groups import compared, job_row, section_pgrs
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.rewardbench.__main__ import main as rewardbench
 from w2s_lightning.stages import BareModel, Fit, UnlabelledTexts
@@ -42,6 +42,7 @@ READOUTS = ("head", "implicit")
 WORDS = {"head": {"untuned_words"}, "implicit": set[str]()}  # what the strong model says before any supervision
 ARMS = ("floor", "student", "ceiling")
 LOG_2 = math.log(2)
+STAGES = {"arms": "evaluate", "benchmark_arms": "benchmark"}
 
 Result = dict[str, Any]
 Results = Mapping[tuple[str, str], Result]
@@ -479,15 +480,9 @@ def test_classifier_and_dpo_are_compared_row_by_row_and_section_by_section(resul
 
 def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
     """The row that a sweep's ledger has of a finished job."""
-    arms = {name: rows(result)[name] for name in ("untuned", *ARMS)}
-    return {
-        **result["job"],
-        "state": "done",
-        "metric": "accuracy",
-        "axes": {"paradigm": key[0], "fit.readout": key[1], "seed": 0},
-        "arms": {name: row["evaluate"] for name, row in arms.items()},
-        "benchmark_arms": {name: row["benchmark"] for name, row in arms.items()},
-    }
+    arms, axes = {name: rows(result)[name] for name in ("untuned", *ARMS)}, {"paradigm": key[0], "fit.readout": key[1]}
+    known = {kind: {name: row[to] for name, row in arms.items()} for kind, to in STAGES.items()}
+    return job_row(result["job"], axes, (), result, state="done", **known)
 
 
 # ---------------------------------------------------------------- mistakes

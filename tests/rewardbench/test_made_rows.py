@@ -19,6 +19,7 @@ from w2s_lightning.tasks.reward_sets import read_reward_set
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"
 PAGE = REPOSITORY / "docs" / "rewardbench.md"
+STEMS = ("natural", "adver-GPTInst", "adver-GPTOut")
 FORM = Format(chat_template=None, user="{text}", joint="", separator="")
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason=f"real data is absent: {SHARED}")
 
@@ -47,17 +48,13 @@ def lines(file: Path) -> list[dict[str, Any]]:
 def test_llmbar_becomes_three_subsets_of_chat_hard(made: Path) -> None:
     rows = lines(made / "llmbar.jsonl")
     counts = Counter(row["subset"] for row in rows)
-    assert counts == {"llmbar-natural": 100, "llmbar-adver-GPTInst": 92, "llmbar-adver-GPTOut": 47}
-    assert all(SECTIONS["Chat Hard"][subset] == count for subset, count in counts.items())
-    for stem in ("natural", "adver-GPTInst", "adver-GPTOut"):
-        own = [row for row in rows if row["subset"] == f"llmbar-{stem}"]
-        for row, source in zip(own, json.loads((SHARED / "llmbar" / f"{stem}.json").read_text()), strict=True):
-            assert row["prompt"] == source["input"]
-            assert row["chosen"] == source["output_1" if source["label"] == 1 else "output_2"]
-            assert row["rejected"] == source["output_2" if source["label"] == 1 else "output_1"]
+    assert counts == {f"llmbar-{stem}": SECTIONS["Chat Hard"][f"llmbar-{stem}"] for stem in STEMS}
+    sources = [row for stem in STEMS for row in json.loads((SHARED / "llmbar" / f"{stem}.json").read_text())]
+    for row, source in zip(rows, sources, strict=True):
+        better, worse = (source[f"output_{label}"] for label in (source["label"], 3 - source["label"]))
+        assert (row["prompt"], row["chosen"], row["rejected"]) == (source["input"], better, worse)
     read = read_reward_set(DataFile.at(made / "llmbar.jsonl"), FORM)
-    assert len(read.pairs) == 239
-    assert read.notices == ()
+    assert (len(read.pairs), read.notices) == (239, ())
 
 
 @needs_data
@@ -69,12 +66,12 @@ def test_gsm8k_pairs_are_right_against_wrong_and_split_by_question(made: Path) -
         assert GSM8K_KEY.parse(row["chosen"]) == gold[row["prompt"]] != GSM8K_KEY.parse(row["rejected"])
         assert "<<" not in row["chosen"] + row["rejected"]
         assert 1 <= row["failed"] <= 3
-    questions = [{row["prompt"] for row in rows} for rows in (train, test)]
-    assert questions[0].isdisjoint(questions[1])
-    mixed = [
+    trained, tested = ({row["prompt"] for row in rows} for rows in (train, test))
+    mixed = {
         row["question"] for row in published if len({o["is_correct"] for o in row.values() if isinstance(o, dict)}) == 2
-    ]
-    assert len(questions[0]) + len(questions[1]) == len(mixed)
+    }
+    assert trained.isdisjoint(tested)
+    assert trained | tested == mixed
 
 
 @needs_data

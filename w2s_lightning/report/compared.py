@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.rates import holm
 from w2s_lightning.report.figures import Figure, Plot, Row, View, axis, drawing, places, plain, series, shares, spread
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import of_role
-from w2s_lightning.results.pooled import OUTPUTS, Pooled, SeedDifference, row_named
+from w2s_lightning.results.pooled import OUTPUTS, Pooled, row_named
 from w2s_lightning.show.numbers import counted, interval, saw
 
 LEVEL = 0.05
@@ -87,18 +88,18 @@ def _rows_of(group: Group, pooled: Pooled, *, several: bool) -> list[Row]:
 
 def _test(blocks: Sequence[Block], pooled: Pooled) -> None:
     """Every comparison within a block that has a student of record in it, corrected over all blocks."""
-    raw: list[tuple[Block, Row, Row, SeedDifference]] = []
+    raw: list[tuple[Block, Row, Row, Interval, float]] = []
     for block in blocks:
         for one, other in combinations(block.rows, 2):
             if "student" in (one["role"], other["role"]):
                 a, b = (one, other) if one["role"] == "student" else (other, one)
                 found = pooled.difference(a["_results"], a["_name"], b["_results"], b["_name"])
-                raw += [] if found is None else [(block, a, b, found)]
+                raw += [] if found is None else [(block, a, b, *found)]
     over = f", Holm over {counted(len(raw), 'test')}" if len(raw) > 1 else ""
-    for (block, a, b, found), p_value in zip(raw, holm([found.p_value for *_, found in raw]), strict=True):
+    for (block, a, b, gap, _), p_value in zip(raw, holm([chance for *_, chance in raw]), strict=True):
         how = f"p = {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
         told = "a difference" if p_value < LEVEL else "not told apart"
-        figure = interval(vars(found), sign="+")
+        figure = interval(vars(gap), sign="+")
         block.tests.append((p_value, f"{a['row']} − {b['row']}: {figure}, {told} ({how}{over})."))
 
 

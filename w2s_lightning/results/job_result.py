@@ -45,6 +45,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
     marked = {name: one.strict for name, one in answers.items() if one.strict is not None}
     strict = rates(marked, answers[student].groups) if marked else None
     baselines = {role: by_role.get(role) for role in ("untuned", "floor", "ceiling")}
+    rules = {stage.rule for stage in plan.stages if isinstance(stage, Select)}  # as computed, not as configured
     return {
         "version": VERSION,
         "job": dict(plan.name),
@@ -62,7 +63,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "benchmark": benchmark_of(plan, store),
         "votes": votes_of(plan, store),
         "selections": selections(plan, store),
-        "cheats": cheats(plan),
+        "cheats": sorted(rule for rule in rules if rule.startswith("oracle_")),
         "notices": [*plan.notices, *_cut(plan, store)],
         "stages": list(done),
     }
@@ -81,19 +82,20 @@ def _cut(plan: Plan, store: Store) -> list[str]:
     return [f"test texts that lost their start (fit.max_length): {', '.join(cut)}"] if cut else []
 
 
-def cheats(plan: Plan) -> list[str]:
-    """The rules with hidden gold among the job's stages: decided by what was computed, not by what was configured."""
-    rules = {stage.rule for stage in plan.stages if isinstance(stage, Select)}
-    return sorted(rule for rule in rules if rule.startswith("oracle_"))
-
-
 def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, row: ResultRow) -> dict[str, Any]:
-    """`strict` (reasoning only): the same on marked answers alone."""
+    """`strict` (reasoning only): the same on marked answers alone. With it stand the shares of outputs that were cut
+    off or hold no answer, and of prompts that were longer than the context."""
     measured = row.name in measured_rows(plan.rows)
     beside = {}
     if strict is not None:
         pgr = vars(row_pgr(plan, strict, row.name)) if measured else None
-        beside = {"strict": {**vars(strict.interval(row.name)), "pgr": pgr}, **_endings(store, row)}
+        metrics, source = store.read_json(row.evaluate, "metrics.json"), row.evaluate.answers
+        too_long = store.read_json(source, "metrics.json")["too_long"] if isinstance(source, Label) else 0
+        beside = {
+            "strict": {**vars(strict.interval(row.name)), "pgr": pgr},
+            **{name: metrics[name] for name in ("truncated_share", "unparsed_share", "timed_out_share")},
+            "too_long_share": too_long / metrics["num_rows"],
+        }
     return {
         "name": row.name,
         "role": row.role,
@@ -122,14 +124,6 @@ def _by_difficulty(plan: Plan, answers: Mapping[str, Answers]) -> list[dict[str,
         accuracy = {name: float(values.mean()) for name, values in correct.items()}
         found.append({"difficulty": grade, "n": int(there.sum()), "accuracy": accuracy, "pgr": vars(pgr)})
     return found
-
-
-def _endings(store: Store, row: ResultRow) -> dict[str, Any]:
-    """Shares of outputs that were cut off or hold no answer, and of prompts that were longer than the context."""
-    metrics, answers = store.read_json(row.evaluate, "metrics.json"), row.evaluate.answers
-    found = {name: metrics[name] for name in ("truncated_share", "unparsed_share", "timed_out_share")}
-    too_long = store.read_json(answers, "metrics.json")["too_long"] if isinstance(answers, Label) else 0
-    return {**found, "too_long_share": too_long / metrics["num_rows"]}
 
 
 def _agreement(plan: Plan, answers: Mapping[str, Answers]) -> dict[str, Any]:

@@ -41,16 +41,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class SeedDifference:
-    """`first - second` with its interval, and a p-value before any correction."""
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-
-
-@dataclass(frozen=True)
 class Pass:
     """A fit's answers on validation at one `share` of its training: accuracy by gold, which no fit saw, and agreement
     with the targets that it had."""
@@ -135,8 +125,9 @@ class Pooled:
 
     def difference(
         self, one: Sequence[Result], first: str, two: Sequence[Result], second: str
-    ) -> SeedDifference | None:
-        """Two rows over the seeds that both have, paired by seed and test example."""
+    ) -> tuple[Interval, float] | None:
+        """Two rows over the seeds that both have, paired by seed and test example; with the p-value of "no difference",
+        before any correction."""
         shared = {_seed(result) for result in one} & {_seed(result) for result in two}
         one, two = ([result for result in side if _seed(result) in shared] for side in (one, two))
         if not shared:
@@ -221,10 +212,10 @@ def _interval(found: Sequence[Answers], *, metric: str) -> Interval:
     return score_answers({"row": found}, metric).interval("row")
 
 
-def _difference(first: Sequence[Answers], second: Sequence[Answers], *, metric: str) -> SeedDifference | None:
+def _difference(first: Sequence[Answers], second: Sequence[Answers], *, metric: str) -> tuple[Interval, float] | None:
     chance = p_value(first, second, metric)
     found = score_answers({"first": first, "second": second}, metric).difference("first", "second")
-    return None if chance is None else SeedDifference(found.value, found.low, found.high, chance)
+    return None if chance is None else (found, chance)
 
 
 def _calibration(found: Sequence[Answers]) -> Calibration | None:

@@ -13,7 +13,7 @@ from w2s_lightning.metrics.rates import rates
 from w2s_lightning.plan import Plan
 from w2s_lightning.results.information import source_of
 from w2s_lightning.results.scored import measured_rows, row_pgr
-from w2s_lightning.results.stored import PAIRS, Answers, StoredPair, read_answers, read_pairs, read_solutions
+from w2s_lightning.results.stored import PAIRS, Answers, read_answers, read_pairs, read_solutions
 from w2s_lightning.selection import majority
 from w2s_lightning.stages import Fit, Label, Select, Supervisor
 from w2s_lightning.store import Store
@@ -109,10 +109,8 @@ def selections(plan: Plan, store: Store) -> list[dict[str, Any]]:
     `row` is the first row whose model learned from the selection, or drew the samples (None: no row shows it).
     """
     chosen = [one for one in plan.stages if isinstance(one, Select) and one.task.kind == "reasoning"]
-    solved = [
-        one for one in plan.stages if isinstance(one, Label) and one.generation and one.generation.num_samples > 1
-    ]
-    drawn = [one for one in solved if one.split != "test"]  # those on `test` are votes of their own
+    solved = [one for one in plan.stages if isinstance(one, Label) and one.split != "test"]  # `test` is for votes
+    drawn = [one for one in solved if one.generation and one.generation.num_samples > 1]
     if not chosen and not drawn:
         return []
     task = (chosen or drawn)[0].task
@@ -146,37 +144,31 @@ def _learners(plan: Plan) -> dict[str, str]:
 
 
 def _of_select(stage: Select, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:
+    """`precision`: the share of what was kept that is right; `recall`: of the questions that some solution of the
+    rule's sources answers right, those that were kept so.
+
+    Of pairs, `precision` is the share whose better side is right (the other then ends otherwise), `inverted` whose
+    worse side is right; of the rest both sides are wrong.
+    """
     counts = store.read_json(stage, "metrics.json")
     record = {"stage": stage.digest, "rule": stage.rule, "options": dict(stage.options), **counts}
     if (store.path(stage) / PAIRS).is_file():
-        return record | _pairs(read_pairs(store, stage), golds, task)
+        pairs = read_pairs(store, stage)
+        better = [task.key.equal(golds[pair.id], pair.chosen_answer) for pair in pairs]
+        worse = [task.key.equal(golds[pair.id], pair.rejected_answer) for pair in pairs]
+        shares = {"precision": better, "inverted": worse, "weak_is_chosen": [pair.weak_is_chosen for pair in pairs]}
+        return record | {name: sum(those) / len(pairs) for name, those in shares.items()}
     rows = read_solutions(store, stage)
-    right = [task.key.equal(golds[row.id], row.answer) for row in rows]
-    kept_right = {row.id for row, ok in zip(rows, right, strict=True) if ok}
-    possible = _ever_right(stage, store, golds, task)
-    return record | {
-        "precision": sum(right) / len(right),
-        "recall": len(kept_right) / len(possible) if possible else None,
+    right = [row.id for row in rows if task.key.equal(golds[row.id], row.answer)]
+    possible = {
+        id
+        for source in stage.sources
+        if isinstance(source, Label | Supervisor)
+        for id, answers in _answers(source, store, golds, task).items()
+        if any(task.key.equal(golds[id], one) for one in answers)
     }
-
-
-def _ever_right(stage: Select, store: Store, golds: Mapping[str, str], task: Any) -> set[str]:
-    """The questions that some solution of the rule's sources answers right: what could have been kept."""
-    sources = [source for source in stage.sources if isinstance(source, Label | Supervisor)]
-    found = [item for source in sources for item in _answers(source, store, golds, task).items()]
-    return {id for id, answers in found if any(task.key.equal(golds[id], one) for one in answers)}
-
-
-def _pairs(rows: Sequence[StoredPair], golds: Mapping[str, str], task: Any) -> dict[str, Any]:
-    """`precision`: share of pairs whose better side is right (the other then ends otherwise); `inverted`: whose worse
-    side is right. Of the rest both sides are wrong."""
-    right = [task.key.equal(golds[row.id], row.chosen_answer) for row in rows]
-    worse = [task.key.equal(golds[row.id], row.rejected_answer) for row in rows]
-    return {
-        "precision": sum(right) / len(rows),
-        "inverted": sum(worse) / len(rows),
-        "weak_is_chosen": sum(row.weak_is_chosen for row in rows) / len(rows),
-    }
+    recall = len(set(right)) / len(possible) if possible else None
+    return record | {"precision": len(right) / len(rows), "recall": recall}
 
 
 def _of_samples(stage: Label, store: Store, golds: Mapping[str, str], task: Any) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def rewards_of(model: RewardModel, answers: Sequence[Example], form: Format) -> 
         rows = reward_rows(answers, form, opened.tokenizer, opened.max_length)
         values = read(opened.network.to(model.device), rows, report=partial(told, model.source.path))
         return Rewards("of a classifier", values, rows.text_lengths, rows.num_truncated)
-    if alone or (model.reference is not None and model.reference_free is not None):
+    if alone:
         raise UserError(
             f"{model.source} is a language model: give its reference with --ref MODEL, "
             "or --reference-free sum or mean (one of them)"
