@@ -6,7 +6,7 @@ Hashes of large files are remembered under the user's cache folder by path, size
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,16 +54,18 @@ class Folder:
     sha256: str
 
     @classmethod
-    def at(cls, path: str | Path, endings: Iterable[str] | None = None) -> "Folder":
+    def at(cls, path: str | Path, endings: tuple[str, ...] | None = None) -> "Folder":
         """Hash the files of the folder at `path`; raise UserError when it is missing or empty."""
         place = Path(path).expanduser()
         if not place.is_dir():
             raise UserError(f"folder not found: {place}")
-        files = _files_of(place.resolve(), None if endings is None else tuple(endings))
-        if not files:
+        root = place.resolve()
+        files = [f for f in sorted(root.rglob("*")) if f.is_file() and ".git" not in f.relative_to(root).parts]
+        hashes = {str(f.relative_to(root)): _hash_of(f) for f in files if endings is None or f.suffix in endings}
+        if not hashes:
             expected = "" if endings is None else f" (expected files that end in {', '.join(endings)})"
             raise UserError(f"nothing to read in the folder {place}{expected}")
-        return cls(place.resolve(), digest({name: _hash_of(file) for name, file in files.items()}))
+        return cls(root, digest(hashes))
 
     @classmethod
     def of_model(cls, path: str | Path) -> "Folder":
@@ -121,11 +123,6 @@ def _json(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _files_of(place: Path, endings: tuple[str, ...] | None) -> dict[str, Path]:
-    files = (f for f in sorted(place.rglob("*")) if f.is_file() and ".git" not in f.relative_to(place).parts)
-    return {str(f.relative_to(place)): f for f in files if endings is None or f.suffix in endings}
-
-
 def _hash_of(path: Path) -> str:
     stat = path.stat()
     return _remembered(str(path), stat.st_size, stat.st_mtime_ns)
@@ -135,15 +132,11 @@ def _hash_of(path: Path) -> str:
 def _remembered(path: str, size: int, mtime_ns: int) -> str:
     if size < 1 << 24:
         return file_sha256(Path(path))
-    memory, key = _memory_file(), f"{path}:{size}:{mtime_ns}"
+    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    memory, key = Path(cache_home) / "w2s_lightning" / "content.json", f"{path}:{size}:{mtime_ns}"
     known: dict[str, str] = json.loads(memory.read_text()) if memory.is_file() else {}
     if key not in known:
         known[key] = file_sha256(Path(path))
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_whole(memory, json.dumps(known))
     return known[key]
-
-
-def _memory_file() -> Path:
-    cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache_home) / "w2s_lightning" / "content.json"

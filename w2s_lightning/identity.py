@@ -44,7 +44,8 @@ def canonical(value: object) -> Any:
     if isinstance(value, Identified):
         return canonical(value.identity())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"type": _tag(type(value)), **canonical_fields(value)}
+        cls = type(value)
+        return {"type": _code_name(f"{cls.__module__}.{cls.__name__}"), **canonical_fields(value)}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"identity needs text keys, got {list(value)!r}")
@@ -57,25 +58,16 @@ def canonical_fields(record: Any) -> dict[str, Any]:
     found = {}
     for f in dataclasses.fields(record):
         value = getattr(record, f.name)
-        if f.compare and value != _default(f):
+        default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+        if f.compare and value != default:
             found[f.name] = _code_name(value) if f.metadata.get("code") else canonical(value)
     return found
 
 
 def _code_name(path: str) -> str:
+    """A class or function of ours by its bare name; of others by its whole path, since names there are not ours."""
     package, name = path.partition(".")[0], path.rpartition(".")[2]
     return name if package == __name__.partition(".")[0] else path
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    made = field.default_factory
-    return field.default if made is dataclasses.MISSING else made()
-
-
-def _tag(cls: type) -> str:
-    """The class's name; one from outside this package has its module before it, since names there are not ours."""
-    ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
-    return cls.__name__ if ours else f"{cls.__module__}.{cls.__name__}"
 
 
 def canonical_json(value: object) -> str:

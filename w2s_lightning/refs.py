@@ -37,26 +37,20 @@ class Refs:
             if found is None:
                 self._unknown.add(key)  # a thousand jobs ask for the same model: wait for a silent hub once
                 return self._refuse(kind, repository)
-            self._remember(key, found)
+            self._known[key] = found
+            if not self._planning:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._file, json.dumps(self._known, indent=2, sort_keys=True))
         return self._known[key]
 
     def _refuse(self, kind: str, repository: str) -> str:
         if self._planning:
             return UNRESOLVED
-        local = {
-            "model": "`model@weak=local weak.path=DIR` (or strong)",
-            "dataset": "`task.source.path=DIR`",
-        }[kind]
+        local = "`task.source.path=DIR`" if kind == "dataset" else "`model@weak=local weak.path=DIR` (or strong)"
         raise UserError(
             f"cannot find {kind} {repository}: it is not in the local cache and the hub does not answer.\n"
             f"Without a network, give a folder in the hub's layout: {local}"
         )
-
-    def _remember(self, key: str, commit: str) -> None:
-        self._known[key] = commit
-        if not self._planning:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._file, json.dumps(self._known, indent=2, sort_keys=True))
 
 
 def _in_cache(kind: str, repository: str, revision: str) -> str | None:

@@ -185,8 +185,7 @@ class Store:
                 seconds = time.monotonic() - started
                 assert not {STAGE, MANIFEST} & set(os.listdir(scratch)), "these names are the store's"
                 (scratch / STAGE).write_text(json.dumps(stage.record(), indent=1, sort_keys=True) + "\n")
-                manifest = Manifest.of(scratch, stage.digest, provenance(seconds, more))
-                manifest.write(scratch)
+                manifest = Manifest.write(scratch, stage.digest, provenance(seconds, more))
                 made = self._publish(stage, scratch, manifest)
         except Exception as error:
             # A holder whose lease was taken may find its folders gone: the other one's result is as good.

@@ -39,11 +39,6 @@ class FileEntry:
     size: int
     mtime_ns: int
 
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        stat = path.stat()
-        return cls(file_sha256(path), stat.st_size, stat.st_mtime_ns)
-
     def glance(self, path: Path, stat: os.stat_result) -> None:
         """Compare size and modification time; raises Damaged.
 
@@ -75,9 +70,15 @@ class Manifest:
     provenance: Mapping[str, Any]
 
     @classmethod
-    def of(cls, folder: Path, digest: str, provenance: Mapping[str, Any]) -> Self:
-        """Hash what lies in `folder`."""
-        files = {name: FileEntry.of(folder / name) for name in sorted(files_in(folder))}
+    def write(cls, folder: Path, digest: str, provenance: Mapping[str, Any]) -> Self:
+        """Hash what lies in `folder`, and write `manifest.json` after everything that it lists has reached the disk."""
+        found = sorted(files_in(folder).items())
+        files = {name: FileEntry(file_sha256(folder / name), s.st_size, s.st_mtime_ns) for name, s in found}
+        for place, _, names in os.walk(folder):
+            sync(*(Path(place, name) for name in names), Path(place))
+        content = {"digest": digest, "files": {name: asdict(f) for name, f in files.items()}, "provenance": provenance}
+        (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
+        sync(folder / MANIFEST, folder)
         return cls(digest, files, provenance)
 
     @classmethod
@@ -91,15 +92,6 @@ class Manifest:
             raise Damaged(f"there is no {MANIFEST}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(f"{MANIFEST} does not parse: {error}") from None
-
-    def write(self, folder: Path) -> None:
-        """Write `manifest.json` after everything that it lists has reached the disk."""
-        for place, _, names in os.walk(folder):
-            sync(*(Path(place, name) for name in names), Path(place))
-        content = {"digest": self.digest, "files": {name: asdict(f) for name, f in self.files.items()}}
-        text = json.dumps({**content, "provenance": self.provenance}, indent=1)
-        (folder / MANIFEST).write_text(text + "\n")
-        sync(folder / MANIFEST, folder)
 
     def glance(self, folder: Path) -> None:
         """Check identity, names, sizes and modification times without reading the outputs; raises Damaged."""
@@ -155,11 +147,15 @@ _PACKAGES = (
 
 def provenance(seconds: float, more: Mapping[str, Any]) -> dict[str, Any]:
     """Versions, machine and cost of a computation that ends now; `more` adds to it or overrides it."""
+    versions = {}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     # The process's own, which in a job of its own is the stage's.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "versions": dict(_versions()),
+        "versions": versions,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
@@ -170,15 +166,6 @@ def provenance(seconds: float, more: Mapping[str, Any]) -> dict[str, Any]:
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **more,
     }
-
-
-@cache
-def _versions() -> Mapping[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 @cache
