@@ -237,7 +237,7 @@ FAULTS = (
         "an answer is the first number of a solution",
         "return numbers[-1] if numbers else None",
         "return numbers[0] if numbers else None",
-        ("test_answers", "test_final_answer"),
+        ("test_final_answer",),
     ),
     Fault(
         "the ceiling learns from supervise",

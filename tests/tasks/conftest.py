@@ -1,4 +1,4 @@
-"""Writes the small files that task tests read."""
+"""Small files that task tests read: rows of a person's own for each kind of task."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,36 @@ from typing import Any
 
 import pytest
 
-Write = Callable[[str, Sequence[Mapping[str, Any]]], Path]
+Rows = Sequence[Mapping[str, Any]]
+Write = Callable[[str, Rows], Path]
+Files = dict[str, tuple[Path, Path]]
+
+
+def texts(prefix: str, count: int) -> Rows:
+    return [{"text": f"{prefix} {n}", "label": ("bad", "good")[n % 2], "topic": n // 4} for n in range(count)]
+
+
+def pairs(prefix: str, count: int) -> Rows:
+    return [
+        {"prompt": f"{prefix} {n // 2}?", "chosen": f"good {n}", "rejected": f"bad {n}", "gap": n, "kind": "ab"[n % 2]}
+        for n in range(count)
+    ]
+
+
+def problems(prefix: str, count: int) -> Rows:
+    return [
+        {
+            "question": f"{prefix} {n} + 2?",
+            "solution": f"{n} + 2 = {n + 2}",
+            "answer": f"{n + 2}.0 eggs",
+            "topic": f"{prefix} {n // 2}",
+            "level": n % 3,
+        }
+        for n in range(count)
+    ]
+
+
+ROWS = {"choice": texts, "preference": pairs, "reasoning": problems}
 
 
 @pytest.fixture
@@ -20,3 +49,12 @@ def jsonl(tmp_path: Path) -> Write:
         return path
 
     return write
+
+
+@pytest.fixture
+def files(jsonl: Write) -> Files:
+    """A training file of 80 rows and a test file of 40, for each kind."""
+    return {
+        kind: (jsonl(f"train_{kind}", rows("a", 80)), jsonl(f"test_{kind}", rows("b", 40)))
+        for kind, rows in ROWS.items()
+    }

@@ -1,6 +1,6 @@
 """A person's own files, for every kind of task: from good rows to every kind of bad one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,43 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.tasks.composing_tasks import task
-from tests.tasks.conftest import Write
+from tests.tasks.conftest import ROWS, Files, Rows, Write, pairs, problems, texts
 from tests.tasks.gsm8k_right_wrong import needs_gsm8k, write_right_wrong
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS
 
-Rows = Sequence[Mapping[str, Any]]
 KINDS = ("choice", "preference", "reasoning")
 PINNED = ["c924b0a05e223691", "1a3fd9a604acd42a", "c62f9e62620a8484", "66adf7b87cf63e3e"]
 MATH = ("reader.answers=math", "format.worked='{solution} The answer is: {answer}'")
-
-
-def texts(prefix: str, count: int) -> Rows:
-    return [{"text": f"{prefix} {n}", "label": ("bad", "good")[n % 2], "topic": n // 4} for n in range(count)]
-
-
-def pairs(prefix: str, count: int) -> Rows:
-    return [
-        {"prompt": f"{prefix} {n // 2}?", "chosen": f"good {n}", "rejected": f"bad {n}", "gap": n, "kind": "ab"[n % 2]}
-        for n in range(count)
-    ]
-
-
-def problems(prefix: str, count: int) -> Rows:
-    return [
-        {
-            "question": f"{prefix} {n} + 2?",
-            "solution": f"{n} + 2 = {n + 2}",
-            "answer": f"{n + 2}.0 eggs",
-            "topic": f"{prefix} {n // 2}",
-            "level": n % 3,
-        }
-        for n in range(count)
-    ]
-
-
-ROWS = {"choice": texts, "preference": pairs, "reasoning": problems}
 
 
 def turns(row: Mapping[str, Any], which: str) -> list[dict[str, str]]:
@@ -56,23 +28,11 @@ def local(kind: str, train: Path, test: Path, *overrides: str) -> Any:
     return task(f"local_{kind}", f"train_file={train}", f"test_file={test}", *overrides)
 
 
-@pytest.fixture
-def files(jsonl: Write) -> dict[str, tuple[Path, Path]]:
-    """A training file of 80 rows and a test file of 40, for each kind."""
-    return {
-        kind: (jsonl(f"train_{kind}", rows("a", 80)), jsonl(f"test_{kind}", rows("b", 40)))
-        for kind, rows in ROWS.items()
-    }
-
-
-Given = dict[str, tuple[Path, Path]]
-
-
 # ---------------------------------------------------------------- what all kinds have in common
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_place_of_a_file_is_no_identity_and_its_content_is(kind: str, files: Given, tmp_path: Path) -> None:
+def test_the_place_of_a_file_is_no_identity_and_its_content_is(kind: str, files: Files, tmp_path: Path) -> None:
     train, test = files[kind]
     moved = tmp_path / "other.jsonl"
     moved.write_bytes(train.read_bytes())
@@ -82,7 +42,7 @@ def test_the_place_of_a_file_is_no_identity_and_its_content_is(kind: str, files:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_plans_know_sizes_and_lengths_before_any_training(kind: str, files: Given) -> None:
+def test_plans_know_sizes_and_lengths_before_any_training(kind: str, files: Files) -> None:
     made = local(kind, *files[kind])
     splits = made.splits(0)
     assert made.sizes() == {split: len(splits.of(split)) for split in SPLITS}
@@ -93,7 +53,7 @@ def test_plans_know_sizes_and_lengths_before_any_training(kind: str, files: Give
 
 
 @pytest.mark.parametrize(("kind", "group"), [("choice", "topic"), ("reasoning", "topic"), ("preference", None)])
-def test_groups_stay_on_one_side(kind: str, group: str | None, jsonl: Write, files: Given) -> None:
+def test_groups_stay_on_one_side(kind: str, group: str | None, jsonl: Write, files: Files) -> None:
     test = jsonl("apart", [{**row, "topic": "none"} for row in ROWS[kind]("b", 40)])
     splits = local(kind, files[kind][0], test, *([f"reader.group={group}"] if group else [])).splits(0)
     groups = [{item.group for item in splits.of(split)} for split in SPLITS]
@@ -101,14 +61,14 @@ def test_groups_stay_on_one_side(kind: str, group: str | None, jsonl: Write, fil
     assert sum(map(len, groups[:3])) == {"choice": 20, "reasoning": 40, "preference": 40}[kind]
 
 
-def test_a_group_of_both_files_is_taken_out_of_training(files: Given) -> None:
+def test_a_group_of_both_files_is_taken_out_of_training(files: Files) -> None:
     splits = local("choice", *files["choice"], "reader.group=topic").splits(0)
     assert splits.notices == ("10 groups of the training file (40 examples) removed: also in the test file",)
     with pytest.raises(UserError, match="every group of the training file is also in the test file"):
         local("preference", *files["preference"], "reader.group=kind").splits(0)
 
 
-def test_rows_about_test_questions_are_announced(jsonl: Write, files: Given) -> None:
+def test_rows_about_test_questions_are_announced(jsonl: Write, files: Files) -> None:
     marked = jsonl("marked", [{**row, "test_of": "gsm8k"} for row in pairs("a", 80)])
     (notice,) = local("preference", marked, files["preference"][1]).splits(0).notices
     assert notice.startswith("training file: 80 rows are about test questions of gsm8k: what is trained on them")
@@ -117,7 +77,7 @@ def test_rows_about_test_questions_are_announced(jsonl: Write, files: Given) -> 
 # ---------------------------------------------------------------- choice
 
 
-def test_classes_are_the_sorted_labels_of_the_training_file(files: Given) -> None:
+def test_classes_are_the_sorted_labels_of_the_training_file(files: Files) -> None:
     made = local("choice", *files["choice"])
     assert made.class_names == made.words == ("bad", "good")
     assert made.layout == "text"
@@ -140,7 +100,7 @@ def test_numbers_and_booleans_are_classes_whatever_the_format(jsonl: Write, tmp_
     assert local("choice", flags[0], flags[1]).class_names == ("false", "true")
 
 
-def test_texts_and_difficulty_come_from_their_columns(files: Given) -> None:
+def test_texts_and_difficulty_come_from_their_columns(files: Files) -> None:
     made = local("choice", *files["choice"], "reader.template='{topic}: {text}'", "reader.difficulty=topic")
     assert {item.texts[0]: item.difficulty for item in made.splits(0).test}["9: b 39"] == 9.0
 
@@ -165,7 +125,7 @@ def test_real_solutions_are_used_or_counted_and_split_by_question(tmp_path: Path
 # ---------------------------------------------------------------- preference
 
 
-def test_own_pairs_become_two_options_each(files: Given) -> None:
+def test_own_pairs_become_two_options_each(files: Files) -> None:
     made = local("preference", *files["preference"], "reader.margin=gap", "reader.subset=kind", "reader.difficulty=gap")
     assert (made.kind, made.layout, made.class_names) == ("preference", "options", ("0", "1"))
     splits = made.splits(0)
@@ -176,7 +136,7 @@ def test_own_pairs_become_two_options_each(files: Given) -> None:
         assert item.texts[item.label].endswith(f"Assistant: good {number}")
 
 
-def test_turns_read_as_texts_and_whole_conversations_as_both(jsonl: Write, files: Given, tmp_path: Path) -> None:
+def test_turns_read_as_texts_and_whole_conversations_as_both(jsonl: Write, files: Files, tmp_path: Path) -> None:
     train, test = files["preference"]
     plain = local("preference", train, test).splits(0)
     asked = [{"role": "user", "content": ""}]
@@ -193,7 +153,7 @@ def test_turns_read_as_texts_and_whole_conversations_as_both(jsonl: Write, files
     assert local("preference", whole[0], whole[1], "reader.prompt=null").splits(0).test == plain.test
 
 
-def test_the_format_is_part_of_a_task_and_of_its_identity(files: Given) -> None:
+def test_the_format_is_part_of_a_task_and_of_its_identity(files: Files) -> None:
     plain, other = (local("preference", *files["preference"], *more) for more in ((), ("format.user='Q: {text} A:'",)))
     assert other.splits(0).test[0].texts[0].startswith("Q: ")
     chat = local("preference", *files["preference"], "format.chat_template=default")
@@ -203,7 +163,7 @@ def test_the_format_is_part_of_a_task_and_of_its_identity(files: Given) -> None:
 # ---------------------------------------------------------------- reasoning
 
 
-def test_solutions_end_in_the_marked_answer(files: Given) -> None:
+def test_solutions_end_in_the_marked_answer(files: Files) -> None:
     made = local("reasoning", *files["reasoning"], "reader.difficulty=level")
     assert made.typical_tokens > made.typical_solution_tokens > 1
     for item in made.splits(0).test:
@@ -214,7 +174,7 @@ def test_solutions_end_in_the_marked_answer(files: Given) -> None:
         assert item.difficulty == number % 3
 
 
-def test_answers_may_be_mathematics(jsonl: Write, files: Given) -> None:
+def test_answers_may_be_mathematics(jsonl: Write, files: Files) -> None:
     def latex(prefix: str, count: int) -> Rows:
         return [
             {"question": f"{prefix} {n}", "solution": "so", "answer": rf"$\dfrac{{{n}}}{{3}}$"} for n in range(count)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.tasks.composing_tasks import CONF, task
-from tests.tasks.conftest import Write
+from tests.tasks.conftest import Files
 from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS
 from w2s_lightning.tasks.export import task_from_yaml
@@ -15,22 +15,12 @@ NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if not path.stem.starts
 OWN_FILES = ("local_choice", "local_preference", "local_reasoning")  # have no data of their own
 PREFERENCE = ("anthropic_hh", "arithmetic_pairs", "local_preference", "shp", "ultrafeedback_binarized")
 REASONING = ("arithmetic", "gsm8k", "local_reasoning", "math")
-ROWS = {
-    "local_choice": {"text": "t {}", "label": "{}"},
-    "local_preference": {"prompt": "p {}", "chosen": "a {}", "rejected": "b {}"},
-    "local_reasoning": {"question": "{} ?", "solution": "so {}", "answer": "{}"},
-}
 
 
 @pytest.fixture
-def given(jsonl: Write) -> dict[str, list[str]]:
+def given(files: Files) -> dict[str, list[str]]:
     """The files that a task needs, by its name."""
-
-    def file(name: str, part: str, numbers: range) -> str:
-        rows = [{key: text.format(n % 2 if key == "label" else n) for key, text in ROWS[name].items()} for n in numbers]
-        return f"{part}_file={jsonl(f'{name}_{part}', rows)}"
-
-    return {name: [file(name, "train", range(40)), file(name, "test", range(50, 60))] for name in OWN_FILES}
+    return {f"local_{kind}": [f"train_file={train}", f"test_file={test}"] for kind, (train, test) in files.items()}
 
 
 def test_all_ready_tasks_are_there() -> None:
