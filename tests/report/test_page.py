@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import pyarrow.parquet as pq
 import pytest
 
@@ -110,6 +111,7 @@ def test_every_figure_has_a_reading_data_and_a_link(page: Page) -> None:
         for view in figure["views"]:
             assert view["reading"].endswith("."), place
             assert view["rows"], place
+            go.Figure(view["plot"])  # Plotly refuses what it does not know
             assert {len(row) for row in view["rows"]} == {len(figure["columns"])}, place
         assert {"href": f"#{place}"}.items() <= page.all("a", class_="anchor", href=f"#{place}")[0].items()
 

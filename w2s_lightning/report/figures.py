@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import plotly.graph_objects as go
-
 from w2s_lightning.report.theme import Look
 from w2s_lightning.show.numbers import interval
 
@@ -82,10 +80,13 @@ def spread(what: str, rows: Sequence[Row], value: str = "value", label: str = "c
 # ---------------------------------------------------------------- drawing
 
 
-def drawing(traces: Sequence[Any], height: int, *, xaxis: Plot, yaxis: Plot, **more: Any) -> Plot:
-    """Traces with their axes, checked by Plotly; `STYLE` is added where it is shown."""
-    layout = go.Layout(height=height, xaxis=xaxis, yaxis=yaxis, **more)
-    return {"data": [trace.to_plotly_json() for trace in traces], "layout": layout.to_plotly_json()}
+def drawing(traces: Sequence[Plot], height: int, *, xaxis: Plot, yaxis: Plot, **more: Any) -> Plot:
+    """Traces with their axes as Plotly's JSON; `STYLE` is added where it is shown.
+
+    Plain data and no `plotly.graph_objects`: to load those and check a page costs a tenth of a second before the first
+    figure. `views.mirrored` makes them, and so do the tests, which hold that Plotly takes every figure of a page.
+    """
+    return {"data": list(traces), "layout": {"height": height, "xaxis": xaxis, "yaxis": yaxis, **more}}
 
 
 def axis(title: str, **more: Any) -> Plot:
@@ -117,31 +118,31 @@ def series(
     dots: tuple[str, str] | None = None,
     lines: bool = False,
     told: str = "cell",
-) -> list[Any]:
+) -> list[Plot]:
     """A trace for each value of the column `by`: marks at columns `x` and `y`, low and high along the axis `error`.
 
     Of rows that differ in their seed alone the mark is drawn once, and each seed as a small dot at the columns `dots`.
     """
     value = x if error == "x" else y
-    traces = []
+    traces: list[Plot] = []
     for name in dict.fromkeys(row[by] for row in rows):
         seeds = [row for row in rows if row[by] == name]
         own = list({(row[x], row[y]): row for row in seeds}.values())
         look, label = looks(name), plain(name)
         line = {"color": look.colour, "width": 2}
         sizes = [row.get("_size", 11) for row in own]
-        marker = {"color": look.colour, "symbol": look.symbol, "size": sizes, "opacity": 1, "line": line}
-        trace = go.Scatter(
-            name=label,
-            legendgroup=label,
-            mode="lines+markers" if lines else "markers",
-            x=[row[x] for row in own],
-            y=[row[y] for row in own],
-            marker=marker,
-            line={**line, "dash": look.dash},
-            hoverinfo="text",
-            hovertext=[f"{plain(row[told])}<br>{label} {interval({**row, 'value': row[value]})}" for row in own],
-        )
+        trace: Plot = {
+            "type": "scatter",
+            "name": label,
+            "legendgroup": label,
+            "mode": "lines+markers" if lines else "markers",
+            "x": [row[x] for row in own],
+            "y": [row[y] for row in own],
+            "marker": {"color": look.colour, "symbol": look.symbol, "size": sizes, "opacity": 1, "line": line},
+            "line": {**line, "dash": look.dash},
+            "hoverinfo": "text",
+            "hovertext": [f"{plain(row[told])}<br>{label} {interval({**row, 'value': row[value]})}" for row in own],
+        }
         if error:
             known = [(row[value], row["low"], row["high"]) for row in own]
             trace[f"error_{error}"] = {
@@ -155,15 +156,14 @@ def series(
             }
         traces.append(trace)
         if dots is not None:
-            marker = {"color": look.colour, "size": 6, "line": {"color": "var(--paper)", "width": 1}}
+            dot = {"color": look.colour, "size": 6, "line": {"color": "var(--paper)", "width": 1}}
             at = {axis: [row[column] for row in seeds] for axis, column in zip("xy", dots, strict=True)}
-            traces.append(
-                go.Scatter(**at, mode="markers", marker=marker, legendgroup=label, showlegend=False, hoverinfo="x+y")
-            )
+            about = {"mode": "markers", "marker": dot, "legendgroup": label, "showlegend": False, "hoverinfo": "x+y"}
+            traces.append({"type": "scatter", **at, **about})
     return traces
 
 
-def guide(x: Sequence[float | None], y: Sequence[float | None], colour: str, width: float, **more: Any) -> Any:
+def guide(x: Sequence[float | None], y: Sequence[float | None], colour: str, width: float, **more: Any) -> Plot:
     """A line that is no mark: a diagonal, a connection, a single seed."""
-    line = {"color": colour, "width": width}
-    return go.Scatter(x=x, y=y, mode="lines", line=line, showlegend=False, hoverinfo="skip", **more)
+    quiet = {"mode": "lines", "line": {"color": colour, "width": width}, "showlegend": False, "hoverinfo": "skip"}
+    return {"type": "scatter", "x": list(x), "y": list(y), **quiet, **more}

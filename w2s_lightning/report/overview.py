@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-
 from w2s_lightning.report.figures import Figure, Row, View, axis, drawing, places, plain, series, shares, spread
 from w2s_lightning.report.records import STATES, Group, Section
 from w2s_lightning.report.theme import ROLES, of_role
@@ -98,20 +96,21 @@ def matrix_figure(groups: Sequence[Group], matrix: Matrix) -> Figure:
         seeds = {"seeds": row["n"], "expected": row["expected"], "state": state_of(row), "reason": pgr["reason"]}
         rows.append({**words, **figures, **seeds, "_cell": group.title})
     cells = [[matrix.cells.get((row, column)) for column in matrix.columns] for row in matrix.rows]
-    trace = go.Heatmap(
-        z=[[cell["pgr"]["value"] if cell is not None and cell["n"] else None for cell in row] for row in cells],
-        x=[plain(name) for name in matrix.columns],
-        y=[plain(name) for name in matrix.rows],
-        text=[[plain(cell_text(cell)) for cell in row] for row in cells],
-        texttemplate="%{text}",
-        hoverinfo="text",
-        colorscale=[[0, "rgb(194,87,26)"], [0.5, "rgb(255,255,255)"], [1, "rgb(31,95,168)"]],
-        zmin=-1,
-        zmax=1,
-        showscale=False,
-        xgap=3,
-        ygap=3,
-    )
+    trace = {
+        "type": "heatmap",
+        "z": [[cell["pgr"]["value"] if cell is not None and cell["n"] else None for cell in row] for row in cells],
+        "x": [plain(name) for name in matrix.columns],
+        "y": [plain(name) for name in matrix.rows],
+        "text": [[plain(cell_text(cell)) for cell in row] for row in cells],
+        "texttemplate": "%{text}",
+        "hoverinfo": "text",
+        "colorscale": [[0, "rgb(194,87,26)"], [0.5, "rgb(255,255,255)"], [1, "rgb(31,95,168)"]],
+        "zmin": -1,
+        "zmax": 1,
+        "showscale": False,
+        "xgap": 3,
+        "ygap": 3,
+    }
     above, downwards = {"side": "top", "showgrid": False}, {"autorange": "reversed", "showgrid": False}
     plot = drawing([trace], 60 + 70 * len(cells), xaxis=above, yaxis=downwards)
     return Figure("matrix", [View("", rows, plot, spread("PGR", rows, "pgr", "_cell", digits=2))])

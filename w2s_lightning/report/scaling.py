@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
-from w2s_lightning.report.figures import Figure, Row, View, axis, drawing, plain, series, shares, spread
+from w2s_lightning.report.figures import Figure, Plot, Row, View, axis, drawing, plain, series, shares, spread
 from w2s_lightning.report.records import Group, JobRecord, Section
 from w2s_lightning.report.theme import Look, nth, of_role
 from w2s_lightning.results.pooled import gap_of
@@ -66,12 +64,13 @@ def _sizes(known: Sequence[tuple[Group, float]], metric: str) -> Figure:
     return Figure("sizes", views, "arm")
 
 
-def _band(rows: Sequence[Row], look: Look) -> go.Scatter:
+def _band(rows: Sequence[Row], look: Look) -> Plot:
     """An area between the lowest and the highest seed."""
     x = list(dict.fromkeys(row["parameters"] for row in rows))
     low, high = ([end(row["seed's"] for row in rows if row["parameters"] == size) for size in x] for end in (min, max))
     filled = {"fill": "toself", "fillcolor": look.colour, "opacity": 0.14, "hoverinfo": "skip", "showlegend": False}
-    return go.Scatter(x=[*x, *x[::-1]], y=[*high, *low[::-1]], mode="none", legendgroup=plain(rows[0]["row"]), **filled)
+    outline = {"x": [*x, *x[::-1]], "y": [*high, *low[::-1]], "mode": "none", "legendgroup": plain(rows[0]["row"])}
+    return {"type": "scatter", **outline, **filled}
 
 
 def _sized(size: float) -> str:

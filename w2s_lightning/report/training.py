@@ -6,9 +6,7 @@ Gold accuracy on `validation` is a diagnostic joined after the fact: no fit ever
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
-from w2s_lightning.report.figures import Figure, Row, View, axis, drawing, guide
+from w2s_lightning.report.figures import Figure, Plot, Row, View, axis, drawing, guide
 from w2s_lightning.report.records import Group, JobRecord, Section
 from w2s_lightning.results.pooled import Pass, Pooled, mean_passes
 from w2s_lightning.show.numbers import number
@@ -61,7 +59,7 @@ def _of_seeds(group: Group, name: str, pooled: Pooled) -> Seeded:
     return found
 
 
-def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> list[Any]:
+def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> list[Plot]:
     """Every seed as a faint line; a thick one for their mean, where all made equally many passes."""
     known = [passes for _, passes in seeded if all(getattr(one, field) is not None for one in passes)]
     mean, token = mean_passes(known), f"var(--{colour})"
@@ -75,7 +73,10 @@ def _lines(name: str, seeded: Seeded, field: str, colour: str, dash: str) -> lis
     hover = [f"{name}<br>{number(value)} at epoch {epoch:.2f}" for epoch, value in zip(x, y, strict=True)]
     line = {"color": token, "width": 2, "dash": dash}
     marked = {"mode": "lines+markers", "marker": {"color": token, "size": 9}, "line": line}
-    return [*found, go.Scatter(x=x, y=y, name=name, **marked, hoverinfo="text", hovertext=hover)]
+    return [
+        *found,
+        {"type": "scatter", "name": name, "x": x, "y": y, **marked, "hoverinfo": "text", "hovertext": hover},
+    ]
 
 
 # ---------------------------------------------------------------- every stage's curve

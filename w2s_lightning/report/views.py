@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
 import pyarrow as pa
 
 from w2s_lightning.report.agreement import agreement, sections
@@ -82,6 +81,8 @@ def mirrored(library: Library, wanted: Wanted) -> tuple[dict[str, Plot], dict[st
     Every pair's paradigms are drawn; of other figures with several views, the first. Curves of stages are not here:
     each job's own run has those.
     """
+    import plotly.graph_objects as go  # the page draws plain data, see `figures.drawing`
+
     plots: dict[str, Plot] = {}
     tables: dict[str, Table] = {}
     for pages in pages_of(library, wanted)[0]:

@@ -61,7 +61,7 @@ def write_texts(folder: Path, task: Task, splits: Splits) -> None:
 
 def parse_texts(content: bytes) -> ExampleTexts:
     """The content of such a file; raise what pyarrow raises, KeyError or ValueError for one that is none."""
-    table = pq.read_table(io.BytesIO(content))
+    table = pq.ParquetFile(io.BytesIO(content)).read()
     about = json.loads((table.schema.metadata or {}).get(_ABOUT, b"{}"))
     rows = table.select(["split", "example_id", "gold", "texts", "solution"]).to_pylist()
     tested = [row for row in rows if row["split"] == "test"]
