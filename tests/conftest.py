@@ -1,5 +1,7 @@
 """Which tests one worker runs, where several do (`pytest -n 2 --dist loadgroup`): those of a file, or of a room."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,12 @@ def offline_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets_cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`folder("llama")` is a tiny model folder of that family, made once a session."""
+    from tests.models.tiny import make_folder  # most tests need no transformers
+
+    root = tmp_path_factory.mktemp("tiny")
+    return cache(lambda family: make_folder(root / family, family))

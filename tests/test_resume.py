@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.tiny import make_folder
 from tests.models.tiny_stages import fit, label, obtain, pretrain, weights
 from w2s_lightning.config.schema import Objective
 from w2s_lightning.identity import Stage
@@ -74,9 +73,9 @@ def hashes(store: Path, stage: Stage) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["fit", "pretrain"])
-def test_killed_in_the_first_and_in_a_later_epoch_it_ends_bit_identical(tmp_path, kind):
+def test_killed_in_the_first_and_in_a_later_epoch_it_ends_bit_identical(tmp_path, folder, kind):
     if kind == "fit":
-        stages, kills = student(make_folder(tmp_path / "gpt2", "gpt2")), (2, 6)
+        stages, kills = student(folder("gpt2")), (2, 6)
     else:
         stages, kills = [pretrain()], (8,)
     record, store = tmp_path / "stages.pickle", tmp_path / "killed"

@@ -9,14 +9,16 @@ import pytest
 import torch
 
 from tests.fit.fitting import OPTIMISATION, module_of, run, step_data
+from tests.models import tiny_stages
 from w2s_lightning import objectives
 from w2s_lightning.config.schema import Objective
 from w2s_lightning.data.model_texts import encode_completions
 from w2s_lightning.fit.paradigms import Supervised, WeakToStrong, learning_rate, objective_of
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.models.load import Source, load_tokenizer, quiet
-from w2s_lightning.models.networks import CompletionLogProbs
+from w2s_lightning.models.load import Outputs, Source, open_source
+from w2s_lightning.models.networks import read_as
 from w2s_lightning.objectives import sft
+from w2s_lightning.stages import ReadOut
 
 CPU = torch.device("cpu")
 PROMPTS = [f"is {noun} {word} ?" for noun in ("tea", "snow", "fish", "day") for word in ("warm", "black", "long")]
@@ -25,15 +27,9 @@ DPO = partial(objectives.dpo, beta=0.1)
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    from transformers import AutoModelForCausalLM
-
-    from tests.models.tiny import make_folder
-
-    path = make_folder(tmp_path_factory.mktemp("tiny") / "llama", "llama")
-    with quiet():
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    return CompletionLogProbs(model, bf16=False).eval(), load_tokenizer(Source(str(path)))
+def tiny(folder):
+    opened = open_source(Source(str(folder("llama"))), ReadOut("text", "zeros"), Outputs(0, ()), tiny_stages.NUMERICS)
+    return read_as(opened.network, "log_probs").eval(), opened.tokenizer
 
 
 def encoded(tokenizer, completions):
@@ -144,17 +140,3 @@ def test_the_loss_of_solutions_is_the_mean_over_the_steps_solution_tokens(tiny, 
     assert result.history[0]["loss"] == pytest.approx(expected, rel=1e-4)
     assert result.history[0]["solution_tokens"] == pytest.approx(float(first.targets["tokens"].mean()))
     assert result.final_loss < result.history[0]["loss"]
-
-
-def test_a_fit_on_pairs_ends_bit_identical_after_a_kill(tiny, tmp_path):
-    _, whole = fitted(WeakToStrong, tiny, pairs(tiny), tmp_path / "whole", DPO)
-
-    def broken(log_probs, reference, probs, *, fraction):
-        if fraction >= 0.6:
-            raise RuntimeError
-        return DPO(log_probs, reference, probs, fraction=fraction)
-
-    with pytest.raises(RuntimeError):
-        fitted(WeakToStrong, tiny, pairs(tiny), tmp_path / "killed", broken, checkpoint_steps=1)
-    _, resumed = fitted(WeakToStrong, tiny, pairs(tiny), tmp_path / "killed", DPO)
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))

@@ -33,22 +33,14 @@ def of_top(teacher: torch.Tensor, student: torch.Tensor, k: int) -> torch.Tensor
     return divergence(values, student.gather(-1, ids))
 
 
-def full(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-    return F.kl_div(student, teacher, reduction="none", log_target=True).sum(-1)
-
-
-def test_with_the_whole_vocabulary_it_is_the_full_divergence() -> None:
-    teacher, student = pair()
-    torch.testing.assert_close(of_top(teacher, student, VOCABULARY), full(teacher, student), atol=2e-5, rtol=1e-5)
-
-
-def test_with_fewer_tokens_it_is_a_lower_bound_that_grows_with_them() -> None:
+def test_it_is_a_lower_bound_of_the_full_divergence_that_grows_with_the_tokens_up_to_it() -> None:
     teacher, student = pair(1)
+    full = F.kl_div(student, teacher, reduction="none", log_target=True).sum(-1)
     bounds = torch.stack([of_top(teacher, student, k) for k in range(1, VOCABULARY + 1)])
     assert (bounds >= 0).all()
-    assert (bounds <= full(teacher, student) + 2e-5).all()
     assert (bounds.diff(dim=0) >= -2e-5).all()
-    assert (bounds[0] < full(teacher, student) - 1e-3).any()
+    assert (bounds[0] < full - 1e-3).any()
+    torch.testing.assert_close(bounds[-1], full, atol=2e-5, rtol=1e-5)
 
 
 def test_it_counts_the_tokens_that_are_not_listed_as_one() -> None:
@@ -71,9 +63,9 @@ PROMPTS = {"a": "is tea warm ? answer", "b": "can a fish swim in the sea all day
 TEXTS = {"a": " yes the tea is warm", "b": " yes", "c": " no"}
 
 
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folder(tmp_path_factory.mktemp("models") / "student", "llama")
+@pytest.fixture
+def student(folder) -> Path:
+    return folder("llama")
 
 
 def table(tokenizer, k: int = 4) -> list[dict]:

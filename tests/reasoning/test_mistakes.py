@@ -1,6 +1,8 @@
 """What a user can get wrong on reasoning tasks: each is answered in one or two lines, as early as it can be known."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.composing import plan as planned
-from tests.models.tiny import make_folder
 from tests.reasoning.conftest import Write, solved
 from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job
 from tests.test_config import train
@@ -41,10 +42,9 @@ ON_PAPER = [
 ]
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("models")
-    return {"encoder": make_folder(root / "bert", "bert"), "decoder": make_folder(root / "llama", "llama")}
+@pytest.fixture
+def folders(folder: Callable[[str], Path]) -> dict[str, Path]:
+    return {"encoder": folder("bert"), "decoder": folder("llama")}
 
 
 @pytest.mark.parametrize(("overrides", "message"), ON_PAPER, ids=[" ".join(o) for o, _ in ON_PAPER])
@@ -68,7 +68,7 @@ def test_objectives_of_pairs_and_text_are_none_of_a_choice_task() -> None:
 
 def test_a_template_that_the_tokenizer_lacks_is_named(folders: dict[str, Path], tmp_path: Path) -> None:
     task = planned(*SMALL_ARITHMETIC).rows[0].evaluate.task
-    bare, folder = folders["decoder"], make_folder(tmp_path / "chatty", "llama")
+    bare, folder = folders["decoder"], shutil.copytree(folders["decoder"], tmp_path / "chatty")
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     template = "{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}<assistant>"
     (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": template}))

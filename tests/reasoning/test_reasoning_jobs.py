@@ -1,5 +1,6 @@
 """Whole reasoning jobs: four paradigms from configuration to result, on one store."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.small_jobs import (
     source_of,
     table,
 )
+from tests.test_config import train
 from w2s_lightning.stages import Label, Select
 from w2s_lightning.store import Store
 
@@ -186,3 +188,16 @@ def test_every_option_runs_to_a_result(overrides: list[str], place: Path, result
     assert 0.0 <= result["student"]["value"] <= 1.0
     same = rows(result)["ceiling"] == rows(results["vote"])["ceiling"]
     assert same == ("fit=lora" not in overrides)
+
+
+@pytest.mark.slow
+def test_a_sweep_over_seeds_pools_them(place: Path, results: dict[str, Any]) -> None:
+    where = [f"paths.store={place}/store", f"paths.outputs={place}/outputs", "tracking=disabled"]
+    done = train("-m", *SMALL_ARITHMETIC, *where, "paradigm=supervised", "seed=0,1", cwd=place)
+    assert done.returncode == 0, done.stderr
+    (file,) = (place / "outputs" / "sweeps").glob("*/sweep.json")
+    (group,) = json.loads(file.read_text())["groups"]
+    assert group["n"] == group["expected"] == 2
+    assert group["floor"]["per_seed"][0] == results["supervised"]["floor"]["value"]
+    assert group["floor"]["low"] <= group["floor"]["value"] <= group["floor"]["high"]
+    assert (file.parent / "report.html").stat().st_size > 10_000

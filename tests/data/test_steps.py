@@ -1,10 +1,12 @@
-"""The batch plan of a whole fit."""
+"""The steps of a whole fit: their plan, and the loader, resumable and the same whatever the token budget."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
+from tests.fit.fitting import rows, step_data
 from w2s_lightning.data.rows import WINDOW, evaluation_steps, num_steps, plan, split
 
 
@@ -76,3 +78,33 @@ def test_evaluations_are_spread_evenly_and_end_with_the_last_step():
     assert evaluation_steps(188, 4) == (47, 94, 141, 188)
     assert evaluation_steps(2, 4) == (1, 2)
     assert evaluation_steps(10, 1) == (10,)
+
+
+# ---------------------------------------------------------------- the loader
+
+
+def test_a_loader_goes_on_where_its_state_says():
+    whole = list(step_data(rows()).loader)
+    first = step_data(rows()).loader
+    handed_out = [step for _, step in zip(range(4), first, strict=False)]
+    assert first.state_dict() == {"position": 4}
+    second = step_data(rows()).loader
+    second.load_state_dict(first.state_dict())
+    rest = list(second)
+    assert [step.number for step in (*handed_out, *rest)] == list(range(len(whole))) == list(range(10))
+    for ours, theirs in zip((*handed_out, *rest), whole, strict=True):
+        assert torch.equal(ours.targets["probs"], theirs.targets["probs"])
+        assert torch.equal(ours.micros[0].inputs["ids"], theirs.micros[0].inputs["ids"])
+
+
+@pytest.mark.parametrize("budget", [1, 60, 100])
+def test_a_token_budget_splits_steps_and_never_changes_them(budget):
+    for whole, parts in zip(step_data(rows()).loader, step_data(rows(), tokens_per_batch=budget).loader, strict=True):
+        assert torch.equal(whole.targets["probs"], parts.targets["probs"])
+        assert torch.equal(whole.weights, parts.weights)
+        assert whole.num_tokens == parts.num_tokens
+        assert sorted(torch.cat([micro.positions for micro in parts.micros]).tolist()) == list(range(8))
+        for micro in parts.micros:
+            for ids, mask, position in zip(micro.inputs["ids"], micro.inputs["mask"], micro.positions, strict=True):
+                full = whole.micros[0].inputs
+                assert torch.equal(ids[mask.bool()], full["ids"][position][full["mask"][position].bool()])
