@@ -39,6 +39,7 @@ TORCH_FREE = [
     "plan",
     "store.__main__",
     "metrics.pgr",
+    "metrics.sections",
     "results.job_result",
     "job",
     "show.mirror",

@@ -117,20 +117,6 @@ def test_an_interval_is_as_wide_as_repeated_draws_of_the_data_say() -> None:
     assert found.half_width == pytest.approx(1.96 * np.std(values), rel=0.25)
 
 
-def test_rows_of_one_prompt_stay_together() -> None:
-    won = np.tile([1.0, 0.0], 40)
-    subsets, alone = ["alpacaeval-easy"] * 80, [str(n) for n in range(80)]
-    apart = judge(won, subsets, alone, resamples=QUICK).sections["Chat"]
-    doubled = judge(np.repeat(won, 3), subsets * 3, np.repeat(alone, 3).tolist(), resamples=QUICK).sections["Chat"]
-    assert doubled.half_width == pytest.approx(apart.half_width, rel=0.05)
-
-
-def test_order_of_rows_changes_nothing() -> None:
-    won, subsets, prompts = rows(np.random.default_rng(0))
-    turned = judge(won[::-1], subsets[::-1], prompts[::-1], resamples=QUICK)
-    assert turned == judge(won, subsets, prompts, resamples=QUICK)
-
-
 def test_a_single_prompt_says_nothing_about_others() -> None:
     found = judge([1.0, 0.0], ["shp", "shp"], ["p", "p"])
     assert found.sections[PRIOR_SETS] == Interval(value=0.5, low=0.0, high=1.0, n=2) == found.overall
