@@ -116,6 +116,17 @@ def test_every_figure_has_a_reading_data_and_a_link(page: Page) -> None:
         assert {"href": f"#{place}"}.items() <= page.all("a", class_="anchor", href=f"#{place}")[0].items()
 
 
+def test_wandb_gets_every_figure_in_colours_and_with_its_data(page: Page, made: Made) -> None:
+    plots, tables = Reporter(made.folder).mirrored()
+    names = {place.split("/")[1] for place in page.sections[0]["figures"]}
+    assert tables.keys() == {f"facts/{name}" for name in (*names, "jobs", "stages")}
+    paradigms = {f"facts/paradigms/{weak} → {strong}" for weak in made.weak for strong in made.strong}
+    assert plots.keys() == {f"facts/{name}" for name in names - {"paradigms"}} | paradigms
+    assert "var(--" not in json.dumps(plots)
+    (heat,) = plots["facts/matrix"]["data"]
+    assert (heat["type"], heat["x"]) == ("heatmap", ["weak_to_strong", "distillation"])
+
+
 def test_rewardbench_has_a_page_only_where_there_are_sections(tmp_path: Path, page: Page) -> None:
     assert not page.all("a", data_page="rewardbench")
     made = small(tmp_path, subsets=("chat", "chat_hard", "safety"))

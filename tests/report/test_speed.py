@@ -17,19 +17,14 @@ from w2s_lightning.report.writing import Reporter, Written
 pytestmark = pytest.mark.slow
 
 PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-FILTERED = """() => {
-    const started = performance.now();
-    document.querySelector('.page.shown [data-outcome=overruled_wrong]').click();
-    document.body.offsetHeight;
-    return performance.now() - started;
-}"""
-SEARCHED = """() => {
-    const field = document.querySelector('.page.shown [data-f=q]'), started = performance.now();
-    field.value = 'tea1 hat3';
-    field.dispatchEvent(new Event('input', {bubbles: true}));
-    document.body.offsetHeight;
-    return performance.now() - started;
-}"""
+TIMED = (
+    "() => {{ const began = performance.now(); {act}; document.body.offsetHeight; return performance.now() - began; }}"
+)
+FILTERED = TIMED.format(act="document.querySelector('.page.shown [data-outcome=overruled_wrong]').click()")
+SEARCHED = TIMED.format(
+    act="const field = document.querySelector('.page.shown [data-f=q]'); field.value = 'tea1 hat3'; "
+    "field.dispatchEvent(new Event('input', {bubbles: true}))"
+)
 
 
 def of_jobs(root: Path, count: int) -> tuple[Written, float]:

@@ -18,6 +18,7 @@ import pytest
 from tests.report.reading import inspect, without_wandb
 from w2s_lightning.config.schema import Tracking
 from w2s_lightning.results.claims import cell_of
+from w2s_lightning.show.__main__ import workspace
 from w2s_lightning.show.mirror import log_job
 
 KEY = "f" * 20 + "0123456789abcdef" * 2
@@ -30,7 +31,7 @@ def interval(value: float | None) -> dict[str, Any]:
 
 RESULT: dict[str, Any] = {
     "job": {"task": "facts", "paradigm": "weak_to_strong", "weak": "micro", "strong": "small", "seed": 3},
-    "overrides": ["model@weak=micro", "objective=logconf", "seed=3", "trainer.threads=1"],
+    "overrides": ["model@weak=micro", "objective=logconf", "seed=3", "paths.store=/x", "trainer.threads=1"],
     "metric": "accuracy",
     "rows": [
         {"name": "floor", "role": "floor", **interval(0.7), "information": {"gold_seen_by_student": 100}},
@@ -215,6 +216,43 @@ def test_a_broken_set_up_costs_a_warning_and_not_the_job(tmp_path: Path) -> None
     done, terminal = job(tmp_path / "job", "offline")
     assert done["mode"] == "failed"
     assert "not tracked" in terminal
+
+
+# ---------------------------------------------------------------- the workspace
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_workspace_is_laid_out_without_a_login() -> None:
+    pytest.importorskip("wandb_workspaces")
+    content = json.loads(workspace("me", "p", ("facts",))._to_model().model_dump_json(by_alias=True))
+    section = content["spec"]["section"]
+    names = [one["name"] for one in section["panelBankConfig"]["sections"]]
+    panels = [panel for one in section["panelBankConfig"]["sections"] for panel in one.get("panels", [])]
+    assert {"Sweep", "Cells", "Agreement", "Curves", "Runs"} <= set(names)
+    assert [panel["viewType"] for panel in panels].count("Run History Line Plot") == 3
+    assert "figures/facts/matrix" in panels[0]["config"]["mediaKeys"]
+    assert any("pgr" in json.dumps(panel["config"]) for panel in panels if panel["viewType"] == "Bar Chart")
+    (runs,) = section["runSets"]
+    assert "cell" in json.dumps(runs["grouping"])
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "told"),
+    [
+        ((), {}, "wandb login"),
+        (("--entity", "me"), {}, "wandb login"),
+        ((), {"WANDB_API_KEY": "f" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}, "did not save the workspace"),
+    ],
+)
+def test_saving_a_workspace_without_a_login_or_a_server_says_so_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], environment: dict[str, str], told: str
+) -> None:
+    kept = without_wandb(tmp_path, **environment)
+    command = [sys.executable, "-m", "w2s_lightning.show", "workspace", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=kept)
+    assert done.returncode == 1
+    assert told in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from w2s_lightning.report.views import Pages, pages_of
 from w2s_lightning.report.writing import CLAIMS, claim_texts, write_page
 from w2s_lightning.show.matrix import print_matrices
 from w2s_lightning.show.numbers import interval, saw, shown, size
-from w2s_lightning.show.terminal import print_table
+from w2s_lightning.show.terminal import print_lines, print_table
 
 NOTHING = """There is no finished job and no sweep here. Run one of these, then again:
   python train.py
@@ -76,8 +76,7 @@ def _print_pages(console: Console, found: Sequence[Pages]) -> None:
         section, over = pages.section, pages.overview
         console.print(f"[bold]{shown(section.title)}[/bold]", soft_wrap=True)
         faults = (f"{fault.kind}: {fault.where}: {fault.detail}" for fault in pages.faults)
-        for line in (section.question, over.progress, *faults, *over.remarks):
-            console.print(shown(line), soft_wrap=True)
+        print_lines(console, [section.question, over.progress, *faults, *over.remarks])
         print_matrices(console, [group.row for group in section.groups])
         if over.claims:
             rows = [(one["verdict"], one["text"] or one["claim"], one["figure"], one["seeds"]) for one in over.claims]
@@ -85,8 +84,7 @@ def _print_pages(console: Console, found: Sequence[Pages]) -> None:
         for pair, blocks in pages.blocks.items():
             rows = [(row["row"], row["model"], interval(row), saw(row)) for block in blocks for row in block.rows]
             print_table(console, ("row", "model", f"{section.metric} [95 %]", "trained on"), rows, pair, folded=2)
-            for _, sentence in (test for block in blocks for test in block.tests):
-                console.print(f"  {shown(sentence)}", soft_wrap=True)
+            print_lines(console, [f"  {sentence}" for block in blocks for _, sentence in block.tests])
 
 
 if __name__ == "__main__":

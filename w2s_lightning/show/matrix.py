@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from w2s_lightning.show.numbers import counted, interval, listed, pair, shown
-from w2s_lightning.show.terminal import print_table
+from w2s_lightning.show.numbers import counted, interval, listed, pair
+from w2s_lightning.show.terminal import print_lines, print_table
 
 WIDE = 4  # columns of figures that fit into a terminal
 SHOWN = ("seed", "task", "paradigm", "model@weak", "model@strong")  # axes that have words of their own
@@ -166,10 +166,9 @@ def print_matrices(console: Console, groups: Sequence[Group]) -> None:
         matrix = matrix_of([group for group in groups if group["task"] == task], WIDE)
         cells = [[cell_text(matrix.cells.get((row, column))) for column in matrix.columns] for row in matrix.rows]
         rows = ([row, *own] for row, own in zip(matrix.rows, cells, strict=True))
-        console.print(shown(f"PGR [95 %] · {matrix.title}"), highlight=False, soft_wrap=True)
+        print_lines(console, [f"PGR [95 %] · {matrix.title}"])
         print_table(console, [matrix.corner, *matrix.columns], rows)
     seeds = max((group["n"] for group in groups), default=0)
     crossed = f"seeds and test examples, crossed; {seeds} seeds"
     over = crossed if seeds > 1 else "test examples, for these trained models"
-    for line in (f"intervals: over {over}", *explanations(groups)):
-        console.print(shown(line), highlight=False, soft_wrap=True)
+    print_lines(console, [f"intervals: over {over}", *explanations(groups)])

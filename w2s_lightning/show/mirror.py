@@ -236,28 +236,21 @@ def log_sweep(
     folder: Path,
 ) -> dict[str, str | None]:
     """Mirror a sweep as a whole (`sweep.json`'s content) in one group with its jobs' runs; `draw` gives the report's
-    figures and tables. Modes and errors are those of `mirror`."""
+    figures (Plotly's JSON by name, logged under `figures/...`) and tables (columns and rows, under `tables/...`)."""
 
     def write(wandb: ModuleType, run: Any) -> None:
-        log_report(wandb, run, *draw())
+        import plotly.io
+
+        figures, tables = draw()
+        logged = {media_key(name): wandb.Plotly(plotly.io.from_json(json.dumps(one))) for name, one in figures.items()}
+        for name, (columns, rows) in tables.items():
+            logged[media_key(name, "tables")] = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+        run.log(logged)
         run.summary.update({f"jobs_{state}": count for state, count in content["counts"].items()})
 
     naming = {"job_type": "sweep", "group": group, "name": f"summary-{group}", "tags": ()}
     about = {"sweep": content["sweep"], "digest": content["digest"], "command": content["command"]}
     return mirror(naming, about, write, settings=settings, folder=folder)
-
-
-def log_report(
-    wandb: ModuleType, run: Any, figures: Mapping[str, Mapping[str, Any]], tables: Mapping[str, Any]
-) -> None:
-    """Log figures (Plotly JSON by name) under `figures/...`, tables (columns, rows) under `tables/...`."""
-    import plotly.io
-
-    logged = {media_key(name): wandb.Plotly(plotly.io.from_json(json.dumps(one))) for name, one in figures.items()}
-    for name, (columns, rows) in tables.items():
-        logged[media_key(name, "tables")] = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
-    if logged:
-        run.log(logged)
 
 
 def media_key(name: str, kind: str = "figures") -> str:

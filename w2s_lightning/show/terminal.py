@@ -66,6 +66,12 @@ def _table(columns: Sequence[str], lines: Sequence[Sequence[str]], heading: str 
     return table
 
 
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Sentences as they are, however wide the terminal is."""
+    for line in lines:
+        console.print(shown(line), highlight=False, soft_wrap=True)
+
+
 def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: Mapping[str, Cost]) -> None:
     """Stages in order with what is in the store and what the rest would cost; runs nothing."""
     rows = []
@@ -82,8 +88,7 @@ def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: 
         f"{price.flops:.1e} FLOPs, {price.seconds:.0f} s on this machine, {size(price.bytes)} of disk",
         highlight=False,
     )
-    for notice in plan.notices:
-        console.print(f"note: {shown(notice)}")
+    print_lines(console, (f"note: {notice}" for notice in plan.notices))
 
 
 KINDS = ("pretrain", "fit", "label", "select", "evaluate")
@@ -121,8 +126,7 @@ def print_grid_plan(
         lines.append("note: FLOPs of hub models and folders go by their parameters alone, without attention")
     if any(isinstance(one, HubWeights) and one.commit == UNRESOLVED for one in weights):
         lines.append("note: hub commits could not be looked up: digests are not final")
-    for line in lines:
-        console.print(shown(line), highlight=False, soft_wrap=True)
+    print_lines(console, lines)
 
 
 def print_result(console: Console, result: Result) -> None:
@@ -152,8 +156,7 @@ def print_result(console: Console, result: Result) -> None:
         print_table(console, ["section", *judged, "PGR [95 %]", "rows"], sections, title)
     if votes := result.get("votes"):
         _print_votes(console, votes, student)
-    for line in _sentences(result):
-        console.print(shown(line), soft_wrap=True, highlight=False)
+    print_lines(console, _sentences(result))
 
 
 def sections_shown(benchmark: Result) -> list[Result]:
