@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from tests.tasks.composing_tasks import CONF, task
 from tests.tasks.conftest import Files
+from w2s_lightning.config.bind import bind_target
+from w2s_lightning.config.mistakes import Origin
 from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS
-from w2s_lightning.tasks.export import task_from_yaml
 
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if not path.stem.startswith("_"))
 OWN_FILES = ("local_choice", "local_preference", "local_reasoning")  # have no data of their own
@@ -21,6 +25,17 @@ REASONING = ("arithmetic", "gsm8k", "local_reasoning", "math")
 def given(files: Files) -> dict[str, list[str]]:
     """The files that a task needs, by its name."""
     return {f"local_{kind}": [f"train_file={train}", f"test_file={test}"] for kind, (train, test) in files.items()}
+
+
+def composed(name: str, *overrides: str) -> Any:
+    """The task as `train.py` composes and binds it."""
+    with initialize_config_dir(str(CONF.parent), version_base="1.3"):
+        cfg = compose("config", overrides=[f"task={name}", *(f"task.{override}" for override in overrides)])
+    values = OmegaConf.to_container(cfg.task, resolve=True)
+    assert isinstance(values, dict)
+    for key in ("judge", "benchmark", "benchmark_overlap", "test_samples"):
+        values.pop(key, None)
+    return bind_target({str(key): value for key, value in values.items()}, Origin("task", name))
 
 
 def test_all_ready_tasks_are_there() -> None:
@@ -36,7 +51,7 @@ def test_a_task_offers_what_is_asked_of_it(name: str, given: dict[str, list[str]
     assert set(made.sizes()) == set(SPLITS)
     assert len(digest(made)) == 64
     assert hash(made) == hash(task(name, *given.get(name, [])))
-    assert made == task_from_yaml(CONF / f"{name}.yaml", given.get(name, []))
+    assert made == composed(name, *given.get(name, []))
     assert made.typical_tokens > 0
     if made.kind == "reasoning":
         assert made.typical_tokens > made.typical_solution_tokens > 0
@@ -48,6 +63,11 @@ def test_a_task_offers_what_is_asked_of_it(name: str, given: dict[str, list[str]
     else:
         assert len(made.class_names) > 1
         assert len(made.words) == (2 if made.layout == "options" else len(made.class_names))
+
+
+def test_overrides_merge_as_those_of_a_job() -> None:
+    flaws = ("flaws={answer: 3, slip: 0}", "format.user='q {text} a'", "world.grading.steps=[0.5,0.5]", "seed=7")
+    assert task("arithmetic_pairs", *flaws) == composed("arithmetic_pairs", *flaws) != task("arithmetic_pairs")
 
 
 def test_a_tasks_name_is_for_people_and_no_part_of_its_identity() -> None:
