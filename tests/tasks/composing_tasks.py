@@ -1,4 +1,4 @@
-"""The tasks of `conf/task/*.yaml`, read by `tasks.export`: which merges overrides as Hydra does, in a tenth of its time.
+"""The tasks of `conf/task/*.yaml`, read by `tasks.export`, which merges overrides as Hydra does in a tenth of its time.
 
 `test_task_files.py` holds that what comes out is the same.
 """
