@@ -1,48 +1,28 @@
 """The page of a real sweep while it runs."""
 
 import signal
-import subprocess
 from pathlib import Path
 
 from tests.report.reading import Page
-from tests.sweep.programs import LIMIT, SLOTS, kill_tree, ledger, own_sweep_file, start, wait_for
+from tests.sweep.programs import SLOTS, ledger, own_sweep_file, start, stopped, wait_for
 
 # Three quick jobs; six that stand on a model whose pretraining never ends. So however fast the machine is, the sweep
 # comes to where three are done, the pretraining runs on behalf of the fourth, and nothing else can start.
-STUCK = """
-# @package _global_
-hydra:
-  sweeper:
-    params: {model@weak: nano, seed: range(3)}
-    cases:
-      - {model@strong: nano}
-      - {model@strong: micro, strong.pretrain.steps: 100000000}
-      - {model@strong: micro, strong.pretrain.steps: 100000000, objective: logconf}
-task:
-  world: {seed: 99, people: 10, relations: 6}
-  facts: {supervise: 14, transfer: 16, validation: 6, test: 14}
-  items: {supervise: 96, transfer: 96, validation: 32, test: 120}
-weak: {pretrain: {steps: 30, warmup_steps: 5}}
-strong: {pretrain: {steps: 30, warmup_steps: 5}}
-fit: {evaluations: 1, warmup_steps: 1}
-tracking: {mode: disabled}
-"""
+ENDLESS = {"model@strong": "micro", "strong.pretrain.steps": 100_000_000}
+STUCK = {
+    "params": {"model@weak": "nano", "seed": "range(3)"},
+    "cases": [{"model@strong": "nano"}, ENDLESS, {**ENDLESS, "objective": "logconf"}],
+}
 WORDS = "3 done, 1 running, 5 to come of 9 jobs."
 
 
 def test_the_page_written_after_job_3_of_9_shows_3_done_1_running_5_to_come(tmp_path: Path) -> None:
-    process = start(tmp_path, *own_sweep_file(tmp_path, "stuck", STUCK), *SLOTS)
+    process = start(tmp_path, *own_sweep_file(tmp_path, STUCK), "tracking=disabled", *SLOTS)
     pages = (tmp_path / "outputs" / "sweeps").glob
     try:
         assert wait_for(lambda: any(WORDS in file.read_text() for file in pages("*/report.html")), process)
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            printed, _ = process.communicate(timeout=LIMIT)
-        except subprocess.TimeoutExpired:
-            kill_tree(process)
-            raise
-    assert "the same command goes on from here" in printed
+        stopped(process, signal.SIGINT)
     (page,) = map(Page, pages("*/report.html"))
     (section,) = page.sections
     states = ["done"] * 3 + ["running"] + ["waiting"] * 5
