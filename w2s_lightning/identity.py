@@ -19,18 +19,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, TypeVar
 
 SHORT = 16
 Held = TypeVar("Held")
 CODE: Mapping[str, Any] = {"code": True}
-
-
-@runtime_checkable
-class Identified(Protocol):
-    """A record that decides itself what of it is hashed."""
-
-    def identity(self) -> Any: ...
 
 
 def canonical(value: object) -> Any:
@@ -41,7 +34,7 @@ def canonical(value: object) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
-    if isinstance(value, Identified):
+    if hasattr(value, "identity"):  # a record that decides itself what of it is hashed
         return canonical(value.identity())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         cls = type(value)

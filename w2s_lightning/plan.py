@@ -87,8 +87,7 @@ def make_plan(job: JobSettings, resolver: Resolver) -> Plan:
     setting = make_setting(job, resolver)
     recipe: Recipe = job.paradigm.recipe(setting, job.paradigm.options)
     rows = tuple(sorted(setting.common_rows() + recipe.rows, key=lambda row: _READING_ORDER.index(row.role)))
-    _refuse_unused(job, setting, rows)
-    return Plan(
+    plan = Plan(
         name=name_of(job),
         metric=job.judge.metric,
         rows=rows,
@@ -96,6 +95,8 @@ def make_plan(job: JobSettings, resolver: Resolver) -> Plan:
         supervisor=recipe.supervisor,
         notices=_notices(setting),
     )
+    _refuse_unused(job, setting, [stage for stage in plan.stages if isinstance(stage, Fit)])
+    return plan
 
 
 def name_of(job: JobSettings) -> dict[str, Any]:
@@ -118,16 +119,13 @@ def _student_of_record(wanted: str | None, rows: Sequence[ResultRow]) -> str:
     return wanted
 
 
-def _refuse_unused(job: JobSettings, setting: Setting, rows: Sequence[ResultRow]) -> None:
+def _refuse_unused(job: JobSettings, setting: Setting, fits: Sequence[Fit]) -> None:
     """Raise UserError for an objective that was asked for and that no fit of this job is trained with."""
-    fits = [stage for stage in stages_of(rows) if isinstance(stage, Fit)]
+    asked = f"objective={setting.objective.name}"
     if setting.by_token and not any("shift" in fit.targets for fit in fits):
-        name = setting.objective.name
-        raise UserError(f"objective={name} follows a supervisor token by token: it is for paradigm=weak_to_strong")
-    if job.objective is None or job.objective in [fit.objective for fit in fits]:
-        return
-    name = job.objective.name
-    raise UserError(f"objective={name} trains nothing here: no fit of {job.paradigm_name} has an objective of its own")
+        raise UserError(f"{asked} follows a supervisor token by token: it is for paradigm=weak_to_strong")
+    if job.objective is not None and job.objective not in [fit.objective for fit in fits]:
+        raise UserError(f"{asked} trains nothing here: no fit of {job.paradigm_name} has an objective of its own")
 
 
 def make_setting(job: JobSettings, resolver: Resolver) -> Setting:

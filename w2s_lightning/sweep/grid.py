@@ -4,7 +4,7 @@ What is wrong with the configuration refuses the whole sweep. What is wrong with
 folder, a repository that cannot be found) only refuses that cell.
 """
 
-import copy
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +43,7 @@ class Composer:
         overrides = [str(override) for override in master.hydra.overrides.hydra]
         _, self._groups = loader._parse_overrides_and_create_caching_repo(master.hydra.job.config_name, overrides)
         self._parser = OverridesParser.create()
-        self._bases: dict[Overrides, tuple[DictConfig, dict[str, Any]]] = {}
+        self._bases: dict[Overrides, tuple[bytes, dict[str, Any]]] = {}
 
     def compose(self, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str | None]]:
         """The job's configuration without Hydra's node, and the choice made in each group.
@@ -63,9 +63,9 @@ class Composer:
             choices = dict(cfg.hydra.runtime.choices)
             with open_dict(cfg):
                 del cfg["hydra"]
-            self._bases[chosen] = cfg, choices
+            self._bases[chosen] = pickle.dumps(cfg), choices
         base, choices = self._bases[chosen]
-        cfg = copy.deepcopy(base)
+        cfg = pickle.loads(base)  # a copy, seven times as fast as `copy.deepcopy`
         ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
         return cfg, choices
 
