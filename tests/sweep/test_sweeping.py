@@ -205,7 +205,9 @@ def test_a_forgotten_m_is_said_and_the_command_of_one_cell_works(tmp_path: Path)
 
 
 def test_jobs_of_one_sweep_that_want_different_devices_are_refused_by_the_pool(tmp_path: Path) -> None:
-    words = own_sweep_file(tmp_path, {"cases": [{"model@strong": "small"}, {"trainer.devices": 2}]})
+    words = own_sweep_file(
+        tmp_path, {"cases": [{"model@strong": "small"}, {"model@strong": "mini", "trainer.devices": 2}]}
+    )
     printed = sweep(tmp_path, *words, expect=1)
     assert "error: the pool gives every job of a sweep the same devices" in printed
     assert not (tmp_path / "store").exists()
