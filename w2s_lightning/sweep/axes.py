@@ -80,7 +80,12 @@ def expand(
     """
     parser = OverridesParser.create()
     given = {o.get_key_element().lstrip("+~"): o for o in parser.parse_overrides(list(arguments))}
-    axes = [_cases(params, cases, set(given))] if cases else []
+    both = {key.lstrip("+~") for key in params} & {key.lstrip("+~") for case in cases for key in case}
+    if both:
+        raise UserError(f"{sorted(both)[0]} stands in both params and cases of the sweep: keep one")
+    left = [tuple(f"{key}={text_of(case[key])}" for key in case if key.lstrip("+~") not in given) for case in cases]
+    # Cases that differ only in what the command line fixes are one case, without a word about it.
+    axes = [tuple(dict.fromkeys(left))] if cases else []
     for key, value in params.items():
         if key.lstrip("+~") not in given:
             axes.append(_axis(parser.parse_override(f"{key}={'' if value is None else text_of(value)}")))
@@ -97,15 +102,6 @@ def text_of(value: Any) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _cases(params: Mapping[str, Any], cases: Sequence[Mapping[str, Any]], given: set[str]) -> Axis:
-    both = {key.lstrip("+~") for key in params} & {key.lstrip("+~") for case in cases for key in case}
-    if both:
-        raise UserError(f"{sorted(both)[0]} stands in both params and cases of the sweep: keep one")
-    left = [{key: value for key, value in case.items() if key.lstrip("+~") not in given} for case in cases]
-    # Cases that differ only in what the command line fixes are one case, without a word about it.
-    return tuple(dict.fromkeys(tuple(f"{key}={text_of(value)}" for key, value in case.items()) for case in left))
 
 
 def _axis(override: Override) -> Axis:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from rich.console import Console
 
@@ -35,20 +34,20 @@ def work(request: job.Request, environment: Mapping[str, str], log: Path) -> Rec
     """Run the request in a process of the pool; the record of what became of it."""
     # Else a terminal's Ctrl-C and the pool's SIGTERM would be two, and the second forbids a last checkpoint.
     os.setpgid(0, 0)
-    parent = parent_process()
-    if parent is not None:  # a killed sweep leaves nobody behind who goes on training
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+    sweep = parent_process()
+
+    def end_with_the_sweep() -> None:  # a killed one leaves nobody behind who goes on training
+        if sweep is not None:
+            sweep.join()
+            os._exit(ORPHANED)
+
+    threading.Thread(target=end_with_the_sweep, daemon=True).start()
     os.environ.update(environment)
     write_to(log)
     record = job.attempt(lambda: job.run(request, console=Console(width=LOG_WIDTH)))
     sys.stdout.flush()
     sys.stderr.flush()
     return record
-
-
-def _end_after(parent: Any) -> None:
-    parent.join()
-    os._exit(ORPHANED)
 
 
 def write_to(log: Path) -> None:

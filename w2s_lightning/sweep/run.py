@@ -110,23 +110,24 @@ class Sweep:
     def plan(self) -> None:
         """Plan the whole grid, and say what is left out of it."""
         refs = cache(lambda store, planning: Refs(Path(store), planning=planning))
+
+        def prepare(job: PlannedJob) -> None:
+            # As soon as one job is seen to need it: start the pool's server (it takes seconds), or look for the extra.
+            if job.runtime.run.mode == "job" and self._results.missing(job):
+                start_server() if self._pooled else check_extra(self._settings["_target_"])
+
         grid = plan_grid(
             self._command.jobs,
             self._composer,
             lambda runtime: refs(runtime.paths.store, runtime.run.mode == "plan"),
             self._console,
             allow_inverted=bool(self._config.hydra.sweeper.allow_inverted),
-            planned=self._foresee,
+            planned=prepare,
         )
         for notice in (*self._command.notices, *grid.notices()):
             self._note(notice)
         self._grid, self.runtime = grid, grid.jobs[0].runtime
         self._store = Store.at(Path(self.runtime.paths.store), create=False)
-
-    def _foresee(self, job: PlannedJob) -> None:
-        # As soon as one job is seen to need it: start the pool's server, which takes seconds, or look for the extra.
-        if job.runtime.run.mode == "job" and self._results.missing(job):
-            start_server() if self._pooled else check_extra(self._settings["_target_"])
 
     def show_plan(self) -> None:
         """What the grid asks for, what the store has of it, and what the rest costs; runs nothing."""
