@@ -37,7 +37,10 @@ def compute(stage: Fit, folder: Path, resources: Resources) -> None:
     model = open_model(bare, stage.task, resources.store, dropout=stage.dropout, seed=seed)
     rows = _rows(stage, stage.targets, model, resources)
     order = plan(rows.lengths, stage.optimisation.rows_per_step, stage.optimisation.epochs, stage.seed)
-    validation = _validation(stage, model, len(order), resources)
+    validation = None
+    if stage.evaluations > 0 and stage.validation:
+        held, steps = _rows(stage, stage.validation, model, resources), evaluation_steps(len(order), stage.evaluations)
+        validation = Validation(held, steps=steps, tokens_per_batch=resources.trainer.tokens_per_batch)
     says, *_ = reads(objective_of(stage.objective))
     network = read_as(model.network, says)
     merge = adapt(network, stage.lora) if stage.lora is not None else lambda: None
@@ -48,10 +51,10 @@ def compute(stage: Fit, folder: Path, resources: Resources) -> None:
     counts = {"num_rows": len(rows.ids), "num_steps": len(order), "truncated_share": rows.truncated_share}
     write_fitted(folder, fitted, counts)
     if validation is not None:
-        steps = [int(row["step"]) for row in validation.rows]
+        done = [int(row["step"]) for row in validation.rows]
         columns = {
-            "step": np.repeat(steps, len(validation.data.ids)),
-            "example_id": list(validation.data.ids) * len(steps),
+            "step": np.repeat(done, len(validation.data.ids)),
+            "example_id": list(validation.data.ids) * len(done),
             "probs": tables.vectors(np.concatenate([probs.numpy() for probs in validation.probs])),
         }
         tables.write(folder / stored.VALIDATION, columns)
@@ -272,11 +275,3 @@ def refuse_other_vocabulary(
     other = load_tokenizer(Source(str(store.open(teacher) / "model")))
     if other.get_vocab() != tokenizer.get_vocab():
         raise different(teacher.name, len(other), f"the student {len(tokenizer)}", why)
-
-
-def _validation(stage: Fit, model: Opened, num_steps: int, resources: Resources) -> Validation | None:
-    if stage.evaluations == 0 or not stage.validation:
-        return None
-    data = _rows(stage, stage.validation, model, resources)
-    steps = evaluation_steps(num_steps, stage.evaluations)
-    return Validation(data, steps=steps, tokens_per_batch=resources.trainer.tokens_per_batch)
