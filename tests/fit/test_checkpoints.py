@@ -13,14 +13,20 @@ from w2s_lightning.fit.loop import Validation, newest
 from w2s_lightning.fit.paradigms import WeakToStrong
 
 
-def start(folder: Path, objective=objectives.xent, **trainer):
-    """A fit of 10 steps with dropout and two evaluations: its outcome, validation and weights."""
-    network, folder = bag(dropout=0.5), folder
+def start(folder: Path, objective=objectives.xent, frozen: bool = False, **trainer):
+    """A fit of 10 steps with dropout and two evaluations: its outcome, and all numbers it leaves."""
+    network = bag(dropout=0.5)
+    network.embed.requires_grad_(not frozen)
     folder.mkdir(exist_ok=True)
     validation = Validation(rows(20, seed=9), steps=(5, 10), tokens_per_batch=100)
     module = module_of(WeakToStrong, network, 10, objective=objective)
     result = run(module, step_data(rows(), tokens_per_batch=60), folder, validation=validation, **trainer)
-    return result, validation, [p.detach().clone() for p in network.parameters()]
+    return result, [*validation.probs, *(p.detach().clone() for p in network.parameters())]
+
+
+def assert_equal(one, other):
+    assert one[0] == other[0]
+    assert all(torch.equal(a, b) for a, b in zip(one[1], other[1], strict=True))
 
 
 class Interrupt:
@@ -47,14 +53,10 @@ def test_ctrl_c_keeps_the_step_under_way_and_the_fit_goes_on_to_the_same_end(tmp
     interrupted(tmp_path / "a", fraction)
     assert signal.getsignal(signal.SIGINT) is before
     assert newest(tmp_path / "a").name == f"step-{round(fraction * 10) + 1:08d}.ckpt"
-    resumed, whole = start(tmp_path / "a"), start(tmp_path / "b")
-    assert resumed[0] == whole[0]
-    assert all(torch.equal(a, b) for a, b in zip(resumed[1].probs, whole[1].probs, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(resumed[2], whole[2], strict=True))
+    assert_equal(start(tmp_path / "a"), start(tmp_path / "b"))
 
 
 def test_a_torn_or_altered_checkpoint_is_passed_over_for_the_one_before(tmp_path):
-    whole = start(tmp_path / "b")
     folder = tmp_path / "a"
     interrupted(folder, 0.7, checkpoint_steps=3)
     names = [path.name for path in sorted(folder.glob("*.ckpt"))]
@@ -64,9 +66,7 @@ def test_a_torn_or_altered_checkpoint_is_passed_over_for_the_one_before(tmp_path
     assert newest(folder).name == names[0]
     (folder / "step-00000009.ckpt").write_bytes(b"no checkpoint and no checksum")
     assert newest(folder).name == names[0]
-    resumed = start(folder)
-    assert all(torch.equal(a, b) for a, b in zip(resumed[2], whole[2], strict=True))
-    assert resumed[0] == whole[0]
+    assert_equal(start(folder), start(tmp_path / "b"))
 
 
 def test_without_a_whole_checkpoint_the_fit_starts_anew(tmp_path):
@@ -81,26 +81,11 @@ def test_sigterm_saves_too(tmp_path):
     assert newest(tmp_path).name == "step-00000005.ckpt"
 
 
-def test_checkpoints_hold_trained_parameters_only(tmp_path):
-    network = bag()
-    network.embed.requires_grad_(False)
-    run(module_of(WeakToStrong, network, 10), step_data(rows()), tmp_path, checkpoint_steps=5)
-    saved = torch.load(newest(tmp_path), weights_only=True)
+def test_checkpoints_hold_trained_parameters_and_frozen_ones_come_from_the_source(tmp_path):
+    interrupted(tmp_path / "a", 0.4, frozen=True)
+    saved = torch.load(newest(tmp_path / "a"), weights_only=True)
     assert set(saved["state_dict"]) == {"network.head.weight", "network.head.bias"}
-
-
-def test_frozen_weights_are_taken_from_the_source_when_a_fit_goes_on(tmp_path):
-    def frozen(folder, objective=objectives.xent):
-        network = bag()
-        network.embed.requires_grad_(False)
-        result = run(module_of(WeakToStrong, network, 10, objective=objective), step_data(rows()), folder)
-        return result, list(network.parameters())
-
-    with pytest.raises(KeyboardInterrupt):
-        frozen(tmp_path / "a", Interrupt(0.4, signal.SIGINT))
-    resumed, whole = frozen(tmp_path / "a"), frozen(tmp_path / "b")
-    assert resumed[0] == whole[0]
-    assert all(torch.equal(a, b) for a, b in zip(resumed[1], whole[1], strict=True))
+    assert_equal(start(tmp_path / "a", frozen=True), start(tmp_path / "b", frozen=True))
 
 
 def test_checkpoints_come_by_the_clock(tmp_path):

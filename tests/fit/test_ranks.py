@@ -50,6 +50,11 @@ def learned(folder: Path, objective, over_step: bool, *, dropout: float = 0.0, p
     return torch.load(folder / "end.pt")
 
 
+def assert_equal(one, other) -> None:
+    assert one["history"] == other["history"]
+    assert all(torch.equal(a, b) for a, b in zip(one["weights"], other["weights"], strict=True))
+
+
 def losses(end) -> list[float]:
     return [row["loss"] for row in end["history"] if "loss" in row]
 
@@ -144,9 +149,7 @@ def test_the_trouble_of_one_is_told_and_the_next_run_ends_bit_identical(
     with pytest.raises(error, match=message):
         learned(tmp_path / "fit", objective, False, dropout=0.5)
     assert newest(tmp_path / "fit" / "ckpt").name == "step-00000006.ckpt"
-    resumed = learned(tmp_path / "fit", objective, False, dropout=0.5)
-    assert resumed["history"] == undisturbed["history"]
-    assert all(torch.equal(a, b) for a, b in zip(resumed["weights"], undisturbed["weights"], strict=True))
+    assert_equal(learned(tmp_path / "fit", objective, False, dropout=0.5), undisturbed)
 
 
 @pytest.mark.parametrize(("how", "error"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit)])
@@ -158,9 +161,7 @@ def test_a_stopped_job_saves_after_the_step_and_goes_on_to_the_same_end(tmp_path
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     saved = int(newest(tmp_path / "fit" / "ckpt").stem.removeprefix("step-"))
     assert saved in (7, 8), "none of those that come by themselves"
-    resumed = learned(tmp_path / "fit", objective, False, dropout=0.5)
-    assert resumed["history"] == undisturbed["history"]
-    assert all(torch.equal(a, b) for a, b in zip(resumed["weights"], undisturbed["weights"], strict=True))
+    assert_equal(learned(tmp_path / "fit", objective, False, dropout=0.5), undisturbed)
 
 
 def test_dropout_differs_between_processes_but_not_in_what_they_hold(tmp_path, undisturbed):

@@ -5,20 +5,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import (
-    AutoModelForCausalLM,
-    BertConfig,
-    BertForMaskedLM,
-    Gemma2Config,
-    GemmaConfig,
-    GPT2Config,
-    GPTNeoXConfig,
-    LlamaConfig,
-    PreTrainedConfig,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen3Config,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, BertForMaskedLM, PreTrainedTokenizerFast
 
 from w2s_lightning.models.load import quiet
 
@@ -32,8 +19,20 @@ TEXTS = (
     "can a fish swim ? a fish swims in the sea all day long . answer",
 )
 WIDTH = 16
-HEADS = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": WIDTH // 2}
+SPECIALS = {"bos_token_id": 0, "eos_token_id": 0}
 SIZES = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "max_position_embeddings": 64}
+SIZES |= {"num_hidden_layers": 2, "num_attention_heads": 2}
+GROUPED = {**SIZES, **SPECIALS, "num_key_value_heads": 2, "head_dim": WIDTH // 2}
+CONFIGS = {
+    "gpt2": {"n_embd": WIDTH, "n_layer": 2, "n_head": 2, "n_positions": 64, **SPECIALS},
+    "gpt_neox": {**SIZES, **SPECIALS},
+    "llama": GROUPED,
+    "qwen2": {**GROUPED, "tie_word_embeddings": True},
+    "qwen3": {**GROUPED, "tie_word_embeddings": True},
+    "gemma": {**GROUPED, "pad_token_id": None},
+    "gemma2": {**GROUPED, "pad_token_id": None, "query_pre_attn_scalar": 8},
+    "bert": SIZES,
+}
 
 
 def make_folder(
@@ -45,7 +44,7 @@ def make_folder(
     """
     tokenizer = _wordpiece(texts, words) if family == "bert" else _byte_level(texts, words)
     torch.manual_seed(seed)
-    config = _config(family, len(tokenizer))
+    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), **CONFIGS[family])
     model = BertForMaskedLM(config) if family == "bert" else AutoModelForCausalLM.from_config(config)
     with torch.no_grad():  # the usual small weights give nearly equal logits: spread them
         for parameter in model.parameters():
@@ -55,29 +54,6 @@ def make_folder(
         model.save_pretrained(path)
         tokenizer.save_pretrained(path)
     return path
-
-
-def _config(family: str, vocabulary: int) -> PreTrainedConfig:
-    sizes, specials = {"vocab_size": vocabulary, **SIZES}, {"bos_token_id": 0, "eos_token_id": 0}
-    match family:
-        case "gpt2":
-            shape = {"n_embd": WIDTH, "n_layer": 2, "n_head": 2, "n_positions": 64}
-            return GPT2Config(vocab_size=vocabulary, **shape, **specials)
-        case "gpt_neox":
-            return GPTNeoXConfig(**sizes, num_hidden_layers=2, num_attention_heads=2, **specials)
-        case "llama":
-            return LlamaConfig(**sizes, **HEADS, **specials)
-        case "qwen2":
-            return Qwen2Config(**sizes, **HEADS, tie_word_embeddings=True, **specials)
-        case "qwen3":
-            return Qwen3Config(**sizes, **HEADS, tie_word_embeddings=True, **specials)
-        case "gemma":
-            return GemmaConfig(**sizes, **HEADS, pad_token_id=None, **specials)
-        case "gemma2":
-            return Gemma2Config(**sizes, **HEADS, pad_token_id=None, query_pre_attn_scalar=8, **specials)
-        case "bert":
-            return BertConfig(**sizes, num_hidden_layers=2, num_attention_heads=2)
-    raise AssertionError(family)
 
 
 def _byte_level(texts: Sequence[str], words: Sequence[str]) -> PreTrainedTokenizerFast:
