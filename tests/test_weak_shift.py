@@ -5,15 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
-import torch
-from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.composing import job, plan
-from tests.models.tiny import make_folder
-from tests.small_jobs import SMALL_PAIRS, rows, run_job
+from tests.models.tiny import make_folder, plain_log_probs
+from tests.small_jobs import SMALL_PAIRS, history, rows, run_job, table
 from w2s_lightning.errors import UserError
 from w2s_lightning.stages import Fit, Label
 from w2s_lightning.store import Store
@@ -38,48 +34,27 @@ def student() -> Fit:
     return answers.source
 
 
-def completions_token_by_token(model: Path, weights: Path) -> dict[str, list[list[float]]]:
-    """Log-probabilities of every transfer completion's tokens, one text at a time, by example id."""
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    network = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32).eval()
-    found = {}
-    task = job(*SMALL)[0].task
-    for pair in task.splits(0).transfer:
-        per_text, prompt = [], task.format.prompt(pair.turns)
-        for answer in map(task.format.completion, pair.completions):
-            start = len(tokenizer(prompt)["input_ids"])
-            ids = torch.tensor([[*tokenizer(prompt + answer)["input_ids"], tokenizer.eos_token_id]])
-            with torch.no_grad():
-                log_probs = F.log_softmax(network(ids).logits[0, :-1], dim=-1)
-            per_text.append(log_probs.gather(1, ids[0, 1:, None])[start - 1 :, 0].tolist())
-        found[pair.id] = per_text
-    return found
-
-
 def test_the_shift_is_the_supervisors_log_ratio_to_what_it_was(place: Path, result: dict[str, Any]) -> None:
-    store, shift = Store.at(place / "store"), student().targets["shift"]
+    store, shift, task = Store.at(place / "store"), student().targets["shift"], job(*SMALL)[0].task
     assert isinstance(shift, Label)
     assert isinstance(shift.source, Fit)
-    base = shift.source.weights
-    after = completions_token_by_token(store.path(shift.source) / "model", store.path(shift.source) / "model")
-    before = completions_token_by_token(store.path(base) / "model", store.path(base) / "model")
-    table = pq.read_table(store.open(shift) / "shift.parquet").to_pylist()
-    assert len(table) == 64
-    changed = 0.0
-    for row in table:
-        for place_, name in enumerate(("first", "second")):
-            expected = np.subtract(after[row["example_id"]][place_], before[row["example_id"]][place_])
-            np.testing.assert_allclose(row[name], expected, atol=2e-5)
-            changed = max(changed, float(np.abs(expected).max()))
-    assert changed > 0.01, "the supervisor was not changed at all, so nothing was tested"
+    after, before = (store.path(one) / "model" for one in (shift.source, shift.source.weights))
+    stored = {row["example_id"]: row for row in table(store, shift, "shift")}
+    changes = []
+    for pair in task.splits(0).transfer:
+        prompt = task.format.prompt(pair.turns)
+        for name, answer in zip(("first", "second"), map(task.format.completion, pair.completions), strict=True):
+            expected = np.subtract(plain_log_probs(after, prompt, answer), plain_log_probs(before, prompt, answer))
+            np.testing.assert_allclose(stored[pair.id][name], expected, atol=2e-5)
+            changes.append(np.abs(expected).max())
+    assert len(stored) == 64
+    assert max(changes) > 0.01, "the supervisor was not changed at all, so nothing was tested"
 
 
 def test_before_its_first_step_the_student_has_drifted_nowhere_and_then_follows(
     place: Path, result: dict[str, Any]
 ) -> None:
-    history = Store.at(place / "store").path(student()) / "history.jsonl"
-    lines = [json.loads(line) for line in history.read_text().splitlines()]
-    drifts = [line["drift"] for line in lines if "drift" in line]
+    drifts = [line["drift"] for line in history(Store.at(place / "store"), student()) if "drift" in line]
     assert drifts[0] == pytest.approx(0, abs=1e-6)
     assert drifts[-1] > 1e-3
     assert {"untuned", "floor", "student", "ceiling"} <= set(rows(result))

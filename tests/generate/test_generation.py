@@ -143,23 +143,19 @@ def test_texts_end_before_a_stop_string_and_at_the_end_token(tiny):
     assert stopped["e0", 0].num_drawn > len(stopped["e0", 0].tokens)
 
 
-def test_the_end_token_ends_a_text_and_stays_with_its_tokens(tiny, monkeypatch):
-    plain = draw(tiny("llama"), settings())["e0", 0]
-    monkeypatch.setattr(tiny("llama").model.generation_config, "eos_token_id", [plain.tokens[4], 0])
-    ended = draw(tiny("llama"), settings())["e0", 0]
-    first = plain.tokens.index(plain.tokens[4])
-    assert ended.tokens == plain.tokens[: first + 1]
+@pytest.mark.parametrize("named_by", ["model", "tokenizer"])  # a fit teaches to end with the tokenizer's
+def test_the_end_token_ends_a_text_and_stays_with_its_tokens(named_by, tiny, monkeypatch):
+    served, plain = tiny("llama"), draw(tiny("llama"), settings())["e0", 0]
+    end = plain.tokens[4]
+    if named_by == "model":
+        monkeypatch.setattr(served.model.generation_config, "eos_token_id", [end, 0])
+    else:
+        taught = AutoTokenizer.from_pretrained(served.path, eos_token=served.tokenizer.convert_ids_to_tokens(end))
+        assert taught.eos_token_id == end != served.model.generation_config.eos_token_id
+        served = Tiny(served.path, served.model, taught)
+    ended = draw(served, settings())["e0", 0]
+    assert ended.tokens == plain.tokens[: plain.tokens.index(end) + 1]
     assert (ended.finish, plain.finish) == ("eos", "length")
-
-
-def test_the_end_token_that_fits_teach_ends_a_text_though_the_model_names_another(tiny):
-    plain, served = draw(tiny("llama"), settings())["e0", 0], tiny("llama")
-    taught = served.tokenizer.convert_ids_to_tokens(plain.tokens[4])
-    tokenizer = AutoTokenizer.from_pretrained(served.path, eos_token=taught)
-    assert tokenizer.eos_token_id == plain.tokens[4] != served.model.generation_config.eos_token_id
-    ended = draw(Tiny(served.path, served.model, tokenizer), settings())["e0", 0]
-    assert ended.tokens == plain.tokens[: plain.tokens.index(plain.tokens[4]) + 1]
-    assert ended.finish == "eos"
 
 
 def test_long_prompts_are_counted_and_those_without_room_are_handed_out_first(tiny):

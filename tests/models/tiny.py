@@ -1,11 +1,13 @@
 """Small random models in Hugging Face layout, one folder each, made in a fraction of a second."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import AutoConfig, AutoModelForCausalLM, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BertForMaskedLM, PreTrainedTokenizerFast
 
 from w2s_lightning.models.load import quiet
 
@@ -54,6 +56,23 @@ def make_folder(
         model.save_pretrained(path)
         tokenizer.save_pretrained(path)
     return path
+
+
+def plain_log_probs(folder: Path, prompt: str, completion: str) -> list[float]:
+    """Log-probabilities of a completion's tokens and of the end after it: one text, one pass, no padding."""
+    model, tokenizer = _opened(folder)
+    start = len(tokenizer(prompt)["input_ids"])
+    ids = torch.tensor([[*tokenizer(prompt + completion)["input_ids"], tokenizer.eos_token_id]])
+    with torch.no_grad():
+        said = model(ids).logits[0, :-1].log_softmax(-1)
+    return said.gather(1, ids[0, 1:, None])[start - 1 :, 0].tolist()
+
+
+@cache
+def _opened(folder: Path) -> tuple[Any, Any]:
+    with quiet():
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return model, AutoTokenizer.from_pretrained(folder)
 
 
 def _byte_level(texts: Sequence[str], words: Sequence[str]) -> PreTrainedTokenizerFast:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.composing import plan as planned
+from tests.models.tiny import plain_log_probs
 from tests.reasoning.conftest import problems
 from tests.small_jobs import SMALL_ARITHMETIC, history, rows, run_job, source_of, table
 from w2s_lightning.execute import fit, label
@@ -32,20 +32,13 @@ def test_the_stored_reference_is_what_the_stage_one_model_says_of_the_pairs(plan
     reference = source_of(plan, "stage_2").targets["reference"]
     assert isinstance(reference, Label)
     assert reference.source == source_of(plan, "stage_1")
-    folder = store.open(reference.source) / "model"
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    pairs = table(store, reference.pairs, "pairs")
-    stored = table(store, reference, "log_probs")
+    folder, questions = store.open(reference.source) / "model", {one.id: one.question for one in problems("transfer")}
+    pairs, stored = table(store, reference.pairs, "pairs"), table(store, reference, "log_probs")
     assert [row["example_id"] for row in stored] == [pair["example_id"] for pair in pairs]
-    questions = {one.id: one.question for one in problems("transfer")}
     for row, pair in zip(stored, pairs, strict=True):
-        prompt = tokenizer(f"q {questions[pair['example_id']]} a")["input_ids"]
-        for found, side in zip(row["log_probs"], ("chosen", "rejected"), strict=True):
-            answer = [*tokenizer(pair[side])["input_ids"], tokenizer.eos_token_id]
-            with torch.no_grad():
-                logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
-            direct = logits.log_softmax(-1)[range(len(answer)), answer].sum().item()
-            assert found == pytest.approx(direct, abs=1e-4)
+        prompt = f"q {questions[pair['example_id']]} a"
+        direct = [sum(plain_log_probs(folder, prompt, f" {pair[side]}")) for side in ("chosen", "rejected")]
+        assert row["log_probs"] == pytest.approx(direct, abs=1e-4)
 
 
 def test_pairs_follow_the_published_rule(plan: Plan, store: Store) -> None:
