@@ -117,8 +117,8 @@ def test_answers_that_compare_nothing_are_refused(
 
 def pooled(own: bool, *answers: tuple[str, str]) -> ExamplePool:
     what = "training file" if own else "hub (train)"
-    rows = [SourceRow(f"f:{n}", {"chosen": one, "rejected": other}) for n, (one, other) in enumerate(answers, start=1)]
-    return make_pool(rows, read, what, kind="preference", own=own)
+    rows = [SourceRow(f"f:{n}", {"chosen": one, "rejected": other}, own) for n, (one, other) in enumerate(answers, 1)]
+    return make_pool(rows, read, what, kind="preference")
 
 
 def read(row: SourceRow) -> Example:
@@ -152,5 +152,6 @@ def test_published_rows_with_faults_are_counted_and_left_out() -> None:
         f"hub (train): 1 pair whose two answers are the same left out (the first is f:3: {SAME})",
         "hub (train): 1 pair with conflicting labels left out",
     )
-    with pytest.raises(UserError, match=f"none of the 1 rows can be used: f:1: {SAME}"):
-        pooled(False, ("e", "e"))
+    for own in (False, True):
+        with pytest.raises(UserError, match=f"none of the 1 rows can be used: f:1: {SAME}"):
+            pooled(own, ("e", "e"))

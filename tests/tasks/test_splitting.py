@@ -116,9 +116,9 @@ def read(row: SourceRow) -> Example:
 
 def pooled(*rows: tuple[str, int], own: bool) -> ExamplePool:
     found = [
-        SourceRow(f"train.csv:{line}", {"text": text, "label": label}) for line, (text, label) in enumerate(rows, 2)
+        SourceRow(f"train.csv:{n}", {"text": text, "label": label}, own) for n, (text, label) in enumerate(rows, 2)
     ]
-    return make_pool(found, read, "imdb (train)", kind="choice", own=own, class_names=("no", "yes"))
+    return make_pool(found, read, "imdb (train)", kind="choice", class_names=("no", "yes"))
 
 
 @pytest.mark.parametrize("own", [True, False])

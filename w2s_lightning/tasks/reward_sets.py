@@ -90,11 +90,11 @@ def read_reward_set(source: DataFile | Hub, format: Format, splits: Sequence[str
             raise Unusable(f"{row.place}: column 'subset' holds no name")
         return _COLUMNS.read(row, format)
 
-    found, faults = usable(rows, read, own=isinstance(source, DataFile))
+    found, faults = usable(rows, read)
     if not found:
         raise UserError(f"{what} holds no pair of different answers")
-    pairs, places = zip(*found, strict=True)
-    return RewardSet(pairs, places, left_out(faults, what, "preference"))
+    pairs, kept = zip(*found, strict=True)
+    return RewardSet(pairs, tuple(row.place for row in kept), left_out(faults, what, "preference"))
 
 
 _COLUMNS = PairReader(

@@ -61,24 +61,24 @@ def make_pool(
     what: str,
     *,
     kind: Kind,
-    own: bool,
     class_names: Sequence[str] = (),
 ) -> ExamplePool:
-    """Read rows and drop duplicates; `what` is the file's or split's name, `own` says that it is a person's own.
+    """Read rows and drop duplicates; `what` is the file's or split's name.
 
     Raises:
-        UserError: in an own file, with file and line, for a row that is unusable (but for equal answers) or that
-            contradicts another; in published data when no row can be used, with the first of them.
+        UserError: in a person's own file, with file and line, for a row that is unusable (but for equal answers) or
+            that contradicts another; when no row can be used, with the first of them.
     """
-    found, faults = usable(rows, read, own=own)
-    first, contradicted = dict[str, tuple[Example, str]](), set[str]()
-    for example, place in found:
-        other, other_place = first.setdefault(example.id, (example, place))
+    found, faults = usable(rows, read)
+    first, contradicted = dict[str, tuple[Example, SourceRow]](), set[str]()
+    for example, row in found:
+        other, before = first.setdefault(example.id, (example, row))
         if (other.label, other.answer) != (example.label, example.answer):
-            if own:
-                raise UserError(f"{other_place} and {place}: {_contradiction(other, example, class_names)}; keep one")
+            if row.own:
+                said = _contradiction(other, example, class_names)
+                raise UserError(f"{before.place} and {row.place}: {said}; keep one")
             contradicted.add(example.id)
-    if faults and not found and not own:
+    if faults and not found:
         raise UserError(f"{what}: none of the {len(faults)} rows can be used: {faults[0]}")
     kept = tuple(example for id, (example, _) in first.items() if id not in contradicted)
     repeated = sum(example.id not in contradicted for example, _ in found) - len(kept)
@@ -92,15 +92,15 @@ def make_pool(
 
 
 def usable(
-    rows: Iterable[SourceRow], read: Callable[[SourceRow], Example], *, own: bool
-) -> tuple[list[tuple[Example, str]], list[Unusable]]:
-    """The examples of rows with their places, and what is wrong with the other rows; raise that in an own file."""
-    found, faults = list[tuple[Example, str]](), list[Unusable]()
+    rows: Iterable[SourceRow], read: Callable[[SourceRow], Example]
+) -> tuple[list[tuple[Example, SourceRow]], list[Unusable]]:
+    """The examples of rows, and what is wrong with the other rows; raise that in a person's own file."""
+    found, faults = list[tuple[Example, SourceRow]](), list[Unusable]()
     for row in rows:
         try:
-            found.append((read(row), row.place))
+            found.append((read(row), row))
         except Unusable as fault:
-            if own and not isinstance(fault, SameAnswers):
+            if row.own and not isinstance(fault, SameAnswers):
                 raise
             faults.append(fault)
     return found, faults

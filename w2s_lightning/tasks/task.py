@@ -191,7 +191,6 @@ def _pool(task: DataTask, part: Part) -> ExamplePool:
         lambda row: task.reader.read(row, format),
         what,
         kind=task.kind,
-        own=task.source is None,
         class_names=task.class_names,
     )
     counts = Counter(str(row.values[TEST_OF]) for row in rows if row.values.get(TEST_OF))
