@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from tests.composing import job, plan
 from tests.sweep.planning import grid_of
-from w2s_lightning.config.schema import LadderModel, LocalModel, Trainer
+from w2s_lightning.config.schema import LocalModel, Trainer
 from w2s_lightning.cost import HERE, cost, folder_parameters, model_parameters, rate_of, shape_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
@@ -102,9 +102,8 @@ def test_parameters_of_a_folder_are_read_from_its_headers(tmp_path: Path) -> Non
 
 
 def test_a_ladder_model_without_a_world_has_no_known_size() -> None:
-    weak = job("task=sciq")[0].weak
-    assert isinstance(weak, LadderModel)
-    assert model_parameters(weak, job("task=sciq")[0].task) is None
+    sciq = job("task=sciq")[0]
+    assert model_parameters(sciq.weak, sciq.task) is None
 
 
 def test_accelerators_are_named_and_counted() -> None:

@@ -1,5 +1,6 @@
 """Who may start when, what a failure takes with it, and what a job says of itself."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -73,17 +74,12 @@ def test_outputs_decide_whether_a_unit_is_done_whatever_the_launcher_says(units:
     assert states.states[second.key] == "done"
 
 
-def test_a_unit_that_somebody_else_has_finished_is_not_launched(units: Units) -> None:
+def test_what_somebody_else_has_finished_or_what_lacks_its_needs_is_not_launched(units: Units) -> None:
     states = UnitStates(units, Path(), lambda unit: not unit.scores)
-    first = states.ready()[0]
+    first, last = states.ready()[0], units.all[-1]
     assert not states.start(first)
-    assert states.states[first.key] == "done"
-
-
-def test_a_unit_is_not_started_before_what_it_needs(units: Units) -> None:
-    states = UnitStates(units, Path(), lambda _: False)
-    assert not states.start(units.all[-1])
-    assert states.states[units.all[-1].key] == "waiting"
+    assert not states.start(last)
+    assert (states.states[first.key], states.states[last.key]) == ("done", "waiting")
 
 
 def test_a_job_is_running_while_a_stage_runs_that_was_launched_for_it(units: Units) -> None:
@@ -100,7 +96,9 @@ def test_a_job_is_running_while_a_stage_runs_that_was_launched_for_it(units: Uni
 # ---------------------------------------------------------------- records
 
 
-def test_an_attempt_tells_a_users_mistake_from_an_exception(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_attempt_tells_a_users_mistake_from_an_exception_and_lets_ctrl_c_pass(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def mistake() -> None:
         raise UserError("two\nlines")
 
@@ -112,12 +110,6 @@ def test_an_attempt_tells_a_users_mistake_from_an_exception(capsys: pytest.Captu
     assert "Traceback" in record["traceback"]
     assert "Traceback" in capsys.readouterr().err
     assert attempt(lambda: None)["status"] == "done"
-    assert capsys.readouterr().err == ""
-
-
-def test_ctrl_c_passes_through_an_attempt() -> None:
-    def stop() -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        attempt(stop)
+        attempt(lambda: signal.raise_signal(signal.SIGINT))
+    assert capsys.readouterr().err == ""
