@@ -13,7 +13,7 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from rich.console import Console
 
 from w2s_lightning.checks import check_data
@@ -22,7 +22,7 @@ from w2s_lightning.config.schema import Paths
 from w2s_lightning.cost import HERE, Cost, Rate, cost, model_parameters, stated_parameters
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import Stage, digest
-from w2s_lightning.job import Request, folder_of
+from w2s_lightning.job import folder_of
 from w2s_lightning.plan import Plan, Resolver, make_plan
 from w2s_lightning.show.numbers import counted
 from w2s_lightning.sweep.axes import Overrides
@@ -88,11 +88,6 @@ class PlannedJob:
     def cost(self, stage: Stage, rate: Rate = HERE) -> Cost:
         """The estimate of one of its stages."""
         return cost(stage, stated_parameters((self.job.weak, self.job.strong, *self.job.middle)), rate)
-
-    def request(self, composer: Composer) -> Request:
-        """What runs the job."""
-        cfg, _ = composer.compose(self.overrides)
-        return Request(self.job, self.runtime, OmegaConf.to_yaml(cfg, resolve=True), self.overrides)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from w2s_lightning import devices
@@ -214,7 +214,8 @@ class Sweep:
         tracking = replace(runtime.tracking, group=runtime.tracking.group or self._group)
         only = tuple(stage.digest for stage in unit.goals) or None
         runtime = replace(runtime, trainer=trainer, tracking=tracking, run=replace(runtime.run, only=only))
-        return replace(unit.job.request(self._composer), runtime=runtime)
+        cfg, _ = self._composer.compose(unit.job.overrides)
+        return Request(unit.job.job, runtime, OmegaConf.to_yaml(cfg, resolve=True), unit.job.overrides)
 
     def _overrides(self, unit: Unit) -> list[str]:
         """The same as words of a command line, which a launcher is given."""
