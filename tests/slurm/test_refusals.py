@@ -22,20 +22,17 @@ def without(package: str, words: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("launcher", "package", "extra"), [("slurm", "submitit", "slurm"), ("ray_cluster", "ray", "ray")]
 )
-def test_a_missing_extra_is_named(launcher: str, package: str, extra: str, tmp_path: Path) -> None:
-    printed = run(without(package, command(tmp_path, *CELLS, f"hydra/launcher={launcher}")), expect=1)
+def test_a_missing_extra_is_named_and_a_plan_needs_none(
+    launcher: str, package: str, extra: str, tmp_path: Path
+) -> None:
+    words = without(package, command(tmp_path, *CELLS, f"hydra/launcher={launcher}"))
+    printed = run(words, expect=1)
     errors = [line for line in printed.splitlines() if line.startswith("error:")]
     assert errors == [f"error: the launcher {launcher} needs an extra: pip install 'w2s-lightning[{extra}]'"]
     assert "Traceback" not in printed
-    assert not (tmp_path / "store").exists()
-    assert not (tmp_path / "outputs").exists()
-
-
-@pytest.mark.parametrize("launcher", ["slurm", "ray_cluster"])
-def test_a_plan_needs_no_extra(launcher: str, tmp_path: Path) -> None:
-    package = {"slurm": "submitit", "ray_cluster": "ray"}[launcher]
-    printed = run(without(package, command(tmp_path, *CELLS, f"hydra/launcher={launcher}", "run=plan")))
-    assert "2 jobs (0 done)" in printed
+    assert list(tmp_path.iterdir()) == []
+    words = without(package, command(tmp_path, *CELLS, f"hydra/launcher={launcher}", "run=plan"))
+    assert "2 jobs (0 done)" in run(words)
 
 
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:

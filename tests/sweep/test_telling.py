@@ -96,15 +96,14 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     place = tmp_path_factory.mktemp("mirrored")
     words = sweep_file(place, params={"model@weak": "nano", "seed": "range(2)"})
     sweep(place, *words, "tracking=offline", *SLOTS)
-    (file,) = (place / "outputs" / "sweeps").glob("*/sweep.json")
-    return place, json.loads(file.read_text())
+    return place, ledger(place)
 
 
 def test_a_sweep_is_one_group_and_its_jobs_are_of_one_type_where_only_the_seed_differs(
     mirrored: tuple[Path, dict[str, Any]],
 ) -> None:
     place, content = mirrored
-    runs = [json.loads(file.read_text())["wandb"]["dir"] for file in (place / "outputs").glob("*/result.json")]
+    runs = runs_of_jobs(place)
     assert len(runs) == 2
     sweep = f"own-{content['digest'][:16]}"
     summary, *jobs = (
@@ -160,10 +159,13 @@ def test_the_tables_of_the_summary_run_hold_the_values_of_sweep_json(mirrored: t
 
 def test_the_curves_of_the_page_are_on_the_runs_of_the_jobs(mirrored: tuple[Path, dict[str, Any]]) -> None:
     place, _ = mirrored
-    runs = [json.loads(file.read_text())["wandb"]["dir"] for file in (place / "outputs").glob("*/result.json")]
-    for folder in runs:
+    for folder in runs_of_jobs(place):
         logged = {key for one in records(folder) if one["type"] == "history" for key in one["history"]["item"]}
         assert {"floor/loss", "student/loss", "ceiling/loss"} <= logged
+
+
+def runs_of_jobs(place: Path) -> list[str]:
+    return [json.loads(file.read_text())["wandb"]["dir"] for file in (place / "outputs").glob("*/result.json")]
 
 
 def table(folder: Path, entry: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
