@@ -6,7 +6,6 @@ import pytest
 
 from w2s_lightning.config.schema import Objective
 from w2s_lightning.content import DataFile, Folder
-from w2s_lightning.errors import UserError
 from w2s_lightning.identity import Stage, canonical_json, digest
 
 
@@ -48,23 +47,6 @@ def test_a_data_file_is_its_content_not_its_place(tmp_path: Path) -> None:
     assert digest(DataFile.at(tmp_path / "a.csv")) == digest(DataFile.at(tmp_path / "b.csv"))
     (tmp_path / "b.csv").write_text("text,label\nx,0\n")
     assert digest(DataFile.at(tmp_path / "a.csv")) != digest(DataFile.at(tmp_path / "b.csv"))
-
-
-def test_a_file_that_changes_after_planning_is_refused(tmp_path: Path) -> None:
-    place = tmp_path / "a.csv"
-    place.write_text("text,label\nx,1\n")
-    planned = DataFile.at(place)
-    place.write_text("text,label\nx,1\ny,0\n")
-    with pytest.raises(UserError, match="changed after the plan"):
-        planned.check()
-
-
-def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not found"):
-        DataFile.at(tmp_path / "none.csv")
-    (tmp_path / "empty.csv").touch()
-    with pytest.raises(UserError, match="is empty"):
-        DataFile.at(tmp_path / "empty.csv")
 
 
 def test_a_model_folder_is_its_weights_and_configuration(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Every YAML file under `conf/`: its target exists, its keys bind, and a job composes with it."""
 
 import importlib
+import json
 from pathlib import Path
 from types import FunctionType
 
@@ -10,25 +11,10 @@ import yaml
 from tests.composing import ROOT, job
 
 CONF = ROOT / "conf"
+# Of people's own files, for readers of every kind.
+COLUMNS = ("text", "prompt", "chosen", "rejected", "question", "solution", "answer")
 GROUPS = {"task", "model", "paradigm", "fit", "objective", "generation", "trainer", "tracking", "paths", "run"}
 FILES = sorted(f for f in CONF.rglob("*.yaml") if f.parent.name in GROUPS and not f.stem.startswith("_"))
-
-GIVEN = {
-    "model/local": ["weak.path={folder}"],
-    "task/local_choice": ["task.train_file={train}", "task.test_file={test}"],
-    "task/local_preference": [
-        "task.train_file={train}",
-        "task.test_file={test}",
-        "task.reader={{prompt: text, chosen: text, rejected: label}}",
-    ],
-    "task/local_reasoning": [
-        "task.train_file={train}",
-        "task.test_file={test}",
-        "task.reader.question=text",
-        "task.reader.solution=text",
-        "task.reader.answer=label",
-    ],
-}
 
 
 def test_the_walk_finds_every_group() -> None:
@@ -36,24 +22,21 @@ def test_the_walk_finds_every_group() -> None:
     assert len(FILES) >= 60
 
 
-def mounted(file: Path) -> str:
-    group = file.parent.name
-    return f"model@weak={file.stem}" if group == "model" else f"{group}={file.stem}"
-
-
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}/{f.stem}")
 def test_every_file_binds(file: Path, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
-    rows = "".join(f"text {n},{n % 2}\n" for n in range(40))
-    (tmp_path / "train.csv").write_text("text,label\n" + rows)
-    (tmp_path / "test.csv").write_text("text,label\n" + rows.replace("text ", "other "))
-    places = {"folder": tmp_path, "train": tmp_path / "train.csv", "test": tmp_path / "test.csv"}
-    given = [o.format(**places) for o in GIVEN.get(f"{file.parent.name}/{file.stem}", [])]
-    bound, _ = job(mounted(file), *given)
-    if file.parent.name == "model":
-        assert bound.weak.name == file.stem
-    if file.parent.name == "task":
-        assert bound.task.name == file.stem
+    group, name = file.parent.name, file.stem
+    given = []
+    if group == "task" and name.startswith("local_"):
+        for part in ("train", "test"):
+            rows = [json.dumps({c: f"{c} {part} {n}" for c in COLUMNS} | {"label": n % 2}) for n in range(40)]
+            (tmp_path / f"{part}.jsonl").write_text("\n".join(rows))
+            given.append(f"task.{part}_file={tmp_path}/{part}.jsonl")
+    if group == "model" and name == "local":
+        (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+        given.append(f"weak.path={tmp_path}")
+    bound, _ = job(f"model@weak={name}" if group == "model" else f"{group}={name}", *given)
+    if group in ("model", "task"):
+        assert (bound.weak if group == "model" else bound.task).name == name
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if f.parent.name == "objective"], ids=lambda f: f.stem)
