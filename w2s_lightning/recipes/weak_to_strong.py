@@ -4,9 +4,7 @@ With middle models the student of each size supervises the next (bootstrapping, 
 learns in two stages: see `weak_to_strong_reasoning.py`.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Literal
 
 from w2s_lightning.config.schema import Count, Only, Share, record
@@ -16,7 +14,6 @@ from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.refusals import WSPO, refuse_unequal
 from w2s_lightning.recipes.setting import ModelSpec, Setting
 from w2s_lightning.stages import Fit, Gold, Label, Targets
-from w2s_lightning.tasks.example import Split
 
 OfClasses = Only("choice", "preference")
 
@@ -44,29 +41,22 @@ def build(setting: Setting, options: WeakToStrongOptions) -> Recipe:
         return reasoning.build(setting, options, control=options.control != "never")
     rows: list[ResultRow] = []
     supervisor = "floor" if options.supervisors == 1 else None  # the mean of several is no row
-    make: Callable[[Split], Targets] = partial(_supervision, setting, options)
+    targets = setting.supervision("transfer", options.supervisors)
+    validation = setting.supervision("validation", options.supervisors)
+    if options.oracle_random_errors:
+        targets = setting.select("oracle_random_errors", targets, Gold("transfer"), seed=setting.seed)
     for number, model in enumerate(setting.middle, start=1):
-        step = _student(setting, model, make, options)
+        step = _fit(setting, model, _selected(setting, targets, options), validation)
         supervisor = f"middle_{number}"
         rows.append(setting.row(supervisor, "middle", model, step))
-        make = partial(setting.answers, step)
-    rows.append(setting.row("student", "student", setting.strong, _student(setting, setting.strong, make, options)))
+        targets, validation = setting.answers(step, "transfer"), setting.answers(step, "validation")
+    targets = _selected(setting, targets, options)
+    rows.append(setting.row("student", "student", setting.strong, _fit(setting, setting.strong, targets, validation)))
     if options.control == "always" or (options.control == "auto" and setting.objective.self_target):
-        targets = setting.select("permute", _selected(setting, make("transfer"), options), seed=setting.seed)
-        control = _fit(setting, setting.strong, targets, make("validation"))
+        permuted = setting.select("permute", targets, seed=setting.seed)
+        control = _fit(setting, setting.strong, permuted, validation)
         rows.append(setting.row("permuted_control", "control", setting.strong, control))
     return Recipe(tuple(rows), supervisor)
-
-
-def _supervision(setting: Setting, options: WeakToStrongOptions, split: Split) -> Targets:
-    answers = setting.supervision(split, options.supervisors)
-    if options.oracle_random_errors and split == "transfer":
-        return setting.select("oracle_random_errors", answers, Gold(split), seed=setting.seed)
-    return answers
-
-
-def _student(setting: Setting, model: ModelSpec, make: Callable[[Split], Targets], options: WeakToStrongOptions) -> Fit:
-    return _fit(setting, model, _selected(setting, make("transfer"), options), make("validation"))
 
 
 def _fit(setting: Setting, model: ModelSpec, targets: Targets, validation: Targets) -> Fit:
