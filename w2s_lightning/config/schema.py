@@ -186,7 +186,7 @@ class Optimisation(AdamW):
 
 
 @record
-class FitSettings(AdamW, Numerics):
+class FitSettings(Numerics, AdamW):
     """The `fit` group: how every model of a job is tuned; `floor`, `student`, `ceiling` override it for one role."""
 
     lr_scale: NonNegative
