@@ -322,7 +322,7 @@ def test_a_student_with_other_settings_than_its_ceiling_is_marked() -> None:
     assert plan().notices == ()
     assert plan("+fit.student.labels=hard").notices == ()
     (notice,) = plan("+fit.student.schedule=linear", "+fit.student.max_length=64").notices
-    assert notice.startswith("student and ceiling differ in max_length, schedule:")
+    assert notice.startswith("student and ceiling differ in schedule, max_length:")
 
 
 def test_auroc_is_for_two_classes(tmp_path: Path) -> None:
