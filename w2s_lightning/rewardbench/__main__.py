@@ -3,31 +3,49 @@
 MODEL is a folder in Hugging Face layout (a student of ours: its folder under <store>/fit/), or a hub model. One with a
 classification head gives its score; a language model gives log-probabilities of the answers, minus those of --ref, or
 its own (--reference-free). DATA is a JSONL or Parquet file with prompt, chosen, rejected, subset, or
-allenai/reward-bench, or allenai/pref-test-sets (the prior sets).
+allenai/reward-bench, or allenai/pref-test-sets (the prior sets). What it leaves behind is a row a pair (Parquet), the
+scores (JSON), and a table in the terminal, where names and texts of others are text, never markup.
 """
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from w2s_lightning.atomic import write_whole
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.identity import canonical
-from w2s_lightning.metrics.sections import judge, length_bias, wins
+from w2s_lightning.metrics.sections import SECTIONS, judge, length_bias, wins
 from w2s_lightning.refs import Refs
-from w2s_lightning.rewardbench.output import SCORES, SUMMARY, Evaluation, short, show, write
-from w2s_lightning.rewardbench.reward_models import RewardModel, form_for, rewards_of, shared_with_training, source_of
-from w2s_lightning.show.numbers import shown
-from w2s_lightning.tasks.reward_sets import located, read_reward_set
+from w2s_lightning.rewardbench.reward_models import (
+    RewardModel,
+    Rewards,
+    form_for,
+    rewards_of,
+    shared_with_training,
+    source_of,
+)
+from w2s_lightning.show.numbers import interval, shown
+from w2s_lightning.show.terminal import print_table
+from w2s_lightning.tasks.reward_sets import RewardSet, located, read_reward_set
+
+SCORES = "scores.parquet"
+SUMMARY = "rewardbench.json"
+_SHOWN = 60  # characters of a name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,16 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run() -> None:
         folder = options.out or Path("outputs", "rewardbench", options.model.strip("/").replace("/", "--"))
-        evaluation = evaluate(options, Refs(folder, planning=False))
-        write(evaluation, folder)
-        show(evaluation, console)
+        summary, pairs = evaluate(options, Refs(folder, planning=False))
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(pairs), folder / SCORES)
+        write_whole(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        show(summary, console)
         console.print(", ".join(str(folder / name) for name in (SUMMARY, SCORES)), soft_wrap=True, markup=False)
 
     return run_command(run, "nothing was written")
 
 
-def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
-    """Score what the options ask for; raise UserError for what cannot be scored."""
+def evaluate(options: argparse.Namespace, refs: Refs) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Score what the options ask for: a summary as JSON types, and columns with a row a pair.
+
+    Raises UserError for what cannot be scored.
+    """
     if options.ref is not None and options.reference_free is not None:
         raise UserError("--ref and --reference-free exclude each other: give one of them")
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as line:
@@ -67,7 +90,7 @@ def evaluate(options: argparse.Namespace, refs: Refs) -> Evaluation:
         return _evaluate(options, refs, model)
 
 
-def _evaluate(options: argparse.Namespace, refs: Refs, model: RewardModel) -> Evaluation:
+def _evaluate(options: argparse.Namespace, refs: Refs, model: RewardModel) -> tuple[dict[str, Any], dict[str, Any]]:
     started = time.perf_counter()
     form = form_for(model.source, options.written)
     data = located(options.data)
@@ -76,39 +99,98 @@ def _evaluate(options: argparse.Namespace, refs: Refs, model: RewardModel) -> Ev
     rows = read_reward_set(data, form, tuple(options.split))
     shared = shared_with_training(model.source, rows.groups, allowed=options.allow_overlap)
     found = rewards_of(model, rows.pairs, form)
-    better = np.array([pair.label for pair in rows.pairs])[:, None]
-    order = np.concatenate([better, 1 - better], axis=1)
-    rewards, tokens = np.take_along_axis(found.values, order, 1), np.take_along_axis(found.tokens, order, 1)
-    won = wins(rewards[:, 0], rewards[:, 1], rows.places)
-    chosen, rejected = [len(pair.chosen) for pair in rows.pairs], [len(pair.rejected) for pair in rows.pairs]
-    notices = list(rows.notices)
+    pairs, notices = _scored(rows, found), list(rows.notices)
     if found.num_truncated:
         notices.append(
-            f"{found.num_truncated} of {len(won)} pairs are longer than the model or --max-length allows: "
+            f"{found.num_truncated} of {len(rows.pairs)} pairs are longer than the model or --max-length allows: "
             "prompts lost their start, and answers that alone are too long their end"
         )
     if shared:
         notices.append(f"{shared} prompts are of the data that the model comes from (--allow-overlap)")
-    return Evaluation(
-        about={
-            "model": str(model.source),
-            "reference": None if model.reference is None else str(model.reference),
-            "rewards": found.kind,
-            "data": {"place": options.data, **canonical(data)},
-            "form": canonical(form),
-            "numerics": canonical(model.numerics),
-            "shared_prompts": shared,
-            "seconds": round(time.perf_counter() - started, 1),
-            "versions": {name: version(name) for name in ("torch", "transformers", "w2s-lightning")},
-        },
-        rows=rows,
-        rewards=rewards,
-        tokens=tokens,
-        wins=won,
-        judgement=judge(won, rows.subsets, rows.groups),
-        lengths=length_bias(won, chosen, rejected, rows.groups),
-        notices=tuple(notices),
-    )
+    about = {
+        "model": str(model.source),
+        "reference": None if model.reference is None else str(model.reference),
+        "rewards": found.kind,
+        "data": {"place": options.data, **canonical(data)},
+        "form": canonical(form),
+        "numerics": canonical(model.numerics),
+        "shared_prompts": shared,
+        "seconds": round(time.perf_counter() - started, 1),
+        "versions": {name: version(name) for name in ("torch", "transformers", "w2s-lightning")},
+    }
+    return {**about, **_judged(rows, pairs), "notices": notices}, pairs
+
+
+def _scored(rows: RewardSet, found: Rewards) -> dict[str, Any]:
+    """A row a pair: both rewards, tokens, and whether the better answer won."""
+    better = np.array([pair.label for pair in rows.pairs])[:, None]
+    order = np.concatenate([better, 1 - better], axis=1)
+    rewards, tokens = np.take_along_axis(found.values, order, 1), np.take_along_axis(found.tokens, order, 1)
+    return {
+        "place": list(rows.places),
+        "example_id": [pair.id for pair in rows.pairs],
+        "group": [pair.group for pair in rows.pairs],
+        "subset": list(rows.subsets),
+        "reward_chosen": rewards[:, 0],
+        "reward_rejected": rewards[:, 1],
+        "win": wins(rewards[:, 0], rewards[:, 1], rows.places).astype(bool),
+        "tokens_chosen": tokens[:, 0],
+        "tokens_rejected": tokens[:, 1],
+    }
+
+
+def _judged(rows: RewardSet, pairs: Mapping[str, Any]) -> dict[str, Any]:
+    """Overall, sections and subsets with intervals, what is missing, ties, and win rates by the answers' lengths."""
+    judged = asdict(judge(pairs["win"], rows.subsets, rows.groups))
+    chosen, rejected = [len(pair.chosen) for pair in rows.pairs], [len(pair.rejected) for pair in rows.pairs]
+    lengths = length_bias(pairs["win"], chosen, rejected, rows.groups)
+    return {
+        "num_rows": len(rows.pairs),
+        "ties": int((pairs["reward_chosen"] == pairs["reward_rejected"]).sum()),
+        **{kind: judged[kind] for kind in ("overall", "sections", "subsets")},
+        "other_subsets": judged["others"],
+        "missing_sections": judged["missing"]["sections"],
+        "missing_subsets": judged["missing"]["subsets"],
+        "chosen_is": {name: part and asdict(part) for name, part in lengths.items()},
+    }
+
+
+def show(summary: Mapping[str, Any], console: Console) -> None:
+    """The table of overall, sections and subsets, and what has to be said with it."""
+    found = [("overall", summary["overall"])]
+    for section, score in summary["sections"].items():
+        own = [name for name in SECTIONS[section] if name in summary["subsets"]]
+        found += [(section, score), *((f"  {name}", summary["subsets"][name]) for name in own)]
+    found += [(f"(no section) {name}", part) for name, part in summary["other_subsets"].items()]
+    words = {"shorter": "chosen is shorter", "equal": "chosen is as long", "longer": "chosen is longer"}
+    found += [(words[name], part) for name, part in summary["chosen_is"].items()]
+    rows = [(short(name), interval(part), part["n"]) for name, part in found if part is not None]
+    print_table(console, ("", "win rate [95 %]", "rows"), rows, short(summary["model"]), bold="overall")
+    for line in said(summary):
+        console.print(shown(line), soft_wrap=True, highlight=False)
+
+
+def said(summary: Mapping[str, Any]) -> list[str]:
+    """In sentences: how rows were written, what is missing, ties, notices."""
+    written = "as plain text" if summary["form"]["chat_template"] is None else "by the model's chat template"
+    lines = [f"rewards: {summary['rewards']}; rows written {written}; intervals: bootstrap over prompts"]
+    if summary["sections"] and summary["missing_sections"]:
+        lines.append(f"missing sections, left out with their weight: {', '.join(summary['missing_sections'])}")
+    lines += [
+        f"missing in {section}, left out with their weight: {', '.join(names)}"
+        for section, names in summary["missing_subsets"].items()
+    ]
+    if summary["other_subsets"]:
+        others = ", ".join(map(short, summary["other_subsets"]))
+        lines.append(f"not among RewardBench's subsets, in no section: {others}")
+    if summary["ties"]:
+        lines.append(f"{summary['ties']} ties, counted as losses")
+    return [*lines, *(f"note: {notice}" for notice in summary["notices"])]
+
+
+def short(name: str) -> str:
+    """A name that a data set or a model brought, cut where it is long."""
+    return name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
 
 
 def tokens_per_batch(device: torch.device) -> int:
