@@ -238,22 +238,17 @@ def test_a_store_that_moved_is_named(tmp_path: Path) -> None:
     assert "the store no longer holds it" not in Page(again.page).text
 
 
-def test_two_sweeps_with_different_tasks_stand_in_separate_sections(tmp_path: Path) -> None:
+def test_sweeps_of_different_tasks_stand_in_separate_sections_each_once_however_often_it_is_named(
+    tmp_path: Path,
+) -> None:
     one, other = small(tmp_path, name="a"), small(tmp_path, name="b", task="stories")
+    folders = (one.folder, other.folder, one.folder / ".." / one.folder.name)
     out = tmp_path / "both.html"
-    code = main(["--sweep", str(one.folder), "--sweep", str(other.folder), "--out", str(out)])
+    assert main([*(word for folder in folders for word in ("--sweep", str(folder))), "--out", str(out)]) == 0
     page = Page(out)
-    assert code == 0
     assert [section["title"].split(" · ")[1] for section in page.sections] == ["facts", "stories"]
     assert len(page.all("div", class_="section")) == 2
-
-
-def test_a_sweep_that_is_named_twice_is_shown_once(tmp_path: Path) -> None:
-    made, out = small(tmp_path), tmp_path / "once.html"
-    again = made.folder / ".." / made.folder.name
-    assert main(["--sweep", str(made.folder), "--sweep", str(again), "--out", str(out)]) == 0
-    assert len(Page(out).all("div", class_="section")) == 1
-    assert pq.read_table(tmp_path / "once.examples.parquet").num_rows == 2 * 40
+    assert pq.read_table(tmp_path / "both.examples.parquet").num_rows == 2 * 2 * 40
 
 
 def test_an_outputs_folder_gives_all_its_sweeps_and_the_jobs_of_none(tmp_path: Path) -> None:

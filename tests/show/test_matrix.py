@@ -86,9 +86,10 @@ def test_groups_are_called_as_shortly_as_tells_them_apart() -> None:
     assert titles(cell(), cell(paradigm="supervised", weak="micro"))[1] == "micro → small · supervised"
 
 
-def test_each_task_has_its_own_matrix() -> None:
-    text = printed(cell(task="facts"), cell(task="facts_null"))
+def test_each_task_has_its_own_matrix_and_of_one_seed_intervals_speak_for_the_trained_models_alone() -> None:
+    text = printed(*(cell(task=task, n=1, expected=1) for task in ("facts", "facts_null")))
     assert text.count("PGR [95 %]") == 2
+    assert "for these trained models" in text
 
 
 def test_cells_say_how_much_of_them_there_is() -> None:
@@ -120,10 +121,6 @@ def test_a_cell_that_is_more_than_a_number_tells_its_story() -> None:
     text = printed(*found)
     assert "intervals: over seeds and test examples, crossed; 2 seeds" in text
     assert all(line in text for line in explanations(found))
-
-
-def test_of_one_seed_intervals_speak_for_the_trained_models_alone() -> None:
-    assert "for these trained models" in printed(cell(n=1, expected=1))
 
 
 def test_sections_of_a_benchmark_are_columns() -> None:

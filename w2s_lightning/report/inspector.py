@@ -126,6 +126,14 @@ def _cut(text: str) -> str:
 def _cell(found: Inspected, shown: ExampleSet, title: str) -> dict[str, Any]:
     rows = chosen(found.outcome, MOST)
     counts = np.bincount(found.outcome, minlength=len(OUTCOMES)).tolist()
+    arms = {}
+    for name, answers in found.arms.items():
+        right = (answers.correct[rows] > 0).astype(int).tolist()
+        arms[name] = {"answer": answers.prediction[rows].tolist(), "right": right}
+        if answers.probs is not None:
+            arms[name]["probs"] = np.rint(answers.probs[rows] * 1000).astype(int).ravel().tolist()
+        if answers.solutions is not None:
+            arms[name]["solutions"] = [_cut(answers.solutions[row]) for row in rows]
     return {
         "set": shown.number,
         "cell": title,
@@ -135,18 +143,8 @@ def _cell(found: Inspected, shown: ExampleSet, title: str) -> dict[str, Any]:
         "counts": {name: count for name, count in zip(OUTCOMES, counts, strict=True) if count},
         "rows": shown.places(rows.tolist()),
         "outcomes": found.outcome[rows].tolist(),
-        "arms": {name: _arm(found.arms[name], rows) for name in ARMS if name in found.arms},
+        "arms": arms,
     }
-
-
-def _arm(answers: Answers, rows: Array) -> dict[str, Any]:
-    right = (answers.correct[rows] > 0).astype(int).tolist()
-    part: dict[str, Any] = {"answer": answers.prediction[rows].tolist(), "right": right}
-    if answers.probs is not None:
-        part["probs"] = np.rint(answers.probs[rows] * 1000).astype(int).ravel().tolist()
-    if answers.solutions is not None:
-        part["solutions"] = [_cut(answers.solutions[row]) for row in rows]
-    return part
 
 
 def _table(found: Inspected, shown: ExampleSet) -> pa.Table:

@@ -41,6 +41,14 @@ HERE = Path(__file__).parent
 SCRIPTS = ("dom.js", "route.js", "figures.js", "curves.js", "inspector.js", "runs.js", "start.js")
 EMPTY_STYLE = ""  # plotly makes an empty style element and fills it by rules
 CLAIMS = Path("docs/claims.yaml")
+TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.filters |= {"interval": interval, "seconds": seconds, "size": size}
 
 
 @dataclass(frozen=True)
@@ -119,27 +127,24 @@ def render(views: Sequence[Pages], *, rows_file: str | None, made: str, title: s
     head, style = _asset("head.js"), css_variables() + _asset("report.css")
     scripts, module = [_plotly(), "\n".join(_asset(name) for name in SCRIPTS)], _tables()
     data = {"outcomes": OUTCOMES, "style": STYLE, "sections": {view.section.key: _section(view) for view in views}}
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            views=views,
-            judged=any(view.figures.get("rewardbench") for view in views),
-            seen=SEEN,
-            most=MOST,
-            rows_file=rows_file,
-            made=made,
-            title=title,
-            there=there,
-            head=Markup(head),
-            style=Markup(style),
-            scripts=list(map(Markup, scripts)),
-            module=Markup(module),
-            data=Markup(as_json(data)),
-            policy=policy([head, *scripts, module], [style, EMPTY_STYLE]),
-            # Plotly adds style sheets (for maps) unless elements of their ids are there.
-            unstyled=sorted(set(re.findall(r'getElementById\("([0-9a-f]{32,})"\)', _plotly()))),
-        )
+    page = TEMPLATES.get_template("page.html")
+    return page.render(
+        views=views,
+        judged=any(view.figures.get("rewardbench") for view in views),
+        seen=SEEN,
+        most=MOST,
+        rows_file=rows_file,
+        made=made,
+        title=title,
+        there=there,
+        head=Markup(head),
+        style=Markup(style),
+        scripts=list(map(Markup, scripts)),
+        module=Markup(module),
+        data=Markup(as_json(data)),
+        policy=policy([head, *scripts, module], [style, EMPTY_STYLE]),
+        # Plotly adds style sheets (for maps) unless elements of their ids are there.
+        unstyled=sorted(set(re.findall(r'getElementById\("([0-9a-f]{32,})"\)', _plotly()))),
     )
 
 
@@ -155,14 +160,6 @@ def _section(view: Pages) -> dict[str, Any]:
         figures[place] = {"columns": figure.columns, "choose": figure.choose, "views": views}
     scripts_read = {"curves": view.curves, "inspector": view.inspector, "runs": view.runs.details}
     return {"title": view.section.title, "figures": figures, **scripts_read}
-
-
-@cache
-def _environment() -> Environment:
-    loader = FileSystemLoader(HERE / "templates")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"interval": interval, "seconds": seconds, "size": size}
-    return made
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
