@@ -307,7 +307,7 @@ def _through_ray(programs: Sequence[Program], by_kind: Mapping[str, Mapping[str,
         with suppress(Exception):  # what interrupted it is what counts
             for one in running:
                 ray.cancel(one)
-            ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
-            for one in running:
+            _, left = ray.wait(list(running), num_returns=len(running), timeout=PATIENCE)
+            for one in left:  # Ray 2.60 may abort when a task that has just ended is cancelled by force
                 ray.cancel(one, force=True)
         raise
