@@ -21,7 +21,7 @@ from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.refs import Refs
 from w2s_lightning.results.scored import score_answers
 from w2s_lightning.results.stored import read_answers
-from w2s_lightning.show.progress import StageProgress
+from w2s_lightning.show.terminal import StageProgress
 from w2s_lightning.store import Store
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

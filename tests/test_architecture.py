@@ -20,7 +20,7 @@ LAYERS = [
     {"tasks", "selection"},
     {"stages"},
     {"recipes"},
-    {"plan", "cost", "devices"},
+    {"plan", "cost"},
     {"checks"},
     {"show"},
     {"store"},

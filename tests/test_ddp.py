@@ -11,8 +11,8 @@ import torch
 from tests.composing import job
 from tests.small_jobs import SMALL_WORLD, run_job
 from tests.sweep.programs import SLOTS, command, run
+from w2s_lightning.checks import num_processes
 from w2s_lightning.data.tables import read
-from w2s_lightning.devices import num_processes
 from w2s_lightning.errors import UserError
 from w2s_lightning.models.device import device, one_each
 from w2s_lightning.results.stored import matrix

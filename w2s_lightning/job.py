@@ -19,10 +19,9 @@ import yaml
 from rich.console import Console
 
 from w2s_lightning.atomic import write_whole
-from w2s_lightning.checks import check_data, refuse_shared
+from w2s_lightning.checks import check_data, check_devices, refuse_shared
 from w2s_lightning.config.bind import JobSettings, Runtime
 from w2s_lightning.cost import Cost, cost, stated_parameters
-from w2s_lightning.devices import check as check_devices
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import SHORT, Stage
 from w2s_lightning.plan import Plan, make_plan
@@ -32,8 +31,7 @@ from w2s_lightning.results.job_result import histories, make_result
 from w2s_lightning.results.texts import write_texts
 from w2s_lightning.show.mirror import log_job, logged_before
 from w2s_lightning.show.numbers import shown
-from w2s_lightning.show.progress import StageProgress
-from w2s_lightning.show.terminal import print_plan, print_result
+from w2s_lightning.show.terminal import StageProgress, print_plan, print_result
 from w2s_lightning.store import Artifact, Damaged, Store
 
 

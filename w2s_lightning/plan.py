@@ -4,7 +4,7 @@ The plan is a pure function of what is learned. It is never given the trainer, t
 of the machine can enter an identity. Its shape never depends on data.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from w2s_lightning.identity import Stage, digest
 from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import ModelSpec, Role, Setting
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain
-from w2s_lightning.tasks.reward_sets import RewardSetTask, benchmark_at
+from w2s_lightning.tasks.reward_sets import benchmark_at
 from w2s_lightning.tasks.task import Task
 
 ENCODERS = frozenset(
@@ -141,11 +141,13 @@ def make_setting(job: JobSettings, resolver: Resolver) -> Setting:
         raise UserError(f"paradigm {job.paradigm_name} has no objective for tasks of kind {kind}")
     if own is not None:
         _refuse_unlike(objective, own, kind, f"paradigm {job.paradigm_name} on tasks of kind {kind}")
-    files = job.supervisor
+    data, files = job.benchmark.benchmark, job.supervisor
+    if data is not None and task.kind != "preference":
+        raise UserError(f"task.benchmark is for preference tasks, and {task.name} is none: leave it out")
     return Setting(
         task=task,
         judge=job.judge,
-        benchmark=_benchmark(job, task, commit),
+        benchmark=None if data is None else benchmark_at(data, task, commit),
         test_samples=job.benchmark.test_samples,
         weak=_model(job.weak, task, resolver),
         strong=_model(job.strong, task, resolver),
@@ -170,16 +172,6 @@ def _refuse_unlike(chosen: Objective, own: Objective, kind: str, where: str) -> 
             f"objective={chosen.name} reads {' and '.join(chosen.reads)}; {where} has {' and '.join(own.reads)}: "
             f"take objective={own.name} or one that reads the same"
         )
-
-
-def _benchmark(job: JobSettings, task: Task, commit: Callable[[str, str], str]) -> RewardSetTask | None:
-    """The rows that `task.benchmark` names, at their commit, written as the task writes its own."""
-    data = job.benchmark.benchmark
-    if data is None:
-        return None
-    if task.kind != "preference":
-        raise UserError(f"task.benchmark is for preference tasks, and {task.name} is none: leave it out")
-    return benchmark_at(data, task, commit)
 
 
 def _for_role(fit: FitSettings, role: Role) -> FitSettings:

@@ -18,8 +18,7 @@ from w2s_lightning.cost import HERE, cost, folder_parameters, model_parameters, 
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.identity import Stage
-from w2s_lightning.show.progress import StageProgress
-from w2s_lightning.show.terminal import print_grid_plan
+from w2s_lightning.show.terminal import StageProgress, print_grid_plan
 from w2s_lightning.stages import Pretrain
 from w2s_lightning.store import Store
 

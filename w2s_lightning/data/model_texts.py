@@ -7,6 +7,7 @@ answers after their prompts, closing marks included; and how they become token i
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from os.path import commonprefix
 from typing import Any
 
 import numpy as np
@@ -207,18 +208,13 @@ def encode_completions(
     pad_id, eos_id = int(tokenizer.pad_token_id), tokenizer.eos_token_id
     ending = [int(eos_id)] if end and eos_id is not None else []
     fitted = [
-        _fitted([*text, *ending] or [pad_id], _num_shared(head, text), max_length)
+        _fitted([*text, *ending] or [pad_id], len(commonprefix([head, text])), max_length)
         for head, text in zip(before, tokens, strict=True)
     ]
     texts = [np.array(text, dtype=np.int64) for text, _, _ in fitted]
     cut = {place // per_row for place, (_, _, cut) in enumerate(fitted) if cut}
     starts = np.array([start for _, start, _ in fitted], dtype=np.int64)
     return Rows(tuple(ids), texts, per_row, pad_id, len(cut), starts)
-
-
-def _num_shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many first tokens are the same."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _fitted(text: list[int], start: int, max_length: int) -> tuple[list[int], int, bool]:

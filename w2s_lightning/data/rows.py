@@ -153,18 +153,13 @@ def plan(lengths: Numbers, rows_per_step: int, epochs: float, seed: int) -> Numb
     wanted = steps * rows_per_step
     permutations = [generator.permutation(len(lengths)) for _ in range(math.ceil(wanted / len(lengths)))]
     order = np.concatenate(permutations)[:wanted].astype(np.int64)
-    windows = [
-        _bucketed(order[start : start + WINDOW * rows_per_step], lengths, rows_per_step, generator)
-        for start in range(0, len(order), WINDOW * rows_per_step)
-    ]
+    windows = []
+    for start in range(0, len(order), WINDOW * rows_per_step):
+        rows = order[start : start + WINDOW * rows_per_step]
+        by_length = np.lexsort((generator.random(len(rows)), lengths[rows]))  # random ties
+        window = rows[by_length].reshape(-1, rows_per_step)
+        windows.append(window[generator.permutation(len(window))])
     return np.concatenate(windows)
-
-
-def _bucketed(rows: Numbers, lengths: Numbers, rows_per_step: int, generator: np.random.Generator) -> Numbers:
-    """One window: rows sorted by length with random ties, cut into steps, the steps shuffled."""
-    by_length = np.lexsort((generator.random(len(rows)), lengths[rows]))
-    steps = rows[by_length].reshape(-1, rows_per_step)
-    return steps[generator.permutation(len(steps))]
 
 
 def split(lengths: Numbers, tokens_per_batch: int) -> list[Numbers]:

@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from w2s_lightning.checks import num_processes
 from w2s_lightning.config.schema import Trainer
-from w2s_lightning.devices import num_processes
 from w2s_lightning.execute import fit, judge, label, pretrain, select
 from w2s_lightning.fit.launch import together
 from w2s_lightning.identity import Stage
 from w2s_lightning.models.device import Report, Resources, machine, one_each, provenance
-from w2s_lightning.show.progress import StageProgress
+from w2s_lightning.show.terminal import StageProgress
 from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select
 from w2s_lightning.store import Artifact, Store
 

@@ -122,22 +122,16 @@ def pgr_over_seeds(
         reason = f"the ceiling is not above the floor for seed number {bad} (counted from 0)"
     if reason is not None:
         return PGR.undefined(reason), per_seed
-    found = scores.interval_of(_ratio_of_means(gain, gap) if average == "ratio_of_means" else _ratios(gain, gap))
+    if average == "mean_of_ratios":
+        values = gain.values / gap.values
+        table = Linearised(values, (gain - gap.scaled(values)).scaled(1 / gap.values).influence)
+    else:  # a table whose mean over seeds is P = mean gain / mean gap, and whose spread is P's to first order
+        width = float(gap.values.mean())
+        value = float(gain.values.mean()) / width
+        error = (gain - gap.scaled(value)).scaled(1 / width)
+        table = Linearised(error.values - error.values.mean() + value, error.influence)
+    found = scores.interval_of(table)
     return PGR.of(found.value, found.low, found.high), per_seed
-
-
-def _ratio_of_means(gain: Linearised, gap: Linearised) -> Linearised:
-    """A table whose mean over seeds is P = mean gain / mean gap, and whose spread is P's to first order."""
-    width = float(gap.values.mean())
-    value = float(gain.values.mean()) / width
-    error = (gain - gap.scaled(value)).scaled(1 / width)
-    return Linearised(error.values - error.values.mean() + value, error.influence)
-
-
-def _ratios(gain: Linearised, gap: Linearised) -> Linearised:
-    """Each seed's own quotient, linearised in the test groups."""
-    values = gain.values / gap.values
-    return Linearised(values, (gain - gap.scaled(values)).scaled(1 / gap.values).influence)
 
 
 def predicted_half_width(

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.utils import deterministic
 
+from w2s_lightning.checks import chosen_gpus, num_processes
 from w2s_lightning.config.schema import Trainer
-from w2s_lightning.devices import chosen_gpus, num_processes
 from w2s_lightning.errors import UserError
 from w2s_lightning.store import Store
 

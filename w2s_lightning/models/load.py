@@ -101,8 +101,13 @@ def open_model(source: Fit | BareModel, task: Task, store: Store, *, dropout: fl
     torch.manual_seed(seed)
     untouched = isinstance(source, BareModel)
     weights, task = (source.weights, task) if isinstance(source, BareModel) else (source, source.task)
-    found, outputs = _source(weights, store), _outputs(task)
-    return open_source(found, source.readout, outputs, source.numerics, dropout=dropout, untouched=untouched)
+    if task.kind == "reasoning":
+        outputs = Outputs(0, ())
+    else:  # one output where K options are scored as texts of their own, else K outputs for one text
+        outputs = Outputs(1 if task.layout == "options" else len(task.class_names), tuple(task.words))
+    return open_source(
+        _source(weights, store), source.readout, outputs, source.numerics, dropout=dropout, untouched=untouched
+    )
 
 
 def open_source(
@@ -151,13 +156,6 @@ def max_positions(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) 
 def is_encoder(config: PreTrainedConfig) -> bool:
     """Whether the architecture reads in both directions: it has a masked-language-model form in transformers."""
     return config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
-
-
-def _outputs(task: Task) -> Outputs:
-    """K outputs for one text, or one output where K options are scored as texts of their own; none for solutions."""
-    if task.kind == "reasoning":
-        return Outputs(0, ())
-    return Outputs(1 if task.layout == "options" else len(task.class_names), tuple(task.words))
 
 
 def _source(weights: Weights | Fit, store: Store) -> Source:

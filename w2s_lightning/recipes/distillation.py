@@ -12,7 +12,6 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.recipes.recipe import Recipe
 from w2s_lightning.recipes.refusals import TOKEN_LEVEL, refuse_unequal
 from w2s_lightning.recipes.setting import Setting
-from w2s_lightning.stages import Fit, Label
 
 
 @record
@@ -25,7 +24,21 @@ class DistillationOptions:
 def build(setting: Setting, options: DistillationOptions) -> Recipe:
     """Teacher, student, and the weak model on gold `transfer`: what the same data could give with labels."""
     teacher = setting.fit_gold(setting.strong, "supervise", role="ceiling")
-    student = _student(setting, options, teacher)
+    answers = setting.answers(teacher, "transfer")
+    if not setting.writes:
+        student = setting.fit(setting.weak, answers, setting.answers(teacher, "validation"))
+    elif options.level == "sequence":
+        student = setting.fit(setting.weak, answers, objective=setting.gold_objective)
+    else:
+        count = setting.generation.top_log_probs
+        if count == 0:
+            raise UserError(
+                "token-level distillation needs the teacher's likeliest tokens: generation.top_log_probs=20"
+            )
+        refuse_unequal(setting.strong.weights, setting.weak.weights, TOKEN_LEVEL)
+        assert answers.generation is not None
+        tokens = replace(answers, generation=replace(answers.generation, top_log_probs=count))
+        student = setting.fit(setting.weak, tokens, top_tokens=tokens)
     reference = setting.fit_gold(setting.weak, "transfer", role="floor")
     rows = (
         setting.row("teacher", "teacher", setting.strong, teacher),
@@ -33,22 +46,3 @@ def build(setting: Setting, options: DistillationOptions) -> Recipe:
         setting.row("weak_on_gold_transfer", "reference", setting.weak, reference),
     )
     return Recipe(rows, supervisor="teacher")
-
-
-def _student(setting: Setting, options: DistillationOptions, teacher: Fit) -> Fit:
-    answers = setting.answers(teacher, "transfer")
-    if not setting.writes:
-        return setting.fit(setting.weak, answers, setting.answers(teacher, "validation"))
-    if options.level == "sequence":
-        return setting.fit(setting.weak, answers, objective=setting.gold_objective)
-    tokens = _with_top_tokens(setting, answers)
-    return setting.fit(setting.weak, tokens, top_tokens=tokens)
-
-
-def _with_top_tokens(setting: Setting, written: Label) -> Label:
-    count = setting.generation.top_log_probs
-    if count == 0:
-        raise UserError("token-level distillation needs the teacher's likeliest tokens: generation.top_log_probs=20")
-    refuse_unequal(setting.strong.weights, setting.weak.weights, TOKEN_LEVEL)
-    assert written.generation is not None
-    return replace(written, generation=replace(written.generation, top_log_probs=count))

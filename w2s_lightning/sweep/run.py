@@ -21,7 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from w2s_lightning import devices
+from w2s_lightning.checks import check_devices
 from w2s_lightning.config.bind import Runtime
 from w2s_lightning.cost import HERE, rate_of
 from w2s_lightning.errors import UserError, handling
@@ -33,8 +33,7 @@ from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
 from w2s_lightning.show.mirror import log_sweep
 from w2s_lightning.show.numbers import counted, shown, size
-from w2s_lightning.show.progress import LaunchProgress
-from w2s_lightning.show.terminal import print_grid_plan
+from w2s_lightning.show.terminal import LaunchProgress, print_grid_plan
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.axes import read_command
 from w2s_lightning.sweep.cluster import check_extra, run_waves
@@ -149,7 +148,11 @@ class Sweep:
         units = make_units(list(filter(self._results.missing, self._grid.jobs)), self._store.has)
         self._check_disk(units)
         self._lines = LaunchProgress(self._console, len(units.all))
-        states = UnitStates(units, self.folder, self._arrived, lambda unit: self._lines.start(unit.name), self._ended)
+
+        def arrived(unit: Unit) -> bool:
+            return not self._results.missing(unit.job) if unit.scores else all(map(self._store.has, unit.goals))
+
+        states = UnitStates(units, self.folder, arrived, lambda unit: self._lines.start(unit.name), self._ended)
         launch = self._launch_of(states) if units.all else lambda: None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -172,9 +175,6 @@ class Sweep:
                 self._over = True
         self._end(states)
 
-    def _arrived(self, unit: Unit) -> bool:
-        return not self._results.missing(unit.job) if unit.scores else all(map(self._store.has, unit.goals))
-
     # ------------------------------------------------------------ launching
 
     def _check_disk(self, units: Units) -> None:
@@ -190,7 +190,7 @@ class Sweep:
     def _launch_of(self, states: UnitStates) -> Callable[[], None]:
         """What runs the units; raise UserError for what these devices or this launcher cannot run."""
         trainer = self.runtime.trainer
-        devices.check([stage for unit in states.units.all for stage in unit.stages], trainer)
+        check_devices([stage for unit in states.units.all for stage in unit.stages], trainer)
         if not self._pooled:
             with open_dict(self._config):
                 self._config.hydra.sweep.dir = str(self.folder)

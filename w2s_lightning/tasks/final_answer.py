@@ -102,7 +102,12 @@ class NumberKey(AnswerKey):
         boxed = last_boxed(said) or ""
         for latex, plain in _LATEX:
             boxed = boxed.replace(latex, plain)
-        return _marked(said, re.escape(self.mark)) or _first(boxed) or _marked(said, _SAID) or _last(said)
+        found = _marked(said, re.escape(self.mark)) or _first(boxed) or _marked(said, _SAID)
+        if found is not None:
+            return found
+        units = {per.start("unit") for per in _PER.finditer(said)}
+        numbers = [number for place, number in _numbers(said) if place not in units]
+        return numbers[-1] if numbers else None
 
     def parse_strict(self, text: str) -> str | None:
         return _marked(self._cut(text), re.escape(self.mark))
@@ -154,12 +159,6 @@ def _first(line: str) -> str | None:
         for _, number in _numbers(part):
             return number
     return None
-
-
-def _last(text: str) -> str | None:
-    units = {found.start("unit") for found in _PER.finditer(text)}
-    numbers = [number for place, number in _numbers(text) if place not in units]
-    return numbers[-1] if numbers else None
 
 
 def _numbers(text: str) -> Iterator[tuple[int, str]]:
