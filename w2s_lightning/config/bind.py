@@ -157,18 +157,16 @@ def _refuse_idle(job: JobSettings, overrides: Sequence[str]) -> None:
 # ---------------------------------------------------------------- records
 
 
+# Each takes 3 ms to make, which a grid of a thousand jobs would pay 14,000 times.
+validator_of = cache(TypeAdapter[Any])
+
+
 def bind(cls: Any, block: Any, origin: Origin, key: str | None = None) -> Any:
     """A block of values as the record `cls`; raise UserError where it does not fit."""
     try:
-        return _adapter(cls).validate_python(block)
+        return validator_of(cls).validate_python(block)
     except ValidationError as error:
         raise misfit(error, cls, key or origin.key, origin) from None
-
-
-@cache
-def _adapter(cls: Any) -> TypeAdapter[Any]:
-    """pydantic's validator of a record: 3 ms to make, which a grid of a thousand jobs would pay 14,000 times."""
-    return TypeAdapter(cls)
 
 
 def bind_target(block: Mapping[str, Any], origin: Origin, key: str | None = None) -> Any:

@@ -7,7 +7,7 @@ answers after their prompts, closing marks included; and how they become token i
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -207,10 +207,10 @@ def encode_completions(
     tokens = tokenizer(whole, verbose=False, **plain)["input_ids"]
     pad_id, eos_id = int(tokenizer.pad_token_id), tokenizer.eos_token_id
     ending = [int(eos_id)] if end and eos_id is not None else []
-    fitted = [
-        _fitted([*text, *ending] or [pad_id], len(commonprefix([head, text])), max_length)
-        for head, text in zip(before, tokens, strict=True)
-    ]
+    fitted = []
+    for head, text in zip(before, tokens, strict=True):
+        shared = takewhile(lambda pair: pair[0] == pair[1], zip(head, text, strict=False))
+        fitted.append(_fitted([*text, *ending] or [pad_id], len(list(shared)), max_length))
     texts = [np.array(text, dtype=np.int64) for text, _, _ in fitted]
     cut = {place // per_row for place, (_, _, cut) in enumerate(fitted) if cut}
     starts = np.array([start for _, start, _ in fitted], dtype=np.int64)
