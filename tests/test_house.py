@@ -20,14 +20,14 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SCRIPTS = sorted(path for path in (ROOT / "w2s_lightning").rglob("*") if path.suffix in (".js", ".css"))
 
 AT_MOST = {
-    "lines of code in the package": 14618,
-    "files in the package": 152,
+    "lines of code in the package": 13397,
+    "files in the package": 128,
     "file names used twice": 0,
     "public class names used twice": 0,
-    "private helpers of up to eight lines, used once": 99,
+    "private helpers of up to eight lines, used once": 40,
     "lines of the longest function": 60,
     "lines of the page's scripts": 732,
-    "lines of code in the tests": 13274,
+    "lines of code in the tests": 12043,
 }
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.COMMENT}
 
