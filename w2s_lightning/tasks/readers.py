@@ -1,4 +1,4 @@
-"""From a row to an example, where columns say all there is to say; `published` holds data sets that need more.
+"""From a row to an example, where columns say all there is to say; `published_readers` holds data sets that need more.
 
 A reader is a frozen record, named by `task.reader._target_`; its settings name columns and are identity of the data.
 It sees one row at a time: duplicates, contradictions and splits are `split`'s. What a person's file may not lack is
