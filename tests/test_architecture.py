@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"errors", "atomic", "identity"},
     {"content", "config"},
+    {"model_folder"},
     {"refs"},
     {"metrics"},
     {"tasks", "selection"},

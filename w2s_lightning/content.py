@@ -6,7 +6,7 @@ Hashes of large files are remembered under the user's cache folder by path, size
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,61 +82,30 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def model_config(folder: Path) -> dict[str, Any]:
-    """A model folder's `config.json`; raise UserError without one, or without safetensors weights beside it."""
-    file = folder / "config.json"
-    if not file.is_file():
-        raise UserError(f"{folder} is not a model folder: config.json is missing")
-    try:
-        config: dict[str, Any] = json.loads(file.read_text())
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON: {error}") from None
-    if not any(folder.glob("*.safetensors")):
-        raise UserError(
-            f"{folder} has no safetensors weights: convert them first, "
-            "with AutoModel.from_pretrained(folder).save_pretrained(folder)"
-        )
-    return config
-
-
-def has_chat_template(folder: Path) -> bool:
-    """Whether a model folder's tokenizer brings a chat template, in any of the places where transformers looks."""
-    if any(folder.glob("chat_template*")) or (folder / "additional_chat_templates").is_dir():
-        return True
-    return bool(_json(folder / "tokenizer_config.json").get("chat_template"))
-
-
-def vocabulary(folder: Path) -> dict[str, int] | None:
-    """Token ids of a model folder by token, None where `tokenizer.json` does not list them."""
-    found = _json(folder / "tokenizer.json")
-    tokens = found.get("model", {}).get("vocab")
-    if not isinstance(tokens, dict):
-        return None
-    return {**tokens, **{one["content"]: one["id"] for one in found.get("added_tokens", ())}}
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def remembered(what: str, path: Path, find: Callable[[Path], str]) -> str:
+    """What `find` says of a file while size and modification time stay; of a large one in later processes too."""
+    stat = path.stat()
+    return _remembered(what, find, str(path), stat.st_size, stat.st_mtime_ns)
 
 
 def _hash_of(path: Path) -> str:
-    stat = path.stat()
-    return _remembered(str(path), stat.st_size, stat.st_mtime_ns)
+    return remembered("", path, file_sha256)
 
 
 @cache
-def _remembered(path: str, size: int, mtime_ns: int) -> str:
+def _remembered(what: str, find: Callable[[Path], str], path: str, size: int, mtime_ns: int) -> str:
     if size < 1 << 24:
-        return file_sha256(Path(path))
+        return find(Path(path))
     cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    memory, key = Path(cache_home) / "w2s_lightning" / "content.json", f"{path}:{size}:{mtime_ns}"
-    known: dict[str, str] = json.loads(memory.read_text()) if memory.is_file() else {}
+    memory, key = Path(cache_home) / "w2s_lightning" / "content.json", f"{what}{path}:{size}:{mtime_ns}"
+    try:
+        known = json.loads(memory.read_text())
+    except (OSError, ValueError):  # not there yet, or damaged: everything is found anew
+        known = None
+    if not isinstance(known, dict):
+        known = {}
     if key not in known:
-        known[key] = file_sha256(Path(path))
+        known[key] = find(Path(path))
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_whole(memory, json.dumps(known))
-    return known[key]
+    return str(known[key])

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from w2s_lightning.config.bind import JobSettings, bind
 from w2s_lightning.config.mistakes import Origin
 from w2s_lightning.config.schema import FitSettings, HubModel, LadderModel, LocalModel, Model, Objective
-from w2s_lightning.content import DataFile, Folder, model_config
+from w2s_lightning.content import DataFile, Folder
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import Stage, digest
+from w2s_lightning.model_folder import check_model_folder
 from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import ModelSpec, Role, Setting
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain
@@ -193,7 +194,7 @@ def _model(model: Model, task: Task, resolver: Resolver) -> ModelSpec:
             return ModelSpec(model.name, weights, lr, model.head_init, model.encoder)
         case LocalModel():
             folder = Folder.of_model(model.path)
-            encoder = model_config(folder.path).get("model_type") in ENCODERS
+            encoder = check_model_folder(folder).get("model_type") in ENCODERS
             return ModelSpec(model.name, FolderWeights(folder), lr, model.head_init, encoder)
 
 

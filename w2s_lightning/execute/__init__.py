@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from w2s_lightning.checks import num_processes
 from w2s_lightning.config.schema import Trainer
@@ -15,8 +16,9 @@ from w2s_lightning.execute import fit, judge, label, pretrain, select
 from w2s_lightning.fit.launch import together
 from w2s_lightning.identity import Stage
 from w2s_lightning.models.device import Report, Resources, machine, one_each, provenance
+from w2s_lightning.models.load import open_model
 from w2s_lightning.show.terminal import StageProgress
-from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select
+from w2s_lightning.stages import BareModel, Evaluate, Fit, FolderWeights, HubWeights, Label, Pretrain, Select
 from w2s_lightning.store import Artifact, Store
 
 _COMPUTE: Mapping[type[Stage], Callable[..., None]] = {
@@ -29,7 +31,12 @@ _COMPUTE: Mapping[type[Stage], Callable[..., None]] = {
 
 
 def run(stages: Sequence[Stage], store: Store, trainer: Trainer, progress: StageProgress) -> list[Artifact]:
-    """Obtain stages in the given order (parents first); one artifact each."""
+    """Obtain stages in the given order (parents first); one artifact each.
+
+    Raises UserError, before the first one is computed, for a model of theirs that cannot be opened.
+    """
+    if len(stages) > 1:  # a single one begins with that
+        check_models(stages, store)
     made = []
     for stage in stages:
         progress.start(stage)
@@ -39,6 +46,22 @@ def run(stages: Sequence[Stage], store: Store, trainer: Trainer, progress: Stage
         progress.finish(stage, artifact.seconds, cached=artifact.cached)
         made.append(artifact)
     return made
+
+
+def check_models(stages: Sequence[Stage], store: Store) -> None:
+    """Look at every folder and hub model of these stages, without its weights, in each read-out that is wanted."""
+    uses: dict[tuple[Any, ...], tuple[BareModel, Any]] = {}
+    for stage in stages:
+        if isinstance(stage, Fit):
+            one = BareModel(stage.weights, stage.readout, stage.numerics)
+        elif isinstance(stage, Label) and isinstance(stage.source, BareModel):
+            one = stage.source
+        else:
+            continue
+        if isinstance(one.weights, FolderWeights | HubWeights):
+            uses.setdefault((one.weights, one.readout), (one, stage.task))
+    for one, task in uses.values():
+        open_model(one, task, store, numbers=False)
 
 
 def threaded(stage: Stage, trainer: Trainer) -> Trainer:

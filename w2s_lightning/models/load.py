@@ -6,13 +6,13 @@ and no code from a repository is ever run.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from transformers import (
     CONFIG_MAPPING,
     AutoConfig,
@@ -27,8 +27,9 @@ from transformers.models.auto import modeling_auto
 from transformers.utils import logging as hf_logging
 
 from w2s_lightning.config.schema import Numerics
-from w2s_lightning.content import Folder, model_config
+from w2s_lightning.content import Folder
 from w2s_lightning.errors import UserError
+from w2s_lightning.model_folder import BUFFER, check_model_folder
 from w2s_lightning.models.networks import Classifier, DecoderHead, EncoderHead, LanguageModel, Network, WordLogits
 from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, ReadOut, Task, Weights
 from w2s_lightning.store import Store
@@ -49,10 +50,14 @@ License: unknown. It follows from that of the initial weights and of the trainin
 
 @dataclass(frozen=True)
 class Source:
-    """A model in Hugging Face layout: a local folder (`revision` None) or a hub repository at a commit."""
+    """A model in Hugging Face layout: a local folder (`revision` None) or a hub repository at a commit.
+
+    Without `numbers` it is only looked at: all is opened but for what the weights hold.
+    """
 
     path: str
     revision: str | None = None
+    numbers: bool = True
 
     def __str__(self) -> str:
         return self.path if self.revision is None else f"{self.path}@{self.revision[:12]}"
@@ -93,7 +98,9 @@ class Opened:
         return self.network
 
 
-def open_model(source: Fit | BareModel, task: Task, store: Store, *, dropout: float = 0.0, seed: int = 0) -> Opened:
+def open_model(
+    source: Fit | BareModel, task: Task, store: Store, *, dropout: float = 0.0, seed: int = 0, numbers: bool = True
+) -> Opened:
     """The network that a finished fit left, or pretrained weights with an untouched read-out for `task`.
 
     Of the latter `seed` draws weights that the source lacks (an encoder's pooler).
@@ -105,9 +112,8 @@ def open_model(source: Fit | BareModel, task: Task, store: Store, *, dropout: fl
         outputs = Outputs(0, ())
     else:  # one output where K options are scored as texts of their own, else K outputs for one text
         outputs = Outputs(1 if task.layout == "options" else len(task.class_names), tuple(task.words))
-    return open_source(
-        _source(weights, store), source.readout, outputs, source.numerics, dropout=dropout, untouched=untouched
-    )
+    place = replace(_source(weights, store), numbers=numbers)
+    return open_source(place, source.readout, outputs, source.numerics, dropout=dropout, untouched=untouched)
 
 
 def open_source(
@@ -121,7 +127,7 @@ def open_source(
 ) -> Opened:
     """A model with a read-out: its own, or (`untouched`) one that no fit has touched.
 
-    Raises UserError for weights that are missing, unless they are an untouched head's.
+    Raises UserError for weights that are missing, unless they are an untouched head's, and for layers left over.
     """
     tokenizer = load_tokenizer(source)
     config, bf16 = _config(source, dropout), numerics.precision == "bf16"
@@ -131,7 +137,7 @@ def open_source(
         model = _load(AutoModelForSequenceClassification, source, config, numerics, fresh=untouched)
         network = (EncoderHead if is_encoder(config) else DecoderHead)(model, bf16=bf16)
         if untouched:
-            _set_head(network, source, tokenizer, readout, outputs)
+            _set_head(network, source, tokenizer, readout, outputs, numerics)
     elif is_encoder(config):
         what = "predicts no next word" if readout.kind == "words" else "writes no text"
         instead = "use fit.readout=head" if readout.kind == "words" else "take a decoder"
@@ -142,6 +148,7 @@ def open_source(
         network = WordLogits(model, bf16=bf16, word_ids=ids, as_score=outputs.number == 1)
     else:
         network = LanguageModel(_load(AutoModelForCausalLM, source, config, numerics), bf16=bf16)
+    _check_tokens(source, tokenizer, network.model)
     if untouched or readout.kind != "head":
         network.model.config.pad_token_id = tokenizer.pad_token_id
     return Opened(network.eval(), tokenizer, min(numerics.max_length, max_positions(network.model.config, tokenizer)))
@@ -165,7 +172,7 @@ def _source(weights: Weights | Fit, store: Store) -> Source:
         case HubWeights(path=path, commit=commit):
             return Source(path, commit)
         case FolderWeights(folder=folder):
-            check_folder(Path(folder.path))
+            check_folder(folder)
             if Folder.of_model(folder.path).sha256 != folder.sha256:
                 raise UserError(f"{folder.path} changed after the plan was made: run the same command again")
             return Source(str(folder.path))
@@ -174,7 +181,8 @@ def _source(weights: Weights | Fit, store: Store) -> Source:
 def _config(source: Source, dropout: float | None) -> PreTrainedConfig:
     with reading(source):
         config = AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
-    if not is_encoder(config) and config.model_type not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    reads_or_writes = is_encoder(config) or config.model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if config.is_encoder_decoder or not reads_or_writes:
         raise UserError(f"{source} ({config.model_type}) is neither a decoder nor an encoder: take another model")
     if dropout is not None:
         for name, value in config.to_dict().items():
@@ -197,18 +205,43 @@ def _load(
             attn_implementation=numerics.attention,
             ignore_mismatched_sizes=fresh,
             output_loading_info=True,
+            device_map=None if source.numbers else "meta",
         )
-    missing = sorted(info["missing_keys"])
-    if fresh:  # a head is what gets new weights, and an encoder's pooler below it
-        body = f"{model.base_model_prefix}."
-        missing = [key for key in missing if key.startswith(body) and "pooler" not in key]
-    if missing:
-        raise UserError(f"{source}: the weights do not fit config.json, {len(missing)} are missing ({missing[0]}, ...)")
+    missing, reshaped = set(info["missing_keys"]), {name for name, *_ in info["mismatched_keys"]}
+    # What lies in a layer counts: other heads and poolers may be left over.
+    surplus = {name for name in info["unexpected_keys"] if re.search(r"\.\d+\.", name) and not BUFFER.search(name)}
+    for fault, names in (("are missing", missing), ("have another shape", reshaped), ("are left over", surplus)):
+        if fresh and names is not surplus:  # a head is what gets new weights, and an encoder's pooler below it
+            body = f"{model.base_model_prefix}."
+            names = {name for name in names if name.startswith(body) and "pooler" not in name}
+        if names:
+            told = f"{len(names)} {fault} ({min(names)}{', ...' if len(names) > 1 else ''})"
+            raise UserError(f"{source}: the weights do not fit config.json, {told}: take both of one model")
     return model
 
 
+def _check_tokens(source: Source, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+    """Raise UserError for a tokenizer with ids that the embedding has no row for.
+
+    Added tokens may lie beyond it (Gemma 3 keeps that of images), unless every text has them.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    used = [tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
+    highest = max(tokenizer.vocab_size - 1, *(one for one in used if one is not None))
+    if highest >= rows:
+        raise UserError(
+            f"{source}: the tokenizer's ids go up to {highest}, and the embedding has {rows} rows: "
+            "take the tokenizer of this model"
+        )
+
+
 def _set_head(
-    network: Classifier, source: Source, tokenizer: PreTrainedTokenizerBase, readout: ReadOut, outputs: Outputs
+    network: Classifier,
+    source: Source,
+    tokenizer: PreTrainedTokenizerBase,
+    readout: ReadOut,
+    outputs: Outputs,
+    numerics: Numerics,
 ) -> None:
     """Initial head weights: zeros, or the verdict words' unembedding rows (Burns et al. 2023)."""
     with torch.no_grad():
@@ -216,29 +249,25 @@ def _set_head(
         if network.head.bias is not None:
             network.head.bias.zero_()
         if readout.head_init == "unembedding" and isinstance(network, DecoderHead):
-            rows = _unembedding(network.model, source)[word_ids(tokenizer, outputs.verdict_words)]
+            ids, embedding = word_ids(tokenizer, outputs.verdict_words), network.model.get_input_embeddings()
+            if not network.model.config.tie_word_embeddings:
+                causal = _load(AutoModelForCausalLM, source, _config(source, None), numerics)
+                embedding = causal.get_output_embeddings()
+            rows = embedding.weight.detach()[ids]
             network.head.weight.copy_(rows[1:] - rows[:1] if outputs.number == 1 else rows)
-
-
-def _unembedding(model: PreTrainedModel, source: Source) -> Tensor:
-    if model.config.tie_word_embeddings:
-        return model.get_input_embeddings().weight.detach()
-    with reading(source), quiet():
-        causal = AutoModelForCausalLM.from_pretrained(
-            source.path, revision=source.revision, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
-        )
-    return causal.get_output_embeddings().weight.detach()
 
 
 # ---------------------------------------------------------------- reading and saving files
 
 
-def check_folder(folder: Path) -> None:
-    """Raise UserError for a folder that cannot be read safely: no configuration, no safetensors, remote code."""
-    settings = model_config(folder)
+def check_folder(folder: Folder) -> None:
+    """Raise UserError for a folder that is no whole model, or one of a kind that needs code of its own."""
+    settings = check_model_folder(folder)
     if settings.get("model_type") not in CONFIG_MAPPING:
         wants = "wants to run its own code" if "auto_map" in settings else "is of a kind that transformers lacks"
-        raise UserError(f"{folder} {wants} (model_type {settings.get('model_type')!r}): use a built-in architecture")
+        raise UserError(
+            f"{folder.path} {wants} (model_type {settings.get('model_type')!r}): use a built-in architecture"
+        )
 
 
 @contextmanager
@@ -250,10 +279,11 @@ def reading(source: Source) -> Iterator[None]:
         raise
     except ImportError as error:
         raise UserError(f"{source}: {str(error).strip().splitlines()[0]} (or use fit.attention=sdpa)") from error
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # transformers and tokenizers raise anything for what they cannot use
         if "attn_implementation" in str(error):
             raise UserError(f"{source} lacks this attention implementation: use fit.attention=eager") from error
-        reason = str(error).strip().splitlines()[0]
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {' '.join(lines[:2])}"[:300] if lines else type(error).__name__
         if source.revision is None:
             raise UserError(f"cannot read the model folder {source}: {reason}") from error
         raise UserError(

@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from w2s_lightning.content import has_chat_template, vocabulary
 from w2s_lightning.errors import UserError
+from w2s_lightning.model_folder import has_chat_template, vocabulary
 from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain, Weights
 
 

@@ -24,6 +24,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto import modeling_auto
 
 from w2s_lightning.config.schema import Numerics
+from w2s_lightning.content import Folder
 from w2s_lightning.data import tables
 from w2s_lightning.data.model_texts import DEFAULT_TEMPLATE, completion_rows, reward_rows
 from w2s_lightning.errors import UserError
@@ -134,7 +135,7 @@ def source_of(name: str, refs: Refs) -> Source:
     folder = Path(name).expanduser()
     if folder.is_dir():
         place = folder / "model" if (folder / "model" / "config.json").is_file() else folder
-        check_folder(place)
+        check_folder(Folder.of_model(place))
         return Source(str(place))
     repository, _, revision = name.partition("@")
     if repository.count("/") != 1 or repository.startswith((".", "/", "~")):
