@@ -20,8 +20,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SCRIPTS = sorted(path for path in (ROOT / "w2s_lightning").rglob("*") if path.suffix in (".js", ".css"))
 
 AT_MOST = {
-    "lines of code in the package": 13397,
-    "files in the package": 128,
+    "lines of code in the package": 13750,  # issue 12: model folders are looked at
+    "files in the package": 129,
     "file names used twice": 0,
     "public class names used twice": 0,
     "private helpers of up to eight lines, used once": 40,

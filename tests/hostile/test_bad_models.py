@@ -1,0 +1,208 @@
+"""Model folders that are damaged, or whose files do not belong together: refused before anything runs, by file."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests.hostile.asking import Ask
+from tests.models.tiny import make_folder
+
+Spoil = Callable[[Path], object]
+WEIGHTS = "model.safetensors"
+FAMILIES = ("llama", "gpt2", "gpt_neox", "qwen2", "bert")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {one: make_folder(tmp_path_factory.mktemp("models") / one, one) for one in FAMILIES}
+
+
+def config(**changes: Any) -> Spoil:
+    def spoil(folder: Path) -> None:
+        file = folder / "config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+    return spoil
+
+
+def written(name: str, text: str) -> Spoil:
+    return lambda folder: (folder / name).write_text(text)
+
+
+def tensors(change: Callable[[dict[str, Any]], object]) -> Spoil:
+    def spoil(folder: Path) -> None:
+        found = dict(load_file(folder / WEIGHTS))
+        change(found)
+        save_file(found, folder / WEIGHTS, {"format": "pt"})
+
+    return spoil
+
+
+def put(name: str, value: float) -> Spoil:
+    """A number of one tensor."""
+
+    def change(found: dict[str, Any]) -> None:
+        found[name] = found[name].copy()
+        found[name].flat[-1] = value
+
+    return tensors(change)
+
+
+def renamed(old: str, new: str) -> Spoil:
+    return tensors(lambda found: found.update({name.replace(old, new): found.pop(name) for name in list(found)}))
+
+
+def cut(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-9])
+
+
+def longer(folder: Path) -> None:
+    with (folder / WEIGHTS).open("ab") as stream:
+        stream.write(b"0123456789")
+
+
+def tokens(change: Callable[[dict[str, Any]], object]) -> Spoil:
+    def spoil(folder: Path) -> None:
+        found = json.loads((folder / "tokenizer.json").read_text())
+        change(found)
+        (folder / "tokenizer.json").write_text(json.dumps(found))
+
+    return spoil
+
+
+def index(weight_map: Any) -> Spoil:
+    def spoil(folder: Path) -> None:
+        (folder / WEIGHTS).rename(folder / "part.safetensors")
+        (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+    return spoil
+
+
+LAYER = "model.layers.0.mlp.up_proj.weight"
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
+BAD: list[tuple[str, Spoil, Sequence[str]]] = [
+    ("llama", config(num_hidden_layers=1), ["config.json: num_hidden_layers=1", "hold 2 layers"]),
+    ("llama", config(num_hidden_layers=3), ["config.json: num_hidden_layers=3", "hold 2 layers"]),
+    ("llama", config(num_hidden_layers=10**6), ["config.json: num_hidden_layers=1000000", "hold 2 layers"]),
+    ("llama", config(num_hidden_layers=-1), ["config.json: num_hidden_layers is '-1'", "from 1 to"]),
+    ("llama", config(num_hidden_layers=2.0), "num_hidden_layers is '2.0'"),
+    ("llama", config(num_hidden_layers="2"), "num_hidden_layers is '2'"),
+    ("llama", config(num_hidden_layers=True), "num_hidden_layers is 'True'"),
+    ("gpt2", config(n_layer=1), "config.json: n_layer=1 does not fit"),
+    ("gpt_neox", config(num_hidden_layers=1), "config.json: num_hidden_layers=1 does not fit"),
+    ("bert", config(num_hidden_layers=5), "config.json: num_hidden_layers=5 does not fit"),
+    ("llama", config(hidden_size=8), ["config.json: hidden_size=8", "embed_tokens.weight is 16 wide"]),
+    ("llama", config(hidden_size=10**9), "config.json: hidden_size=1000000000 does not fit"),
+    ("llama", config(hidden_size=10**30), "hidden_size is"),
+    ("gpt2", config(n_embd=32), "config.json: n_embd=32 does not fit"),
+    ("bert", config(hidden_size=32), "config.json: hidden_size=32 does not fit"),
+    ("llama", config(vocab_size=9), "config.json: vocab_size=9 does not fit"),
+    ("bert", config(vocab_size=10**6), "config.json: vocab_size=1000000 does not fit"),
+    ("llama", config(vocab_size=0), "vocab_size is '0'"),
+    ("llama", config(max_position_embeddings=0), "max_position_embeddings is '0'"),
+    ("llama", config(num_attention_heads=0), "num_attention_heads is '0'"),
+    ("llama", config(tie_word_embeddings=True), ["config.json: tie_word_embeddings=true", "should it be false?"]),
+    ("qwen2", config(tie_word_embeddings=False), ["config.json: tie_word_embeddings=false", "should it be true?"]),
+    ("llama", config(rope_theta=float("nan")), "config.json: rope_theta is 'nan', expected a finite number"),
+    ("llama", config(rope_parameters={"rope_theta": 0, "rope_type": "default"}), "rope_theta is '0'"),
+    ("llama", config(rms_norm_eps=float("inf")), "rms_norm_eps is 'inf'"),
+    ("llama", config(rms_norm_eps=-1), "rms_norm_eps is '-1'"),
+    ("llama", config(model_type="t5", is_encoder_decoder=True), "config.json: t5 is an encoder-decoder"),
+    ("bert", config(model_type="bart", is_encoder_decoder=True), "config.json: bart is an encoder-decoder"),
+    ("llama", written("config.json", "{"), "config.json is not JSON"),
+    ("llama", written("config.json", "[]"), "config.json holds no JSON object"),
+    ("llama", written("config.json", DEEP), "config.json is nested too deeply"),
+    ("llama", written("config.json", '{"vocab_size": ' + "9" * 6000 + "}"), "config.json"),
+    ("llama", lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe{"), "config.json is not JSON"),
+    ("llama", lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
+    ("llama", lambda folder: (folder / WEIGHTS).unlink(), "has no safetensors weights"),
+    ("llama", lambda folder: (folder / WEIGHTS).rename(folder / "other.safetensors"), "has neither model.safetensors"),
+    ("llama", cut, [WEIGHTS, "is not a whole safetensors file"]),
+    ("llama", longer, [WEIGHTS, "is not a whole safetensors file"]),
+    ("llama", written(WEIGHTS, ""), "is not a whole safetensors file"),
+    ("llama", written(WEIGHTS, "version https://git-lfs.github.com/spec/v1"), "is not a whole safetensors file"),
+    ("llama", lambda folder: (folder / WEIGHTS).write_bytes(b"\xff" * 64), "is not a whole safetensors file"),
+    ("llama", tensors(dict.clear), "holds no tensors"),
+    ("llama", put(LAYER, np.nan), [f"{WEIGHTS}: the tensor {LAYER}", "NaN or infinite"]),
+    ("gpt2", put("transformer.wte.weight", np.inf), [WEIGHTS, "wte.weight", "NaN or infinite"]),
+    ("bert", put("bert.embeddings.LayerNorm.bias", -np.inf), [WEIGHTS, "LayerNorm.bias", "NaN or infinite"]),
+    ("llama", index({}), "has no weight_map"),
+    ("llama", index({"lm_head.weight": "../part.safetensors"}), "which is not in the folder"),
+    ("llama", index({"lm_head.weight": "lost.safetensors"}), "names the file 'lost.safetensors'"),
+    ("llama", index({"no.such": "part.safetensors"}), "names 1 tensors that its files do not hold"),
+    ("llama", tokens(lambda found: found["model"]["vocab"].update(zyx=338)), ["tokenizer.json: token ids", "338 rows"]),
+    ("bert", tokens(lambda found: found["model"]["vocab"].update(zyx=10**6)), "tokenizer.json: token ids go up to"),
+    ("llama", written("tokenizer.json", "{"), "tokenizer.json is not JSON"),
+    ("llama", written("tokenizer.json", DEEP), "tokenizer.json is nested too deeply"),
+    ("llama", written("adapter_config.json", "{}"), "adapter_config.json: adapters on another model"),
+]
+# What only transformers can tell, before the first stage of a job.
+UNFIT: list[tuple[str, Spoil, Sequence[str]]] = [
+    ("llama", config(intermediate_size=7), ["config.json", "have another shape", "model.layers.0.mlp"]),
+    ("llama", config(attention_bias=True), ["are missing", "model.layers.0.self_attn.k_proj.bias"]),
+    ("qwen2", config(model_type="llama"), ["are left over", "model.layers.0.self_attn.k_proj.bias"]),
+    ("qwen3", config(model_type="llama"), ["are left over", "model.layers.0.self_attn.k_norm.weight"]),
+    ("llama", tensors(lambda found: found.pop(LAYER)), ["are missing", LAYER]),
+    ("llama", renamed("up_proj", "op_proj"), ["are missing", LAYER]),
+    ("llama", config(num_attention_heads=3), "not a multiple of the number of attention heads"),
+    ("llama", config(num_key_value_heads=3), ["have another shape", "k_proj.weight"]),
+    ("llama", config(hidden_act="magic"), "magic"),
+    ("llama", config(pad_token_id=10**9), "Padding_idx"),
+    ("llama", config(model_type="mystery"), "of a kind that transformers lacks"),
+    ("llama", config(model_type="mystery", auto_map={"AutoModel": "own.Mystery"}), "wants to run its own code"),
+    ("llama", written("tokenizer.json", "{}"), "cannot read the model folder"),
+    ("llama", written("tokenizer_config.json", "[]"), "cannot read the model folder"),
+    ("bert", lambda folder: (folder / "tokenizer.json").unlink(), "cannot read the model folder"),
+]
+HARMLESS: list[tuple[str, Spoil]] = [
+    ("llama", tensors(lambda found: found.update({"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(4)}))),
+    ("gpt2", tensors(lambda found: found.update({"transformer.h.0.attn.masked_bias": np.array(-np.inf)}))),
+    ("llama", tensors(lambda found: found.update({"score.weight": np.ones((3, 16), np.float32)}))),
+    ("bert", tensors(lambda found: found.update({"bert.pooler.dense.weight": np.ones((16, 16), np.float32)}))),
+    ("llama", written("notes.txt", "hello")),
+]
+
+
+def typed(ask: Ask, spoilt: Path, other: Path) -> list[str]:
+    for name, count in (("train", 96), ("test", 64)):
+        rows = [{"text": f"is {name} {n} warm", "label": ("no", "yes")[n % 2]} for n in range(count)]
+        (ask.place / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [
+        *("task=local_choice", "task.train_file={place}/train.jsonl", "task.test_file={place}/test.jsonl"),
+        *("model@weak=local", f"weak.path={other}", "model@strong=local", f"strong.path={spoilt}"),
+        *("tracking=disabled", "trainer.threads=1", "fit.epochs=1", "fit.evaluations=0", "fit.max_length=32"),
+        "strong.head_init=zeros",
+    ]
+
+
+def spoilt(ask: Ask, folder: Path, spoil: Spoil) -> Path:
+    place = shutil.copytree(folder, ask.place / "model")
+    spoil(place)
+    return place
+
+
+@pytest.mark.parametrize("number", range(len(BAD)))
+def test_a_bad_folder_is_refused_by_the_plan(ask: Ask, sound: dict[str, Path], number: int) -> None:
+    family, spoil, says = BAD[number]
+    ask(typed(ask, spoilt(ask, sound[family], spoil), sound["llama"]), says)
+
+
+@pytest.mark.parametrize("number", range(len(UNFIT)))
+def test_an_unfit_folder_is_refused_before_the_first_stage(ask: Ask, sound: dict[str, Path], number: int) -> None:
+    family, spoil, says = UNFIT[number]
+    made = sound.get(family) or make_folder(ask.place / family, family)
+    answer = ask(typed(ask, spoilt(ask, made, spoil), sound["llama"]), says, bare=True)
+    assert "fit " not in answer.out
+    assert not list((ask.place / "store").glob("fit/*"))
+
+
+@pytest.mark.parametrize("number", range(len(HARMLESS)))
+def test_what_a_task_does_not_use_may_lie_beside(ask: Ask, sound: dict[str, Path], number: int) -> None:
+    family, spoil = HARMLESS[number]
+    ask(typed(ask, spoilt(ask, sound[family], spoil), sound["llama"]), code=0)
