@@ -22,6 +22,7 @@ from w2s_lightning.tasks.format import Format, messages
 from w2s_lightning.tasks.task import Task
 
 DEFAULT_TEMPLATE = "default"
+_CHARACTERS = 64  # per token of room: a longer text is cut before it is tokenised, since megabytes take minutes
 
 
 @lru_cache(maxsize=4)
@@ -168,13 +169,17 @@ def encode(
     """
     per_row = len(texts[0])
     assert all(len(row) == per_row for row in texts)
-    flat = [text for row in texts for text in row]
+    flat, room = [text for row in texts for text in row], _CHARACTERS * max_length
     plain = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
-    tokens = tokenizer(flat, **plain)["input_ids"]
+    tokens = list(tokenizer([text[-room:] for text in flat], **plain)["input_ids"])
+    for i, text in enumerate(flat):
+        if len(text) > room and len(tokens[i]) > max_length:
+            flat[i] = text[-room:]
+        elif len(text) > room:  # few tokens of many characters: what was cut off counts
+            tokens[i] = tokenizer(text, **plain)["input_ids"]
     over = [i for i, text in enumerate(tokens) if len(text) > max_length]
     if over:
         short = tokenizer([flat[i] for i in over], truncation=True, max_length=max_length, **plain)["input_ids"]
-        tokens = list(tokens)
         for i, text in zip(over, short, strict=True):
             tokens[i] = text
     pad_id = int(tokenizer.pad_token_id)
@@ -200,11 +205,15 @@ def encode_completions(
     """
     per_row = len(completions[0])
     assert all(len(row) == per_row for row in completions)
-    heads = [prompt for prompt in prompts for _ in range(per_row)]
-    whole = [head + text for head, text in zip(heads, (text for row in completions for text in row), strict=True)]
+    room = _CHARACTERS * max_length
+    whole = [(prompt, text) for prompt, row in zip(prompts, completions, strict=True) for text in row]
+    cut = [(f"{head[:room]}{head[room:][-room:]}", text[:room]) for head, text in whole]
     plain = {"add_special_tokens": special_tokens, "return_attention_mask": False, "return_token_type_ids": False}
-    before = tokenizer(heads, verbose=False, **plain)["input_ids"]
-    tokens = tokenizer(whole, verbose=False, **plain)["input_ids"]
+    tokens = list(tokenizer([head + text for head, text in cut], verbose=False, **plain)["input_ids"])
+    for i, (head, text) in enumerate(whole):
+        if cut[i] != (head, text) and len(tokens[i]) <= max_length:
+            cut[i], tokens[i] = (head, text), tokenizer(head + text, verbose=False, **plain)["input_ids"]
+    before = tokenizer([head for head, _ in cut], verbose=False, **plain)["input_ids"]
     pad_id, eos_id = int(tokenizer.pad_token_id), tokenizer.eos_token_id
     ending = [int(eos_id)] if end and eos_id is not None else []
     fitted = []
@@ -212,9 +221,9 @@ def encode_completions(
         shared = takewhile(lambda pair: pair[0] == pair[1], zip(head, text, strict=False))
         fitted.append(_fitted([*text, *ending] or [pad_id], len(list(shared)), max_length))
     texts = [np.array(text, dtype=np.int64) for text, _, _ in fitted]
-    cut = {place // per_row for place, (_, _, cut) in enumerate(fitted) if cut}
+    shortened = {place // per_row for place, (_, _, lost) in enumerate(fitted) if lost}
     starts = np.array([start for _, start, _ in fitted], dtype=np.int64)
-    return Rows(tuple(ids), texts, per_row, pad_id, len(cut), starts)
+    return Rows(tuple(ids), texts, per_row, pad_id, len(shortened), starts)
 
 
 def _fitted(text: list[int], start: int, max_length: int) -> tuple[list[int], int, bool]:

@@ -16,7 +16,7 @@ from w2s_lightning.tasks.draws import fingerprint
 from w2s_lightning.tasks.example import Example, Kind, Layout, Turn, choice, group_id, problem
 from w2s_lightning.tasks.final_answer import GSM8K_KEY, MATH_KEY, AnswerKey
 from w2s_lightning.tasks.format import Format, Template, TemplateText, answered, conversation, pair
-from w2s_lightning.tasks.source import OddOptions, SourceRow, Table, UnparsedAnswer, Unusable
+from w2s_lightning.tasks.source import OddOptions, SourceRow, Table, UnparsedAnswer, Unusable, brief, classes
 
 _MOST_CLASSES = 20  # a label column with more that are rarely repeated is more likely a wrong column
 
@@ -87,7 +87,7 @@ class TextReader(Reader):
     classes: tuple[str, ...] | None
 
     def __post_init__(self) -> None:
-        if self.classes is not None and not len(self.classes) == len(set(self.classes)) > 1:
+        if self.classes is not None and not len(self.classes) == len(classes(self.classes)) > 1:
             raise UserError(f"task.reader.classes={list(self.classes)} must be two or more different labels")
 
     @property
@@ -104,12 +104,12 @@ class TextReader(Reader):
     def read(self, row: SourceRow, format: Format) -> Example:
         template, label = Template.parse(self.template), row.label(self.label)
         text = template.fill({name: row.published_text(column) for name, column in self._written().items()})
-        if label not in self.class_names:
-            known = ", ".join(self.class_names)
+        if (place := classes(self.class_names).get(label)) is None:
+            known = ", ".join(self.class_names[:20])
             raise UserError(f"{row.place}: label {label!r} in column {self.label!r} is none of {known}")
         return choice(
             [text],
-            label=self.class_names.index(label),
+            label=place,
             group=group_id(text if self.group is None else row.published_text(self.group)),
             difficulty=row.number(self.difficulty),
         )
@@ -222,12 +222,12 @@ class OptionsReader(Reader):
             return options, self.options.index(self.right)
         label = row.label(self.right)
         keys = list(map(str, range(len(options)))) if self.keys is None else _list_at(row, self.keys)
-        if label not in keys:
+        if (place := classes(tuple(keys)).get(label)) is None:
             raise UserError(
                 f"{row.place}: answer {label!r} in column {self.right!r} is none of {', '.join(keys)} "
                 f"(is this split published without its answers?)"
             )
-        return options, keys.index(label)
+        return options, place
 
 
 def _list_at(row: SourceRow, path: str) -> list[str]:
@@ -339,11 +339,11 @@ class ProblemReader(Reader):
         given, answer = row.text(self.answer), self.key.parse_bare(row.text(self.answer))
         if answer is None:
             wanted = "one number" if self.answers == "number" else "a LaTeX expression"
-            raise UnparsedAnswer(f"{row.place}: the gold answer {given!r} does not parse: expected {wanted}")
+            raise UnparsedAnswer(f"{row.place}: the gold answer {brief(given)} does not parse: expected {wanted}")
         solution = format.gold_solution(row.text(self.solution), answer)
         if self.key.parse(solution) != answer:
             raise UnparsedAnswer(
-                f"{row.place}: the solution ends in {self.key.parse(solution)!r}, the gold answer is {answer!r}; let "
+                f"{row.place}: the solution ends in {brief(self.key.parse(solution))}, the gold is {brief(answer)}; let "
                 f"task.format.worked end in {_MARKS[self.answers]!r}"
             )
         group = None if self.group is None else group_id(row.text(self.group))

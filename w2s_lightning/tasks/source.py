@@ -25,6 +25,32 @@ Part = Literal["train", "test"]
 PARTS: tuple[Part, ...] = ("train", "test")
 ENDINGS = (".jsonl", ".csv", ".parquet")
 ENDINGS_SPOKEN = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+_LONGEST_LABEL = 200
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def class_name(label: str) -> str:
+    """What a label's class is called, whatever the format that it comes from: 1.0 is 1, True is true."""
+    text = label.strip()
+    whole = _WHOLE.fullmatch(text)
+    if whole is not None:
+        return whole[1]
+    return text.lower() if text.lower() in ("true", "false") else text
+
+
+@lru_cache(maxsize=16)
+def classes(names: tuple[str, ...]) -> Mapping[str, int]:
+    """Numbers of classes by what labels call them."""
+    return {class_name(name): number for number, name in reversed(list(enumerate(names)))}
+
+
+def brief(value: Any) -> str:
+    """A value as a message shows it: quoted, and cut where it is long."""
+    if isinstance(value, str) and len(value) > 60:
+        return repr(f"{value[:60]}...")
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."
 
 
 class Unusable(UserError):
@@ -91,21 +117,20 @@ class SourceRow:
         except ValueError:
             found = nan
         if not isfinite(found):
-            raise Unusable(f"{self.place}: column {column!r} holds {self.text(column)!r}, expected a number")
+            raise Unusable(f"{self.place}: column {column!r} holds {brief(self.text(column))}, expected a number")
         return found
 
     def label(self, column: str) -> str:
-        """A label as text: true, 1 and "1" of JSON, and the strings of CSV; raise UserError for anything else."""
+        """A label's class: of text, true and whole numbers, alike in all formats; raise UserError for anything else."""
         value = self.get(column)
-        if isinstance(value, bool):
-            return str(value).lower()
         if isinstance(value, float) and value.is_integer():
-            return str(int(value))
-        if isinstance(value, int | str):
-            return str(value).strip()
-        raise UserError(
-            f"{self.place}: label {value!r} in column {column!r} is no class (expected text or a whole number)"
-        )
+            value = int(value)
+        if not isinstance(value, int | str) or len(str(value)) > _LONGEST_LABEL:
+            raise UserError(
+                f"{self.place}: label {brief(value)} in column {column!r} is no class (expected text or a whole number "
+                f"of up to {_LONGEST_LABEL} characters)"
+            )
+        return class_name(str(value))
 
 
 @dataclass(frozen=True)
@@ -146,8 +171,17 @@ def _jsonl(path: Path) -> Iterator[SourceRow]:
                 continue
             try:
                 values = json.loads(line)
+                if _SURROGATE.search(line):  # most are halves of a pair, which makes one character
+                    json.dumps(values, ensure_ascii=False).encode()
             except json.JSONDecodeError as error:
                 raise UserError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
+            except UnicodeEncodeError as error:
+                half = ascii(error.object[error.start])
+                raise UserError(f"{path}:{number}: {half} is half a character: write all of it, or none") from None
+            except RecursionError:
+                raise UserError(f"{path}:{number}: objects or lists are nested too deeply to be read") from None
+            except ValueError:  # Python's bound on digits, the one thing left
+                raise UserError(f"{path}:{number}: a whole number of thousands of digits: write it as text") from None
             if not isinstance(values, dict):
                 raise UserError(f'{path}:{number}: expected one object a line, like {{"text": "...", "label": 1}}')
             yield SourceRow(f"{path}:{number}", values)
@@ -155,12 +189,16 @@ def _jsonl(path: Path) -> Iterator[SourceRow]:
 
 def _csv(path: Path) -> Iterator[SourceRow]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, strict=True)
+        reader, start = csv.reader(stream, strict=True), 1
         try:
             header = next(reader, [])
             if len(set(header)) < len(header):
                 raise UserError(f"{path}:1: a column name stands twice in the header {header}")
-            for cells in filter(None, reader):
+            start = reader.line_num + 1
+            for cells in reader:
+                start = reader.line_num + 1
+                if not cells:
+                    continue
                 if len(cells) != len(header):
                     raise UserError(
                         f"{path}:{reader.line_num}: {len(cells)} cells, the header has {len(header)} "
@@ -168,7 +206,12 @@ def _csv(path: Path) -> Iterator[SourceRow]:
                     )
                 yield SourceRow(f"{path}:{reader.line_num}", dict(zip(header, cells, strict=True)))
         except csv.Error as error:
-            raise UserError(f"{path}:{reader.line_num}: not CSV ({error})") from None
+            if "field limit" in str(error):
+                most = csv.field_size_limit()
+                raise UserError(
+                    f"{path}:{start}: a cell of over {most} characters: is a double quote left open? Long texts: JSONL"
+                ) from None
+            raise UserError(f"{path}:{start}: not CSV ({error})") from None
 
 
 def _parquet(path: Path) -> Iterator[SourceRow]:

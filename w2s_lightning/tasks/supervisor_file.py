@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError, did_you_mean
 from w2s_lightning.tasks.example import Solution
-from w2s_lightning.tasks.source import SourceRow, Table, read_table
+from w2s_lightning.tasks.source import SourceRow, Table, brief, classes, read_table
 
 _SUM_TOLERANCE = 0.02  # of probabilities that people round to two digits
 
@@ -63,9 +63,9 @@ def _rows(
     for row in table.rows:
         id = row.text("id")
         if id in found:
-            raise UserError(f"{found[id].place} and {row.place}: two {what}s for {of} {id}; keep one")
+            raise UserError(f"{found[id].place} and {row.place}: two {what}s for {of} {id[:60]}; keep one")
         if known is not None and id not in known:
-            raise UserError(f"{row.place}: the task has no {of} {id}: is the file for other data or another seed?")
+            raise UserError(f"{row.place}: the task has no {of} {id[:60]}: is the file for other data or another seed?")
         found[id] = row
     missing = [id for id in ids if id not in found]
     if missing:
@@ -77,11 +77,11 @@ def _rows(
 
 
 def _one_hot(row: SourceRow, class_names: Sequence[str]) -> list[float]:
-    label, numbers = row.label("label"), [str(n) for n in range(len(class_names))]
-    names = list(class_names) if label in class_names else numbers
-    if label not in names:
+    label, numbers = row.label("label"), tuple(str(n) for n in range(len(class_names)))
+    place = classes(tuple(class_names)).get(label, classes(numbers).get(label))
+    if place is None:
         raise UserError(f"{row.place}: label {label!r} is no class; {did_you_mean(label, class_names)}")
-    return [float(name == label) for name in names]
+    return [float(number == place) for number in range(len(class_names))]
 
 
 def _probs(row: SourceRow, class_names: Sequence[str]) -> list[float]:
@@ -89,7 +89,7 @@ def _probs(row: SourceRow, class_names: Sequence[str]) -> list[float]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             value = None
     numbers = value if isinstance(value, list) else []
     fine = len(numbers) == len(class_names) and all(
@@ -97,7 +97,7 @@ def _probs(row: SourceRow, class_names: Sequence[str]) -> list[float]:
     )
     if not fine or abs(sum(numbers) - 1) > _SUM_TOLERANCE:
         raise UserError(
-            f"{row.place}: probs {row.get('probs')!r} should be {len(class_names)} numbers from 0 to 1 that add up to "
-            f"1, for {', '.join(class_names)}, like [{', '.join(['0.5'] * 2)}]"
+            f"{row.place}: probs {brief(row.get('probs'))} should be {len(class_names)} numbers from 0 to 1 that add "
+            f"up to 1, for {', '.join(class_names)}, like [{', '.join(['0.5'] * 2)}]"
         )
     return [number / sum(numbers) for number in numbers]

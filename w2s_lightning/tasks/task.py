@@ -198,4 +198,8 @@ def _pool(task: DataTask, part: Part) -> ExamplePool:
         f"{what}: {count} rows are about test questions of {name}: what is trained on them must not be tested there"
         for name, count in counts.items()
     )
+    if part == "train":
+        for one, other in zip(alike := sorted(task.class_names, key=str.casefold), alike[1:], strict=False):
+            if one.casefold() == other.casefold():
+                warnings += (f"{what}: the labels {one!r} and {other!r} are two classes, which differ in case alone",)
     return replace(pool, notices=warnings + pool.notices)
