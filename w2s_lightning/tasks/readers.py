@@ -343,8 +343,8 @@ class ProblemReader(Reader):
         solution = format.gold_solution(row.text(self.solution), answer)
         if self.key.parse(solution) != answer:
             raise UnparsedAnswer(
-                f"{row.place}: the solution ends in {brief(self.key.parse(solution))}, the gold is {brief(answer)}; let "
-                f"task.format.worked end in {_MARKS[self.answers]!r}"
+                f"{row.place}: the solution ends in {brief(self.key.parse(solution))}, the gold is {brief(answer)}; "
+                f"let task.format.worked end in {_MARKS[self.answers]!r}"
             )
         group = None if self.group is None else group_id(row.text(self.group))
         return problem(row.text(self.question), solution, answer, row.number(self.difficulty), group)
