@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from w2s_lightning.config.mistakes import refusal, refuse_a_grid
+from w2s_lightning.config.mistakes import refusal, refuse_a_grid, refuse_words
 from w2s_lightning.errors import UserError, run_command
 
 CONF = Path(__file__).resolve().parent / "conf"
@@ -48,7 +48,12 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of a printed stack trace
     kept = "finished stages and checkpoints are kept: the same command goes on from here"
     mistakes = (HydraException, UserError, ValueError)
-    return run_command(train, kept, mistakes=mistakes, told=lambda error: refusal(error, CONF)) or int(bool(FAILED))
+
+    def work() -> None:
+        refuse_words(sys.argv[1:], CONF)
+        train()
+
+    return run_command(work, kept, mistakes=mistakes, told=lambda error: refusal(error, CONF)) or int(bool(FAILED))
 
 
 if __name__ == "__main__":

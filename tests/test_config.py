@@ -54,7 +54,7 @@ MISTAKES = [
     (["+fit.epochs=3"], "fit.epochs has a value already", "without the +"),
     (["tracking/foo=bar"], "unknown key tracking/foo", "`tracking`"),
     (["~fit.epohcs"], "unknown key fit.epohcs", "did you mean `epochs`?"),
-    (["fit=[a"], "cannot read `fit=[a`", "no viable alternative"),
+    (["fit=[a"], "cannot read `fit=[a`", "a bracket is not closed"),
     (["weak.path=/some/model"], "weak.path goes with other files of conf/model/", "`model@weak="),
     (["model@weak=local", f"weak.path={ROOT}/conf"], "nothing to read in the folder", ".safetensors"),
     (["trainer.accelerator=banana"], "trainer.accelerator='banana'", "'gpu'"),

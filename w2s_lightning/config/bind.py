@@ -22,8 +22,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from w2s_lightning.config import schema
-from w2s_lightning.config.mistakes import Origin, misfit, unknown_key
-from w2s_lightning.errors import UserError, did_you_mean
+from w2s_lightning.config.mistakes import Origin, misfit, refuse_values_of_blocks, unknown_key
+from w2s_lightning.errors import UserError
 
 _OWN = __name__.partition(".")[0]
 _PARADIGM_KEYS = ("recipe", "module", "student_of_record", "objectives")
@@ -77,7 +77,8 @@ def build(
     values = _plain(cfg)
     known = {*JobSettings.__dataclass_fields__, *Runtime.__dataclass_fields__, "sweeps", "plugins"}
     for key in values.keys() - (known - {"judge", "benchmark", "paradigm_name"}):
-        raise UserError(f"unknown key {key} (conf/config.yaml): {did_you_mean(key, known)}")
+        raise UserError(unknown_key("", key, known, Origin(key, None), values[key]))
+    refuse_values_of_blocks(values)
     job = _job(values, choices)
     _refuse_idle(job, overrides)
     of = {key: bind(cls, values[key], Origin.of(key, choices)) for key, cls in get_type_hints(Runtime).items()}
@@ -166,7 +167,7 @@ def bind(cls: Any, block: Any, origin: Origin, key: str | None = None) -> Any:
     try:
         return validator_of(cls).validate_python(block)
     except ValidationError as error:
-        raise misfit(error, cls, key or origin.key, origin) from None
+        raise misfit(error, cls, key or origin.key, origin, block) from None
 
 
 def bind_target(block: Mapping[str, Any], origin: Origin, key: str | None = None) -> Any:

@@ -1,15 +1,21 @@
 """Turns Hydra's, OmegaConf's and pydantic's complaints into one or two lines: what, where, and the nearest key."""
 
+import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
+from w2s_lightning.config.habits import instead
 from w2s_lightning.errors import UserError, did_you_mean
 
 _STOCK = {
@@ -19,6 +25,9 @@ _STOCK = {
 }
 _MOUNTS = {"weak": "model@weak", "strong": "model@strong"}
 _GROUPS = {"middle": "model", "gold": "objective"}  # whose files stand at places below these keys
+_PLAIN = "settings are typed as key=value, without dashes and spaces (`python train.py --help`)"
+# What pages and chats make of the signs that were typed.
+_TYPED = str.maketrans("‐‑‒–—―−“”„‘’‚\N{NO-BREAK SPACE}", "-------\"\"\"''' ")
 
 
 @dataclass(frozen=True)
@@ -46,13 +55,22 @@ class Origin:
         return f"conf/{group}/{self.choice}.yaml" if self.choice else "conf/config.yaml"
 
 
-def unknown_key(where: str, key: str, known: Iterable[str], origin: Origin) -> str:
+def unknown_key(where: str, key: str, known: Iterable[str], origin: Origin, value: Any = None) -> str:
     """The message for a key that no record has."""
-    return f"unknown key {where}.{key} ({origin.file}): {did_you_mean(key, known)}"
+    full = f"{where}.{key}" if where else key
+    typed = "" if value is None else str(value)
+    return f"unknown key {full} ({origin.file}): {instead(full, typed) or did_you_mean(key, known)}"
 
 
-def misfit(error: ValidationError, cls: Any, key: str, origin: Origin) -> UserError:
-    """What pydantic found first, in our words."""
+def refuse_values_of_blocks(values: Mapping[str, Any]) -> None:
+    """Raise UserError for a value in the place of a whole block (`weak=nano`), which Hydra lets pass."""
+    for key in ("weak", "strong", "middle", "gold", "supervisor"):
+        if not isinstance(value := values.get(key, {}), Mapping):
+            raise UserError(f"{key}={value} is no block of keys: {instead(key, '' if value is None else str(value))}")
+
+
+def misfit(error: ValidationError, cls: Any, key: str, origin: Origin, block: Any) -> UserError:
+    """What pydantic found first, in our words; `block` is what was to be bound."""
     first = error.errors()[0]
     inner = first.get("ctx", {}).get("error")
     if isinstance(inner, UserError):
@@ -61,11 +79,24 @@ def misfit(error: ValidationError, cls: Any, key: str, origin: Origin) -> UserEr
     where = ".".join([key, *path])
     if first["type"] == "unexpected_keyword_argument":
         parent = ".".join([key, *path[:-1]])
-        return UserError(unknown_key(parent, path[-1], _keys_at(cls, path[:-1]), origin))
+        return UserError(unknown_key(parent, path[-1], _keys_at(cls, path[:-1]), origin, first["input"]))
     if first["type"].startswith("missing"):
         return UserError(f"{origin.file}: the key {where} is missing")
+    if first["type"] == "dataclass_type":
+        keys = ", ".join(f"{where}.{name}=..." for name in _keys_at(cls, path))
+        return UserError(f"{where}={first['input']!r} ({origin.file}): it has keys of its own: {keys}")
+    if first["type"] == "string_type" and isinstance(first["input"], bool | int | float):
+        whole = reduce(getitem, first["loc"][:-1], block) if path and path[-1].isdigit() else None
+        texts = f"[{','.join(_text(one) for one in whole)}]" if isinstance(whole, list) else _text(first["input"])
+        where = where.removesuffix(f".{path[-1]}") if texts.startswith("[") else where
+        return UserError(f"{where} ({origin.file}) is text: quote it twice, `{shlex.quote(f'{where}={texts}')}`")
     said = first["msg"][:1].lower() + first["msg"][1:]
     return UserError(f"{where}={first['input']!r} ({origin.file}): {said}")
+
+
+def _text(value: Any) -> str:
+    """A value as text in Hydra's grammar, which takes `false` for a truth value and `1` for a number."""
+    return f'"{str(value).lower() if isinstance(value, bool) else value}"'
 
 
 def _keys_at(cls: Any, path: Sequence[str]) -> tuple[str, ...]:
@@ -98,6 +129,49 @@ def refuse_a_grid(hydra: Any) -> None:
         )
 
 
+# ---------------------------------------------------------------- the command line
+
+
+def refuse_words(words: Sequence[str], conf: Path) -> None:
+    """Raise UserError for words that Hydra answers with a page of usage, or takes for something else."""
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}: `python train.py --hydra-help` lists the flags")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        group = name.lstrip("+~").partition("@")[0]
+        if not name:
+            raise UserError(f"cannot read `{word}`: {_PLAIN}")
+        if word.startswith("~") and (conf / name[1:]).is_dir():
+            raise UserError(f"`{word}`: a job has one {group}: name another with `{group}=...`, or leave it out")
+        if "[" in value and "]" in value and (conf / group).is_dir():  # Hydra would merge them
+            names = re.sub(r"[\[\]]", "", value)
+            one, many = f"{name}={names.partition(',')[0]}", f"-m {name}={names}"
+            raise UserError(f"`{word}` lists files where one is meant: type `{one}`, or `{many}` for a job each")
+        near = [flag for flag in flags if len(name) > 2 and flag.startswith(name)]
+        if word.startswith("-") and name not in flags and len(near) != 1 and word[:2] not in flags:
+            given = value if equals or following.startswith("-") or "=" in following else following
+            raise UserError(f"there is no flag {name}: {_of_flag(name.lstrip('-'), given, conf)}")
+    asked, rest = parser.parse_known_args(words)
+    if rest:  # settings on both sides of the flags
+        settings = [*asked.overrides, *rest]
+        first = [word for word in words if word not in settings]
+        raise UserError(
+            f"flags stand before all settings: type `{shlex.join(['python', 'train.py', *first, *settings])}`"
+        )
+
+
+def _of_flag(key: str, value: str, conf: Path) -> str:
+    """What to type in place of `--key value`."""
+    if (conf / key).is_dir() or "." in key or key in _keys_of(conf / "config.yaml", ()):
+        return f"type `{key}={value or '...'}`"
+    return instead(key, value) or _PLAIN
+
+
 # ---------------------------------------------------------------- Hydra's own refusals
 
 
@@ -108,14 +182,33 @@ def refusal(error: Exception, conf: Path) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_such_file(error.missing_cfg_file, conf)
     if isinstance(error, OverrideParseException):
-        lines = [line for line in error.message.splitlines() if not line.startswith(("Error parsing", "See http"))]
-        reason = lines[0].partition(" expecting ")[0] if lines else "a bracket or a quote is missing"
-        return f"cannot read `{error.override}`: {reason}"
+        return _unreadable(error.override, conf)
     if isinstance(error, HydraException):
-        return _wrong_override(str(error).splitlines()[0], conf)
+        return _wrong_override(str(error), conf)
     if str(error).startswith("Config group override must be"):
         return "null is no choice of a group (`model@middle.m1=null`): leave the group out, or name one of its files"
     raise error
+
+
+def _unreadable(word: str, conf: Path) -> str:
+    """What to type in place of a word that is not in Hydra's grammar."""
+    key, equals, value = word.partition("=")
+    if (plain := word.translate(_TYPED)) != word:
+        return f"cannot read `{word}`, which has signs of a printed page: type `{shlex.quote(plain.strip(chr(34)))}`"
+    if value.startswith("="):
+        return f"cannot read `{word}`: type `{key}={value.lstrip('=')}`"
+    if not equals:
+        files = sorted(conf.glob(f"*/{word}.yaml")) if word.isidentifier() else []
+        group = files[0].parent.name if files else ""
+        line = f"type `{'model@weak' if group == 'model' else group}={word}`" if files else instead(word, "")
+        return f"cannot read `{word}`: {line or _PLAIN}"
+    if any(value.count(one) != value.count(other) for one, other in ("[]", "{}", "()")):
+        return f"cannot read `{word}`: a bracket is not closed, or not opened"
+    if any(value.count(quote) % 2 for quote in "'\""):
+        return f"cannot read `{word}`: a quote is not closed"
+    if not re.fullmatch(r"[+~]*[\w@./:-]+", key):
+        return f"cannot read `{word}`: `{key}` is no key (`python train.py --cfg job` shows all)"
+    return f"cannot read `{word}`: quote what is text, `{shlex.quote(f'{key}={_text(value)}')}`"
 
 
 def _no_such_file(path: str, conf: Path) -> str:
@@ -129,11 +222,13 @@ def _no_such_file(path: str, conf: Path) -> str:
     return f"there is no {group} `{choice}` ({folder.relative_to(conf.parent)}/): {did_you_mean(choice, known)}"
 
 
-def _wrong_override(said: str, conf: Path) -> str:
+def _wrong_override(message: str, conf: Path) -> str:
     """Hydra quotes the key or the override in its first line, which stands where we know nothing better."""
+    said = message.splitlines()[0]
     quoted = said.split("'")[1] if said.count("'") > 1 else ""
     if said.startswith(("Could not override", "Could not delete")):
-        return _no_such_key(quoted, conf)
+        typed = re.search(r"^To append to your .* use \+(.*)", message, re.MULTILINE)
+        return _no_such_key(quoted, typed[1].partition("=")[2] if typed else "", conf)
     if said.startswith("Could not append"):
         return f"{quoted} has a value already: type `{quoted}=...` without the +"
     if said.startswith("Ambiguous value"):
@@ -144,7 +239,7 @@ def _wrong_override(said: str, conf: Path) -> str:
     return said
 
 
-def _no_such_key(key: str, conf: Path) -> str:
+def _no_such_key(key: str, value: str, conf: Path) -> str:
     block, _, last = key.rpartition(".")
     first, *path = block.split(".")
     mount = _MOUNTS.get(first, first)
@@ -157,12 +252,12 @@ def _no_such_key(key: str, conf: Path) -> str:
         config: Any = OmegaConf.to_container(OmegaConf.load(conf / "config.yaml"))
         mounts = {name for entry in config["defaults"] if isinstance(entry, dict) for name in entry if "@" in name}
         known = mounts if "@" in key else known | {path.name for path in conf.iterdir() if path.is_dir()}
-    elif files and last in known:  # right, but not with the file that is chosen
+    elif files and last in known and instead(key, value) is None:  # right, but not with the file that is chosen
         fitting = [file.stem for file in files if last in _keys_of(file, path) and not file.stem.startswith("_")]
         example = "local" if "local" in fitting else next(iter(fitting), "...")
         return f"{key} goes with other files of conf/{folder.name}/: choose one too, `{mount}={example}` for one"
     place = f"conf/{folder.name}/*.yaml" if files else "conf/config.yaml"
-    return f"unknown key {key} ({place}): {did_you_mean(last, known)}"
+    return f"unknown key {key} ({place}): {instead(key, value) or did_you_mean(last, known)}"
 
 
 def _keys_of(file: Path, path: Sequence[str]) -> set[str]:
