@@ -1,0 +1,107 @@
+"""What people type first, out of habit or in a hurry: each is answered with a line that works."""
+
+import shlex
+
+import pytest
+
+from tests.composing import job
+from tests.hostile.asking import Ask, Row, named
+from w2s_lightning.config.habits import instead
+
+# What is typed, and the line that it is answered with, which is then typed too.
+HABITS = [
+    ("weak=nano", "model@weak=nano"),
+    ("strong=qwen2_5_7b", "model@strong=qwen2_5_7b"),
+    ("model=nano", "model@weak=nano"),
+    ("model.name=nano", "model@strong=nano"),
+    ("model/weak=nano", "model@weak=nano"),
+    ("middle=mini", "model@middle.m1=mini"),
+    ("gold=xent", "objective@gold.choice=xent"),
+    ("supervisor=labels.csv", "supervisor.file=labels.csv"),
+    ("dataset=facts", "task=facts"),
+    ("lr=1e-4", "weak.lr.full=1e-4 strong.lr.full=1e-4"),
+    ("fit.lr=1e-4", "weak.lr.full=1e-4 strong.lr.full=1e-4"),
+    ("+fit.learning_rate=0.1", "weak.lr.full=0.1 strong.lr.full=0.1"),
+    ("optimizer.lr=1e-4", "weak.lr.full=1e-4 strong.lr.full=1e-4"),
+    ("epochs=3", "fit.epochs=3"),
+    ("trainer.max_epochs=3", "fit.epochs=3"),
+    ("training_args.num_train_epochs=3", "fit.epochs=3"),
+    ("batch_size=8", "fit.rows_per_step=8"),
+    ("data.batch_size=8", "fit.rows_per_step=8"),
+    ("max_seq_length=128", "fit.max_length=128"),
+    ("bf16=true", "fit.precision=bf16"),
+    ("lora_r=8", "fit=lora fit.lora.rank=8"),
+    ("fit.objective=logconf", "objective=logconf"),
+    ("loss=logconf", "objective=logconf"),
+    ("gpu=1", "trainer=gpu"),
+    ("gpus=2", "trainer=gpu trainer.devices=2"),
+    ("trainer.gpus=2", "trainer=gpu trainer.devices=2"),
+    ("device=cuda", "trainer=gpu"),
+    ("output_dir=x", "paths.outputs=x"),
+    ("cache_dir=x", "paths.store=x"),
+    ("wandb=true", "tracking=online"),
+    ("wandb.project=x", "tracking.project=x"),
+    ("wandb.mode=offline", "tracking=online"),
+    ("run_name=x", "tracking.group=x"),
+    ("dry_run=true", "run=plan"),
+    ("--epochs 3", "fit.epochs=3"),
+    ("--learning-rate 0.1", "weak.lr.full=0.1 strong.lr.full=0.1"),
+    ("--task facts", "task=facts"),
+    ("--fit.epochs=3", "fit.epochs=3"),
+    ("--dry-run", "run=plan"),
+    ("--weak nano", "model@weak=nano"),
+    ("plan", "run=plan"),
+    ("lora", "fit=lora"),
+    ("nano", "model@weak=nano"),
+    ("model@weak=[nano,micro]", "model@weak=nano"),
+    ("fit=[lora,probe]", "fit=lora"),
+    ("task=[facts,sciq]", "task=facts"),
+    ("seed==3", "seed=3"),
+    ("“seed=3”", "seed=3"),
+    ("tracking.project=7", """'tracking.project="7"'"""),
+    (["paths.store=~/x"], """'paths.store="~/x"'"""),
+    (["paths.outputs=a (1)"], """'paths.outputs="a (1)"'"""),
+]
+# What is typed, and words of the answer, where no one line is meant.
+OTHERS: list[Row] = [
+    ("--config x", ["there is no flag --config", "key=value"]),
+    ("-x", "there is no flag -x"),
+    ("--info x", ["invalid choice: 'x'", "--hydra-help"]),
+    ("seed=1 --cfg job seed=2", "type `python train.py --cfg job"),
+    ("-m lr=1e-4,1e-5", "`weak.lr.full=1e-4 strong.lr.full=1e-4`"),
+    ("-m model@weak=[nano,micro],mini", "`-m model@weak=nano,micro,mini`"),
+    ("seeds=3", '`-m "seed=range(3)"`'),
+    ("experiment=size_pairs", "`-m sweeps=size_pairs`"),
+    ("resume=true", "goes on from its last checkpoint"),
+    ("task.words=[false,true]", """'task.words=["false","true"]'"""),
+    ("task.words=[0,1]", """'task.words=["0","1"]'"""),
+    ("~task", "a job has one task"),
+    ("~fit", "a job has one fit"),
+    ("help", "type `--help`"),
+    ("seed = 3", "without dashes and spaces"),
+    ("=3", "without dashes and spaces"),
+    ("—m", "type `-m`"),
+    ("–-help", "type `--help`"),
+    ("fit=[a", "a bracket is not closed"),
+    (["tracking.project='a"], "a quote is not closed"),
+    ("weak=null", "model@weak="),
+    ("weak.lr=1e-4", "weak.lr.full=..."),
+    ("task.items=100", "task.items.supervise=..."),
+]
+GRAMMAR = ("EQUAL", "EOF", "Lexer", "viable", "extraneous", "mismatched", "interpolation", "instance of")
+
+
+@pytest.mark.parametrize("row", [*HABITS, *OTHERS], ids=map(named, [*HABITS, *OTHERS]))
+def test_what_people_type_first(ask: Ask, row: Row) -> None:
+    said = ask(*row, bare=row[0][:2] == "-m").text
+    assert not [word for word in GRAMMAR if word in said]
+
+
+@pytest.mark.parametrize("line", sorted({line for _, line in HABITS}))
+def test_the_line_that_is_told_works(line: str) -> None:
+    job(*shlex.split(line))
+
+
+def test_keys_of_this_project_and_of_nobody_are_no_habit() -> None:
+    assert instead("weak.lr.full", "1") is None
+    assert instead("my.lr", "1") is None
