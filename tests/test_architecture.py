@@ -22,7 +22,7 @@ LAYERS = [
     {"stages"},
     {"recipes"},
     {"plan", "cost"},
-    {"checks"},
+    {"checks", "model_names"},
     {"show"},
     {"store"},
     {"results"},

@@ -126,8 +126,16 @@ def test_cfg_job_prints_the_configuration_without_torch(tmp_path: Path) -> None:
     assert "_target_: w2s_lightning.recipes.weak_to_strong.build" in done.stdout
 
 
-def test_shell_completion_offers_the_groups() -> None:
-    environment = {"COMP_LINE": "train.py task=fac", "COMP_POINT": "17", "PATH": "/usr/bin:/bin"}
+@pytest.mark.parametrize(
+    ("typed", "choices"),
+    [
+        ("task=fac", {"task=facts", "task=facts_null"}),
+        ("model@weak=", {"model@weak=nano", "model@weak=qwen2_5_7b", "model@weak=local"}),
+        ("model@middle.m1=mi", {"model@middle.m1=micro", "model@middle.m1=mini"}),
+    ],
+)
+def test_shell_completion_offers_the_groups(typed: str, choices: set[str]) -> None:
+    environment = {"COMP_LINE": f"train.py {typed}", "PATH": "/usr/bin:/bin"}
     offered = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), "--shell-completion", "query=bash"],
         capture_output=True,
@@ -135,7 +143,7 @@ def test_shell_completion_offers_the_groups() -> None:
         cwd=ROOT,
         env=environment,
     )
-    assert {"task=facts", "task=facts_null"} <= set(offered.stdout.split())
+    assert choices <= set(offered.stdout.split())
 
 
 def test_help_says_what_to_type_and_what_there_is_to_choose(tmp_path: Path) -> None:

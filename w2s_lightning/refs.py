@@ -7,7 +7,10 @@ Looked up in this order: the store's `refs.json`, the local Hugging Face cache, 
 import importlib
 import json
 import re
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.errors import UserError
@@ -33,7 +36,7 @@ class Refs:
         if key in self._unknown:
             return self._refuse(kind, repository)
         if key not in self._known:
-            found = _in_cache(kind, repository, revision) or _on_hub(kind, repository, revision)
+            found = _in_cache(kind, repository, revision) or getattr(_ask_hub(kind, repository, revision), "sha", None)
             if found is None:
                 self._unknown.add(key)  # a thousand jobs ask for the same model: wait for a silent hub once
                 return self._refuse(kind, repository)
@@ -53,6 +56,22 @@ class Refs:
         )
 
 
+def cached_config(repository: str) -> Path | None:
+    """The `config.json` of a model in the local cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, "config.json")
+    return Path(found) if isinstance(found, str) else None
+
+
+@cache
+def described(repository: str) -> tuple[int, Mapping[str, Any]]:
+    """What the hub says of a model: how many parameters (0: it does not say), and the head of its `config.json`."""
+    info: Any = _ask_hub("model", repository, "main")
+    weights = getattr(info, "safetensors", None)
+    return (weights.total if weights else 0), (getattr(info, "config", None) or {})
+
+
 def _in_cache(kind: str, repository: str, revision: str) -> str | None:
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -60,12 +79,18 @@ def _in_cache(kind: str, repository: str, revision: str) -> str | None:
     return ref.read_text().strip() if ref.is_file() else None
 
 
-def _on_hub(kind: str, repository: str, revision: str) -> str | None:
+def _ask_hub(kind: str, repository: str, revision: str) -> Any:
+    """The hub's page of a repository, None where the hub does not answer; UserError where it has none of that name."""
     from huggingface_hub import HfApi, get_session
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     client = importlib.import_module(type(get_session()).__module__.partition(".")[0])  # httpx, since 2.4 httpx2
     try:
-        return HfApi().repo_info(repository, revision=revision, repo_type=kind, timeout=10).sha
+        return HfApi().repo_info(repository, revision=revision, repo_type=kind, timeout=10)
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"the hub has no {kind} {repository}, or does not show it to you: check the name, and log in for a private "
+            "or gated one (`hf auth login`, or HF_TOKEN)"
+        ) from None
     except (OSError, client.HTTPError, HfHubHTTPError, OfflineModeIsEnabled):
         return None

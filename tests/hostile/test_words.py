@@ -68,7 +68,7 @@ OTHERS: list[Row] = [
     ("-x", "there is no flag -x"),
     ("--info x", ["invalid choice: 'x'", "--hydra-help"]),
     ("seed=1 --cfg job seed=2", "type `python train.py --cfg job"),
-    ("-m lr=1e-4,1e-5", "`weak.lr.full=1e-4 strong.lr.full=1e-4`"),
+    ("-m lr=1e-4,1e-5", "`weak.lr.full=0.0001 strong.lr.full=0.0001`"),
     ("-m model@weak=[nano,micro],mini", "`-m model@weak=nano,micro,mini`"),
     ("seeds=3", '`-m "seed=range(3)"`'),
     ("experiment=size_pairs", "`-m sweeps=size_pairs`"),

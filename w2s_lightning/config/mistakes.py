@@ -52,6 +52,8 @@ class Origin:
         """The YAML file to look into."""
         first = self.key.partition(".")[0]
         group = "model" if first in _MOUNTS else _GROUPS.get(first, first)
+        if self.choice and group == "model" and "/" in self.choice:  # a folder or repository
+            return self.choice
         return f"conf/{group}/{self.choice}.yaml" if self.choice else "conf/config.yaml"
 
 
@@ -212,14 +214,17 @@ def _unreadable(word: str, conf: Path) -> str:
 
 
 def _no_such_file(path: str, conf: Path) -> str:
-    group, _, choice = path.rpartition("/")
+    model = path.startswith("model/")
+    group, _, choice = path.partition("/") if model else path.rpartition("/")
     folder = conf.parent / group if group == "sweeps" else conf / group
     known = {p.stem for p in folder.glob("*.yaml") if not p.stem.startswith("_")}
     if not choice:
         return f"{group} is given no value: name one ({', '.join(sorted(known))}), or leave it out"
     if group == "hydra/launcher" and choice in _STOCK:
         return f"the launcher {choice} is not installed: pip install {_STOCK[choice]}, or take slurm or ray_cluster"
-    return f"there is no {group} `{choice}` ({folder.relative_to(conf.parent)}/): {did_you_mean(choice, known)}"
+    others = f"; a folder is typed ./{choice}, a repository of the hub owner/name" if model else ""
+    place = f"{folder.relative_to(conf.parent)}/{others}"
+    return f"there is no {group} `{choice}` ({place}): {did_you_mean(choice, known)}"
 
 
 def _wrong_override(message: str, conf: Path) -> str:
