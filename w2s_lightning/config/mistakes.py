@@ -157,7 +157,10 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
         near = [flag for flag in flags if len(name) > 2 and flag.startswith(name)]
         if word.startswith("-") and name not in flags and len(near) != 1 and word[:2] not in flags:
             given = value if equals or following.startswith("-") or "=" in following else following
-            raise UserError(f"there is no flag {name}: {_of_flag(name.lstrip('-'), given, conf)}")
+            key = name.lstrip("-")
+            known = (conf / key).is_dir() or "." in key or key in _keys_of(conf / "config.yaml", ())
+            line = f"type `{key}={given or '...'}`" if known else instead(key, given) or _PLAIN
+            raise UserError(f"there is no flag {name}: {line}")
     asked, rest = parser.parse_known_args(words)
     if rest:  # settings on both sides of the flags
         settings = [*asked.overrides, *rest]
@@ -165,13 +168,6 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
         raise UserError(
             f"flags stand before all settings: type `{shlex.join(['python', 'train.py', *first, *settings])}`"
         )
-
-
-def _of_flag(key: str, value: str, conf: Path) -> str:
-    """What to type in place of `--key value`."""
-    if (conf / key).is_dir() or "." in key or key in _keys_of(conf / "config.yaml", ()):
-        return f"type `{key}={value or '...'}`"
-    return instead(key, value) or _PLAIN
 
 
 # ---------------------------------------------------------------- Hydra's own refusals
