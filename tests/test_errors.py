@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.composing import ROOT
+from w2s_lightning.__main__ import main as package
 from w2s_lightning.atomic import replacing, write_whole
 from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.report.__main__ import main as report
@@ -64,6 +66,17 @@ def test_every_command_shows_them_alike(
     assert said[0].startswith("error: ")
     assert len(said) <= 2
     assert "nowhere" in said[0]
+
+
+def test_the_package_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert package([]) == 0
+    listed = capsys.readouterr().out
+    own = [path for path in (ROOT / "w2s_lightning").rglob("*.py") if '__name__ == "__main__"' in path.read_text()]
+    for path in own:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+        assert f"python -m {name} " in listed or name == "w2s_lightning"
+    assert package(["stor"]) == 1
+    assert "did you mean `store`?" in capsys.readouterr().err
 
 
 def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path) -> None:

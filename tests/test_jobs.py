@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.composing import plan as planned
 from tests.report.reading import inspect
@@ -51,6 +54,10 @@ def store(place: Path) -> Store:
 
 def probs_of(store: Store, stage: Any, name: str = "predictions") -> dict[str, list[float]]:
     return {row["example_id"]: row["probs"] for row in table(store, stage, name)}
+
+
+def evaluate_of(name: str) -> Any:
+    return next(row.evaluate for row in MADE.rows if row.name == name)
 
 
 @pytest.mark.parametrize("paradigm", EXPECTED_ROWS)
@@ -100,6 +107,23 @@ def test_a_second_run_from_the_command_line_loads_no_torch(place: Path, results:
     printed = printed_without_torch(place, *SMALL_WORLD)
     assert "weak_to_strong" in printed
     assert "PGR" in printed
+
+
+def test_a_job_ends_with_what_is_wanted_next(place: Path, results: Results) -> None:
+    named = dict(re.findall(r"^(result|student|report): +(.*)$", results["weak_to_strong"]["printed"], re.MULTILINE))
+    assert json.loads(Path(named["result"]).read_text())["digest"] == results["weak_to_strong"]["digest"]
+    assert named["report"] == f"python -m w2s_lightning.report --open --outputs {place}/outputs"
+    folder, _, loads = named["student"].partition(" (")
+    assert loads.startswith("AutoModelForSequenceClassification")
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert model.config.id2label == {0: "wrong", 1: "right"}
+    test = {example.id: example for example in SPLITS.test}
+    expected = probs_of(Store.at(place / "store"), evaluate_of("student").answers)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for one in list(expected)[:5]:
+        with torch.no_grad():
+            said = model(**tokenizer(test[one].texts[0], return_tensors="pt")).logits.softmax(-1)[0].tolist()
+        assert said == pytest.approx(expected[one], abs=1e-5)
 
 
 def test_the_wandb_run_of_a_job_holds_its_configuration_curves_and_pgr(place: Path, results: Results) -> None:

@@ -18,6 +18,7 @@ import pytest
 from tests.toy_stage import Toy, write_output
 from w2s_lightning.errors import UserError
 from w2s_lightning.store import Artifact, Damaged, Missing, Store
+from w2s_lightning.store.__main__ import damage_of
 
 TOY = Toy(3)
 
@@ -220,6 +221,26 @@ def test_a_changed_folder_is_no_hit_and_is_recomputed(
     assert compute.runs == 2
     assert len(inside(store, ".quarantine")) == 1
     assert again(store).has(TOY)
+
+
+def test_a_changed_bit_anywhere_in_a_manifest_is_seen(store: Store, compute: Counted) -> None:
+    manifest = store.obtain(TOY, compute).path / "manifest.json"
+    content = manifest.read_bytes()
+    for place in range(len(content)):
+        changed = content[place] ^ (1 << place % 8)
+        manifest.write_bytes(content[:place] + bytes([changed]) + content[place + 1 :])
+        assert damage_of(manifest.parent) is not None, content[place - 20 : place + 20]
+    manifest.write_bytes(content)
+    assert damage_of(manifest.parent) is None
+
+
+def test_a_manifest_of_before_it_covered_itself_is_believed(store: Store, compute: Counted) -> None:
+    manifest = store.obtain(TOY, compute).path / "manifest.json"
+    content = json.loads(manifest.read_bytes())
+    del content["sha256"]
+    manifest.write_text(json.dumps(content, indent=1) + "\n")
+    assert damage_of(manifest.parent) is None
+    assert again(store).obtain(TOY, compute).cached
 
 
 def test_another_identity_under_the_same_name_is_no_hit(store: Store, compute: Counted) -> None:

@@ -1,12 +1,21 @@
 """Files that a reader finds whole, old or new, and never half: written beside their place and then renamed.
 
-Everything that others may read while it is rewritten goes through here; whole folders are the store's `publish`.
+Everything that others may read while it is rewritten goes through here; whole folders are the store's `publish`. What
+our commands read back may have been damaged all the same: `read_json` and `read_yaml` have one error.
 """
 
+import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where PyYAML was built with it
+_DEEPEST = 5000
 
 
 @contextmanager
@@ -24,3 +33,43 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file by `replacing`; its folder must be there."""
     with replacing(path) as scratch:
         scratch.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; raise FileNotFoundError where there is none, a one-line ValueError for any damage."""
+    try:
+        return json.loads(_text(path))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """As `read_json`, of YAML."""
+    text = _text(path)
+    lines = (len(line) - len(line.lstrip()) + line.count("- ") + line.count("? ") for line in text.splitlines())
+    try:
+        if text.count("[") + text.count("{") + max(lines, default=0) > _DEEPEST:  # libyaml would end the process
+            raise RecursionError
+        return yaml.load(text, _LOADER)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{line}{error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).partition("\n")[0]) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+            raise ValueError("it is no file")
+        return path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"there is no {path}") from None
+    except OSError as error:
+        raise ValueError(error.strerror or "it cannot be read") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not text") from None

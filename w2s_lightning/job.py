@@ -6,6 +6,7 @@ Loads no torch unless the store lacks something.
 import importlib
 import json
 import resource
+import shlex
 import sys
 import time
 import traceback
@@ -27,11 +28,13 @@ from w2s_lightning.identity import SHORT, Stage
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
 from w2s_lightning.results.claims import cell_of
+from w2s_lightning.results.information import source_of
 from w2s_lightning.results.job_result import histories, make_result
 from w2s_lightning.results.texts import write_texts
 from w2s_lightning.show.mirror import log_job, logged_before
 from w2s_lightning.show.numbers import shown
-from w2s_lightning.show.terminal import StageProgress, print_plan, print_result
+from w2s_lightning.show.terminal import StageProgress, print_lines, print_plan, print_result
+from w2s_lightning.stages import Fit
 from w2s_lightning.store import Artifact, Damaged, Store
 
 
@@ -100,7 +103,7 @@ def run(request: Request, console: Console | None = None) -> dict[str, Any] | No
         except Damaged:  # it lies in quarantine now, so the next round computes it again
             continue
         print_result(console, result)
-        console.print(f"result: {shown(str(folder / 'result.json'))}", soft_wrap=True, highlight=False)
+        print_lines(console, places(plan, store, runtime, folder))
         return result
 
 
@@ -144,6 +147,18 @@ def folder_of(plan: Plan, runtime: Runtime) -> Path:
     words = plan.name
     name = f"{words['task']}-{words['paradigm']}-{words['weak']}-{words['strong']}-s{words['seed']}"
     return Path(runtime.paths.outputs) / f"{name}-{plan.digest[:SHORT]}"
+
+
+def places(plan: Plan, store: Store, runtime: Runtime, folder: Path) -> Iterator[str]:
+    """What a user wants next: the result, the student's model with the class that loads it, the page."""
+    yield f"result:  {folder / 'result.json'}"
+    student = source_of(next(row for row in plan.rows if row.name == plan.student_of_record))
+    if isinstance(student, Fit):
+        model = Path(runtime.paths.store) / store.path(student).relative_to(store.root) / "model"
+        loads = "SequenceClassification" if student.readout.kind == "head" else "CausalLM"
+        yield f"student: {model} (AutoModelFor{loads}.from_pretrained loads it)"
+    outputs = () if runtime.paths.outputs == "outputs" else ("--outputs", runtime.paths.outputs)
+    yield f"report:  {shlex.join(['python', '-m', 'w2s_lightning.report', '--open', *outputs])}"
 
 
 def show_plan(console: Console, plan: Plan, store: Store, job: JobSettings) -> None:

@@ -267,28 +267,36 @@ def test_an_outputs_folder_gives_all_its_sweeps_and_the_jobs_of_none(tmp_path: P
     assert (value, low, high) == (expected["value"], expected["low"], expected["high"])
 
 
-def test_an_empty_store_gives_a_page_and_a_text_that_say_what_to_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("more", [(), ("--text",), ("--out", "page.html")])
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("none", "no finished job and no sweep in none, which is not there; the store"),
+        ("empty", "no finished job and no sweep in empty; the store"),
+        ("broken", "job/result.json: it cannot be read"),
+    ],
+)
+def test_where_nothing_was_run_it_is_said_in_two_lines_and_nothing_is_written(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+    words: str,
+    more: tuple[str, ...],
 ) -> None:
-    (tmp_path / "outputs").mkdir()
-    asked = ["--outputs", str(tmp_path / "outputs"), "--store", str(tmp_path / "store")]
-    assert main([*asked, "--text"]) == 0
-    assert "python train.py -m sweeps=size_pairs" in capsys.readouterr().out
-    assert main(asked) == 0
-    page = Page(tmp_path / "outputs" / "report.html")
-    assert "Nothing has been run yet" in page.text
-    assert f"Looked for jobs and sweeps in {tmp_path / 'outputs'}:" in page.text
-    assert "finished stages" not in page.text
-    assert "python train.py -m sweeps=size_pairs" in page.text
-
-
-def test_a_store_without_results_is_named_with_what_it_holds(tmp_path: Path) -> None:
-    made = small(tmp_path)
-    assert main(["--outputs", str(tmp_path / "none"), "--store", str(made.store)]) == 0
-    page = Page(tmp_path / "none" / "report.html")
-    assert f"{tmp_path / 'none'}, which is not there" in page.text
-    count = len([path for path in made.store.glob("*/*") if path.is_dir()])
-    assert f"The store {made.store} holds {count} finished stages" in page.text
+    made = small(tmp_path / "other")
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("broken/job").mkdir(parents=True)
+    Path("broken/job/result.json").write_text("{")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["--outputs", folder, "--store", str(made.store), *more]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: nothing to show: ")
+    assert words in first
+    assert f"{made.store} holds {len(list(made.store.glob('*/*/')))} finished stages" in first
+    assert "`python train.py -m sweeps=size_pairs`" in second
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

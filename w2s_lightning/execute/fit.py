@@ -76,7 +76,13 @@ def train(
 
 
 def keep(stage: Stage, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, about: str) -> None:
-    """Save the model with a short card; beside a fit the prompts that must not judge it as a reward model."""
+    """Save the model with a short card; beside a fit the prompts that must not judge it as a reward model.
+
+    A head with an output a class carries the classes' names, so that whoever loads it reads answers and no numbers.
+    """
+    if isinstance(stage, Fit) and stage.readout.kind == "head" and stage.task.layout == "text":
+        model.config.id2label = dict(enumerate(stage.task.class_names))
+        model.config.label2id = {name: place for place, name in enumerate(stage.task.class_names)}
     save(model, tokenizer, folder / "model", label=stage.label, digest=stage.digest, about=about)
     if isinstance(stage, Fit) and stage.task.kind != "choice":
         groups = sorted(trained_on(splits_of(stage.task, stage.split_seed)))

@@ -11,15 +11,11 @@ from rich.console import Console
 
 from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.report.sources import Library, Wanted
-from w2s_lightning.report.views import Pages, pages_of
-from w2s_lightning.report.writing import CLAIMS, claim_texts, write_page
+from w2s_lightning.report.views import Pages
+from w2s_lightning.report.writing import CLAIMS, claim_texts, shown_pages, write_page
 from w2s_lightning.show.matrix import print_matrices
 from w2s_lightning.show.numbers import interval, saw, shown, size
 from w2s_lightning.show.terminal import print_lines, print_table
-
-NOTHING = """There is no finished job and no sweep here. Run one of these, then again:
-  python train.py
-  python train.py -m sweeps=size_pairs"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted, out = _wanted(given)
         claims = claim_texts(given.claims)
         if given.text:
-            _print_pages(Console(highlight=False), pages_of(Library(), wanted, claims)[0])
+            _print_pages(Console(highlight=False), shown_pages(Library(), wanted, claims)[0])
             return
         written = write_page(Library(), wanted, out, claims)
         print(f"report: {written.page} ({size(written.size)})")
@@ -69,9 +65,7 @@ def _wanted(given: argparse.Namespace) -> tuple[Wanted, Path]:
 
 
 def _print_pages(console: Console, found: Sequence[Pages]) -> None:
-    """Print every section, or what to run when there is none."""
-    if not found:
-        console.print(NOTHING, soft_wrap=True)
+    """Print every section."""
     for pages in found:
         section, over = pages.section, pages.overview
         console.print(f"[bold]{shown(section.title)}[/bold]", soft_wrap=True)

@@ -7,7 +7,16 @@ from typing import Any
 from w2s_lightning.report.figures import Figure, Row, View, axis, drawing, places, plain, series, shares, spread
 from w2s_lightning.report.records import STATES, Group, Section
 from w2s_lightning.report.theme import ROLES, of_role
-from w2s_lightning.show.matrix import Matrix, cell_text, explanation, explanations, matrix_of, seeds_of, state_of
+from w2s_lightning.show.matrix import (
+    Matrix,
+    below_untuned,
+    cell_text,
+    explanation,
+    explanations,
+    matrix_of,
+    seeds_of,
+    state_of,
+)
 from w2s_lightning.show.numbers import counted, interval, number, seconds
 
 STEPS = 10  # shades on each side of 0
@@ -26,6 +35,7 @@ class Overview:
     reasons: Sequence[str]
     claims: Sequence[Mapping[str, Any]]
     remarks: Sequence[str]
+    below: Sequence[str]
 
 
 def overview(section: Section, claims: Mapping[str, str]) -> Overview:
@@ -35,7 +45,9 @@ def overview(section: Section, claims: Mapping[str, str]) -> Overview:
     squares = {id(group.row): _square(group) for group in section.groups}
     absent = {"state": "absent", "shade": 0, "tip": "not part of the sweep", "place": ""}
     notices = dict.fromkeys(f"{notice}." for job in section.jobs for notice in job.row.get("notices") or ())
+    said = [section.content["remark"]] if section.content.get("remark") else []
     cheats = [group.title for group in section.groups if group.row["cheats"]]
+    cheated = [f"CHEAT: {one} used hidden gold; it is no result of the paradigm." for one in cheats]
     return Overview(
         progress=_progress(section),
         matrix=matrix,
@@ -45,7 +57,8 @@ def overview(section: Section, claims: Mapping[str, str]) -> Overview:
         ],
         reasons=explanations(groups),
         claims=[_claim(verdict, claims) for verdict in section.content.get("verdicts") or ()],
-        remarks=[*(f"CHEAT: {one} used hidden gold; it is no result of the paradigm." for one in cheats), *notices],
+        remarks=[*said, *cheated, *notices],
+        below=below_untuned(groups),
     )
 
 

@@ -5,7 +5,7 @@ file is a fault that the page shows, and no end.
 """
 
 import hashlib
-import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
+from w2s_lightning.atomic import read_yaml
 from w2s_lightning.errors import UserError
 from w2s_lightning.report.records import JobRecord, Row, Section
-from w2s_lightning.results.claims import YAML_LOADER, key_of
+from w2s_lightning.results.claims import key_of
 from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
 from w2s_lightning.results.job_result import VERSION
 from w2s_lightning.results.pooled import Pooled
+from w2s_lightning.results.read_back import read_result, read_sweep
 from w2s_lightning.results.stored import Fault, StoreReader
 from w2s_lightning.results.texts import EXAMPLES, ExampleTexts, parse_texts
 from w2s_lightning.store import is_ours
@@ -29,13 +30,7 @@ LEDGER, LOOSE = "sweep.json", "single jobs"
 SWEEPS = (Path("sweeps"), Path(__file__).resolve().parents[2] / "sweeps")
 QUESTION = "How much of the gap does the student recover?"
 
-# What the pages read of a ledger's rows, of a result, of its rows and of its stages.
-_SHARED = {"task", "paradigm", "weak", "strong", "axes", "metric", "cheats", "pgr", *ARMS}
-_OF_JOB = _SHARED | {"seed", "overrides", "digest", "folder", "state"}
-_OF_GROUP = _SHARED | {"n", "expected", "missing", "seeds", "sections"}
-_OF_RESULT = {"job", "rows", "pgr", "digest", "student_of_record", "stages", "agreement", "supervisor", "metric"}
-_OF_ROW = {"name", "role", "model", "value", "low", "high", "information", "evaluate"}
-_OF_STAGE = {"kind", "label", "digest", "cached", "seconds"}
+UNREADABLE = (ValueError, KeyError, TypeError, RecursionError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -48,24 +43,25 @@ class Wanted:
 
 
 class Library:
-    """What has been read of stores, results, configurations and texts; `tables` keeps the rows of jobs."""
+    """What has been read of stores, results, configurations and texts; `tables` keeps the rows of jobs, `faults` hold
+    what could not be read and no section has named."""
 
     def __init__(self) -> None:
         self.tables: dict[tuple[str, str], pa.Table] = {}
-        self._faults: list[Fault] = []
+        self.faults: list[Fault] = []
         self._files: dict[Path, tuple[int, Any]] = {}
         self._pools: dict[Path, Pooled] = {}
         self._texts: dict[str, ExampleTexts] = {}
 
     def sections(self, wanted: Wanted) -> list[Section]:
         """The sections of a page, anew; raise UserError for a folder that is no sweep or no store."""
-        self._faults = []
+        self.faults = []
         for pooled in self._pools.values():
             pooled.reader.refresh()
         found: list[Section] = []
         seen: set[str] = set()
-        ledgers = [] if wanted.outputs is None else list(wanted.outputs.glob(f"sweeps/*/{LEDGER}"))
-        newest_first = sorted(ledgers, key=lambda file: file.stat().st_mtime, reverse=True)
+        ledgers = [] if wanted.outputs is None else list(wanted.outputs.glob("sweeps/*/[s]weep.json"))
+        newest_first = sorted(ledgers, key=lambda file: file.lstat().st_mtime, reverse=True)
         below = [file.parent for file in newest_first]
         for folder in wanted.sweeps or below:
             content = self._ledger(folder, alone=bool(wanted.sweeps))
@@ -107,78 +103,71 @@ class Library:
     def _ledger(self, folder: Path, *, alone: bool) -> Row | None:
         """A sweep's content; a broken one ends the page only when it was asked for by name."""
         file = folder / LEDGER
-        if not file.is_file():
+        if not os.path.lexists(file):
             raise UserError(_no_sweep(folder))
         try:
-            content: Row = json.loads(file.read_bytes())
-            if not isinstance(content, dict) or not {"jobs", "groups", "sweep"} <= content.keys():
-                raise ValueError("it holds no jobs")
-            if not _complete(content["jobs"], _OF_JOB) or not _complete(content["groups"], _OF_GROUP):
-                raise ValueError("a row of it lacks figures: it was written by another version")
-        except ValueError as error:
+            return read_sweep(file)
+        except (OSError, ValueError) as error:
             told = f"{file} is damaged ({error})"
             if alone:
                 raise UserError(f"{told}: run the sweep again, it is written anew") from None
-            self._faults.append(Fault("damaged", f"{folder.name}/{LEDGER}", told))
+            self.faults.append(Fault("damaged", f"{folder.name}/{LEDGER}", told))
             return None
-        return content
 
     def _job(self, row: Row, folder: Path | None) -> JobRecord:
         if folder is None or row["state"] != "done":
             return JobRecord(row, folder, None, {}, None)
         result = self._result(folder)
         if result is None and not (folder / "result.json").exists():
-            self._faults.append(Fault("missing", str(row["folder"]), "its result.json is gone: run the job again"))
-        config = self._read(folder / "config.yaml", lambda content: yaml.load(content, Loader=YAML_LOADER))
-        flat = dict(_flat(config)) if isinstance(config, dict) else {}
+            self.faults.append(Fault("missing", str(row["folder"]), "its result.json is gone: run the job again"))
+        flat = self._read(folder / "config.yaml", lambda file: _flat(dict(read_yaml(file)))) or {}
         return JobRecord(row, folder, result, flat, self._read(folder / EXAMPLES, self._shared_texts))
 
     def _result(self, folder: Path) -> Row | None:
         """A job's result; None without one, or with one that cannot be read as a result."""
         file = folder / "result.json"
-        found = self._read(file, json.loads)
-        if found is None:
-            return None
-        whole = isinstance(found, dict) and found.keys() >= _OF_RESULT
-        if not whole or not _complete(found["rows"], _OF_ROW) or not _complete(found["stages"], _OF_STAGE):
-            self._note("damaged", file, "it is no result of a job: run the job again")
-            return None
-        if found.get("version") != VERSION:
+        found: Row | None = self._read(file, read_result)
+        if found is not None and found.get("version") != VERSION:
             detail = f"written in version {found.get('version')} of results, now {VERSION}: run the job again"
             self._note("older", file, detail)
-        result: Row = found
-        return result
+        return found
 
-    def _shared_texts(self, content: bytes) -> ExampleTexts:
+    def _shared_texts(self, file: Path) -> ExampleTexts:
         """Seeds have the same test examples: files of equal content share one record."""
+        content = file.read_bytes()
         name = hashlib.sha256(content).hexdigest()
         if name not in self._texts:
             self._texts[name] = parse_texts(content)
         return self._texts[name]
 
-    def _read(self, file: Path, parse: Callable[[bytes], Any]) -> Any:
+    def _read(self, file: Path, parse: Callable[[Path], Any]) -> Any:
         """A file's content, parsed again only when it changes; None where there is none or it cannot be read."""
         try:
             stamp = file.stat().st_mtime_ns
-        except OSError:
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._note("damaged", file, f"it cannot be read: {error.strerror}")
             return None
         if file not in self._files or self._files[file][0] != stamp:
             try:
-                self._files[file] = (stamp, parse(file.read_bytes()))
-            except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, pa.ArrowException) as error:
-                self._note("damaged", file, f"it cannot be read: {str(error).splitlines()[0]}")
+                if not file.is_file():  # opening a pipe would wait for ever
+                    raise ValueError("it is no file")
+                self._files[file] = (stamp, parse(file))
+            except (OSError, *UNREADABLE) as error:
+                self._note("damaged", file, f"it cannot be read: {str(error).partition(chr(10))[0]}")
                 return None
         return self._files[file][1]
 
     def _note(self, kind: Any, file: Path, detail: str) -> None:
         fault = Fault(kind, f"{file.parent.name}/{file.name}", detail)
-        self._faults += [] if fault in self._faults else [fault]
+        self.faults += [] if fault in self.faults else [fault]
 
     # ------------------------------------------------------------ sections
 
     def _by_task(self, content: Row, jobs: Sequence[JobRecord], pooled: Pooled, start: int) -> list[Section]:
         sweep, found = str(content["sweep"]), []
-        notes, self._faults = tuple(self._faults), []
+        notes, self.faults = tuple(self.faults), []
         for number, task in enumerate(dict.fromkeys(str(job.row["task"]) for job in jobs), start):
             # What links call a section: it stays when other sweeps come and go.
             words = f"{sweep}-{str(content.get('digest') or '')[:6]}-{task}"
@@ -201,10 +190,6 @@ def _loose_row(result: Row, folder: str) -> Row:
     return job_row(result["job"], axes, overrides, result, **where, arms=arms, benchmark_arms=judged or None)
 
 
-def _complete(rows: Any, needed: set[str]) -> bool:
-    return all(isinstance(row, dict) and row.keys() >= needed for row in rows)
-
-
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Leaves by dotted key."""
     found: dict[str, Any] = {}
@@ -214,7 +199,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _no_sweep(folder: Path) -> str:
-    near = [path.parent for path in (*folder.glob(f"*/{LEDGER}"), *folder.glob(f"sweeps/*/{LEDGER}"))]
+    near = [path.parent for path in (*folder.glob(f"*/{LEDGER}"), *folder.glob("sweeps/*/[s]weep.json"))]
     if near:
         return f"{folder} is no sweep, but it holds some: name one, such as --sweep {near[0]}"
     return (

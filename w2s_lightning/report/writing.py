@@ -83,14 +83,13 @@ class Reporter:
 
 
 def write_page(library: Library, wanted: Wanted, out: Path, claims: Mapping[str, str]) -> Written:
-    """Write page and rows, each atomically."""
-    pages, tables = pages_of(library, wanted, claims)
+    """Write page and rows, each atomically; raise UserError, and write nothing, where there is nothing to show."""
+    pages, tables = shown_pages(library, wanted, claims)
     rows = out.with_suffix(".examples.parquet")
     made = f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     names = list(dict.fromkeys(one.section.sweep for one in pages))
-    title = f"{', '.join(names[:3])} · weak to strong" if names else "weak to strong"
-    there = "" if pages else _what_is_there(wanted)
-    content = render(pages, rows_file=rows.name if tables else None, made=made, title=title, there=there).encode()
+    title = f"{', '.join(names[:3])} · weak to strong"
+    content = render(pages, rows_file=rows.name if tables else None, made=made, title=title).encode()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if tables:
@@ -102,16 +101,24 @@ def write_page(library: Library, wanted: Wanted, out: Path, claims: Mapping[str,
     return Written(out, rows if tables else None, len(content), sum(table.num_rows for table in tables))
 
 
-def _what_is_there(wanted: Wanted) -> str:
-    """What to say of folders without any result: where was looked, how many stages the store holds all the same."""
-    root, looked = wanted.store or Path("store"), f"Looked for jobs and sweeps in {wanted.outputs}"
-    if wanted.outputs is not None and not wanted.outputs.is_dir():
+def shown_pages(library: Library, wanted: Wanted, claims: Mapping[str, str]) -> tuple[list[Pages], list[pa.Table]]:
+    """As `pages_of`; raise UserError where there is none, which says where was looked and what lies there."""
+    pages, tables = pages_of(library, wanted, claims)
+    if pages:
+        return pages, tables
+    place = wanted.outputs or wanted.sweeps[0]
+    root, looked = wanted.store or Path("store"), f"no finished job and no sweep in {place}"
+    if not place.is_dir():
         looked += ", which is not there"
-    if not root.exists():
-        return f"{looked}: --outputs names another folder."
-    is_ours(root)
-    stages = counted(len(StoreReader(root).digests()), "finished stage")
-    return f"{looked}. The store {root} holds {stages}, but no result there names them: --outputs names another folder."
+    told = [f"{fault.where}: {fault.detail}" for fault in library.faults[:1]]
+    if root.exists():
+        is_ours(root)
+        stages = counted(len(StoreReader(root).digests()), "finished stage")
+        told.append(f"the store {root} holds {stages}, but no result there names them: --outputs names another folder")
+    raise UserError(
+        f"nothing to show: {'; '.join([looked, *told])}\n"
+        "Run `python train.py` or `python train.py -m sweeps=size_pairs`, and this again"
+    )
 
 
 def claim_texts(file: Path) -> dict[str, str]:
@@ -122,8 +129,8 @@ def claim_texts(file: Path) -> dict[str, str]:
 # ---------------------------------------------------------------- one file
 
 
-def render(views: Sequence[Pages], *, rows_file: str | None, made: str, title: str, there: str) -> str:
-    """The whole page; `there` says what a page without sections found."""
+def render(views: Sequence[Pages], *, rows_file: str | None, made: str, title: str) -> str:
+    """The whole page."""
     head, style = _asset("head.js"), css_variables() + _asset("report.css")
     scripts, module = [_plotly(), "\n".join(_asset(name) for name in SCRIPTS)], _tables()
     data = {"outcomes": OUTCOMES, "style": STYLE, "sections": {view.section.key: _section(view) for view in views}}
@@ -136,7 +143,6 @@ def render(views: Sequence[Pages], *, rows_file: str | None, made: str, title: s
         rows_file=rows_file,
         made=made,
         title=title,
-        there=there,
         head=Markup(head),
         style=Markup(style),
         scripts=list(map(Markup, scripts)),

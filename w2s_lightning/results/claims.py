@@ -2,33 +2,38 @@
 
 `python -m w2s_lightning.results.claims` reads the results under the outputs folder and prints a verdict for each claim:
 `held`, `refuted` or `undecided`. All three are results. No seed is dropped: a claim waits until all of its seeds are
-there.
+there. A damaged file is named and counts as missing.
 """
 
 import argparse
-import json
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from annotated_types import MinLen
+from pydantic import AllowInfNan, Field, TypeAdapter, ValidationError
 from rich.console import Console
 
-from w2s_lightning.config.schema import record
-from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.atomic import read_yaml
+from w2s_lightning.config.schema import Seed, record
+from w2s_lightning.errors import UserError, did_you_mean, run_command
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_over_seeds
 from w2s_lightning.metrics.seeds import score_seeds
+from w2s_lightning.results.read_back import read_result, read_sweep
 from w2s_lightning.results.scored import columns_of
 from w2s_lightning.results.stored import Answers, StoreReader
-from w2s_lightning.show.numbers import interval
-from w2s_lightning.show.terminal import print_table
+from w2s_lightning.show.numbers import counted, interval
+from w2s_lightning.show.terminal import print_lines, print_table
 
-YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where PyYAML was built with it
 RUNTIME = ("trainer", "tracking", "paths", "run", "hydra", "sweeps", "seed")
+_DEFAULTS = (Path("docs/claims.yaml"), Path("outputs"), Path("store"))
+
+Finite = Annotated[float, AllowInfNan(False)]
+Overrides = tuple[Annotated[str, Field(pattern="=")], ...]
 
 
 @record
@@ -54,7 +59,7 @@ class AgainstOf:
 
     of: Literal["against"]
     row: str
-    against: tuple[str, ...]
+    against: Overrides
 
 
 @record
@@ -63,8 +68,8 @@ class DepartureOf:
 
     of: Literal["departures"]
     row: str
-    chance: float
-    distance: float
+    chance: Finite
+    distance: Finite
 
 
 Quantity = Annotated[PGROf | DifferenceOf | AgainstOf | DepartureOf, Field(discriminator="of")]
@@ -80,11 +85,11 @@ class Claim:
 
     id: str
     claim: str
-    jobs: tuple[str, ...]
-    seeds: tuple[int, ...]
+    jobs: Overrides
+    seeds: Annotated[tuple[Seed, ...], MinLen(2)]
     quantity: Quantity
     rule: Literal["above", "not_above"]
-    threshold: float
+    threshold: Finite
 
 
 Decision = Literal["held", "refuted", "undecided", "waiting"]
@@ -92,7 +97,7 @@ Decision = Literal["held", "refuted", "undecided", "waiting"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim."""
+    """What became of a claim; `reason` says why it waits, where not for its jobs."""
 
     claim: Claim
     verdict: Decision
@@ -100,20 +105,21 @@ class Verdict:
     low: float | None
     high: float | None
     per_seed: tuple[float, ...]
+    reason: str = ""
 
 
 def read_claims(path: Path) -> list[Claim]:
     """The claims of a YAML file; raise UserError where one is not well formed."""
     try:
-        return TypeAdapter(list[Claim]).validate_python(yaml.load(path.read_text(), YAML_LOADER))
+        return TypeAdapter(list[Claim]).validate_python(read_yaml(path))
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{path}: claim {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise UserError(f"{path}: {line}{error.problem}") from None
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
+        where = f"claim {'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
+        raise UserError(f"{path}: {where}{first['msg']}") from None
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}: name a file of claims") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def key_of(overrides: Sequence[str]) -> frozenset[str]:
@@ -131,36 +137,62 @@ def cell_of(result: Mapping[str, Any]) -> str:
 
 
 class Results:
-    """Results by overrides and seed, with their stored predictions."""
+    """Results by overrides and seed, with their stored predictions; `faults` name what could not be read."""
 
     def __init__(self, found: Mapping[tuple[frozenset[str], int], Mapping[str, Any]], store: Path) -> None:
         self._found = found
         self._read = StoreReader(store).required_answers
+        self.faults: list[str] = []
 
     @classmethod
     def under(cls, outputs: Path, store: Path) -> "Results":
         """All results below an outputs folder, also under the words in which sweeps asked for them."""
         found: dict[tuple[frozenset[str], int], Mapping[str, Any]] = {}
         by_digest: dict[str, Mapping[str, Any]] = {}
-        for file in sorted(outputs.glob("**/result.json"), key=lambda f: f.stat().st_mtime):
-            result = json.loads(file.read_text())
+        made = cls(found, store)
+        for result in made._whole(outputs, "**/[r]esult.json", read_result):
             by_digest[result["digest"]] = result
             found[key_of(result["overrides"]), result["job"]["seed"]] = result
-        for file in sorted(outputs.glob("sweeps/*/sweep.json")):
-            for job in json.loads(file.read_text())["jobs"]:
+        for sweep in made._whole(outputs, "sweeps/*/[s]weep.json", read_sweep):
+            for job in sweep["jobs"]:
                 for overrides in (job["overrides"], *job["also"]) if job["digest"] in by_digest else ():
-                    found.setdefault((key_of(overrides), job["seed"]), by_digest[job["digest"]])
-        return cls(found, store)
+                    found.setdefault((key_of(overrides), job["seed"]), by_digest[str(job["digest"])])
+        return made
+
+    def _whole(self, outputs: Path, pattern: str, read: Callable[[Path], dict[str, Any]]) -> list[dict[str, Any]]:
+        """The content of files, the oldest first; of what is not as we write it, a fault.
+
+        Brackets in a pattern make it find links to nothing, too.
+        """
+        found = []
+        for file in sorted(outputs.glob(pattern), key=lambda file: (file.lstat().st_mtime, file)):
+            try:
+                found.append(read(file))
+            except (OSError, ValueError) as error:
+                self.faults.append(f"{file}: {error}")
+        return found
 
     def answers(self, overrides: Sequence[str], seeds: Sequence[int], row: str) -> list[Answers] | None:
-        """A row's answers to the test examples for every seed; None while a seed is missing."""
+        """A row's answers to the test examples for every seed; None while a seed is missing. Raises UserError for
+        answers that cannot be read, and for a row that the jobs do not have."""
         found = [self._found.get((key_of(overrides), seed)) for seed in seeds]
         named = [{one["name"]: one["evaluate"] for one in result["rows"]} for result in found if result is not None]
-        return [self._read(rows[row]) for rows in named] if len(named) == len(found) else None
+        if len(named) < len(found):
+            return None
+        if lacking := [rows for rows in named if row not in rows]:
+            raise UserError(f"its jobs have no row {row}: {did_you_mean(row, lacking[0])}")
+        return [self._read(rows[row]) for rows in named]
 
 
 def decide(claim: Claim, results: Results) -> Verdict:
-    """Measure the claim's quantity and apply its rule."""
+    """Measure the claim's quantity and apply its rule; it waits while that cannot be measured, with the reason."""
+    try:
+        return _decided(claim, results)
+    except UserError as error:
+        return Verdict(claim, "waiting", None, None, None, (), str(error))
+
+
+def _decided(claim: Claim, results: Results) -> Verdict:
     match claim.quantity:
         case PGROf(row=row):
             wanted = {"student": (claim.jobs, row), "floor": (claim.jobs, "floor"), "ceiling": (claim.jobs, "ceiling")}
@@ -174,10 +206,7 @@ def decide(claim: Claim, results: Results) -> Verdict:
     known = {name: answers for name, answers in arms.items() if answers is not None}
     if len(known) < len(arms):
         return Verdict(claim, "waiting", None, None, None, ())
-    try:
-        columns = columns_of(known)
-    except UserError as error:
-        raise UserError(f"claim {claim.id}: {error}: run them again") from None
+    columns = columns_of(known)
     if isinstance(claim.quantity, DepartureOf):
         values = columns["one"].mean(axis=1).tolist()
         count = float(sum(abs(value - claim.quantity.chance) > claim.quantity.distance for value in values))
@@ -208,22 +237,37 @@ def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
         for v in verdicts
     )
     print_table(console, ("id", "claim", "verdict", "value [95 %]", "per seed"), rows, "claims")
+    print_lines(console, (f"{v.claim.id} waits: {v.reason}" for v in verdicts if v.reason))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every claim's verdict; exit code 1 while one is waiting for jobs."""
     parser = argparse.ArgumentParser(prog="python -m w2s_lightning.results.claims", description=main.__doc__)
-    parser.add_argument("--claims", type=Path, default=Path("docs/claims.yaml"))
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"))
-    parser.add_argument("--store", type=Path, default=Path("store"))
+    claims, outputs, store = _DEFAULTS
+    parser.add_argument("--claims", type=Path, default=claims)
+    parser.add_argument("--outputs", type=Path, default=outputs)
+    parser.add_argument("--store", type=Path, default=store)
     given = parser.parse_args(arguments)
 
     def run() -> bool:
         claims = read_claims(given.claims)
         results = Results.under(given.outputs, given.store)
         verdicts = [decide(claim, results) for claim in claims]
-        print_verdicts(Console(), verdicts)
-        return any(verdict.verdict == "waiting" for verdict in verdicts)
+        console, waiting = Console(), sum(verdict.verdict == "waiting" for verdict in verdicts)
+        print_verdicts(console, verdicts)
+        print_lines(console, (f"damaged: {fault}" for fault in results.faults))
+        if waiting:
+            settings = {
+                "hydra.sweeper.claims": given.claims,
+                "paths.outputs": given.outputs,
+                "paths.store": given.store,
+            }
+            other = [f"{key}={value}" for key, value in settings.items() if value not in _DEFAULTS]
+            again = shlex.join(["python", "train.py", "-m", "sweeps=claims", *other])
+            print_lines(
+                console, [f"{counted(waiting, 'claim')} waiting; this runs what is missing and decides: {again}"]
+            )
+        return waiting > 0
 
     return run_command(run)
 

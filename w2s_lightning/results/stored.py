@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from w2s_lightning.atomic import read_json
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import SHORT
 from w2s_lightning.selection import TargetTable
@@ -160,7 +161,7 @@ class StoreReader:
 
     def stage(self, digest: str) -> Mapping[str, Any] | None:
         """An artifact's identity; one of an older version is noted."""
-        found: Mapping[str, Any] | None = self._read(digest, STAGE, _json)
+        found: Mapping[str, Any] | None = self._read(digest, STAGE, read_json)
         if found is not None and found.get("version") != (now := VERSIONS.get(str(found.get("kind")))):
             detail = f"made by version {found.get('version')} of this kind of stage, now {now}: compute it again"
             self._note(digest, "older", detail)
@@ -168,7 +169,7 @@ class StoreReader:
 
     def metrics(self, digest: str) -> Mapping[str, Any]:
         """An artifact's counts and scores, empty when there are none."""
-        return self._read(digest, METRICS, _json) or {}
+        return self._read(digest, METRICS, read_json) or {}
 
     def history(self, digest: str) -> list[dict[str, Any]]:
         """A training curve, empty when there is none."""
@@ -224,10 +225,6 @@ def _checked(folder: Path, name: str) -> Path:
 
 
 # ---------------------------------------------------------------- files to tables
-
-
-def _json(file: Path) -> Any:
-    return json.loads(file.read_bytes())
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:

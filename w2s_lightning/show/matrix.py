@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from w2s_lightning.show.numbers import counted, interval, listed, pair
+from w2s_lightning.show.numbers import below_zero, counted, interval, listed, pair
 from w2s_lightning.show.terminal import print_lines, print_table
 
 WIDE = 4  # columns of figures that fit into a terminal
@@ -128,6 +128,15 @@ def explanations(groups: Sequence[Group]) -> list[str]:
     return found
 
 
+def below_untuned(groups: Sequence[Group]) -> list[str]:
+    """One sentence on the cells whose student ends below the untuned model, none where there are none: PGR, which is
+    about floor and ceiling, does not tell."""
+    labels = Labels(groups)
+    lost = [group for group in groups if below_zero(group.get("gain_over_untuned"))]
+    cells = [f"{labels.title(group)} {interval(group['gain_over_untuned'], 2)}" for group in lost]
+    return [f"The student ends below the untuned model: {listed(cells)}."] if cells else []
+
+
 def print_sections(console: Console, groups: Sequence[Group]) -> None:
     """PGR by section of a benchmark, over seeds and benchmark rows, where any group has one."""
     labels = Labels(groups)
@@ -171,4 +180,4 @@ def print_matrices(console: Console, groups: Sequence[Group]) -> None:
     seeds = max((group["n"] for group in groups), default=0)
     crossed = f"seeds and test examples, crossed; {seeds} seeds"
     over = crossed if seeds > 1 else "test examples, for these trained models"
-    print_lines(console, [f"intervals: over {over}", *explanations(groups)])
+    print_lines(console, [f"intervals: over {over}", *below_untuned(groups), *explanations(groups)])

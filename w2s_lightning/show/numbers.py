@@ -34,6 +34,11 @@ def interval(part: Mapping[str, Any] | None, digits: int = 3, sign: str = "") ->
     return f"{value} [{', '.join(ends)}]" if ends else str(value)
 
 
+def below_zero(difference: Mapping[str, Any] | None) -> bool:
+    """Whether the whole interval of a difference lies below 0."""
+    return difference is not None and difference.get("high") is not None and bool(difference["high"] < 0)
+
+
 def seconds(value: float | None) -> str:
     """`0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, or a dash."""
     if value is None:

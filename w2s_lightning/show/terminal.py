@@ -16,7 +16,7 @@ from w2s_lightning.identity import Stage
 from w2s_lightning.metrics.sections import SECTIONS, WEIGHED
 from w2s_lightning.plan import Plan
 from w2s_lightning.refs import UNRESOLVED
-from w2s_lightning.show.numbers import DASH, interval, job_title, number, seconds, shown, size
+from w2s_lightning.show.numbers import DASH, below_zero, interval, job_title, number, seconds, shown, size
 from w2s_lightning.stages import FolderWeights, HubWeights, Label
 
 _KEY = re.compile(r" (?=[\w.@]+=)")
@@ -189,7 +189,8 @@ def _sentences(result: Result) -> Iterator[str]:
     pgr, agreement, rows = result["pgr"], result["agreement"], result["rows"]
     reason = f" ({pgr['reason']})" if pgr["reason"] else ""
     yield f"PGR {interval(pgr)}{reason}" if pgr["defined"] else f"PGR is undefined: {pgr['reason']}"
-    yield f"student - untuned: {interval(result['gain_over_untuned'])}"
+    gain = result["gain_over_untuned"]
+    yield f"student - untuned: {interval(gain)}{': it ends below the untuned model' if below_zero(gain) else ''}"
     if agreement["with_supervisor"] is not None:
         right, wrong = interval(agreement["when_supervisor_right"]), interval(agreement["when_supervisor_wrong"])
         yield (

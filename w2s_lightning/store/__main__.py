@@ -5,8 +5,8 @@ is younger than the keeping time stays, since the result of a running job is not
 """
 
 import argparse
-import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -14,9 +14,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 from rich.console import Console
 
+from w2s_lightning.atomic import read_json
 from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.identity import SHORT
 from w2s_lightning.show.numbers import shown, size
@@ -24,7 +26,7 @@ from w2s_lightning.show.terminal import print_table
 from w2s_lightning.store.artifacts import Store, inode_of
 from w2s_lightning.store.disk import LEASES, QUARANTINE, WORK, is_ours, make_folder, writable
 from w2s_lightning.store.lease import LEASE_SECONDS
-from w2s_lightning.store.manifest import MANIFEST, Damaged, Manifest, files_in
+from w2s_lightning.store.manifest import MANIFEST, Damaged, Manifest
 
 DAY = 86400.0
 
@@ -113,8 +115,6 @@ def damage_of(folder: Path) -> str | None:
             entry.verify(folder / name)
     except Damaged as damage:
         return str(damage)
-    except OSError as error:
-        return f"cannot be read: {error}"
     named = folder.name.rpartition("-")[2] == manifest.digest[:SHORT]
     return None if named else f"folder name and {MANIFEST} name different stages"
 
@@ -125,7 +125,7 @@ def collect_garbage(store: Store, options: argparse.Namespace, console: Console)
     total = 0
     items = list(garbage(store, keep, options.keep_days * DAY))
     for path, reason in items:
-        there = sum(stat.st_size for stat in files_in(path).values()) if path.is_dir() else path.lstat().st_size
+        there = sum(stat.st_size for stat in _stats_in(path) if not S_ISDIR(stat.st_mode))
         total += there
         _say(console, f"{size(there):>9}  {path.relative_to(store.root)}  ({reason})")
         if options.delete:
@@ -138,21 +138,29 @@ def collect_garbage(store: Store, options: argparse.Namespace, console: Console)
 def referenced(outputs: Path) -> set[str]:
     """Digests of all stages that a `result.json` below `outputs` names; raises UserError without any."""
     found: set[str] = set()
-    results = sorted(outputs.rglob("result.json"))
+    results = sorted(outputs.rglob("[r]esult.json"))  # a pattern finds links to nothing too
     if not results:
         raise UserError(f"no result.json below {outputs}: name the folder of your results with --outputs DIR")
     for path in results:
         try:
-            found.update(stage["digest"] for stage in json.loads(path.read_bytes())["stages"])
-        except (ValueError, KeyError, TypeError):
+            digests = [stage["digest"] for stage in read_json(path)["stages"]]
+            if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests):
+                raise ValueError("a digest is none")
+            found.update(digests)
+        except (OSError, ValueError, KeyError, TypeError):
             raise UserError(f"{path} is not readable as a result: mend or delete it, then repeat") from None
     return found
 
 
 def garbage(store: Store, keep: set[str], keep_seconds: float) -> Iterator[tuple[Path, str]]:
-    """Unreferenced artifacts, abandoned work, quarantine and stale leases, all older than `keep_seconds`; and why."""
+    """Unreferenced artifacts, abandoned work, quarantine and stale leases, all older than `keep_seconds`; and why.
+
+    Links stay, and what they lead to: somebody put them there.
+    """
     now = time.time()
     for folder in artifact_folders(store):
+        if folder.is_symlink() or folder.parent.is_symlink():
+            continue
         digest_of = None
         with suppress(Damaged):
             digest_of = Manifest.read(folder).digest
@@ -161,10 +169,17 @@ def garbage(store: Store, keep: set[str], keep_seconds: float) -> Iterator[tuple
     for place, reason in ((WORK, "abandoned work"), (QUARANTINE, "quarantine"), (LEASES, "stale lease")):
         for path in (store.root / place).glob("*"):
             lease = store.root / LEASES / path.name
-            live = lease.exists() and now - lease.stat().st_mtime < 10 * LEASE_SECONDS
-            newest = max(inside.lstat().st_mtime for inside in (path, *path.rglob("*")))
-            if newest < now - keep_seconds and not live:
+            live = any(now - stat.st_mtime < 10 * LEASE_SECONDS for stat in _stats_in(lease))
+            newest = max((stat.st_mtime for stat in _stats_in(path)), default=now)
+            if newest < now - keep_seconds and not live and not path.is_symlink():
                 yield path, reason
+
+
+def _stats_in(path: Path) -> Iterator[os.stat_result]:
+    """Of a file or folder and all that lies in it; links are not followed, what vanishes meanwhile is left out."""
+    for inside in (path, *path.rglob("*")):
+        with suppress(FileNotFoundError):
+            yield inside.lstat()
 
 
 def delete(store: Store, path: Path) -> None:

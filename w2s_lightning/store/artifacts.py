@@ -155,6 +155,11 @@ class Store:
             os.utime(target)  # garbage collection goes by its age in quarantine
             logger.warning("DAMAGED artifact %s: %s; moved to %s, to be recomputed", folder, reason, target)
 
+    def quarantined(self) -> frozenset[str]:
+        """What lies in quarantine: kind, folder and time of each, joined by hyphens."""
+        place = self.root / QUARANTINE
+        return frozenset(os.listdir(place)) if place.is_dir() else frozenset()
+
     def _check(self, stage: Stage, names: Collection[str] | None) -> Manifest:
         folder = self.path(stage)
         before = inode_of(folder)

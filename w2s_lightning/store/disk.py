@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from w2s_lightning.atomic import replacing
+from w2s_lightning.atomic import read_json, replacing
 from w2s_lightning.errors import UserError
 
 MARKER = "w2s_store.json"
@@ -23,8 +23,8 @@ def is_ours(root: Path) -> bool:
     names = set(os.listdir(root)) if root.is_dir() else set()
     if MARKER in names:
         try:
-            found = json.loads((root / MARKER).read_bytes())["format"]
-        except (ValueError, KeyError, TypeError):
+            found = read_json(root / MARKER)["format"]
+        except (OSError, ValueError, KeyError, TypeError):
             found = "unreadable"
         if found != FORMAT:
             raise UserError(

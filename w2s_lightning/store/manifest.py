@@ -1,10 +1,14 @@
 """What an artifact's folder must hold: sha256, size and time of every file, and where it was made.
 
-The manifest is written last, so a folder without one is unfinished or broken. Hidden files (an editor's, a network
-file system's) do not count. Bit-equality is promised only between equal provenances.
+The manifest is written last, so a folder without one is unfinished or broken. It ends with the sha256 of all that it
+says before, so that a changed bit is seen wherever it is; those written before 2026-11-30 lack that and are believed
+without it: of them the provenance is not covered. Hidden files (an editor's, a network file system's) do not count.
+Bit-equality is promised only between equal provenances.
 """
 
+import hashlib
 import json
+import math
 import os
 import platform
 import resource
@@ -19,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
+from w2s_lightning.atomic import read_json
 from w2s_lightning.content import file_sha256
 from w2s_lightning.identity import digest
 from w2s_lightning.store.disk import sync
@@ -39,14 +44,14 @@ class FileEntry:
     size: int
     mtime_ns: int
 
-    def glance(self, path: Path, stat: os.stat_result) -> None:
+    def glance(self, path: Path, found: os.stat_result) -> None:
         """Compare size and modification time; raises Damaged.
 
         A file with another time is hashed and, if sound, gets its time back: copying a store costs one hashing.
         """
-        if stat.st_size != self.size:
-            raise Damaged(f"{path.name} has {stat.st_size} bytes, its manifest says {self.size}")
-        if stat.st_mtime_ns != self.mtime_ns:
+        if found.st_size != self.size:
+            raise Damaged(f"{path.name} has {found.st_size} bytes, its manifest says {self.size}")
+        if found.st_mtime_ns != self.mtime_ns:
             self.verify(path)
             with suppress(OSError):
                 os.utime(path, ns=(self.mtime_ns, self.mtime_ns))
@@ -54,9 +59,11 @@ class FileEntry:
     def verify(self, path: Path) -> None:
         """Compare the sha256; raises Damaged."""
         try:
+            if not path.is_file():  # opening a pipe would wait for ever
+                raise Damaged(f"{path.name} is missing, or no file")
             found = file_sha256(path)
-        except FileNotFoundError:
-            raise Damaged(f"{path.name} is missing") from None
+        except OSError as error:
+            raise Damaged(f"{path.name} cannot be read: {error.strerror or error}") from None
         if found != self.sha256:
             raise Damaged(f"{path.name} has sha256 {found[:16]}..., its manifest says {self.sha256[:16]}...")
 
@@ -77,21 +84,38 @@ class Manifest:
         for place, _, names in os.walk(folder):
             sync(*(Path(place, name) for name in names), Path(place))
         content = {"digest": digest, "files": {name: asdict(f) for name, f in files.items()}, "provenance": provenance}
-        (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
+        (folder / MANIFEST).write_bytes(_sealed(json.dumps(content, indent=1).removesuffix("\n}").encode()))
         sync(folder / MANIFEST, folder)
         return cls(digest, files, provenance)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read `folder`'s manifest; raises Damaged when there is none or it does not parse."""
+        """Read `folder`'s manifest; raises Damaged when there is none, or one that is not as it was written."""
         try:
-            content = json.loads((folder / MANIFEST).read_bytes())
-            files = {name: FileEntry(**entry) for name, entry in content["files"].items()}
-            return cls(content["digest"], files, content["provenance"])
-        except (FileNotFoundError, NotADirectoryError):
+            content = read_json(folder / MANIFEST)
+            made = cls.of(content)
+            text = (folder / MANIFEST).read_bytes()
+            if "sha256" in content and text != _sealed(text[: -len(_sealed(b""))]):
+                raise ValueError("it was changed after it was written")
+        except FileNotFoundError:
             raise Damaged(f"there is no {MANIFEST}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Damaged(f"{MANIFEST} does not parse: {error}") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Damaged(f"{MANIFEST} is damaged: {error}") from None
+        return made
+
+    @classmethod
+    def of(cls, content: Any) -> Self:
+        """The manifest that a JSON object holds; raises an exception where a part is missing, surplus or of another
+        type."""
+        given, parts = content["provenance"], {"digest", "files", "provenance"}
+        entries = {name: FileEntry(**entry) for name, entry in content["files"].items()}
+        numbers = [number for entry in entries.values() for number in (entry.size, entry.mtime_ns)]
+        texts = [content["digest"], *(entry.sha256 for entry in entries.values())]
+        if not all(type(number) is int for number in numbers) or not all(type(text) is str for text in texts):
+            raise ValueError("a part of it is of another type")
+        if content.keys() - {"sha256"} != parts or not math.isfinite(given["seconds"]):
+            raise ValueError("it holds something else than it should")
+        return cls(content["digest"], entries, given)
 
     def glance(self, folder: Path) -> None:
         """Check identity, names, sizes and modification times without reading the outputs; raises Damaged."""
@@ -103,8 +127,8 @@ class Manifest:
         for name in found.keys() - self.files.keys() - {MANIFEST}:
             raise Damaged(f"{name} is not in its manifest")
         try:
-            identity = digest(json.loads((folder / STAGE).read_bytes()))
-        except (FileNotFoundError, ValueError) as error:
+            identity = digest(read_json(folder / STAGE))
+        except (FileNotFoundError, ValueError, TypeError, RecursionError) as error:
             raise Damaged(f"{STAGE} cannot be read: {error}") from None
         if identity != self.digest:
             raise Damaged(f"{STAGE} and {MANIFEST} hold different identities")
@@ -120,8 +144,13 @@ class Manifest:
         return float(self.provenance["seconds"])
 
 
+def _sealed(said: bytes) -> bytes:
+    """A manifest's text: what it says, still open at its end, and the sha256 of exactly that."""
+    return b'%s,\n "sha256": "%s"\n}\n' % (said, hashlib.sha256(said).hexdigest().encode())
+
+
 def files_in(folder: Path) -> dict[str, os.stat_result]:
-    """Every visible file below `folder` by relative path."""
+    """Every visible file below `folder` by relative path; links to folders are not followed. Raises Damaged."""
     return dict(_walk(str(folder), ""))
 
 
@@ -129,12 +158,14 @@ def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     try:
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
         for entry in entries:
-            if entry.is_dir():
+            if entry.is_dir(follow_symlinks=False):
                 yield from _walk(entry.path, f"{prefix}{entry.name}/")
             else:
                 yield f"{prefix}{entry.name}", entry.stat()
     except FileNotFoundError:
-        raise Damaged("it vanished while it was read") from None
+        raise Damaged(f"{prefix or 'it'} vanished while it was read, or holds a link to nothing") from None
+    except OSError as error:
+        raise Damaged(f"{prefix or 'it'} cannot be read: {error.strerror or error}") from None
 
 
 # ---------------------------------------------------------------- provenance

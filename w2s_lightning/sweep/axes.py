@@ -27,7 +27,8 @@ Axis = tuple[Overrides, ...]  # choices of which each job takes one; a choice ma
 @dataclass(frozen=True)
 class Command:
     """What a `-m` command asks for, before any of its jobs is planned: `name` is the sweep file's, `again` types it
-    anew, `claims` are what it is to decide, if anything, `notices` what is to be said of its axes."""
+    anew, `claims` are what it is to decide, if anything, `notices` what is to be said of its axes, `remark` what the
+    file says above its tables."""
 
     name: str
     again: str
@@ -35,6 +36,7 @@ class Command:
     jobs: tuple[Overrides, ...]
     notices: tuple[str, ...]
     claims: tuple[Claim, ...]
+    remark: str | None
 
 
 def read_command(config: DictConfig, arguments: Sequence[str]) -> Command:
@@ -51,7 +53,7 @@ def read_command(config: DictConfig, arguments: Sequence[str]) -> Command:
     jobs, notices = expand(settings.get("params") or {}, cases, arguments)
     name = str(config.hydra.runtime.choices.get("sweeps") or "grid")
     again = shlex.join(["python", "train.py", "-m", *arguments, *own_words(config)])
-    return Command(name, again, tuple(arguments), jobs, tuple(notices), tuple(claims))
+    return Command(name, again, tuple(arguments), jobs, tuple(notices), tuple(claims), settings.get("remark"))
 
 
 def own_words(config: DictConfig) -> list[str]:

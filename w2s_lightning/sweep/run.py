@@ -33,7 +33,7 @@ from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
 from w2s_lightning.show.mirror import log_sweep
 from w2s_lightning.show.numbers import counted, shown, size
-from w2s_lightning.show.terminal import LaunchProgress, print_grid_plan
+from w2s_lightning.show.terminal import LaunchProgress, print_grid_plan, print_lines
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.axes import read_command
 from w2s_lightning.sweep.cluster import check_extra, run_waves
@@ -145,6 +145,7 @@ class Sweep:
         self._grid = with_checked_data(self._grid, self._results.missing, self._note)
         self._group = f"{self._command.name}-{self._grid.digest[:SHORT]}"
         self.folder = Path(self.runtime.paths.outputs) / "sweeps" / self._group
+        before, broken = self._store.quarantined(), list(filter(self._results.damaged, self._grid.jobs))
         units = make_units(list(filter(self._results.missing, self._grid.jobs)), self._store.has)
         self._check_disk(units)
         self._lines = LaunchProgress(self._console, len(units.all))
@@ -162,7 +163,8 @@ class Sweep:
             ) from None
         Store.at(self._store.root)  # it is made now, with something to compute
         self._reporter = self._open_report(self.folder, self._store.root)
-        head = {"sweep": self._command.name, "digest": self._grid.digest, "command": self._command.again}
+        command = self._command
+        head = {"sweep": command.name, "digest": self._grid.digest, "command": command.again, "remark": command.remark}
         self._file = SweepFile(self.folder, self._grid, self._reporter.reader, self._results, head)
         self._announce(units)
         started = time.monotonic()
@@ -173,6 +175,9 @@ class Sweep:
             finally:
                 self._file.times["seconds"] = round(time.monotonic() - started, 3)
                 self._over = True
+        mended = [name.rpartition("-")[0].replace("-", " ", 1) for name in self._store.quarantined() - before]
+        mended += [str(job.folder / "result.json") for job in broken]
+        print_lines(self._console, (f"mended: {name} was damaged and was made again" for name in sorted(mended)))
         self._end(states)
 
     # ------------------------------------------------------------ launching
@@ -266,6 +271,7 @@ class Sweep:
                 content, self._reporter.mirrored, self._group, settings=self.runtime.tracking, folder=self.folder
             )
             self._file.write(wandb={**logged, "rows": rows})
+        print_lines(self._console, [self._command.remark] if self._command.remark else [])
         print_matrices(self._console, content["groups"])
         print_sections(self._console, content["groups"])
         print_compared(self._console, content["readouts"])

@@ -7,6 +7,7 @@ between two runs stands under `times`.
 import hashlib
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +19,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.atomic import write_whole
+from w2s_lightning.atomic import read_json, write_whole
 from w2s_lightning.errors import UserError
 from w2s_lightning.plan import name_of
 from w2s_lightning.results.groups import ARMS, SeedGroups, compared, job_row
 from w2s_lightning.results.job_result import VERSION as RESULT_VERSION
+from w2s_lightning.results.read_back import read_result
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.sweep.grid import Grid, PlannedJob
 from w2s_lightning.sweep.units import UnitStates
@@ -57,12 +59,20 @@ class JobResults:
         """Whether the job is still to be run."""
         return self.of(job) is None
 
+    @staticmethod
+    def damaged(job: PlannedJob) -> bool:
+        """Whether something lies where its result belongs that is no result of any job."""
+        file = job.folder / "result.json"
+        return os.path.lexists(file) and "digest" not in _json_in(file)
+
 
 def _result_in(file: Path, job: PlannedJob) -> dict[str, Any] | None:
-    """The content of a `result.json` that holds all that is read of it, and is in wandb as it is asked for now."""
-    found = _json_in(file)
-    needed = {"job", "rows", "pgr", "stages", "wandb", "overrides"}
-    if found.get("digest") != job.plan.digest or found.get("version") != RESULT_VERSION or not needed <= found.keys():
+    """The content of a `result.json`, if it is this job's and in wandb as that is asked for now."""
+    try:
+        found = read_result(file)
+    except (OSError, ValueError):
+        return None
+    if found["digest"] != job.plan.digest or found.get("version") != RESULT_VERSION or "wandb" not in found:
         return None
     mirrored = job.runtime.tracking.mode in ("auto", "disabled", (found["wandb"] or {}).get("mode"))
     return found if mirrored else None
@@ -71,7 +81,7 @@ def _result_in(file: Path, job: PlannedJob) -> dict[str, Any] | None:
 def _json_in(file: Path) -> dict[str, Any]:
     """The object in a JSON file, an empty one when there is none."""
     try:
-        found = json.loads(file.read_bytes())
+        found = read_json(file)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
