@@ -63,7 +63,7 @@ def check_model_folder(folder: Folder) -> Mapping[str, Any]:
     embedding = _check_embedding(file, text, tensors)
     if embedding is not None:
         _check_tied(file, config, tensors, embedding)
-        _check_tokenizer(folder.path / "tokenizer.json", embedding)
+    _check_tokenizer(folder.path, _LARGEST if embedding is None else embedding.shape[0])
     for weights in sorted({tensor.file for tensor in tensors.values()}):
         if name := remembered("not finite", weights, _not_finite):
             raise UserError(f"{weights}: the tensor {name} holds NaN or infinite numbers: take weights that are whole")
@@ -76,6 +76,10 @@ def model_config(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{folder} is not a model folder: config.json is missing")
     config = _object(file)
+    if not isinstance(config.get("model_type"), str):
+        raise UserError(
+            f"{file}: model_type is {str(config.get('model_type'))[:40]!r}, expected an architecture's name"
+        )
     if config.get("is_encoder_decoder"):
         raise UserError(
             f"{file}: {config.get('model_type')} is an encoder-decoder, neither a decoder nor an encoder: "
@@ -206,8 +210,8 @@ def _check_layers(file: Path, config: Mapping[str, Any], tensors: Mapping[str, _
     if key is None or len(stacks) != 1:
         return
     ((stack, found),) = stacks.items()
-    beyond = config.get("num_nextn_predict_layers") or 0  # layers that predict further tokens, kept after the others
-    known = config[key] + beyond
+    beyond = config.get("num_nextn_predict_layers")  # layers that predict further tokens, kept after the others
+    known = config[key] + (beyond if isinstance(beyond, int) else 0)
     lost = config[key] - len([number for number in found if number < config[key]])
     if lost or max(found) >= known:
         raise UserError(
@@ -234,9 +238,9 @@ def _check_embedding(file: Path, config: Mapping[str, Any], tensors: Mapping[str
 
 def _check_tied(file: Path, config: Mapping[str, Any], tensors: Mapping[str, _Tensor], embedding: _Tensor) -> None:
     """Raise UserError where `tie_word_embeddings` says other than the weights."""
-    tied, written = config.get("tie_word_embeddings"), (config.get("architectures") or [""])[0]
+    tied, written = config.get("tie_word_embeddings"), config.get("architectures")
     name = next((name for name in tensors if name.endswith(_UNEMBEDDINGS)), None)
-    if tied is False and name is None and str(written).endswith("ForCausalLM"):
+    if tied is False and name is None and isinstance(written, list) and "ForCausalLM" in str(written):
         raise UserError(
             f"{file}: tie_word_embeddings=false, and the weights have no {_UNEMBEDDINGS[0]}: should it be true?"
         )
@@ -248,25 +252,30 @@ def _check_tied(file: Path, config: Mapping[str, Any], tensors: Mapping[str, _Te
             )
 
 
-def _check_tokenizer(file: Path, embedding: _Tensor) -> None:
-    """Raise UserError for a tokenizer with ids that the embedding has no row for.
+def _check_tokenizer(folder: Path, rows: int) -> None:
+    """Raise UserError for a tokenizer with ids that the embedding of so many rows has none for.
 
     Special tokens may lie beyond it: Gemma 3's text models keep that of images, which no text becomes.
     """
+    settings, file = folder / "tokenizer_config.json", folder / "tokenizer.json"
+    longest = _object(settings).get("model_max_length") if settings.is_file() else None
+    if longest is not None and not (type(longest) in (int, float) and longest >= 1):
+        raise UserError(f"{settings}: model_max_length is {str(longest)[:40]!r}, expected 1 or more")
     if not file.exists():  # other kinds of tokenizer are looked at when they are opened
         return
     found = _object(file)
-    tokens = found.get("model", {}).get("vocab") if isinstance(found.get("model"), dict) else None
-    if isinstance(tokens, list):
-        highest = len(tokens) - 1
-    else:
-        highest = max(tokens.values(), default=-1) if isinstance(tokens, dict) else -1
-    added = [one for one in found.get("added_tokens") or () if not one.get("special")]
-    highest = max([highest, *(one["id"] for one in added)])
-    if highest >= embedding.shape[0]:
+    try:
+        tokens = found["model"]["vocab"]
+        ids = range(len(tokens)) if isinstance(tokens, list) else tokens.values()
+        added = [one["id"] for one in found.get("added_tokens") or () if not one.get("special")]
+        highest = max([-1, *ids, *added])
+    except (AttributeError, KeyError, TypeError):
         raise UserError(
-            f"{file}: token ids go up to {highest}, and the embedding has {embedding.shape[0]} rows: take the "
-            "tokenizer of this model"
+            f"{file} is no tokenizer: its vocabulary (model.vocab) or its added_tokens cannot be read"
+        ) from None
+    if highest >= rows:
+        raise UserError(
+            f"{file}: token ids go up to {highest}, and the embedding has {rows} rows: take the tokenizer of this model"
         )
 
 
@@ -284,8 +293,8 @@ def has_chat_template(folder: Path) -> bool:
 def vocabulary(folder: Path) -> dict[str, int] | None:
     """Token ids of a model folder by token, None where `tokenizer.json` does not list them."""
     file = folder / "tokenizer.json"
-    found = _object(file) if file.is_file() else {}
-    tokens = found.get("model", {}).get("vocab")
+    found = _object(file) if file.is_file() else {"model": {}}
+    tokens = found["model"].get("vocab")
     if not isinstance(tokens, dict):
         return None
     return {**tokens, **{one["content"]: one["id"] for one in found.get("added_tokens", ())}}

@@ -140,6 +140,14 @@ BAD: list[tuple[str, Spoil, Sequence[str]]] = [
     ("bert", tokens(lambda found: found["model"]["vocab"].update(zyx=10**6)), "tokenizer.json: token ids go up to"),
     ("llama", written("tokenizer.json", "{"), "tokenizer.json is not JSON"),
     ("llama", written("tokenizer.json", DEEP), "tokenizer.json is nested too deeply"),
+    ("llama", written("tokenizer.json", "{}"), "tokenizer.json is no tokenizer"),
+    ("llama", tokens(lambda found: found.update(added_tokens=[1])), "tokenizer.json is no tokenizer"),
+    ("llama", tokens(lambda found: found["model"]["vocab"].update(zyx="1")), "tokenizer.json is no tokenizer"),
+    ("llama", written("tokenizer_config.json", "[]"), "tokenizer_config.json holds no JSON object"),
+    ("llama", written("tokenizer_config.json", '{"model_max_length": -1}'), "model_max_length is '-1'"),
+    ("llama", config(model_type=["llama"]), "config.json: model_type is"),
+    ("llama", config(model_type=None), "config.json: model_type is 'None'"),
+    ("llama", config(architectures=7, num_nextn_predict_layers="x", num_hidden_layers=1), "num_hidden_layers=1"),
     ("llama", written("adapter_config.json", "{}"), "adapter_config.json: adapters on another model"),
 ]
 # What only transformers can tell, before the first stage of a job.
@@ -156,8 +164,7 @@ UNFIT: list[tuple[str, Spoil, Sequence[str]]] = [
     ("llama", config(pad_token_id=10**9), "Padding_idx"),
     ("llama", config(model_type="mystery"), "of a kind that transformers lacks"),
     ("llama", config(model_type="mystery", auto_map={"AutoModel": "own.Mystery"}), "wants to run its own code"),
-    ("llama", written("tokenizer.json", "{}"), "cannot read the model folder"),
-    ("llama", written("tokenizer_config.json", "[]"), "cannot read the model folder"),
+    ("bert", tokens(lambda found: found["post_processor"]["special_tokens"]["[SEP]"].update(ids=[10**9])), "rows"),
     ("bert", lambda folder: (folder / "tokenizer.json").unlink(), "cannot read the model folder"),
 ]
 HARMLESS: list[tuple[str, Spoil]] = [

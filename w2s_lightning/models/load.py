@@ -226,8 +226,8 @@ def _check_tokens(source: Source, tokenizer: PreTrainedTokenizerBase, model: Pre
     Added tokens may lie beyond it (Gemma 3 keeps that of images), unless every text has them.
     """
     rows = model.get_input_embeddings().weight.shape[0]
-    used = [tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
-    highest = max(tokenizer.vocab_size - 1, *(one for one in used if one is not None))
+    used = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
+    highest = max([tokenizer.vocab_size - 1, *tokenizer("")["input_ids"], *(one for one in used if one is not None)])
     if highest >= rows:
         raise UserError(
             f"{source}: the tokenizer's ids go up to {highest}, and the embedding has {rows} rows: "

@@ -222,6 +222,8 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
         rows = pyarrow.parquet.read_table(path).to_pylist()
     except (ArrowException, OSError) as error:
         raise UserError(f"{path} is not a Parquet file ({str(error).splitlines()[0]})") from None
+    except OverflowError as error:
+        raise UserError(f"{path}: a date or duration that no calendar has ({error})") from None
     yield from (SourceRow(f"{path}:{number}", values) for number, values in enumerate(rows, start=1))
 
 
