@@ -1,5 +1,6 @@
 """The command line as a user types it: what composes, and what each mistake is answered with."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +57,7 @@ MISTAKES = [
     (["~fit.epohcs"], "unknown key fit.epohcs", "did you mean `epochs`?"),
     (["fit=[a"], "cannot read `fit=[a`", "a bracket is not closed"),
     (["weak.path=/some/model"], "weak.path goes with other files of conf/model/", "`model@weak="),
-    (["model@weak=local", f"weak.path={ROOT}/conf"], "nothing to read in the folder", ".safetensors"),
+    (["model@weak=local", f"weak.path={ROOT}/conf"], "conf is not a model folder", "config.json is missing"),
     (["trainer.accelerator=banana"], "trainer.accelerator='banana'", "'gpu'"),
     (["trainer.threads=-1"], "trainer.threads=-1", "greater than or equal to 0"),
     (["task.judge.metric=acc"], "task.judge.metric='acc'", "accuracy"),
@@ -149,14 +150,16 @@ def test_shell_completion_offers_the_groups(typed: str, choices: set[str]) -> No
 def test_help_says_what_to_type_and_what_there_is_to_choose(tmp_path: Path) -> None:
     done = train("--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "python train.py run=plan" in done.stdout
+    assert "python train.py run=plan run.accelerator=h100x8" in done.stdout
+    assert "./folder, Qwen/Qwen2.5-7B" in done.stdout
     assert "paradigm: distillation, self_improvement, supervised, weak_to_strong" in done.stdout
     assert len(done.stdout.splitlines()) < 40
 
 
 def test_plan_lists_stages_and_runs_nothing(tmp_path: Path) -> None:
-    done = train("run=plan", "paths.store=s", "paths.outputs=o", cwd=tmp_path)
+    done = train("run=plan", "run.accelerator=h100x8", "paths.store=s", "paths.outputs=o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "to compute" in done.stdout
+    assert "small-facts-micro_transfer-xent-s0-test" in done.stdout.splitlines()  # whole, in 80 columns
+    assert re.search(r"to compute: about .* min .* s on 8 x h100", done.stdout)
     assert "FLOPs" in done.stdout
     assert list(tmp_path.iterdir()) == []

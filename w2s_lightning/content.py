@@ -70,6 +70,9 @@ class Folder:
     @classmethod
     def of_model(cls, path: str | Path) -> "Folder":
         """A model folder: weights, configuration and tokenizer; what else lies there does not count."""
+        place = Path(path).expanduser()
+        if place.is_dir() and not (place / "config.json").is_file():  # it may be a home with a million files
+            raise UserError(f"{place} is not a model folder: config.json is missing")
         return cls.at(path, _MODEL_FILES)
 
     def identity(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ padded), and that filters keep everything.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, prod
 from pathlib import Path
@@ -36,20 +36,31 @@ Stated = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast something computes; `step` and `stage` seconds come on top of what the FLOPs take."""
+    """How fast something computes; `step` and `stage` seconds come on top of what the FLOPs take, and so does what is
+    read and written, in bytes a second: files are hashed both ways. There are `count` devices of this kind."""
 
     name: str
     flops: float
     step: float
     stage: float
+    reads: float
+    writes: float
+    count: int = 1
 
-    def cost(self, flops: float, steps: int, size: float) -> "Cost":
-        """What a stage costs that writes `size` bytes."""
-        return Cost(float(flops), flops / self.flops + steps * self.step + self.stage, float(size))
+    @property
+    def together(self) -> "Rate":
+        """All devices on one stage at a time: they share its FLOPs, not its start and its files."""
+        return replace(self, flops=self.flops * self.count)
+
+    def cost(self, flops: float, steps: int, size: float, weights: float = 0) -> "Cost":
+        """What a stage costs that loads so many weights and writes `size` bytes."""
+        files = PARAM_BYTES * weights / self.reads + size / self.writes
+        return Cost(float(flops), flops / self.flops + steps * self.step + self.stage + files, float(size))
 
 
-HERE = Rate("this machine, one core", 6.5e10, 0.004, 0.15)
-"""Measured on the ladder, one core of an Intel Xeon: fits of 188 steps came within 40 %, the larger the nearer."""
+HERE = Rate("this machine, one core", 6.5e10, 0.004, 0.15, reads=6.5e8, writes=2.5e8)
+"""Measured on the ladder, one core of an Intel Xeon: fits of 188 steps came within 40 %, the larger the nearer; reading
+and writing on 0.4 GB of safetensors, the sync at the end included."""
 
 UTILISATION = 0.35  # of an accelerator's peak that fine-tuning reaches
 PEAK = {
@@ -73,7 +84,8 @@ def rate_of(accelerator: str | None) -> Rate:
     name, _, count = (lowered, "", "1") if lowered in PEAK else lowered.rpartition("x")
     if name not in PEAK or not count.isdigit() or int(count) < 1:
         raise UserError(f"run.accelerator={accelerator}: expected one of {', '.join(PEAK)}, or several: h100x64")
-    return Rate(f"{count} x {name}", PEAK[name] * UTILISATION * int(count), 0.01 / int(count), 20.0 / int(count))
+    peak = PEAK[name] * UTILISATION
+    return Rate(f"{count} x {name}", peak, 0.01, 20.0, reads=1e9, writes=5e8, count=int(count))
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,7 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
         case Label():
             return _label_cost(stage, stated, rate)
         case Select() | Evaluate():
-            return Cost(0.0, rate.stage / 3, ROW_BYTES * _rows(stage))
+            return Cost(0.0, HERE.stage / 3, ROW_BYTES * _rows(stage))  # no device has a part in it
     raise AssertionError(stage.kind)
 
 
@@ -117,7 +129,7 @@ def _fit_cost(stage: Fit, stated: Stated, rate: Rate) -> Cost:
     flops = 0.0 if stage.tuning == "probe" else TRAINING[stage.tuning] * forward + validation
     if "shift" in stage.targets:  # what the student says before its first step
         flops += _forward(shape, stage.task, stage.readout, sizes[stage.split])
-    return rate.cost(flops, steps, PARAM_BYTES * shape.total)
+    return rate.cost(flops, steps, PARAM_BYTES * shape.total, shape.total)
 
 
 def _label_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
@@ -128,11 +140,11 @@ def _label_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
         return rate.cost(0.0, 0, ROW_BYTES * rows)
     if stage.pairs is not None:
         flops = shape.forward(2 * rows, task.typical_tokens, task.typical_solution_tokens)
-        return rate.cost(flops, 0, ROW_BYTES * rows)
+        return rate.cost(flops, 0, ROW_BYTES * rows, shape.total)
     if stage.mode == "shift":  # by the supervisor and by what it was
         flops = _forward(shape, task, stage.source.readout, 2 * rows)
-        return rate.cost(flops, 0, task.typical_tokens * rows * NUMBER_BYTES)
-    return rate.cost(_forward(shape, task, stage.source.readout, rows), 0, ROW_BYTES * rows)
+        return rate.cost(flops, 0, task.typical_tokens * rows * NUMBER_BYTES, 2 * shape.total)
+    return rate.cost(_forward(shape, task, stage.source.readout, rows), 0, ROW_BYTES * rows, shape.total)
 
 
 def _forward(shape: "Shape", task: Any, readout: ReadOut, rows: int) -> float:
@@ -155,7 +167,7 @@ def _written_cost(stage: Label, stated: Stated, rate: Rate) -> Cost:
     flops = shape.forward(1, shown) + shape.forward(rows, question, 1)
     flops += 2.0 * texts * written * (shape.weights + shape.words)
     flops += 4.0 * shape.attention * (rows * question * shown + texts * written * (shown + question + written / 2))
-    return rate.cost(flops, ceil(texts * written / ROWS_AT_ONCE), TEXT_BYTES * texts)
+    return rate.cost(flops, ceil(texts * written / ROWS_AT_ONCE), TEXT_BYTES * texts, shape.total)
 
 
 def _rows(stage: Select | Evaluate) -> int:

@@ -22,7 +22,7 @@ from rich.console import Console
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.checks import check_data, check_devices, refuse_shared
 from w2s_lightning.config.bind import JobSettings, Runtime
-from w2s_lightning.cost import Cost, cost, stated_parameters
+from w2s_lightning.cost import Cost, cost, rate_of, stated_parameters
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import SHORT, Stage
 from w2s_lightning.plan import Plan, make_plan
@@ -91,7 +91,7 @@ def run(request: Request, console: Console | None = None) -> dict[str, Any] | No
     plan = make_plan(job, Refs(Path(runtime.paths.store), planning=planning))
     store = Store.at(Path(runtime.paths.store), create=False)
     if planning:
-        show_plan(console, plan, store, job)
+        show_plan(console, plan, store, request)
         return None
     while True:
         try:
@@ -161,12 +161,13 @@ def places(plan: Plan, store: Store, runtime: Runtime, folder: Path) -> Iterator
     yield f"report:  {shlex.join(['python', '-m', 'w2s_lightning.report', '--open', *outputs])}"
 
 
-def show_plan(console: Console, plan: Plan, store: Store, job: JobSettings) -> None:
-    """`run=plan`: stages, what is stored, what the rest costs."""
+def show_plan(console: Console, plan: Plan, store: Store, request: Request) -> None:
+    """`run=plan`: stages, what is stored, what the rest costs here or on `run.accelerator`."""
+    job, rate = request.job, rate_of(request.runtime.run.accelerator).together
     stored = {stage.digest: store.has(stage) for stage in plan.stages}
     stated = stated_parameters((job.weak, job.strong, *job.middle))
-    costs: dict[str, Cost] = {stage.digest: cost(stage, stated) for stage in plan.stages}
-    print_plan(console, plan, stored, costs)
+    costs: dict[str, Cost] = {stage.digest: cost(stage, stated, rate) for stage in plan.stages}
+    print_plan(console, plan, stored, costs, rate)
     if any(UNRESOLVED in json.dumps(stage.record()) for stage in plan.stages):
         console.print("note: hub commits could not be looked up; digests are not final")
 

@@ -123,4 +123,6 @@ def test_numbers_sizes_times_and_lists_are_short() -> None:
     assert [number(0.5), number(None), number(float("nan")), number(-0.0001, 2)] == ["0.500", "-", "-", "0.00"]
     assert [size(None), size(999), size(1.23e6), size(5e15)] == ["-", "999 B", "1.23 MB", "5e+03 TB"]
     assert [seconds(one) for one in (0.84, 59.6, 200, 7500)] == ["0.8 s", "60 s", "3 min 20 s", "2 h 5 min"]
+    days = [seconds(one) for one in (86340, 86400, 100000, 300000, 992566, 3e7, 1e8)]
+    assert days == ["23 h 59 min", "1 day", "1 day 4 h", "3 days 11 h", "11 days", "347 days", "3 years"]
     assert [listed("a"), listed("ab"), listed("abcdefg")] == ["a", "a and b", "a, b, c, d and 3 more"]

@@ -105,10 +105,19 @@ def test_a_ladder_model_without_a_world_has_no_known_size() -> None:
     assert model_parameters(sciq.weak, sciq.task) is None
 
 
+def test_loading_and_writing_take_their_time_however_many_devices_there_are() -> None:
+    params = {"Qwen/Qwen2.5-7B": 7615616512, "openai-community/gpt2": 124439808}
+    stages = plan("task=sciq", "model@weak=gpt2", "model@strong=qwen2_5_7b").stages
+    one, many = rate_of("h100"), rate_of("h100x64").together
+    files = 4 * 7615616512 * (1 / one.reads + 1 / one.writes)
+    longest = [max(cost(stage, params, rate).seconds for stage in stages) for rate in (one, many)]
+    assert files + one.stage < longest[1] < longest[0]
+
+
 def test_accelerators_are_named_and_counted() -> None:
     assert rate_of(None) is HERE
     for name, one, count in (("h100", "H100", 1), ("h100x64", "h100", 64), ("RTX4090x8", "rtx4090", 8)):
-        assert rate_of(name).flops == pytest.approx(rate_of(one).flops * count)
+        assert rate_of(name).together.flops == pytest.approx(rate_of(one).flops * count)
     for name in ("h1", "h100x", "h100x0", "x8", "h100xtwo"):
         with pytest.raises(UserError, match="expected one of b200"):
             rate_of(name)

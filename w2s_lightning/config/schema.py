@@ -324,3 +324,7 @@ class Run:
     mode: Literal["job", "plan"]
     only: str | tuple[str, ...] | None
     accelerator: str | None
+
+    def __post_init__(self) -> None:
+        if self.accelerator is not None and self.mode != "plan":
+            raise UserError(f"run.accelerator={self.accelerator} prices a plan, and chooses no device: add run=plan")

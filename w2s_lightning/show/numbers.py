@@ -40,13 +40,21 @@ def below_zero(difference: Mapping[str, Any] | None) -> bool:
 
 
 def seconds(value: float | None) -> str:
-    """`0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, or a dash."""
+    """`0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 days 4 h`, `11 days`, `3 years`, or a dash."""
     if value is None:
         return DASH
     if value < 60:
         return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
     minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    days, hours = divmod(round(value / 3600), 24)
+    if days < 10:
+        return f"{counted(days, 'day')} {hours} h" if hours else counted(days, "day")
+    days = round(value / 86400)
+    return f"{days} days" if days < 730 else f"{round(days / 365.25)} years"
 
 
 def size(count: float | None) -> str:

@@ -72,23 +72,35 @@ def print_lines(console: Console, lines: Iterable[str]) -> None:
         console.print(shown(line), highlight=False, soft_wrap=True)
 
 
-def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: Mapping[str, Cost]) -> None:
-    """Stages in order with what is in the store and what the rest would cost; runs nothing."""
-    rows = []
+def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: Mapping[str, Cost], rate: Rate) -> None:
+    """Stages in order with what is in the store and what the rest would cost; runs nothing.
+
+    Names stay whole: where the terminal has no room, each stands on a line above its figures.
+    """
+    rows = [("stage", "kind", "digest", "FLOPs", "time", "disk", "store")]
     for stage in plan.stages:
         there, price = stored[stage.digest], costs[stage.digest]
-        figures = ("", "", "") if there else (f"{price.flops:.1e}", f"{price.seconds:.1f}", size(price.bytes))
-        rows.append((stage.kind, stage.label, stage.digest[:10], *figures, "there" if there else "missing"))
-    columns = ("kind", "stage", "digest", "FLOPs", "seconds", "disk", "store")
-    print_table(console, columns, rows, job_title(plan.name))
+        figures = ("", "", "") if there else (f"{price.flops:.1e}", seconds(price.seconds), size(price.bytes))
+        rows.append((stage.label, stage.kind, stage.digest[:10], *figures, "there" if there else "missing"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if sum(widths) + len(widths) <= console.width:
+        print_table(console, rows[0], rows[1:], job_title(plan.name))
+    else:
+        print_lines(console, [job_title(plan.name), ""])
+        for name, *cells in rows:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths[1:], strict=True))
+            print_lines(console, [name, f"    {line}".rstrip()])
+        print_lines(console, [""])
     missing = [costs[stage.digest] for stage in plan.stages if not stored[stage.digest]]
     price = total(missing)
-    console.print(
-        f"{len(plan.stages)} stages, {len(plan.stages) - len(missing)} in the store, {len(missing)} to compute: about "
-        f"{price.flops:.1e} FLOPs, {price.seconds:.0f} s on this machine, {size(price.bytes)} of disk",
-        highlight=False,
+    print_lines(
+        console,
+        [
+            f"{len(plan.stages)} stages, {len(plan.stages) - len(missing)} in the store, {len(missing)} to compute: "
+            f"about {price.flops:.1e} FLOPs, {seconds(price.seconds)} on {rate.name}, {size(price.bytes)} of disk",
+            *(f"note: {notice}" for notice in plan.notices),
+        ],
     )
-    print_lines(console, (f"note: {notice}" for notice in plan.notices))
 
 
 KINDS = ("pretrain", "fit", "label", "select", "evaluate")

@@ -137,7 +137,7 @@ class Sweep:
         costs = {digest: job.cost(stage, rate) for digest, (stage, job) in different.items()}
         num_done = len(self._grid.jobs) - sum(map(self._results.missing, self._grid.jobs))
         jobs = f"{counted(len(self._grid.jobs), 'job')} ({num_done} done)"
-        slots = num_cores() if rate is HERE else 1  # of accelerators, their number is part of the rate
+        slots = num_cores() if rate is HERE else rate.count
         print_grid_plan(self._console, [stage for stage, _ in asked], stored, costs, jobs=jobs, rate=rate, slots=slots)
 
     def run(self) -> None:
