@@ -47,7 +47,7 @@ def main() -> int:
     """Run; a user's mistake is one or two lines and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of a printed stack trace
     kept = "finished stages and checkpoints are kept: the same command goes on from here"
-    mistakes = (HydraException, UserError, ValueError)
+    mistakes = (HydraException, UserError, ValueError, OSError)
 
     def work() -> None:
         refuse_words(sys.argv[1:], CONF)

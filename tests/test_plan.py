@@ -115,7 +115,7 @@ FLIPS: dict[tuple[str, ...], Any] = {
     ("paradigm", "keep"): 0.6,
     ("paradigm", "student_of_record"): None,
     ("paradigm", "recipe", "_target_"): None,
-    ("paradigm", "module", "_target_"): "w2s_lightning.fit.paradigms.Other",
+    ("paradigm", "module", "_target_"): "w2s_lightning.fit.paradigms.Base",
     ("set_by_task",): None,
     ("paradigm", "learn"): "weak",
     ("paradigm", "level"): None,

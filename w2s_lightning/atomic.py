@@ -1,7 +1,8 @@
 """Files that a reader finds whole, old or new, and never half: written beside their place and then renamed.
 
 Everything that others may read while it is rewritten goes through here; whole folders are the store's `publish`. What
-our commands read back may have been damaged all the same: `read_json` and `read_yaml` have one error.
+our commands read back may have been damaged all the same: `read_json` and `read_yaml` have one error. Folders that are
+named by words are named here, and never lie outside of their root.
 """
 
 import json
@@ -14,8 +15,11 @@ from typing import Any
 
 import yaml
 
+from w2s_lightning.errors import UserError
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where PyYAML was built with it
 _DEEPEST = 5000
+LONGEST = 160  # characters of words in a folder's name: file systems take 255 bytes, and digests and times follow
 
 
 @contextmanager
@@ -73,3 +77,16 @@ def _text(path: Path) -> str:
         raise ValueError(error.strerror or "it cannot be read") from None
     except UnicodeDecodeError:
         raise ValueError("it is not text") from None
+
+
+def folder_name(words: str) -> str:
+    """Words as a part of one folder's name: the slash of a hub id becomes `--`, and what is too long is cut."""
+    return words.replace("/", "--")[:LONGEST]
+
+
+def below(root: Path, *parts: str) -> Path:
+    """A path below `root`; raise UserError where the parts lead out of it. Links are followed: they are the user's."""
+    place = root.joinpath(*parts)
+    if not os.path.abspath(place).startswith(os.path.join(os.path.abspath(root), "")):
+        raise UserError(f"{'/'.join(parts)} would lie outside of {root}: give another name")
+    return place

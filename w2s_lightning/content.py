@@ -29,8 +29,8 @@ class DataFile:
     @classmethod
     def at(cls, path: str | Path) -> "DataFile":
         """Hash the file at `path`; raise UserError when it is missing, empty or no file."""
-        place = Path(path).expanduser()
-        if not place.is_file():
+        place = Path(os.path.expanduser(path))
+        if not os.path.isfile(place):  # unlike Path's own, it takes whatever is typed
             raise UserError(f"data file not found: {place} (expected a JSONL, CSV or Parquet file)")
         if place.stat().st_size == 0:
             raise UserError(f"data file is empty: {place}")
@@ -56,8 +56,8 @@ class Folder:
     @classmethod
     def at(cls, path: str | Path, endings: tuple[str, ...] | None = None) -> "Folder":
         """Hash the files of the folder at `path`; raise UserError when it is missing or empty."""
-        place = Path(path).expanduser()
-        if not place.is_dir():
+        place = Path(os.path.expanduser(path))
+        if not os.path.isdir(place):
             raise UserError(f"folder not found: {place}")
         root = place.resolve()
         files = [f for f in sorted(root.rglob("*")) if f.is_file() and ".git" not in f.relative_to(root).parts]

@@ -1,6 +1,7 @@
 """The one exception that means "the user can mend this", and how every command shows it: without a stack trace."""
 
 import difflib
+import logging
 import signal
 import sys
 import threading
@@ -28,13 +29,15 @@ def run_command(
 
     A user's mistake (or the disk's) is put into words by `told`, Ctrl-C says what is `kept`.
     """
+    if logging.lastResort is not None:  # which prints warnings, of folders and files of others too
+        logging.lastResort.setFormatter(Printable())
     try:
         return work() or 0
     except mistakes as error:
         text = told(error)
     except KeyboardInterrupt:
         text = f"stopped; {kept}"
-    print(f"error: {text}", file=sys.stderr)
+    print(printable(f"error: {text}", keep="\n"), file=sys.stderr)
     return 1
 
 
@@ -57,6 +60,13 @@ def handling(number: signal.Signals, handler: Callable[[int, FrameType | None], 
 def printable(text: str, keep: str = "") -> str:
     """Text of others without control characters, which a terminal would obey, but for those in `keep`."""
     return "".join(sign if sign.isprintable() or sign in keep else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+class Printable(logging.Formatter):
+    """Warnings as `printable` text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -21,6 +21,8 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
+from w2s_lightning.atomic import folder_name
+
 SHORT = 16
 Held = TypeVar("Held")
 CODE: Mapping[str, Any] = {"code": True}
@@ -99,7 +101,7 @@ class Stage:
     @property
     def folder(self) -> str:
         """The name of a new artifact: readable label and the first 16 hex digits, by which alone it is found again."""
-        return f"{self.label}-{self.digest[:SHORT]}"
+        return f"{folder_name(self.label)}-{self.digest[:SHORT]}"
 
     @property
     def label(self) -> str:

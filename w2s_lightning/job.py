@@ -19,11 +19,11 @@ from typing import Any, Literal, TypedDict
 import yaml
 from rich.console import Console
 
-from w2s_lightning.atomic import write_whole
+from w2s_lightning.atomic import below, folder_name, write_whole
 from w2s_lightning.checks import check_data, check_devices, refuse_shared
 from w2s_lightning.config.bind import JobSettings, Runtime
 from w2s_lightning.cost import Cost, cost, rate_of, stated_parameters
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, printable
 from w2s_lightning.identity import SHORT, Stage
 from w2s_lightning.plan import Plan, make_plan
 from w2s_lightning.refs import UNRESOLVED, Refs
@@ -69,11 +69,11 @@ def attempt(work: Callable[[], Any]) -> Record:
     try:
         work()
     except Exception as error:
-        mistake = isinstance(error, UserError)
+        mistake = isinstance(error, UserError) or getattr(error, "filename", None) is not None  # the disk's, of a file
         said = str(error) if mistake else f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
         trace = "" if mistake else traceback.format_exc()
         record |= {"status": "failed", "type": type(error).__name__, "message": said, "traceback": trace}
-        print(f"{trace}error: {said}", file=sys.stderr)
+        print(printable(f"{trace}error: {said}", keep="\n"), file=sys.stderr)
     return record | {"seconds": round(time.monotonic() - started, 3), "peak_memory_bytes": peak_memory()}
 
 
@@ -87,10 +87,12 @@ def run(request: Request, console: Console | None = None) -> dict[str, Any] | No
     job, runtime, console = request.job, request.runtime, console or Console()
     planning = runtime.run.mode == "plan"
     if job.set_by_task and runtime.run.only is None:
-        console.print(f"task {job.task.name} sets {', '.join(job.set_by_task)} (conf/for_task)", soft_wrap=True)
+        told = f"task {job.task.name} sets {', '.join(job.set_by_task)} (conf/for_task)"
+        console.print(shown(told), soft_wrap=True)
     plan = make_plan(job, Refs(Path(runtime.paths.store), planning=planning))
     store = Store.at(Path(runtime.paths.store), create=False)
     if planning:
+        check_devices(plan.stages, runtime.trainer)
         show_plan(console, plan, store, request)
         return None
     while True:
@@ -146,7 +148,7 @@ def folder_of(plan: Plan, runtime: Runtime) -> Path:
     """A job's folder, named by its digest: the same job lands in the same place."""
     words = plan.name
     name = f"{words['task']}-{words['paradigm']}-{words['weak']}-{words['strong']}-s{words['seed']}"
-    return Path(runtime.paths.outputs) / f"{name}-{plan.digest[:SHORT]}"
+    return below(Path(runtime.paths.outputs), f"{folder_name(name)}-{plan.digest[:SHORT]}")
 
 
 def places(plan: Plan, store: Store, runtime: Runtime, folder: Path) -> Iterator[str]:

@@ -195,7 +195,7 @@ def _model(model: Model, task: Task, resolver: Resolver) -> ModelSpec:
         case LocalModel():
             folder = Folder.of_model(model.path)
             encoder = check_model_folder(folder).get("model_type") in ENCODERS
-            return ModelSpec(model.name, FolderWeights(folder), lr, model.head_init, encoder)
+            return ModelSpec(model.name, FolderWeights(folder, model.name), lr, model.head_init, encoder)
 
 
 def _ladder(model: LadderModel, task: Task) -> Pretrain:

@@ -66,10 +66,7 @@ class FolderWeights:
     """A local model folder, by content."""
 
     folder: Folder
-
-    @property
-    def name(self) -> str:
-        return f"folder_{self.folder.sha256[:6]}"
+    name: str = field(default="folder", compare=False)
 
 
 Weights = Pretrain | HubWeights | FolderWeights

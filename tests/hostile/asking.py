@@ -120,7 +120,7 @@ class Ask:
         typed = words.split() if isinstance(words, str) else list(words)
         own = [] if bare else [*SMALL_WORLD, "tracking=disabled", "trainer.threads=1"] if job else ["run=plan"]
         given = {word.partition("=")[0] for word in typed}
-        return [*(one for one in own if one.partition("=")[0] not in given), *(self.filled(word) for word in typed)]
+        return [*(self.filled(word) for word in typed), *(one for one in own if one.partition("=")[0] not in given)]
 
     def filled(self, word: str) -> str:
         return word.replace("{place}", str(self.place))

@@ -1,15 +1,102 @@
-"""Names, and the paths that are built of them: item by item what was answered badly once."""
+"""Names and numbers that cannot work, and the paths that are built of words: each is refused where it is bound."""
 
 import pytest
 
 from tests.hostile.asking import Ask, Row, named
 
+LETTERS = "expected up to 80 letters, digits and . _ + -"
+DEVICES = "expected how many (2), which GPUs ('0,2'), or auto"
 NAMES: list[Row] = [
-    ("weak.width=-8", "greater than or equal to 1"),
+    ("task.name=../../OUT", ["task.name='../../OUT' (conf/task/facts.yaml)", LETTERS]),
+    ("weak.name=../../X", ["weak.name='../../X' (conf/model/micro.yaml)", LETTERS]),
+    ("weak.name=../../../OUT", LETTERS),
+    ("strong.name=a/b/c", LETTERS),
+    ("strong.name=a/..", LETTERS),
+    ("strong.name=.hidden", LETTERS),
+    ("strong.name=", LETTERS),
+    ("task.world.name=/etc", ["task.world.name='/etc'", LETTERS]),
+    (["weak.name='two words'"], LETTERS),
+    (["weak.name='a\nb'"], LETTERS),
+    (["weak.name='\x1b[31mred'"], LETTERS),
+    (["weak.name='a\udcff'"], LETTERS),
+    (["weak.name=" + "n" * 300], ["(302 characters)", LETTERS]),
+    ("model@weak=pythia_70m weak.path=../../X", "expected a repository of the hub, owner/name"),
+    ("model@middle.m1=mini middle.m1.name=../X", ["middle.m1.name", LETTERS]),
+]
+NUMBERS: list[Row] = [
+    ("trainer.threads=100000", ["trainer.threads=100000 (conf/trainer/auto.yaml)", "less than or equal to 1024"]),
+    ("fit.rows_per_step=1e20", "fit.rows_per_step=1e+20"),
+    ("fit.rows_per_step=1e12", "less than or equal to 10000000"),
+    ("fit.epochs=1e18", "less than or equal to 10000"),
+    ("+fit.student.epochs=1e18", "less than or equal to 10000"),
+    ("task.items.test=1e10", "less than or equal to 1000000"),
+    ("weak.width=1e9", "less than or equal to 65536"),
+    ("weak.layers=1e6", "less than or equal to 200"),
+    ("weak.pretrain.steps=1e15", "less than or equal to 10000000"),
+    ("weak.pretrain.seed=1e30", "weak.pretrain.seed"),
+    ("paradigm.supervisors=1e6", "less than or equal to 200"),
+    ("paradigm=self_improvement paradigm.rounds=1e6", "less than or equal to 200"),
+    ("task=arithmetic task.world.bounds=[1e9]", "less than or equal to 10000"),
+    ("trainer.devices=0", ["trainer.devices=0", DEVICES]),
+    ("trainer.devices=''", DEVICES),
+    ("trainer.devices='a,b'", DEVICES),
+    (["trainer.devices='²'"], DEVICES),
+    ("trainer.devices=1e9", DEVICES),
+    ("trainer.devices='0,0'", DEVICES),
+    ("trainer.devices=7", "trainer.devices=4"),
+    ("trainer.strategy=banana", "expected auto or ddp"),
+    ("trainer.num_nodes=3", "trainer.num_nodes=1"),
+]
+CODE: list[Row] = [
     ("paradigm.module._target_=os.system", ["lies in the package 'os'", "plugins=[os]"]),
+    ("paradigm.recipe._target_=os.system", "plugins=[os]"),
+    ("task._target_=subprocess.Popen", "plugins=[subprocess]"),
+    ("weak._target_=builtins.eval", "plugins=[builtins]"),
+    ("objective=xent objective._target_=nowhere.loss", "plugins=[nowhere]"),
+    ("weak._target_=w2s_lightning.config.bind.reduce", "_target_"),
+    ("weak._target_=w2s_lightning.job.importlib", "_target_"),
+    ("weak._target_=w2s_lightning.job.importlib.import_module", "_target_"),
+    ("paradigm.recipe._target_=w2s_lightning.errors.UserError", "paradigm.recipe"),
+    ("paradigm.recipe._target_=w2s_lightning.job.run", "paradigm.recipe"),
+    ("paradigm.module._target_=w2s_lightning.nowhere.Module", "cannot import 'w2s_lightning.nowhere'"),
+    ("paradigm.module._target_=w2s_lightning.fit.paradigms.Nothing", "there is no such class"),
+    ("weak._target_=w2s_lightning..x", "_target_"),
+    ("weak._target_=.x", "_target_"),
+    ("weak._target_=3", "_target_"),
+    ("weak._target_=w2s_lightning.store.disk.establish", "is no record"),
+    ("weak._target_=w2s_lightning.config.schema.Judge", "weak"),
+    ("task._target_=w2s_lightning.config.schema.Judge", "task"),
+    ("weak=3", "weak"),
+    ("task=local_choice task.reader._target_=os.system", "plugins=[os]"),
+    ("plugins=[os] weak._target_=os.nothing", "os has no class or function nothing"),
+    ("plugins=[nowhere] weak._target_=nowhere.x", "cannot import 'nowhere'"),
+    ("plugins=3", "plugins"),
+    ("plugins={a:1}", "plugins"),
+]
+TABLES = {"names": NAMES, "numbers": NUMBERS, "code": CODE}
+ROWS = [row for rows in TABLES.values() for row in rows]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=map(named, ROWS))
+def test_it_is_refused_where_it_is_bound(ask: Ask, row: Row) -> None:
+    ask(*row)
+    assert not list(ask.place.iterdir())
+
+
+GRIDS: list[Row] = [
+    ("-m seed=range(1000000)", "asks for 1,000,000 jobs, and a sweep plans up to 100,000"),
+    ("-m seed=range(1,1e12)", "asks for 999,999,999,999 jobs"),
+    ("-m seed=range(1000) fit.lr_scale=range(1000)", "the grid asks for 1,000,000 jobs"),
+    ("-m seed=range(0,5,0)", "seed has an empty axis"),
+    ("-m seed=range(5,0)", "seed has an empty axis"),
+    ("-m seed=range(3),7", "an axis is one list or one range"),
+    ("-m trainer.devices=0,2", "expected how many"),
+    ("-m trainer.strategy=banana seed=0,1", "expected auto or ddp"),
+    ("-m weak.name=../a,b", LETTERS),
 ]
 
 
-@pytest.mark.parametrize("row", NAMES, ids=map(named, NAMES))
-def test_a_name_is_refused_where_it_is_bound(ask: Ask, row: Row) -> None:
+@pytest.mark.parametrize("row", GRIDS, ids=map(named, GRIDS))
+def test_a_grid_that_cannot_be_planned_is_refused(ask: Ask, row: Row) -> None:
     ask(*row)
+    assert not list(ask.place.iterdir())

@@ -77,7 +77,7 @@ def test_a_template_that_the_tokenizer_lacks_is_named(folders: dict[str, Path], 
     plan = planned(*asked, *both, f"weak.path={folder}", "task.format.chat_template=default")
     writing = QuestionWriter(plan.rows[0].evaluate.task.format, load_tokenizer(Source(str(folder))))
     assert writing.prompt("how many ?") == "<user> q how many ? a <assistant>"
-    with pytest.raises(UserError, match="the tokenizer of local has none"):
+    with pytest.raises(UserError, match="the tokenizer of llama has none"):
         planned(*asked, *both, f"weak.path={bare}", "task.format.chat_template=default")
     other = planned(*asked, *both, f"weak.path={folder}", "task.format.chat_template=tools").rows[0].evaluate.task
     with pytest.raises(UserError, match="chat_template=tools: this model's tokenizer has default: take plain text"):

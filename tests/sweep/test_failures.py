@@ -35,7 +35,7 @@ def test_a_broken_model_fails_its_own_cells_and_the_rest_goes_on(tmp_path: Path)
     printed = sweep(tmp_path, *half_broken(tmp_path), *SLOTS, expect=1)
     content = ledger(tmp_path)
     states = {(job["strong"], job["seed"]): job["state"] for job in content["jobs"]}
-    assert states == {("micro", 0): "done", ("micro", 1): "done", ("local", 0): "failed", ("local", 1): "failed"}
+    assert states == {("micro", 0): "done", ("micro", 1): "done", ("model", 0): "failed", ("model", 1): "failed"}
     reasons = [job["reason"] for job in content["jobs"] if job["state"] == "failed"]
     assert all("cannot read the model folder" in reason for reason in reasons)
     assert "error: 2 jobs failed; all others are done" in printed

@@ -59,7 +59,7 @@ def test_a_broken_model_folder_refuses_its_own_cells_alone(tmp_path: Path) -> No
     grid = grid_of(cases, "seed=0,1")
     assert len(grid.jobs) == len(grid.refused) == 2
     assert "not JSON" in grid.refused[0].reason
-    assert grid.refused[0].job.weak.name == "local"
+    assert grid.refused[0].job.weak.name == tmp_path.name
     with pytest.raises(UserError, match="folder not found"):
         grid_of("model@weak=local", f"weak.path={tmp_path}/none", "seed=0,1")
 

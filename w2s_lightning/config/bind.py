@@ -10,8 +10,9 @@ import importlib
 import importlib.util
 import inspect
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
@@ -66,9 +67,14 @@ class Runtime:
 
 
 def build(
-    cfg: DictConfig, choices: Mapping[str, str | None], overrides: Sequence[str] = ()
+    cfg: DictConfig,
+    choices: Mapping[str, str | None],
+    overrides: Sequence[str] = (),
+    called: dict[str, list[str]] | None = None,
 ) -> tuple[JobSettings, Runtime]:
     """Bind a composed configuration; `choices` maps each group to the file chosen for it.
+
+    Models of one name and different places get a suffix; `called` holds the places of each name in a sweep so far.
 
     Raises:
         UserError: for anything that does not fit, naming key, file and nearest key; and for an override that does
@@ -79,17 +85,26 @@ def build(
     for key in values.keys() - (known - {"judge", "benchmark", "paradigm_name"}):
         raise UserError(unknown_key("", key, known, Origin(key, None), values[key]))
     refuse_values_of_blocks(values)
-    job = _job(values, choices)
+    job = _told_apart(_job(values, choices), {} if called is None else called)
     _refuse_idle(job, overrides)
     of = {key: bind(cls, values[key], Origin.of(key, choices)) for key, cls in get_type_hints(Runtime).items()}
     return job, Runtime(**of)
 
 
 def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> JobSettings:
-    task = dict(values["task"])
+    task = _block(values["task"], "task")
     judge = task.pop("judge", None)
     benchmark = {name: task.pop(name) for name in _NO_BENCHMARK if name in task}
-    plugins = tuple(values.get("plugins") or ())
+
+    def own(key: str) -> tuple[str, ...]:
+        found: tuple[str, ...] = bind(tuple[str, ...], values.get(key) or (), Origin(key, None))
+        return found
+
+    plugins = own("plugins")
+    try:
+        set_by_task = tuple(f"{key}={reduce(getitem, key.split('.'), values)}" for key in own("set_by_task"))
+    except (KeyError, TypeError):
+        raise UserError("set_by_task names a key that there is not") from None
 
     def at(key: str) -> Origin:
         return Origin.of(key, choices, plugins)
@@ -97,10 +112,10 @@ def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> JobSet
     return JobSettings(
         judge=bind(schema.Judge, judge, at("task"), "task.judge"),
         benchmark=bind(schema.Benchmark, {**_NO_BENCHMARK, **benchmark}, at("task")),
-        task=bind_target(task, at("task")),
-        weak=bind_target(values["weak"], at("weak")),
-        strong=bind_target(values["strong"], at("strong")),
-        middle=tuple(bind_target(block, at(f"middle.{slot}")) for slot, block in values.get("middle", {}).items()),
+        task=_task(task, at("task")),
+        weak=_model(values["weak"], at("weak")),
+        strong=_model(values["strong"], at("strong")),
+        middle=tuple(_model(block, at(f"middle.{slot}")) for slot, block in values.get("middle", {}).items()),
         paradigm_name=str(choices["paradigm"]),
         paradigm=_paradigm(values["paradigm"], at("paradigm")),
         fit=bind(schema.FitSettings, values["fit"], at("fit")),
@@ -109,10 +124,30 @@ def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> JobSet
         gold={kind: _objective(block, at(f"gold.{kind}")) for kind, block in values["gold"].items()},
         supervisor=bind(schema.SupervisorFiles, values["supervisor"], at("supervisor")),
         seed=bind(schema.Seed, values["seed"], at("seed")),
-        set_by_task=tuple(
-            f"{key}={reduce(getitem, key.split('.'), values)}" for key in values.get("set_by_task") or ()
-        ),
+        set_by_task=set_by_task,
     )
+
+
+def _block(value: Any, key: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UserError(f"{key}={value!r}: expected a block of keys")
+    return dict(value)
+
+
+def _told_apart(job: JobSettings, called: dict[str, list[str]]) -> JobSettings:
+    """The job with `-2` behind the name of a folder or repository that another one has already."""
+
+    def own(model: schema.Model) -> schema.Model:
+        if isinstance(model, schema.LadderModel):
+            return model
+        place = model.path if isinstance(model, schema.HubModel) else os.path.realpath(model.path)
+        places = called.setdefault(model.name, [])
+        if place not in places:
+            places.append(place)
+        number = places.index(place) + 1
+        return model if number == 1 else replace(model, name=f"{model.name[:74]}-{number}")
+
+    return replace(job, weak=own(job.weak), strong=own(job.strong), middle=tuple(map(own, job.middle)))
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:
@@ -173,23 +208,46 @@ def bind(cls: Any, block: Any, origin: Origin, key: str | None = None) -> Any:
 def bind_target(block: Mapping[str, Any], origin: Origin, key: str | None = None) -> Any:
     """A block of values as the record that its `_target_` names by dotted path; blocks inside it come first."""
     key = key or origin.key
+    cls = named(block, origin, key)
+    if not (isinstance(cls, type) and is_dataclass(cls)):  # a function would be called with what the block holds
+        raise UserError(f"{origin.file}: {key}._target_={block['_target_']} is no record: expected a frozen dataclass")
     fields = {
         name: bind_target(value, origin, f"{key}.{name}") if isinstance(value, dict) and "_target_" in value else value
         for name, value in block.items()
         if name != "_target_"
     }
-    return bind(named(block, origin, key), fields, origin, key)
+    return bind(cls, fields, origin, key)
 
 
-def named(block: Mapping[str, Any], origin: Origin, key: str) -> Any:
-    """The class or function at a block's `_target_`."""
-    module, _, name = target_of(block, origin, key).rpartition(".")
+def _model(block: Any, origin: Origin) -> Any:
+    if isinstance(block, dict) and block.get("name", "") is None and isinstance(block.get("path"), str):
+        path = bind(schema.Place, block["path"], origin, f"{origin.key}.path")
+        block = {**block, "name": schema.name_of(path)}
+    found = bind_target(block, origin)
+    if not isinstance(found, schema.Model):
+        kinds = ", ".join(cls.__name__ for cls in get_args(schema.Model))
+        raise UserError(f"{origin.file}: {origin.key}._target_={block['_target_']} is no model: expected {kinds}")
+    return found
+
+
+def _task(block: Any, origin: Origin) -> Any:
+    found = bind_target(block, origin)
+    if not all(hasattr(found, name) for name in ("name", "kind", "sizes", "splits")):
+        raise UserError(f"{origin.file}: {origin.key}._target_={block['_target_']} is no task")
+    return found
+
+
+def named(block: Any, origin: Origin, key: str) -> Any:
+    """The class or function at a block's `_target_`, defined in a package that may be imported."""
+    path = target_of(block, origin, key)
+    module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name, None)
-    except (ModuleNotFoundError, ValueError) as error:
+    except (ImportError, ValueError) as error:
         raise UserError(f"{origin.file}: {key}._target_: cannot import {module!r} ({error})") from None
-    if found is None:
-        raise UserError(f"{origin.file}: {key}._target_: {module} has no {name}")
+    if not (inspect.isclass(found) or inspect.isfunction(found)):
+        raise UserError(f"{origin.file}: {key}._target_: {module} has no class or function {name}")
+    _check_trusted(f"{found.__module__}.{name}", origin, key)  # a module may hold what it has from elsewhere
     return found
 
 
@@ -198,13 +256,17 @@ def target_of(block: Any, origin: Origin, key: str) -> str:
     path = block.get("_target_") if isinstance(block, Mapping) else None
     if not isinstance(path, str) or "." not in path:
         raise UserError(f"{origin.file}: {key}._target_ is missing (the dotted path of a class or function)")
+    _check_trusted(path, origin, key)
+    return path
+
+
+def _check_trusted(path: str, origin: Origin, key: str) -> None:
     package = path.partition(".")[0]
     if package != _OWN and package not in origin.plugins:
         raise UserError(
             f"{origin.file}: {key}._target_={path} lies in the package {package!r}, which this run does not trust: "
             f"list it with `plugins=[{package}]`"
         )
-    return path
 
 
 # ---------------------------------------------------------------- objectives and paradigms
@@ -241,34 +303,48 @@ def _signature(path: str, origin: Origin) -> ast.arguments:
     Objectives live above the torch line; reading their signature this way checks them before anything heavy loads.
     """
     module, _, name = path.rpartition(".")
+    found = _defined(module, origin).get(name)
+    if not isinstance(found, ast.FunctionDef):
+        raise UserError(f"{origin.file}: {module} has no function {name}")
+    return found.args
+
+
+def _defined(module: str, origin: Origin) -> Mapping[str, ast.stmt]:
+    """What a module's source text defines by name; only the packages that it lies in are imported."""
     try:
         spec = importlib.util.find_spec(module)
-    except (ModuleNotFoundError, ValueError):
+    except (ImportError, ValueError):
         spec = None
     if spec is None or spec.origin is None:
-        raise UserError(f"{origin.file}: cannot import {module or path!r}")
-    found = _functions(spec.origin).get(name)
-    if found is None:
-        raise UserError(f"{origin.file}: {module} has no function {name}")
-    return found
+        raise UserError(f"{origin.file}: cannot import {module!r}")
+    return _definitions(spec.origin)
 
 
 @cache
-def _functions(file: str) -> Mapping[str, ast.arguments]:
-    """Parameters of a source file's functions; read once, since a grid of a thousand jobs asks for the same few."""
+def _definitions(file: str) -> Mapping[str, ast.stmt]:
+    """Read once, since a grid of a thousand jobs asks for the same few."""
     body = ast.parse(Path(file).read_text()).body
-    return {node.name: node.args for node in body if isinstance(node, ast.FunctionDef)}
+    return {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
 def _paradigm(block: Mapping[str, Any], origin: Origin) -> schema.Paradigm:
     """The recipe, whose second parameter is the record that all other keys are bound to."""
     recipe = named(block.get("recipe", {}), origin, "paradigm.recipe")
     rest = {name: value for name, value in block.items() if name not in _PARADIGM_KEYS}
-    _, options = inspect.signature(recipe).parameters.values()
-    objectives = block.get("objectives", {}).items()
+    parameters = tuple(inspect.signature(recipe).parameters.values()) if inspect.isfunction(recipe) else ()
+    if len(parameters) != 2 or not is_dataclass(parameters[1].annotation):
+        raise UserError(
+            f"{origin.file}: paradigm.recipe._target_={block['recipe']['_target_']} is no recipe: expected a function "
+            "of a Setting and of a record of options (docs/design.md, Paradigms)"
+        )
+    options = parameters[1]
+    module = target_of(block.get("module", {}), origin, "paradigm.module")
+    if not isinstance(_defined(module.rpartition(".")[0], origin).get(module.rpartition(".")[2]), ast.ClassDef):
+        raise UserError(f"{origin.file}: paradigm.module._target_={module}: there is no such class")
+    objectives = _block(block.get("objectives", {}), f"{origin.key}.objectives").items()
     return schema.Paradigm(
         recipe=recipe,
-        module=target_of(block.get("module", {}), origin, "paradigm.module"),
+        module=module,
         student_of_record=block.get("student_of_record"),
         objectives={kind: _objective(value, origin.inside(f"objectives.{kind}")) for kind, value in objectives},
         options=bind(options.annotation, rest, origin),

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from w2s_lightning.config.habits import instead
-from w2s_lightning.errors import UserError, did_you_mean
+from w2s_lightning.errors import UserError, did_you_mean, printable
 
 _STOCK = {
     "submitit_slurm": "hydra-submitit-launcher",
@@ -92,8 +92,10 @@ def misfit(error: ValidationError, cls: Any, key: str, origin: Origin, block: An
         texts = f"[{','.join(_text(one) for one in whole)}]" if isinstance(whole, list) else _text(first["input"])
         where = where.removesuffix(f".{path[-1]}") if texts.startswith("[") else where
         return UserError(f"{where} ({origin.file}) is text: quote it twice, `{shlex.quote(f'{where}={texts}')}`")
-    said = first["msg"][:1].lower() + first["msg"][1:]
-    return UserError(f"{where}={first['input']!r} ({origin.file}): {said}")
+    said = first["msg"].removeprefix("Value error, ")
+    given = repr(first["input"])
+    given = given if len(given) <= 100 else f"{given[:80]}... ({len(given)} characters)"
+    return UserError(f"{where}={given} ({origin.file}): {said[:1].lower()}{said[1:]}")
 
 
 def _text(value: Any) -> str:
@@ -183,8 +185,13 @@ def refusal(error: Exception, conf: Path) -> str:
         return _unreadable(error.override, conf)
     if isinstance(error, HydraException):
         return _wrong_override(str(error), conf)
-    if str(error).startswith("Config group override must be"):
-        return "null is no choice of a group (`model@middle.m1=null`): leave the group out, or name one of its files"
+    if str(error).startswith("Config group override"):
+        given = "null" if str(error).endswith("NoneType") else "a number"
+        return (
+            f"{given} is no choice of a group (`model@middle.m1=null`): leave the group out, or name one of its files"
+        )
+    if isinstance(error, OSError):  # Hydra looks for a file of any name
+        return f"{printable(str(error.filename))[:80]}: {error.strerror}"
     raise error
 
 

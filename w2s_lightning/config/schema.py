@@ -5,8 +5,11 @@ pydantic, so ranges written here are checked before anything runs. Records whose
 (identity) and records that only say how this machine runs it (runtime) are kept apart: `plan.py` never sees the latter.
 """
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 from annotated_types import Ge, Gt, Interval
@@ -17,7 +20,52 @@ from w2s_lightning.identity import CODE
 
 T = TypeVar("T")
 
-Count = Annotated[int, Ge(1)]
+ALL = ("auto", "-1")  # of `trainer.devices`: every one that there is
+
+_WORD = r"[A-Za-z0-9_][A-Za-z0-9._+-]*"
+_NAME = re.compile(rf"{_WORD}(/{_WORD})?")
+
+
+def _called(most: int, expected: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if len(value) > most or not _NAME.fullmatch(value):
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return AfterValidator(check)
+
+
+LETTERS = "up to 80 letters, digits and . _ + -, a letter or digit first (and one / as in a hub id)"
+REPOSITORY = "a repository of the hub, owner/name; a folder is taken with model@weak=local weak.path=DIR"
+Name = Annotated[str, _called(80, LETTERS)]  # of a task, world or model: for people, and a part of folders' names
+Repository = Annotated[str, _called(96, REPOSITORY)]
+
+
+def _place(value: str) -> str:
+    try:
+        place = Path(value).expanduser()
+        place.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long; no such user
+        raise ValueError(f"expected the path of a folder ({getattr(error, 'strerror', None) or error})") from None
+    return str(place)
+
+
+def name_of(path: str) -> str:
+    """What a repository or a folder is called by its owner, as a `Name`."""
+    folder = Path(os.path.realpath(path))
+    if folder.parent.name == "snapshots":  # of the hub's cache: models--owner--name/snapshots/commit
+        folder = Path(folder.parent.parent.name.rpartition("--")[2])
+    return re.sub(r"[^A-Za-z0-9._+-]", "-", folder.name).strip("._+-")[:80] or "local"
+
+
+Place = Annotated[str, AfterValidator(_place)]
+# The upper ends are beyond all that works, and small enough that nothing overflows, hangs or fills the memory.
+Count = Annotated[int, Interval(ge=1, le=10**7)]
+Few = Annotated[int, Interval(ge=1, le=200)]
+Items = Annotated[int, Interval(ge=1, le=10**6)]  # of an embedded world, per split: they are drawn one by one
+Width = Annotated[int, Interval(ge=1, le=2**16)]
+Steps = Annotated[int, Interval(ge=0, le=10**7)]
+Epochs = Annotated[float, Interval(gt=0, le=10**4)]
 Seed = Annotated[int, Strict(), Interval(ge=0, lt=2**32)]
 NonNegative = Annotated[float, Ge(0)]
 Positive = Annotated[float, Gt(0)]
@@ -38,6 +86,15 @@ def _margin(value: Any) -> Any:
     raise ValueError("expected 0 (none) or more, or data (each pair's own margin)")
 
 
+def _devices(value: int | str) -> int | str:
+    names = [name.strip() for name in str(value).split(",") if name.strip()]
+    numbers = all(name.isascii() and name.isdigit() and len(name) < 5 for name in names)
+    if str(value) not in ALL and (not names or not numbers or str(value) == "0" or len(names) > len(set(names))):
+        raise ValueError("expected how many (2), which GPUs ('0,2'), or auto")
+    return value
+
+
+Devices = Annotated[int | str, AfterValidator(_devices)]
 Margin = Annotated[Any, AfterValidator(_margin)]
 
 
@@ -75,26 +132,26 @@ class LearningRates:
 class PretrainSettings:
     """How a ladder model is trained from scratch on a world's text; `seed` is its own, never the job's."""
 
-    steps: Annotated[int, Ge(0)]
+    steps: Steps
     rows_per_step: Count
     window: Count
     lr: NonNegative
-    warmup_steps: Annotated[int, Ge(0)]
+    warmup_steps: Steps
     weight_decay: NonNegative
-    seed: int
+    seed: Seed
 
 
 @record
 class PretrainChanges:
     """What is changed of a world's `PretrainSettings`; null leaves a value as it is."""
 
-    steps: Annotated[int, Ge(0)] | None
+    steps: Steps | None
     rows_per_step: Count | None
     window: Count | None
     lr: NonNegative | None
-    warmup_steps: Annotated[int, Ge(0)] | None
+    warmup_steps: Steps | None
     weight_decay: NonNegative | None
-    seed: int | None
+    seed: Seed | None
 
 
 @record
@@ -104,10 +161,10 @@ class LadderModel:
     `worlds` says by world how; `pretrain` changes that for whichever world it is.
     """
 
-    name: str
-    layers: Count
-    width: Count
-    heads: Count
+    name: Name
+    layers: Few
+    width: Width
+    heads: Few
     lr: LearningRates
     head_init: HeadInit
     worlds: Mapping[str, PretrainSettings]
@@ -122,10 +179,10 @@ class LadderModel:
 class HubModel:
     """A model repository on the Hugging Face hub; `params` is stated so that a plan needs no download."""
 
-    name: str
-    path: str
+    name: Name
+    path: Repository
     revision: str
-    params: Count
+    params: Annotated[int, Ge(1)]
     encoder: bool
     lr: LearningRates
     head_init: HeadInit
@@ -138,8 +195,8 @@ class LocalModel:
     Whether it is an encoder is read from its `config.json`; an encoder's head always starts at zeros.
     """
 
-    name: str
-    path: str
+    name: Name
+    path: Place
     lr: LearningRates
     head_init: HeadInit
 
@@ -151,7 +208,7 @@ Model = LadderModel | HubModel | LocalModel
 class Lora:
     """Low-rank adapters (arXiv 2106.09685) as PEFT names them; `targets` may be `all-linear`."""
 
-    rank: Count
+    rank: Width
     alpha: Positive
     dropout: Share
     targets: str
@@ -170,9 +227,9 @@ class Numerics:
 class AdamW:
     """The optimiser and its schedule over a whole fit; a step is `rows_per_step` rows whatever the hardware."""
 
-    epochs: Positive
+    epochs: Epochs
     rows_per_step: Count
-    warmup_steps: Annotated[int, Ge(0)]
+    warmup_steps: Steps
     schedule: Literal["cosine", "linear", "constant"]
     weight_decay: NonNegative
     clip_norm: Positive
@@ -194,8 +251,8 @@ class FitSettings(Numerics, AdamW):
     tuning: TuningName
     readout: ReadOutName
     labels: Literal["soft", "hard"]
-    evaluations: Annotated[int, Ge(0)]
-    generative_epochs: NonNegative
+    evaluations: Steps
+    generative_epochs: Annotated[float, Interval(ge=0, le=10**4)]
     lora: Lora
     floor: Mapping[str, Any]
     student: Mapping[str, Any]
@@ -207,10 +264,10 @@ class GenerationSettings:
     """The `generation` group: how solutions of reasoning tasks are drawn; the task adds its own stop strings."""
 
     max_new_tokens: Count
-    num_samples: Count
+    num_samples: Annotated[int, Interval(ge=1, le=10**5)]
     temperature: NonNegative
     top_p: Annotated[float, Interval(gt=0, le=1)]
-    top_log_probs: Annotated[int, Ge(0)]
+    top_log_probs: Steps
 
 
 @record
@@ -271,13 +328,13 @@ class Trainer:
     """Hardware and pace: nothing here changes what is learned."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
-    devices: int | str
+    devices: Devices
     num_nodes: Count
     strategy: str
-    threads: Annotated[int, Ge(0)]
+    threads: Annotated[int, Interval(ge=0, le=1024)]
     tokens_per_batch: Count
     checkpoint_seconds: NonNegative
-    checkpoint_steps: Annotated[int, Ge(0)]
+    checkpoint_steps: Steps
 
 
 @record
@@ -312,8 +369,8 @@ class SupervisorFiles:
 class Paths:
     """Folders on this machine."""
 
-    store: str
-    outputs: str
+    store: Place
+    outputs: Place
 
 
 @record

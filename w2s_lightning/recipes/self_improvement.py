@@ -8,7 +8,7 @@ again, so that rounds differ in their targets alone (rejection-sampling fine-tun
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from w2s_lightning.config.schema import Count, Only, Share, record
+from w2s_lightning.config.schema import Few, Only, Share, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import Setting
@@ -26,9 +26,9 @@ class SelfImprovementOptions:
     """
 
     start: Literal["auto", "few_shot", "supervise", "weak_to_strong"]
-    rounds: Count
+    rounds: Few
     keep: Annotated[Share, Only("choice", "preference")]
-    demonstrations: Annotated[Count, Only("reasoning")]
+    demonstrations: Annotated[Few, Only("reasoning")]
     keep_from: Annotated[Share, Only("reasoning")]
     oracle_gold_filter: Annotated[bool, Only("reasoning")]
 

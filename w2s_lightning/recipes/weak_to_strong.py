@@ -7,7 +7,7 @@ learns in two stages: see `weak_to_strong_reasoning.py`.
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from w2s_lightning.config.schema import Count, Only, Share, record
+from w2s_lightning.config.schema import Few, Only, Share, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.recipes import weak_to_strong_reasoning as reasoning
 from w2s_lightning.recipes.recipe import Recipe, ResultRow
@@ -29,7 +29,7 @@ class WeakToStrongOptions(reasoning.StageOptions):
     """
 
     control: Literal["auto", "always", "never"]
-    supervisors: Annotated[Count, OfClasses]
+    supervisors: Annotated[Few, OfClasses]
     selection: Annotated[Literal["none", "filter", "weight"], OfClasses]
     threshold: Annotated[Share, OfClasses]
     oracle_random_errors: Annotated[bool, OfClasses]

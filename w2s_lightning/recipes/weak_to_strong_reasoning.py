@@ -8,7 +8,7 @@ side of what was kept. Stage II: pairs of weak and strong solutions that the sta
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from w2s_lightning.config.schema import Count, NonNegative, Only, Share, record
+from w2s_lightning.config.schema import Few, NonNegative, Only, Share, record
 from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import Setting
 from w2s_lightning.stages import Fit, Targets
@@ -25,13 +25,13 @@ class StageOptions:
     `contrast_lr_scale` multiplies the learning rate there.
     """
 
-    demonstrations: Annotated[Count, OfSolutions]
-    iterations: Annotated[Count, OfSolutions]
+    demonstrations: Annotated[Few, OfSolutions]
+    iterations: Annotated[Few, OfSolutions]
     learn: Annotated[Literal["hybrid", "weak", "strong"], OfSolutions]
     contrast: Annotated[bool, OfSolutions]
     keep_from: Annotated[Share, OfSolutions]
     overrule_from: Annotated[Share, OfSolutions]
-    pairs_per_question: Annotated[Count, OfSolutions]
+    pairs_per_question: Annotated[Few, OfSolutions]
     contrast_lr_scale: Annotated[NonNegative, OfSolutions]
 
 

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pq.write_table(pa.table(pairs), folder / SCORES)
         write_whole(folder / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         show(summary, console)
-        console.print(", ".join(str(folder / name) for name in (SUMMARY, SCORES)), soft_wrap=True, markup=False)
+        console.print(shown(", ".join(str(folder / name) for name in (SUMMARY, SCORES))), soft_wrap=True)
 
     return run_command(run, "nothing was written")
 

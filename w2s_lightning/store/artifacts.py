@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import psutil
 
+from w2s_lightning.atomic import below
 from w2s_lightning.identity import SHORT, Stage
 from w2s_lightning.store.disk import (
     CHECKPOINTS,
@@ -73,7 +74,7 @@ class Store:
 
     def path(self, stage: Stage) -> Path:
         """Where the stage's artifact lies, whatever it was called when it was made, or will lie."""
-        own = self.root / stage.kind / stage.folder
+        own = below(self.root, stage.kind, stage.folder)
         return own if os.path.lexists(own) else self._others(own.parent).get(stage.digest[:SHORT], own)
 
     def _others(self, kind: Path) -> dict[str, Path]:
@@ -205,7 +206,7 @@ class Store:
 
     def _publish(self, stage: Stage, scratch: Path, manifest: Manifest) -> Artifact:
         """Rename into place; when somebody else was faster, theirs is verified and ours discarded."""
-        final = self.root / stage.kind / stage.folder
+        final = below(self.root, stage.kind, stage.folder)
         try:
             scratch.rename(final)
         except OSError as error:

@@ -10,15 +10,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep, Sweep
 from omegaconf import DictConfig, OmegaConf
 
 from w2s_lightning.errors import UserError
 from w2s_lightning.results.claims import Claim, read_claims
+
+MOST_JOBS = 100_000  # which take ten minutes to plan, and a gigabyte
 
 Overrides = tuple[str, ...]
 Axis = tuple[Overrides, ...]  # choices of which each job takes one; a choice may set several keys
@@ -93,7 +96,9 @@ def expand(
             axes.append(_axis(parser.parse_override(f"{key}={'' if value is None else text_of(value)}")))
     axes += [_axis(override) for override in given.values()]
     counts = [(choice, count) for axis in axes for choice, count in Counter(axis).items() if count > 1]
-    jobs = tuple(tuple(chain(*choices)) for choices in product(*(dict.fromkeys(axis) for axis in axes)))
+    distinct = [tuple(dict.fromkeys(axis)) for axis in axes]
+    _refuse_many(prod(map(len, distinct)), "the grid")
+    jobs = tuple(tuple(chain(*choices)) for choices in product(*distinct))
     return jobs, [f"{' '.join(choice)} is given {count} times: run once" for choice, count in counts]
 
 
@@ -115,12 +120,29 @@ def _axis(override: Override) -> Axis:
         return ((text,),)
     if not override.is_discrete_sweep():
         raise UserError(f"{key}: an axis of a grid lists its values: `{key}=a,b` or `{key}=range(5)`")
+    _refuse_odd(key, override.value())
     axis = tuple((f"{key}={value}",) for value in override.sweep_string_iterator())
     if not axis or any(choice[0].endswith("=") for choice in axis):
         raise _empty(key)
     if key == "sweeps" and len(axis) > 1:
         raise UserError(f"one sweep file at a time: run `{axis[0][0]}` and then `{axis[1][0]}`")
     return axis
+
+
+def _refuse_odd(key: str, values: Any) -> None:
+    """Raise UserError for an axis that cannot be listed: sweeps inside of sweeps, and ranges without an end."""
+    if isinstance(values, ChoiceSweep) and any(isinstance(value, Sweep) for value in values.list):
+        raise UserError(f"{key}: an axis is one list or one range of values: `{key}=a,b` or `{key}=range(5)`")
+    if isinstance(values, RangeSweep):
+        start, stop, step = (float(part or 0) for part in (values.start, values.stop, values.step))
+        if not all(map(isfinite, (start, stop, step))) or step == 0:
+            raise _empty(key)
+        _refuse_many(max(0.0, (stop - start) / step), f"the axis {key}")
+
+
+def _refuse_many(count: float, what: str) -> None:
+    if count > MOST_JOBS:
+        raise UserError(f"{what} asks for {count:,.0f} jobs, and a sweep plans up to {MOST_JOBS:,}: give fewer values")
 
 
 def _empty(key: str) -> UserError:

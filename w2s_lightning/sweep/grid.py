@@ -5,6 +5,7 @@ folder, a repository that cannot be found) only refuses that cell.
 """
 
 import pickle
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from w2s_lightning.checks import check_data
 from w2s_lightning.config.bind import JobSettings, Runtime, build
-from w2s_lightning.config.schema import Paths
+from w2s_lightning.config.schema import LadderModel, Paths
 from w2s_lightning.cost import HERE, Cost, Rate, cost, model_parameters, stated_parameters
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import Stage, digest
@@ -28,6 +29,7 @@ from w2s_lightning.show.numbers import counted
 from w2s_lightning.sweep.axes import Overrides
 
 SHOWN_FROM = 50  # jobs, above which planning shows its progress
+SAID_EVERY = 5.0  # seconds, where no terminal shows it
 
 
 class Composer:
@@ -79,6 +81,7 @@ class PlannedJob:
     job: JobSettings
     runtime: Runtime
     plan: Plan
+    names: Overrides = ()  # of models that the sweep has to tell apart: words that a process for one job needs too
 
     @property
     def folder(self) -> Path:
@@ -154,22 +157,32 @@ def plan_grid(
     also: dict[str, tuple[Overrides, ...]] = {}
     refused: list[Refused] = []
     places: set[Paths] = set()
-    inverted = 0
+    called: dict[str, list[str]] = {}
+    inverted, said = 0, time.monotonic()
     with console.status("") as status:
         for number, overrides in enumerate(jobs):
             if len(jobs) >= SHOWN_FROM and number % 10 == 0:
                 status.update(f"planning {number}/{len(jobs)} jobs")
+                if not console.is_terminal and time.monotonic() > said + SAID_EVERY:  # a log has no such line
+                    said = time.monotonic()
+                    console.print(f"planning {number}/{len(jobs)} jobs", highlight=False)
             try:
-                job, runtime = build(*composer.compose(overrides), overrides)
+                cfg, choices = composer.compose(overrides)
+                job, runtime = build(cfg, choices, overrides, called)
             except UserError as error:
                 raise UserError(f"{error}\nin the job {' '.join(overrides)}") from None
             places.add(runtime.paths)
+            keys = ("weak", "strong", *(f"middle.{slot}" for slot in cfg.get("middle") or ()))
+            models = zip(keys, (job.weak, job.strong, *job.middle), strict=True)
+            clash = any(len(paths) > 1 for paths in called.values())
+            names = tuple(f"{key}.name={m.name}" for key, m in models if clash and not isinstance(m, LadderModel))
             weak, strong = (model_parameters(model, job.task) for model in (job.weak, job.strong))
             if not allow_inverted and not job.supervisor.file and weak and strong and weak > strong:
                 inverted += 1
                 continue
             try:
-                new = PlannedJob(overrides, axes[number], job, runtime, make_plan(job, resolver(runtime)))
+                plan = make_plan(job, resolver(runtime))
+                new = PlannedJob(overrides, axes[number], job, runtime, plan, names)
             except (UserError, OSError) as error:
                 refused.append(Refused(overrides, axes[number], job, str(error)))
                 continue

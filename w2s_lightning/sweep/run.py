@@ -21,6 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
+from w2s_lightning.atomic import below, folder_name
 from w2s_lightning.checks import check_devices
 from w2s_lightning.config.bind import Runtime
 from w2s_lightning.cost import HERE, rate_of
@@ -131,6 +132,7 @@ class Sweep:
     def show_plan(self) -> None:
         """What the grid asks for, what the store has of it, and what the rest costs; runs nothing."""
         rate = rate_of(self.runtime.run.accelerator)
+        check_devices([stage for job in self._grid.jobs for stage in job.plan.stages], self.runtime.trainer)
         asked = [(stage, job) for job in self._grid.jobs for stage in job.plan.stages]
         different = {stage.digest: (stage, job) for stage, job in asked}
         stored = {digest: self._store.has(stage) for digest, (stage, _) in different.items()}
@@ -144,7 +146,7 @@ class Sweep:
         """Bring the sweep to its end; raise UserError with the last words when something failed."""
         self._grid = with_checked_data(self._grid, self._results.missing, self._note)
         self._group = f"{self._command.name}-{self._grid.digest[:SHORT]}"
-        self.folder = Path(self.runtime.paths.outputs) / "sweeps" / self._group
+        self.folder = below(Path(self.runtime.paths.outputs), "sweeps", folder_name(self._group))
         before, broken = self._store.quarantined(), list(filter(self._results.damaged, self._grid.jobs))
         units = make_units(list(filter(self._results.missing, self._grid.jobs)), self._store.has)
         self._check_disk(units)
@@ -219,7 +221,7 @@ class Sweep:
         tracking = replace(runtime.tracking, group=runtime.tracking.group or self._group)
         only = tuple(stage.digest for stage in unit.goals) or None
         runtime = replace(runtime, trainer=trainer, tracking=tracking, run=replace(runtime.run, only=only))
-        cfg, _ = self._composer.compose(unit.job.overrides)
+        cfg, _ = self._composer.compose([*unit.job.overrides, *unit.job.names])
         return Request(unit.job.job, runtime, OmegaConf.to_yaml(cfg, resolve=True), unit.job.overrides)
 
     def _overrides(self, unit: Unit) -> list[str]:
@@ -227,7 +229,7 @@ class Sweep:
         group = [] if self.runtime.tracking.group else [f"tracking.group='{self._group}'"]
         only = [f"run.only=[{','.join(stage.digest for stage in unit.goals)}]"] if unit.goals else []
         place = [f"hydra.sweep.dir='{self.folder}'", f"hydra.sweep.subdir='{unit.folder}'"]
-        return [*unit.job.overrides, *only, *group, *place, f"hydra.job.name={unit.kind}"]
+        return [*unit.job.overrides, *unit.job.names, *only, *group, *place, f"hydra.job.name={unit.kind}"]
 
     # ------------------------------------------------------------ telling
 

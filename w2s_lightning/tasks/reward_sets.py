@@ -5,6 +5,7 @@ the published figures are means over rows. As a task of a job (`RewardSetTask`) 
 on them.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import TypeAdapter
-
+from w2s_lightning.config.bind import bind
+from w2s_lightning.config.mistakes import Origin
 from w2s_lightning.config.schema import record
 from w2s_lightning.content import DataFile
 from w2s_lightning.errors import UserError
@@ -63,12 +64,13 @@ def located(data: str) -> DataFile | Hub:
     """
     if Path(data).suffix in ENDINGS:
         return DataFile.at(data)
-    folder = Path(data).expanduser().is_dir()
+    folder = os.path.isdir(os.path.expanduser(data))
     if not folder and (data.startswith(("/", "~", ".")) or data.count("/") != 1):
         raise UserError(f"no such data: {data} (expected a file ({', '.join(ENDINGS)}), a folder, or {REWARD_BENCH})")
     whole = {"train": "", "test": "", "max_train_rows": None, "max_test_rows": None}
     hub = {"path": data, "config": None, "revision": "main", "commit": None, **whole}
-    return TypeAdapter(Hub).validate_python(hub)
+    found: Hub = bind(Hub, hub, Origin("task.benchmark", None))
+    return found
 
 
 def read_reward_set(source: DataFile | Hub, format: Format, splits: Sequence[str] = ()) -> RewardSet:

@@ -10,7 +10,7 @@ from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol, cast
 
-from w2s_lightning.config.schema import record
+from w2s_lightning.config.schema import Name, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits
 from w2s_lightning.tasks.final_answer import AnswerKey
@@ -75,7 +75,7 @@ class DataTask:
 
     world: ClassVar[None] = None
 
-    name: str = field(compare=False)
+    name: Name = field(compare=False)
     source: Hub | None
     train_file: GivenFile | None
     test_file: GivenFile | None

@@ -22,10 +22,10 @@ from itertools import accumulate, chain, pairwise
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Ge, Len
+from annotated_types import Ge, Interval, Len
 from numpy.typing import NDArray
 
-from w2s_lightning.config.schema import Positive, Share, record
+from w2s_lightning.config.schema import Name, Positive, Share, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.draws import Floats, Integers, category, fingerprint, uniforms
 from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits, Turn, group_id, problem
@@ -94,8 +94,8 @@ class ProblemWorld:
     A word of rank r is used in proportion to 1 / (r + `word_offset`), the number k to 1 / (k + `number_offset`).
     """
 
-    name: str = field(compare=False)
-    bounds: Annotated[tuple[Annotated[int, Ge(4)], ...], Len(1)]
+    name: Name = field(compare=False)
+    bounds: Annotated[tuple[Annotated[int, Interval(ge=4, le=10**4)], ...], Len(1)]
     word_offset: Positive
     number_offset: Positive
     grading: Grading
@@ -243,7 +243,7 @@ class ProblemTask:
     the number of steps.
     """
 
-    name: str = field(compare=False)
+    name: Name = field(compare=False)
     world: ProblemWorld
     seed: int
     grading: Grading

@@ -19,7 +19,7 @@ import numpy as np
 from annotated_types import Interval
 from numpy.typing import NDArray
 
-from w2s_lightning.config.schema import Positive, Share, record
+from w2s_lightning.config.schema import Name, Positive, Share, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.draws import Floats, Integers, below, category, permutation, uniforms
 from w2s_lightning.tasks.example import TRAINING, Example, Kind, Layout, Split, Splits, choice
@@ -90,7 +90,7 @@ class DocumentMix:
 class FactsWorld:
     """A world of `people` x `relations` facts, each with one of `values` values, drawn from the world's own `seed`."""
 
-    name: str = field(compare=False)
+    name: Name = field(compare=False)
     people: Annotated[int, Interval(ge=2, le=len(PEOPLE))]
     relations: Annotated[int, Interval(ge=2, le=len(RELATIONS))]
     values: Annotated[int, Interval(ge=2, le=8)]
@@ -193,7 +193,7 @@ class Facts:
     kind: ClassVar[Kind] = "choice"
     layout: ClassVar[Layout] = "text"
 
-    name: str = field(compare=False)
+    name: Name = field(compare=False)
     world: FactsWorld
     seed: int
     template: TemplateText

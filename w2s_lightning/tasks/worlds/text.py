@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s_lightning.config.schema import Count, record
+from w2s_lightning.config.schema import Items, record
 from w2s_lightning.errors import UserError, did_you_mean
 from w2s_lightning.tasks.example import SPLITS, Split
 
@@ -37,10 +37,10 @@ def packed(block: Callable[[int], NDArray[np.int16]], steps: int, rows_per_step:
 class PerSplit:
     """A number for each split."""
 
-    supervise: Count
-    transfer: Count
-    validation: Count
-    test: Count
+    supervise: Items
+    transfer: Items
+    validation: Items
+    test: Items
 
     def by_split(self) -> dict[Split, int]:
         """The numbers by split."""
