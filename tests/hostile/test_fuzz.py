@@ -62,16 +62,14 @@ def key(draw: random.Random, place: Path) -> list[str]:
         known + draw.choice(("@x", "/x", "[0]", "..", ":", "=")),
         draw.choice(VALUES),
     )
-    text = draw.choice(("", "+", "++", "~")) + draw.choice(changed)
+    text = draw.choice(("", "+", "++", "~", "--", "-")) + draw.choice(changed)
     return [text if draw.random() < 0.2 else f"{text}={draw.choice(('1', '[1]', '{a:1}', 'nano'))}"]
 
 
 def name(draw: random.Random, place: Path) -> list[str]:
     if draw.random() < 0.5:
         return [f"{draw.choice(('weak', 'strong', 'task', 'task.world'))}.name={draw.choice(VALUES)}"]
-    return [
-        f"{draw.choice(('', '+', '~'))}{draw.choice(GROUPS)}={draw.choice([one for one in VALUES if '[' not in one])}"
-    ]
+    return [f"{draw.choice(('', '+', '~'))}{draw.choice(GROUPS)}={draw.choice(VALUES)}"]
 
 
 def path(draw: random.Random, place: Path) -> list[str]:

@@ -182,7 +182,7 @@ def refusal(error: Exception, conf: Path) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_such_file(error.missing_cfg_file, conf)
     if isinstance(error, OverrideParseException):
-        return _unreadable(error.override, conf)
+        return " ".join(_unreadable(error.override, conf).splitlines())
     if isinstance(error, HydraException):
         return _wrong_override(str(error), conf)
     if str(error).startswith("Config group override"):

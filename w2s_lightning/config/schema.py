@@ -43,16 +43,15 @@ Repository = Annotated[str, _called(96, REPOSITORY)]
 
 def _place(value: str) -> str:
     try:
-        place = Path(value).expanduser()
-        place.exists()
+        Path(value).expanduser().exists()
     except (OSError, RuntimeError, ValueError) as error:  # too long; no such user
         raise ValueError(f"expected the path of a folder ({getattr(error, 'strerror', None) or error})") from None
-    return str(place)
+    return os.path.expanduser(value)
 
 
 def name_of(path: str) -> str:
     """What a repository or a folder is called by its owner, as a `Name`."""
-    folder = Path(os.path.realpath(path))
+    folder = Path(os.path.abspath(path))
     if folder.parent.name == "snapshots":  # of the hub's cache: models--owner--name/snapshots/commit
         folder = Path(folder.parent.parent.name.rpartition("--")[2])
     return re.sub(r"[^A-Za-z0-9._+-]", "-", folder.name).strip("._+-")[:80] or "local"
