@@ -21,7 +21,7 @@ SCRIPTS = sorted(path for path in (ROOT / "w2s_lightning").rglob("*") if path.su
 
 AT_MOST = {
     "lines of code in the package": 14700,  # issue 12: models are looked at, habits known, damage named, names checked
-    "files in the package": 133,
+    "files in the package": 134,
     "file names used twice": 0,
     "public class names used twice": 0,
     "private helpers of up to eight lines, used once": 41,

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from w2s_lightning.config.bind import JobSettings
-from w2s_lightning.config.schema import ALL, Benchmark, Trainer
+from w2s_lightning.config.schema import Benchmark, Trainer
+from w2s_lightning.config.typed import ALL
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import Stage
 from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width

@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from w2s_lightning.config import schema
 from w2s_lightning.config.mistakes import Origin, misfit, refuse_values_of_blocks, unknown_key
+from w2s_lightning.config.typed import Place, name_of
 from w2s_lightning.errors import UserError
 
 _OWN = __name__.partition(".")[0]
@@ -96,9 +97,8 @@ def _job(values: Mapping[str, Any], choices: Mapping[str, str | None]) -> JobSet
     judge = task.pop("judge", None)
     benchmark = {name: task.pop(name) for name in _NO_BENCHMARK if name in task}
 
-    def own(key: str) -> tuple[str, ...]:
-        found: tuple[str, ...] = bind(tuple[str, ...], values.get(key) or (), Origin(key, None))
-        return found
+    def own(key: str) -> Any:
+        return bind(tuple[str, ...], values.get(key) or (), Origin(key, None))
 
     plugins = own("plugins")
     try:
@@ -221,12 +221,11 @@ def bind_target(block: Mapping[str, Any], origin: Origin, key: str | None = None
 
 def _model(block: Any, origin: Origin) -> Any:
     if isinstance(block, dict) and block.get("name", "") is None and isinstance(block.get("path"), str):
-        path = bind(schema.Place, block["path"], origin, f"{origin.key}.path")
-        block = {**block, "name": schema.name_of(path)}
+        path = bind(Place, block["path"], origin, f"{origin.key}.path")
+        block = {**block, "name": name_of(path)}
     found = bind_target(block, origin)
     if not isinstance(found, schema.Model):
-        kinds = ", ".join(cls.__name__ for cls in get_args(schema.Model))
-        raise UserError(f"{origin.file}: {origin.key}._target_={block['_target_']} is no model: expected {kinds}")
+        raise UserError(f"{origin.file}: {origin.key}._target_={block['_target_']} is no model of config/schema.py")
     return found
 
 

@@ -19,7 +19,8 @@ import psutil
 from pebble import ProcessExpired, concurrent
 
 from w2s_lightning.checks import chosen_gpus, num_processes, visible_gpus
-from w2s_lightning.config.schema import ALL, Trainer
+from w2s_lightning.config.schema import Trainer
+from w2s_lightning.config.typed import ALL
 from w2s_lightning.errors import UserError
 from w2s_lightning.job import Record, Request
 from w2s_lightning.sweep import process

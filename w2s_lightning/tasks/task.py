@@ -10,7 +10,8 @@ from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol, cast
 
-from w2s_lightning.config.schema import Name, record
+from w2s_lightning.config.schema import record
+from w2s_lightning.config.typed import Name
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits
 from w2s_lightning.tasks.final_answer import AnswerKey

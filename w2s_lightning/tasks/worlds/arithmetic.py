@@ -25,7 +25,8 @@ import numpy as np
 from annotated_types import Ge, Interval, Len
 from numpy.typing import NDArray
 
-from w2s_lightning.config.schema import Name, Positive, Share, record
+from w2s_lightning.config.schema import Positive, Share, record
+from w2s_lightning.config.typed import Name
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.draws import Floats, Integers, category, fingerprint, uniforms
 from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits, Turn, group_id, problem

@@ -19,7 +19,8 @@ import numpy as np
 from annotated_types import Interval
 from numpy.typing import NDArray
 
-from w2s_lightning.config.schema import Name, Positive, Share, record
+from w2s_lightning.config.schema import Positive, Share, record
+from w2s_lightning.config.typed import Name
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.draws import Floats, Integers, below, category, permutation, uniforms
 from w2s_lightning.tasks.example import TRAINING, Example, Kind, Layout, Split, Splits, choice
