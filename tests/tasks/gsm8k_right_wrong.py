@@ -24,10 +24,11 @@ needs_gsm8k = pytest.mark.skipif(not SOLUTIONS.is_file(), reason=f"real data is 
 
 def write_right_wrong(folder: Path) -> tuple[Path, Path]:
     """Write train.jsonl and test.jsonl (a quarter of the questions, by hash) and return their paths."""
+    lines = SOLUTIONS.read_text(encoding="utf-8").splitlines()  # first: without them nothing is written
     folder.mkdir(parents=True, exist_ok=True)
     train, test = folder / "train.jsonl", folder / "test.jsonl"
     with train.open("w") as train_out, test.open("w") as test_out:
-        for line in SOLUTIONS.read_text(encoding="utf-8").splitlines():
+        for line in lines:
             published = json.loads(line)
             in_test = hashlib.sha256(published["question"].encode()).digest()[0] < 64
             out = test_out if in_test else train_out
@@ -47,4 +48,6 @@ def _rows(published: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    if not SOLUTIONS.is_file():
+        sys.exit(f"error: {SOLUTIONS} is not here: it is of openai/grade-school-math (grade_school_math/data)")
     print(*write_right_wrong(Path(sys.argv[1])))
