@@ -213,3 +213,8 @@ def test_an_unfit_folder_is_refused_before_the_first_stage(ask: Ask, sound: dict
 def test_what_a_task_does_not_use_may_lie_beside(ask: Ask, sound: dict[str, Path], number: int) -> None:
     family, spoil = HARMLESS[number]
     ask(typed(ask, spoilt(ask, sound[family], spoil), sound["llama"]), code=0)
+
+
+def test_weights_that_overflow_end_in_one_line(ask: Ask, sound: dict[str, Path]) -> None:
+    loud = tensors(lambda found: found["model.norm.weight"].__imul__(np.float32(3e38)))
+    ask(typed(ask, spoilt(ask, sound["llama"], loud), sound["llama"]), "examples are no numbers", bare=True)

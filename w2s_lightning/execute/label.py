@@ -172,12 +172,19 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
 
 
 def _write_answers(folder: Path, examples: Sequence[Example], logits: NDArray[np.float32]) -> None:
-    """predictions.parquet: fp32 logits [n, K] and their float64 probabilities."""
+    """predictions.parquet: fp32 logits [n, K] and their float64 probabilities; UserError where these are no numbers."""
+    probs = softmax(logits.astype(np.float64), axis=1)
+    lost = np.flatnonzero(~np.isfinite(probs).all(axis=1))
+    if len(lost):
+        raise UserError(
+            f"the model's answers to {len(lost)} of {len(examples)} examples are no numbers (the first: "
+            f"{examples[lost[0]].id}): its weights are too large for fp32, or not those of a trained model"
+        )
     columns = {
         "example_id": [example.id for example in examples],
         "group_id": [example.group for example in examples],
         "logits": tables.vectors(logits),
-        "probs": tables.vectors(softmax(logits.astype(np.float64), axis=1)),
+        "probs": tables.vectors(probs),
     }
     tables.write(folder / stored.PREDICTIONS, columns)
 
