@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from w2s_lightning.atomic import write_whole
+from w2s_lightning.atomic import read_json, write_whole
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import digest
 
@@ -102,8 +102,8 @@ def _remembered(what: str, find: Callable[[Path], str], path: str, size: int, mt
     cache_home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     memory, key = Path(cache_home) / "w2s_lightning" / "content.json", f"{what}{path}:{size}:{mtime_ns}"
     try:
-        known = json.loads(memory.read_text())
-    except (OSError, ValueError):  # not there yet, or damaged: everything is found anew
+        known = read_json(memory)
+    except (FileNotFoundError, ValueError):  # not there yet, or damaged: everything is found anew
         known = None
     if not isinstance(known, dict):
         known = {}

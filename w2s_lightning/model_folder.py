@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from w2s_lightning.atomic import read_json
 from w2s_lightning.content import Folder, remembered
 from w2s_lightning.errors import UserError
 
@@ -75,7 +76,7 @@ def model_config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     if not file.is_file():
         raise UserError(f"{folder} is not a model folder: config.json is missing")
-    config = _object(file)
+    config = json_object(file)
     if not isinstance(config.get("model_type"), str):
         raise UserError(
             f"{file}: model_type is {str(config.get('model_type'))[:40]!r}, expected an architecture's name"
@@ -88,7 +89,7 @@ def model_config(folder: Path) -> dict[str, Any]:
     try:
         entries = list(_entries(config))
     except RecursionError:
-        raise UserError(f"{file} is nested too deeply to be read") from None
+        raise UserError(f"{file}: it is nested too deep") from None
     for key, value in entries:
         wanted = ""
         plain = isinstance(value, int | float) and not isinstance(value, bool)
@@ -114,14 +115,12 @@ def _entries(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _entries(value)
 
 
-def _object(file: Path) -> dict[str, Any]:
+def json_object(file: Path) -> dict[str, Any]:
     """A JSON file that holds an object; raise UserError, naming it, for anything else."""
     try:
-        found = json.loads(file.read_bytes())
-    except RecursionError:
-        raise UserError(f"{file} is nested too deeply to be read") from None
+        found = read_json(file)
     except ValueError as error:
-        raise UserError(f"{file} is not JSON: {error}") from None
+        raise UserError(f"{file}: {error}") from None
     if not isinstance(found, dict):
         raise UserError(f"{file} holds no JSON object, like {{...}}")
     return found
@@ -142,7 +141,7 @@ def _tensors(folder: Path) -> dict[str, _Tensor]:
     if single.is_file():
         files = [single]
     elif index.is_file():
-        names = _object(index).get("weight_map") or {}
+        names = json_object(index).get("weight_map") or {}
         if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
             raise UserError(f"{index} has no weight_map, which says in which file each tensor lies")
         files = [folder / name for name in sorted(set(names.values()))]
@@ -258,12 +257,12 @@ def _check_tokenizer(folder: Path, rows: int) -> None:
     Special tokens may lie beyond it: Gemma 3's text models keep that of images, which no text becomes.
     """
     settings, file = folder / "tokenizer_config.json", folder / "tokenizer.json"
-    longest = _object(settings).get("model_max_length") if settings.is_file() else None
+    longest = json_object(settings).get("model_max_length") if settings.is_file() else None
     if longest is not None and not (type(longest) in (int, float) and longest >= 1):
         raise UserError(f"{settings}: model_max_length is {str(longest)[:40]!r}, expected 1 or more")
     if not file.exists():  # other kinds of tokenizer are looked at when they are opened
         return
-    found = _object(file)
+    found = json_object(file)
     try:
         tokens = found["model"]["vocab"]
         ids = range(len(tokens)) if isinstance(tokens, list) else tokens.values()
@@ -287,13 +286,13 @@ def has_chat_template(folder: Path) -> bool:
     if any(folder.glob("chat_template*")) or (folder / "additional_chat_templates").is_dir():
         return True
     file = folder / "tokenizer_config.json"
-    return file.is_file() and bool(_object(file).get("chat_template"))
+    return file.is_file() and bool(json_object(file).get("chat_template"))
 
 
 def vocabulary(folder: Path) -> dict[str, int] | None:
     """Token ids of a model folder by token, None where `tokenizer.json` does not list them."""
     file = folder / "tokenizer.json"
-    found = _object(file) if file.is_file() else {"model": {}}
+    found = json_object(file) if file.is_file() else {"model": {}}
     tokens = found["model"].get("vocab")
     if not isinstance(tokens, dict):
         return None

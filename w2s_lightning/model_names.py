@@ -4,7 +4,6 @@ Hydra asks for the YAML of a name (`hydra_plugins`); for these it is written her
 read from the headers of its weights or told by its `config.json`, and its learning rates go by that.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -15,6 +14,7 @@ import yaml
 
 from w2s_lightning.cost import folder_parameters
 from w2s_lightning.errors import UserError
+from w2s_lightning.model_folder import json_object
 from w2s_lightning.plan import ENCODERS
 from w2s_lightning.refs import cached_config, described
 
@@ -45,7 +45,7 @@ def block_of(name: str, conf: Path) -> dict[str, Any]:
     if file is None:
         params, config = described(name)
     else:
-        config = json.loads(file.read_bytes())
+        config = json_object(file)
         params = folder_parameters(file.parent) or parameters_of(config)
     params = params or _in_the_name(name)
     if not params:
