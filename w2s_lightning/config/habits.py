@@ -6,18 +6,25 @@ Looked up for keys that do not exist here, before the nearest key is: `lr` is ne
 # What to type, `{}` being the value that was typed, and the keys that people know it by. A test runs every line.
 _HABITS = (
     # models and what they are trained on
-    ("`model@weak={}`", "weak weak_model weak_model_name weak_model_size weak_model_name_or_path supervisor_model"),
-    ("`model@strong={}`", "strong strong_model strong_model_name strong_model_size student student_model"),
     (
-        "`model@strong={0}` (the student's) or `model@weak={0}` (its supervisor's)",
-        "model model_name model_size model_id",
+        "`model@weak={}`",
+        "weak weak_model weak_models weak_model_name weak_model_size weak_model_name_or_path supervisor_model",
+    ),
+    (
+        "`model@strong={}`",
+        "strong strong_model strong_models strong_model_name strong_model_size student student_model",
     ),
     (
         "`model@strong={0}` (the student's) or `model@weak={0}` (its supervisor's)",
-        "model model_name model_size model_id model_name_or_path model_path pretrained_model_name_or_path",
+        "model models model_name model_size model_id",
+    ),
+    (
+        "`model@strong={0}` (the student's) or `model@weak={0}` (its supervisor's)",
+        "model models model_name model_size model_id model_name_or_path model_path pretrained_model_name_or_path",
     ),
     ("`model@middle.m1={}` (and `model@middle.m2=...`)", "middle middle_model m1"),
-    ("`task={}`", "dataset dataset_name ds_name data data_name benchmark_name"),
+    ("`task.judge.metric={}`", "metric metric_for_best_model"),
+    ("`task={}`", "dataset dataset_name ds_name weak_ds data data_name benchmark_name"),
     (
         "`task=local_choice task.train_file={} task.test_file=...`",
         "train_file data_file data_files train_path data_path",
@@ -60,6 +67,7 @@ _HABITS = (
     ("`fit=lora fit.lora.targets={}`", "lora_target_modules target_modules"),
     ("`fit=probe`", "linear_probe probe freeze_backbone"),
     ("`objective@gold.choice={}`", "gold gold_objective gold_loss"),
+    ("`paradigm.rounds={}` (with `paradigm=self_improvement`)", "num_rounds rounds n_rounds"),
     ("`objective={}`", "loss loss_fn loss_type objective criterion"),
     ("`fit.evaluations=...` (so many, spread over the fit)", "eval_steps eval_every val_check_interval eval_interval"),
     ("`trainer.checkpoint_steps={}`", "save_steps save_every checkpoint_every save_interval"),
@@ -98,14 +106,17 @@ _HABITS = (
 )
 _LINES = {key: line for line, keys in _HABITS for key in keys.split()}
 # Blocks of others, whose keys stand elsewhere here: `training_args.num_train_epochs`, `wandb.project`.
-_BLOCKS = "fit trainer training train args training_args config cfg optimizer optim model data dataset logger wandb run"
+_BLOCKS = (
+    *("fit", "trainer", "training", "train", "training_args", "args", "config", "cfg", "optimizer", "optim"),
+    *("model", "data", "dataset", "logger", "wandb", "run", "launcher"),
+)
 
 
 def instead(key: str, value: str) -> str | None:
     """What to type in place of a key that there is not; None where nobody is known to type it."""
     *blocks, last = key.lower().replace("-", "_").replace("/", ".").split(".")
     block = blocks[-1] if blocks else ""
-    if block and block not in _BLOCKS.split():
+    if block and block not in _BLOCKS:
         return None
     line = _LINES.get(f"{block}_{last}" if block in ("wandb", "model") else last, _LINES.get(last))
     return None if line is None else f"type {line.format(value or '...')}"

@@ -25,6 +25,17 @@ _STOCK = {
 }
 _MOUNTS = {"weak": "model@weak", "strong": "model@strong"}
 _GROUPS = {"middle": "model", "gold": "objective"}  # whose files stand at places below these keys
+_LEAVES = (
+    "fit",
+    "trainer",
+    "tracking",
+    "generation",
+    "paths",
+    "run",
+    "paradigm",
+    "objective",
+    "task",
+)  # where keys stand
 _PLAIN = "settings are typed as key=value, without dashes and spaces (`python train.py --help`)"
 # What pages and chats make of the signs that were typed.
 _TYPED = str.maketrans("‐‑‒–—―−“”„‘’‚\N{NO-BREAK SPACE}", "-------\"\"\"''' ")
@@ -148,6 +159,8 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, equals, value = word.partition("=")
         group = name.lstrip("+~").partition("@")[0]
+        if group in ("hydra.run.dir", "hydra.sweep.dir"):  # Hydra would take it, and nothing would lie there
+            raise UserError(f"{name} has no effect here: type `paths.outputs={value}`, where results lie")
         if not name:
             raise UserError(f"cannot read `{word}`: {_PLAIN}")
         if word.startswith("~") and (conf / name[1:]).is_dir():
@@ -239,7 +252,7 @@ def _wrong_override(message: str, conf: Path) -> str:
         return _no_such_key(quoted, typed[1].partition("=")[2] if typed else "", conf)
     if said.startswith("Could not append"):
         return f"{quoted} has a value already: type `{quoted}=...` without the +"
-    if said.startswith("Ambiguous value"):
+    if said.startswith(("Ambiguous value", "Sweep parameters")):
         return f"`{quoted}` lists several values: run a grid with -m, or name one of them"
     if said.startswith("Multiple values for "):
         group = said.split()[3].rstrip(".")
@@ -254,17 +267,23 @@ def _no_such_key(key: str, value: str, conf: Path) -> str:
     if first == "middle" and path:
         mount = f"model@middle.{path.pop(0)}"
     folder = conf / mount.partition("@")[0]
+    if block.startswith("hydra.") and conf.joinpath(first, *path).is_dir():  # hydra.launcher
+        folder, path = conf.joinpath(first, *path), []
     files = sorted(folder.glob("*.yaml")) if block else []
     known = {name for file in files or [conf / "config.yaml"] for name in _keys_of(file, path)}
     if not block:
         config: Any = OmegaConf.to_container(OmegaConf.load(conf / "config.yaml"))
         mounts = {name for entry in config["defaults"] if isinstance(entry, dict) for name in entry if "@" in name}
         known = mounts if "@" in key else known | {path.name for path in conf.iterdir() if path.is_dir()}
+        inside = [group for group in _LEAVES if any(key in _keys_of(file, ()) for file in conf.glob(f"{group}/*.yaml"))]
+        if inside and instead(key, value) is None:
+            lines = " or ".join(f"`{group}.{key}={value or '...'}`" for group in inside)
+            return f"unknown key {key} ({', '.join(f'conf/{group}/' for group in inside)} has one): type {lines}"
     elif files and last in known and instead(key, value) is None:  # right, but not with the file that is chosen
         fitting = [file.stem for file in files if last in _keys_of(file, path) and not file.stem.startswith("_")]
         example = "local" if "local" in fitting else next(iter(fitting), "...")
         return f"{key} goes with other files of conf/{folder.name}/: choose one too, `{mount}={example}` for one"
-    place = f"conf/{folder.name}/*.yaml" if files else "conf/config.yaml"
+    place = f"{folder.relative_to(conf.parent)}/*.yaml" if files else "conf/config.yaml"
     return f"unknown key {key} ({place}): {instead(key, value) or did_you_mean(last, known)}"
 
 
