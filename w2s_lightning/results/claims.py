@@ -117,7 +117,7 @@ def read_claims(path: Path) -> list[Claim]:
         where = f"claim {'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
         raise UserError(f"{path}: {where}{first['msg']}") from None
     except FileNotFoundError:
-        raise UserError(f"there is no {path}: name a file of claims") from None
+        raise UserError(f"there is no {path}: name a file of claims with --claims FILE") from None
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
 
