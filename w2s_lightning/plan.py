@@ -202,7 +202,7 @@ def _ladder(model: LadderModel, task: Task) -> Pretrain:
     if task.world is None:
         raise UserError(
             f"{model.name} is an embedded ladder model and knows only embedded worlds, not task {task.name}: "
-            f"take a hub model or a folder (`model@weak=local weak.path=DIR`)"
+            f"take a hub model or a folder (`model@weak=./folder`)"
         )
     if task.world.name not in model.worlds:
         raise UserError(

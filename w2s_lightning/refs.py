@@ -49,7 +49,7 @@ class Refs:
     def _refuse(self, kind: str, repository: str) -> str:
         if self._planning:
             return UNRESOLVED
-        local = "`task.source.path=DIR`" if kind == "dataset" else "`model@weak=local weak.path=DIR` (or strong)"
+        local = "`task.source.path=DIR`" if kind == "dataset" else "`model@weak=./folder` (or strong)"
         raise UserError(
             f"cannot find {kind} {repository}: it is not in the local cache and the hub does not answer.\n"
             f"Without a network, give a folder in the hub's layout: {local}"
