@@ -205,6 +205,11 @@ def tree(root: Path, but: Path) -> set[str]:
     return found
 
 
+def some(table: Sequence[Any]) -> list[Any]:
+    """Places in a table whose rows take a while: every third is in the normal suite, the others are slow."""
+    return [pytest.param(place, marks=() if place % 3 == 0 else pytest.mark.slow) for place in range(len(table))]
+
+
 def named(row: Row) -> str:
     """A row's name in pytest's list."""
     words = row[0] if isinstance(row[0], str) else " ".join(row[0])

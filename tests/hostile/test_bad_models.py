@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.hostile.asking import Ask
+from tests.hostile.asking import Ask, some
 from tests.models.tiny import make_folder
 
 Spoil = Callable[[Path], object]
@@ -194,13 +194,13 @@ def spoilt(ask: Ask, folder: Path, spoil: Spoil) -> Path:
     return place
 
 
-@pytest.mark.parametrize("number", range(len(BAD)))
+@pytest.mark.parametrize("number", some(BAD))
 def test_a_bad_folder_is_refused_by_the_plan(ask: Ask, sound: dict[str, Path], number: int) -> None:
     family, spoil, says = BAD[number]
     ask(typed(ask, spoilt(ask, sound[family], spoil), sound["llama"]), says)
 
 
-@pytest.mark.parametrize("number", range(len(UNFIT)))
+@pytest.mark.parametrize("number", some(UNFIT))
 def test_an_unfit_folder_is_refused_before_the_first_stage(ask: Ask, sound: dict[str, Path], number: int) -> None:
     family, spoil, says = UNFIT[number]
     made = sound.get(family) or make_folder(ask.place / family, family)
@@ -209,7 +209,7 @@ def test_an_unfit_folder_is_refused_before_the_first_stage(ask: Ask, sound: dict
     assert not list((ask.place / "store").glob("fit/*"))
 
 
-@pytest.mark.parametrize("number", range(len(HARMLESS)))
+@pytest.mark.parametrize("number", some(HARMLESS))
 def test_what_a_task_does_not_use_may_lie_beside(ask: Ask, sound: dict[str, Path], number: int) -> None:
     family, spoil = HARMLESS[number]
     ask(typed(ask, spoilt(ask, sound[family], spoil), sound["llama"]), code=0)

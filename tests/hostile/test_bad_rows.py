@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.hostile.asking import Ask
+from tests.hostile.asking import Ask, some
 from tests.models.tiny import make_folder
 from w2s_lightning.content import DataFile
 from w2s_lightning.tasks.source import class_name, read_table
@@ -74,7 +74,7 @@ BAD: list[tuple[str, str | bytes, str]] = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(BAD)))
+@pytest.mark.parametrize("number", some(BAD))
 def test_a_bad_row_is_named_by_file_and_line(ask: Ask, number: int) -> None:
     name, content, says = BAD[number]
     answer = ask(typed(ask, name, content), says)
