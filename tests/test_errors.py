@@ -8,6 +8,7 @@ import pytest
 from tests.composing import ROOT
 from w2s_lightning.__main__ import main as package
 from w2s_lightning.atomic import replacing, write_whole
+from w2s_lightning.config.mistakes import refuse_words
 from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.report.__main__ import main as report
 from w2s_lightning.results.claims import main as claims
@@ -66,6 +67,10 @@ def test_every_command_shows_them_alike(
     assert said[0].startswith("error: ")
     assert len(said) <= 2
     assert "nowhere" in said[0]
+
+
+def test_no_word_at_all_is_a_command() -> None:
+    refuse_words([], ROOT / "conf")
 
 
 def test_the_package_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import pairwise
 from operator import getitem
 from pathlib import Path
 from typing import Any, NoReturn
@@ -156,7 +157,7 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
     flags = [flag for action in parser._actions for flag in action.option_strings]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         name, equals, value = word.partition("=")
         group = name.lstrip("+~").partition("@")[0]
         if group in ("hydra.run.dir", "hydra.sweep.dir"):  # Hydra would take it, and nothing would lie there
