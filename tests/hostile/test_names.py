@@ -1,8 +1,14 @@
 """Names and numbers that cannot work, and the paths that are built of words: each is refused where it is bound."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.composing import composed, job
 from tests.hostile.asking import Ask, Row, named
+from w2s_lightning.atomic import below
+from w2s_lightning.config.bind import build
+from w2s_lightning.errors import UserError
 
 LETTERS = "expected up to 80 letters, digits and . _ + -"
 DEVICES = "expected how many (2), which GPUs ('0,2'), or auto"
@@ -100,3 +106,41 @@ GRIDS: list[Row] = [
 def test_a_grid_that_cannot_be_planned_is_refused(ask: Ask, row: Row) -> None:
     ask(*row)
     assert not list(ask.place.iterdir())
+
+
+def test_a_job_whose_names_are_as_long_as_they_may_be_ends_and_is_found_again(ask: Ask) -> None:
+    words = ["task.name=allenai/sciq", "strong.name=Qwen/Qwen2.5-7B", f"weak.name={'n' * 80}"]
+    first, again = ask(words, "result: outputs/allenai--sciq-", 0, job=True), ask(words, "result: ", 0, job=True)
+    assert "from the store" not in first.text
+    assert " fit " not in again.text, "nothing is fitted twice"
+    (folder,) = (ask.place / "outputs").glob("*/result.json")
+    assert folder.parent.name.startswith("allenai--sciq-weak_to_strong-nnn")
+
+
+def test_a_folder_that_leads_elsewhere_is_refused_at_the_door(tmp_path: Path) -> None:
+    assert below(tmp_path, "fit", "x") == tmp_path / "fit" / "x"
+    for parts in (("..", "x"), ("fit", "../../x"), ("/etc",), ("",), (".",)):
+        with pytest.raises(UserError, match="would lie outside of"):
+            below(tmp_path, *parts)
+
+
+def test_models_are_called_after_their_folders_and_two_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("a/llama", "b/llama", "c/Own Model é", "models--org--x-1b/snapshots/0f3")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    a, b, odd, cached = map(str, folders)
+    seen: dict[str, list[str]] = {}
+
+    def names(*pair: str, called: dict[str, list[str]] | None = None) -> tuple[str, str]:
+        sides = [f"model@{side}=local" for side in ("weak", "strong")]
+        paths = [f"{side}.path='{path}'" for side, path in zip(("weak", "strong"), pair, strict=True)]
+        made, _ = build(*composed("task=sciq", *sides, *paths), called=called)
+        return made.weak.name, made.strong.name
+
+    assert names(a, b) == ("llama", "llama-2")
+    assert names(b, b) == ("llama", "llama")
+    assert names(odd, cached) == ("Own-Model", "x-1b")
+    pairs = [names(*pair, called=seen) for pair in ((a, b), (b, b), (b, a), (a, odd))]
+    assert pairs == [("llama", "llama-2"), ("llama-2", "llama-2"), ("llama-2", "llama"), ("llama", "Own-Model")]
+    assert job("task=sciq", "model@weak=gpt2", "weak.path=org/gpt3", "model@strong=gpt2")[0].weak.name == "gpt3"
+    assert job("task=sciq", "model@weak=gpt2", "weak.name=mine", "model@strong=gpt2")[0].weak.name == "mine"
