@@ -100,11 +100,13 @@ class ModelSource(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         """Whether a configuration is that of such a model."""
+        group, _, name = config_path.partition("/")
+        if group != "model" or not ("/" in name or name.startswith(".")):  # no other needs what the import loads
+            return False
         from w2s_lightning import model_names
 
-        group, _, name = config_path.partition("/")
         known = model_names.is_folder if self.path == "folders" else model_names.is_repository
-        return group == "model" and known(name)
+        return known(name)
 
     def load_config(self, config_path: str) -> ConfigResult:
         """What stands for it."""

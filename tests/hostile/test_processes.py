@@ -9,8 +9,30 @@ ASKED: list[Row] = [
     ("fit.epohcs=3 run=plan", "did you mean `epochs`?"),
     ("-m model@weak=nano,mirco run=plan", "did you mean `micro`?"),
 ]
+MORE: list[Row] = [
+    ("weak.name=../../X", "expected up to 80 letters"),
+    (["weak.name='a\udcffb'", "run=plan"], "expected up to 80 letters"),
+    (["weak.name='\x1b[31mred'", "run=plan"], "expected up to 80 letters"),
+    ("paths.store=/proc/nowhere", "/proc/nowhere"),
+    (['paths.store="~nobody/x"', "run=plan"], "expected the path of a folder"),
+    ("trainer.threads=100000", "less than or equal to 1024"),
+    ("trainer.devices=0 run=plan", "expected how many"),
+    ("-m seed=range(1000000)", "1,000,000 jobs"),
+    ("-m seed=0,1 weak.width=1e9", "less than or equal to 65536"),
+    ("paradigm.module._target_=os.system", "plugins=[os]"),
+    ("seed=x", "seed"),
+    ("task=local_choice task.train_file=x.csv task.test_file=x.csv", "x.csv"),
+    ("model@strong=local strong.path=nowhere", "nowhere"),
+    ("--config x", "config"),
+    ("-m sweeps=nothing", "nothing"),
+    ("hydra.sweeper._target_=os.system -m seed=0,1", ()),
+    ("+hydra.searchpath=[file:///nowhere] task=x", "x"),
+]
 
 
-@pytest.mark.parametrize("row", ASKED, ids=map(named, ASKED))
+ROWS = [*ASKED, *(pytest.param(row, marks=pytest.mark.slow) for row in MORE)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: named(row))
 def test_a_process_answers_like_train_main(ask: Ask, row: Row) -> None:
     ask.process(*row)
