@@ -14,7 +14,7 @@ MORE: list[Row] = [
     (["weak.name='a\udcffb'", "run=plan"], "expected up to 80 letters"),
     (["weak.name='\x1b[31mred'", "run=plan"], "expected up to 80 letters"),
     ("paths.store=/proc/nowhere", "/proc/nowhere"),
-    (['paths.store="~nobody/x"', "run=plan"], "expected the path of a folder"),
+    (['paths.store="~no-such-user/x"', "run=plan"], "expected the path of a folder"),
     ("trainer.threads=100000", "less than or equal to 1024"),
     ("trainer.devices=0 run=plan", "expected how many"),
     ("-m seed=range(1000000)", "1,000,000 jobs"),

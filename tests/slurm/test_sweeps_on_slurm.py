@@ -50,7 +50,7 @@ def test_a_failing_stage_fails_its_own_cells_and_the_rest_goes_on(slurm: Path, t
     printed = sweep(tmp_path, *half_broken(tmp_path), "seed=0", *SLURM, expect=1)
     jobs = {job["strong"]: job for job in ledger(tmp_path)["jobs"]}
     assert {name: job["state"] for name, job in jobs.items()} == {"micro": "done", "model": "failed"}
-    assert "cannot read the model folder" in jobs["model"]["reason"]
+    assert "model.safetensors" in jobs["model"]["reason"]
     assert "error: 1 job failed; all others are done" in printed
     named = [Path(line.strip().removeprefix("log: ")) for line in printed.splitlines() if "  log: " in line]
     assert named
