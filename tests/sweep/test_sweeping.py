@@ -172,7 +172,7 @@ def test_a_plan_for_accelerators_and_models_that_are_not_here(tmp_path: Path) ->
         (["sweeps=smoke", "seed="], "error: seed has an empty axis"),
         (
             ["sweeps=smoke", "model@weak=nano,nanu"],
-            "error: there is no model `nanu` (conf/model/): did you mean",
+            "error: there is no model `nanu` (conf/model/; a folder is typed ./nanu",
         ),
         (["sweeps=smoke", "fit.epoch=1,2"], "error: unknown key fit.epoch"),
         (["sweeps=smoke", "run=plan", "run.accelerator=h1"], "error: run.accelerator=h1: expected one of"),
