@@ -8,7 +8,7 @@ from tests.sweep.programs import SLOTS, ledger, own_sweep_file, start, stopped, 
 
 # Three quick jobs; six that stand on a model whose pretraining never ends. So however fast the machine is, the sweep
 # comes to where three are done, the pretraining runs on behalf of the fourth, and nothing else can start.
-ENDLESS = {"model@strong": "micro", "strong.pretrain.steps": 100_000_000}
+ENDLESS = {"model@strong": "micro", "strong.pretrain.steps": 10_000_000}
 STUCK = {
     "params": {"model@weak": "nano", "seed": "range(3)"},
     "cases": [{"model@strong": "nano"}, ENDLESS, {**ENDLESS, "objective": "logconf"}],

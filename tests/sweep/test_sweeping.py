@@ -219,7 +219,7 @@ def test_a_store_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sweep_that_needs_more_disk_than_there_is_is_refused(tmp_path: Path) -> None:
-    big = ("strong.width=1000000", "model@weak=nano", "model@strong=micro")
+    big = ("strong.width=65536", "strong.layers=200", "model@weak=nano", "model@strong=micro")
     printed = sweep(tmp_path, "sweeps=smoke", *big, expect=1)
     assert "error: this sweep writes about" in printed
     assert "name another store with paths.store=FOLDER" in printed
