@@ -41,8 +41,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds; raise FileNotFoundError where there is none, a one-line ValueError for any damage."""
+    return parse_json(read_bytes(path))
+
+
+def parse_json(content: bytes) -> Any:
+    """What a JSON file's bytes say; raise a one-line ValueError for any damage."""
     try:
-        return json.loads(_text(path))
+        return json.loads(_text(content))
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     except json.JSONDecodeError as error:
@@ -51,7 +56,7 @@ def read_json(path: Path) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """As `read_json`, of YAML."""
-    text = _text(path)
+    text = _text(read_bytes(path))
     lines = (len(line) - len(line.lstrip()) + line.count("- ") + line.count("? ") for line in text.splitlines())
     try:
         if text.count("[") + text.count("{") + max(lines, default=0) > _DEEPEST:  # libyaml would end the process
@@ -66,15 +71,21 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(str(error).partition("\n")[0]) from None
 
 
-def _text(path: Path) -> str:
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; raise as `read_json` does."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise ValueError("it is no file")
-        return path.read_text("utf-8")
+        return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"there is no {path}") from None
     except OSError as error:
         raise ValueError(error.strerror or "it cannot be read") from None
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("it is not text") from None
 

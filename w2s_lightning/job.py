@@ -118,8 +118,7 @@ def compute(plan: Plan, store: Store, request: Request, console: Console) -> lis
     if missing:
         check_devices(missing, runtime.trainer)
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
-            for notice in check_data(request.job, plan):
-                console.print(f"note: {shown(notice)}", highlight=False, soft_wrap=True)
+            print_lines(console, (f"note: {notice}" for notice in check_data(request.job, plan)))
         execute = importlib.import_module("w2s_lightning.execute")  # only now is torch imported
         with StageProgress(console, missing) as lines:
             artifacts = execute.run(missing, store, runtime.trainer, lines)

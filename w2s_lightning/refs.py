@@ -16,7 +16,7 @@ from w2s_lightning.atomic import write_whole
 from w2s_lightning.errors import UserError
 
 UNRESOLVED = "unresolved"
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Refs:
@@ -30,7 +30,7 @@ class Refs:
 
     def commit(self, kind: str, repository: str, revision: str) -> str:
         """The commit of a `model` or `dataset` repository; raise UserError when nothing can tell it."""
-        if _COMMIT.fullmatch(revision):
+        if COMMIT.fullmatch(revision):
             return revision
         key = f"{kind}/{repository}@{revision}"
         if key in self._unknown:

@@ -16,10 +16,6 @@ _HABITS = (
     ),
     (
         "`model@strong={0}` (the student's) or `model@weak={0}` (its supervisor's)",
-        "model models model_name model_size model_id",
-    ),
-    (
-        "`model@strong={0}` (the student's) or `model@weak={0}` (its supervisor's)",
         "model models model_name model_size model_id model_name_or_path model_path pretrained_model_name_or_path",
     ),
     ("`model@middle.m1={}` (and `model@middle.m2=...`)", "middle middle_model m1"),

@@ -26,17 +26,8 @@ _STOCK = {
 }
 _MOUNTS = {"weak": "model@weak", "strong": "model@strong"}
 _GROUPS = {"middle": "model", "gold": "objective"}  # whose files stand at places below these keys
-_LEAVES = (
-    "fit",
-    "trainer",
-    "tracking",
-    "generation",
-    "paths",
-    "run",
-    "paradigm",
-    "objective",
-    "task",
-)  # where keys stand
+# Groups whose files hold keys, and not blocks of them.
+_LEAVES = ("fit", "trainer", "tracking", "generation", "paths", "run", "paradigm", "objective", "task")
 _PLAIN = "settings are typed as key=value, without dashes and spaces (`python train.py --help`)"
 # What pages and chats make of the signs that were typed.
 _TYPED = str.maketrans("‐‑‒–—―−“”„‘’‚\N{NO-BREAK SPACE}", "-------\"\"\"''' ")

@@ -40,7 +40,7 @@ from w2s_lightning.rewardbench.reward_models import (
     source_of,
 )
 from w2s_lightning.show.numbers import interval, shown
-from w2s_lightning.show.terminal import print_table
+from w2s_lightning.show.terminal import print_lines, print_table
 from w2s_lightning.tasks.reward_sets import RewardSet, located, read_reward_set
 
 SCORES = "scores.parquet"
@@ -166,8 +166,7 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
     found += [(words[name], part) for name, part in summary["chosen_is"].items()]
     rows = [(short(name), interval(part), part["n"]) for name, part in found if part is not None]
     print_table(console, ("", "win rate [95 %]", "rows"), rows, short(summary["model"]), bold="overall")
-    for line in said(summary):
-        console.print(shown(line), soft_wrap=True, highlight=False)
+    print_lines(console, said(summary))
 
 
 def said(summary: Mapping[str, Any]) -> list[str]:

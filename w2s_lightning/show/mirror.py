@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from w2s_lightning.atomic import read_json
 from w2s_lightning.config.schema import Tracking
 
 _SECRET = {"key", "apikey", "token", "secret", "password", "passwd", "credentials", "env", "environment"}
@@ -184,10 +185,10 @@ def log_job(
 def logged_before(folder: Path, result: Mapping[str, Any], mode: str) -> dict[str, Any] | None:
     """The wandb run of an earlier, equal result in the same mode: a repeated command makes no second run."""
     try:
-        before = json.loads((folder / "result.json").read_text())
+        before = read_json(folder / "result.json")
         run: dict[str, Any] = before["wandb"]
         same = all(before[key] == result[key] for key in ("digest", "rows", "pgr"))
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return run if same and run["mode"] != "disabled" and mode in ("auto", run["mode"]) else None
 

@@ -21,8 +21,8 @@ from rich.console import Console
 from w2s_lightning.atomic import read_json
 from w2s_lightning.errors import UserError, run_command
 from w2s_lightning.identity import SHORT
-from w2s_lightning.show.numbers import shown, size
-from w2s_lightning.show.terminal import print_table
+from w2s_lightning.show.numbers import size
+from w2s_lightning.show.terminal import print_lines, print_table
 from w2s_lightning.store.artifacts import Store, inode_of
 from w2s_lightning.store.disk import LEASES, QUARANTINE, WORK, is_ours, make_folder, writable
 from w2s_lightning.store.lease import LEASE_SECONDS
@@ -78,7 +78,7 @@ def list_artifacts(store: Store, options: argparse.Namespace, console: Console) 
     if rows:
         print_table(console, ("kind", "label", "digest", "size", "age", "seconds"), rows)
     else:
-        _say(console, f"the store {store.root} is empty")
+        print_lines(console, [f"the store {store.root} is empty"])
     return 0
 
 
@@ -98,11 +98,11 @@ def verify_artifacts(store: Store, options: argparse.Namespace, console: Console
         if (damage := damage_of(folder)) is None:
             continue
         damaged += 1
-        _say(console, f"damaged: {folder.relative_to(store.root)}: {damage}")
+        print_lines(console, [f"damaged: {folder.relative_to(store.root)}: {damage}"])
         if options.repair:
             store.quarantine(folder, before, damage)
     moved = ", moved to .quarantine" if options.repair and damaged else ""
-    _say(console, f"{count} artifacts, {damaged} damaged{moved}")
+    print_lines(console, [f"{count} artifacts, {damaged} damaged{moved}"])
     return 1 if damaged and not options.repair else 0
 
 
@@ -127,11 +127,11 @@ def collect_garbage(store: Store, options: argparse.Namespace, console: Console)
     for path, reason in items:
         there = sum(stat.st_size for stat in _stats_in(path) if not S_ISDIR(stat.st_mode))
         total += there
-        _say(console, f"{size(there):>9}  {path.relative_to(store.root)}  ({reason})")
+        print_lines(console, [f"{size(there):>9}  {path.relative_to(store.root)}  ({reason})"])
         if options.delete:
             delete(store, path)
     done = "removed" if options.delete else "would be removed (add --delete)"
-    _say(console, f"{len(items)} items, {size(total)} {done}; {len(keep)} stages are referred to")
+    print_lines(console, [f"{len(items)} items, {size(total)} {done}; {len(keep)} stages are referred to"])
     return 0
 
 
@@ -191,10 +191,6 @@ def delete(store: Store, path: Path) -> None:
             shutil.rmtree(target)
         else:
             target.unlink()
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(shown(text), soft_wrap=True)
 
 
 def _days(text: str) -> float:

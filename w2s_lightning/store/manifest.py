@@ -23,7 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-from w2s_lightning.atomic import read_json
+from w2s_lightning.atomic import parse_json, read_bytes, read_json
 from w2s_lightning.content import file_sha256
 from w2s_lightning.identity import digest
 from w2s_lightning.store.disk import sync
@@ -92,9 +92,9 @@ class Manifest:
     def read(cls, folder: Path) -> Self:
         """Read `folder`'s manifest; raises Damaged when there is none, or one that is not as it was written."""
         try:
-            content = read_json(folder / MANIFEST)
+            text = read_bytes(folder / MANIFEST)
+            content = parse_json(text)
             made = cls.of(content)
-            text = (folder / MANIFEST).read_bytes()
             if "sha256" in content and text != _sealed(text[: -len(_sealed(b""))]):
                 raise ValueError("it was changed after it was written")
         except FileNotFoundError:

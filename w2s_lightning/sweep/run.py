@@ -105,7 +105,7 @@ class Sweep:
         self._changed, self._over = threading.Event(), False
 
     def _note(self, text: str) -> None:
-        self._console.print(shown(f"note: {text}"), highlight=False, soft_wrap=True)
+        print_lines(self._console, [f"note: {text}"])
 
     def plan(self) -> None:
         """Plan the whole grid, and say what is left out of it."""

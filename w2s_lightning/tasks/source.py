@@ -20,6 +20,7 @@ from pydantic import BeforeValidator
 from w2s_lightning.config.schema import Count, record
 from w2s_lightning.content import DataFile, Folder
 from w2s_lightning.errors import UserError, did_you_mean
+from w2s_lightning.refs import COMMIT
 
 Part = Literal["train", "test"]
 PARTS: tuple[Part, ...] = ("train", "test")
@@ -234,7 +235,6 @@ GivenFile = Annotated[DataFile, BeforeValidator(lambda path: path if isinstance(
 # ---------------------------------------------------------------- the hub
 
 _IN_FOLDER = (".parquet", ".csv", ".json", ".jsonl", ".arrow", ".txt", ".md", ".yaml", ".gz", ".zst")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _ADVICE = "Without a network, give a folder in the hub's layout: task.source.path=/path/to/folder"
 
 
@@ -312,7 +312,7 @@ class Hub:
         if isinstance(self.path, Folder):
             if Folder.at(self.path.path, _IN_FOLDER).sha256 != self.path.sha256:
                 raise UserError(f"{self.label} changed after the plan was made: run the same command again")
-        elif self.commit is None or not _COMMIT.fullmatch(self.commit):
+        elif self.commit is None or not COMMIT.fullmatch(self.commit):
             raise UserError(
                 f"the commit of data set {self.path} at {self.revision!r} is not known "
                 f"(no network, and not in the local cache).\n{_ADVICE}"
