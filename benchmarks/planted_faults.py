@@ -139,8 +139,8 @@ FAULTS = (
     ),
     Fault(
         "a network is read at its first token",
-        "output.last_hidden_state[rows, mask.sum(dim=1) - 1]",
-        "output.last_hidden_state[rows, 0]",
+        "last = mask.sum(dim=1) - 1  # rows are padded on the right",
+        "last = mask.sum(dim=1) * 0",
         ("test_read_outs",),
     ),
     Fault(
@@ -214,6 +214,18 @@ FAULTS = (
         "if confidence < keep_from:",
         "if confidence < keep_from / 2:",
         ("test_selection",),
+    ),
+    Fault(
+        "a cut-off sample is the worse side of a pair",
+        "!= is_chosen and sample.is_whole]",
+        "!= is_chosen]",
+        ("test_selection",),
+    ),
+    Fault(
+        "a cut-off solution is right by its last number",
+        'one.text if one.is_whole else ""',
+        "one.text",
+        ("test_final_answer", "test_votes"),
     ),
     Fault(
         "the samples of a question are one sample",

@@ -230,7 +230,7 @@ MODE_FIELDS = {
     "features": set(),
     "log_probs": {"pairs"},
     "shift": set(),
-    "solutions": {"generation", "seed", "shown"},
+    "solutions": {"generation", "seed", "shown", "reading"},
 }
 
 

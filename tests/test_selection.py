@@ -218,6 +218,20 @@ def test_a_sample_without_an_answer_belongs_to_the_minority() -> None:
     assert pair.rejected.answer is None
 
 
+def test_what_was_cut_off_votes_but_is_no_side_of_a_pair() -> None:
+    """A fit ends every side with the end token, which a model that was cut off did not write."""
+    cut = [Solution("a", f"cut off {n}, 3 + 4 = 7", None, "length") for n in range(3)]
+    (pair,) = pairs(side("weak", a="7"), [*samples("a", "7777777"), *cut, *samples("a", "-")]).pairs
+    assert pair.rejected.text == f"sample 0 says {NONE}", "a whole sample without an answer is a worse one"
+    assert pair.confidence == pytest.approx(7 / 11), "the cut ones are counted"
+    weak = [Solution("a", "cut off", None, "length"), one("z", "7")]
+    made = pairs(weak, [*samples("a", "7777777777"), *samples("z", "7777777778")])
+    assert [pair.id for pair in made.pairs] == ["z"]
+    assert made.skipped == {selection.CUT_OFF: 1}
+    only_cut = [*samples("a", "7777777"), *cut, *samples("z", "7777777778")]
+    assert pairs(side("weak", a="7", z="7"), only_cut).skipped == {selection.UNANIMOUS: 1}
+
+
 @pytest.mark.parametrize(("weak", "drawn", "confidence"), [("5", "7777777789", 0.8), (NONE, "7777777777", 1.0)])
 def test_a_confident_majority_overrules_the_weak_answer(weak: str, drawn: str, confidence: float) -> None:
     (pair,) = pairs(side("weak", a=weak), samples("a", drawn)).pairs

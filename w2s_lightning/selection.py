@@ -230,7 +230,8 @@ def contrastive_pairs(
     `samples` holds n solutions a question; their vote is trusted from a share of `keep_from` on (published: 0.6). Where
     the weak answer is the majority's, the weak solution is better than a random sample of the minority; else, with a
     share from `overrule_from` on (0.8), a random sample of the majority is better than the weak solution. At most
-    `most_pairs` pairs a question (1 on GSM8K, 3 on MATH), no two with the same sample text.
+    `most_pairs` pairs a question (1 on GSM8K, 3 on MATH), no two with the same sample text. What was cut off votes as
+    "no answer" and is no side of a pair: a fit would end it with a token that its model never wrote.
 
     Raises:
         UserError: when a question has no samples, and when no pair can be built, with the counts.
@@ -256,6 +257,7 @@ UNSURE = "with too small a majority"
 EMPTY = "with an empty majority"
 UNANIMOUS = "without a minority"
 NOT_OVERRULED = "with too small a majority to overrule the weak answer"
+CUT_OFF = "with a weak solution that was cut off"
 
 
 def _pairs_of(
@@ -267,8 +269,10 @@ def _pairs_of(
         return UNSURE
     if answer is None:
         return EMPTY
+    if not weak.is_whole:
+        return CUT_OFF
     is_chosen = weak.answer == answer
-    others = [sample for sample in samples if (sample.answer == answer) != is_chosen]
+    others = [sample for sample in samples if (sample.answer == answer) != is_chosen and sample.is_whole]
     if not others:
         return UNANIMOUS
     if not is_chosen and confidence < overrule_from:

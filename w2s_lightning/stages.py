@@ -145,7 +145,7 @@ class Label(Stage):
     * `log_probs`: of the completions that the task's pairs have, or of those in `pairs`.
     * `shift`: what preference training changed in the source: its log-ratio to its own reference, for every token.
     * `solutions`: `generation.num_samples` written to each problem, with worked examples `shown` before it (None:
-      zero-shot), drawn from `seed` (0 where decoding is greedy).
+      zero-shot), drawn from `seed` (0 where decoding is greedy), and their final answers, by the task's `reading`.
 
     `split_seed` is None for `test`, which no seed changes.
     """
@@ -164,8 +164,11 @@ class Label(Stage):
     generation: GenerationSettings | None = None
     seed: int | None = None
     shown: Shown | None = None
+    reading: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        if self.mode == "solutions":
+            object.__setattr__(self, "reading", self.task.key.reading)
         own = frozenset(name for name in frozenset.union(*_USES.values()) if getattr(self, name) is not None)
         assert own <= _USES[self.mode], f"a label of {self.mode} has no {', '.join(own - _USES[self.mode])}"
         assert (self.generation is None) == (self.mode != "solutions"), "solutions are generated, and nothing else"
@@ -291,6 +294,11 @@ class Evaluate(Stage):
     answers: Label | Supervisor
     task: Task
     judge: Judge
+    reading: int | None = field(default=None, init=False)  # how final answers are read, of solutions alone
+
+    def __post_init__(self) -> None:
+        if self.task.kind == "reasoning":
+            object.__setattr__(self, "reading", self.task.key.reading)
 
     @property
     def label(self) -> str:

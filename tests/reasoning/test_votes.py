@@ -74,6 +74,22 @@ def test_pgr_stands_on_votes_and_on_the_best_samples(voted: dict[str, Any]) -> N
     assert "maj@4" in voted["printed"]
 
 
+def test_a_cut_off_solution_is_wrong_in_accuracy_too(store: Store, voted: dict[str, Any]) -> None:
+    """As in votes: by its last number it may look right (accuracy and maj@1 would differ by definition)."""
+    looked_right = 0
+    for row in planned(*SMALL_ARITHMETIC, *JOB).rows:
+        judged = table(store, row.evaluate, "predictions")
+        cut = [one for one in judged if one["finish"] == "length"]
+        assert {(one["prediction"], one["correct"], one["strict"]) for one in cut} <= {(None, False, False)}
+        assert rows(voted)[row.name]["truncated_share"] == len(cut) / len(judged)
+        key = row.evaluate.task.key
+        looked_right += sum(key.equal(one["gold"], key.parse(one["solution"])) for one in cut)
+        for own in (row.evaluate.answers, row.votes.answers):
+            ends = {(one["finish"] == "length", one["answer"] is None) for one in table(store, own, "solutions")}
+            assert (True, False) not in ends
+    assert looked_right > 0, "the case does occur"
+
+
 def test_samples_on_test_change_no_other_figure(voted: dict[str, Any], place: Path) -> None:
     plain = run_job(place, JOB[0], JOB[2], world=SMALL_ARITHMETIC)
     assert plain["votes"] is None

@@ -70,7 +70,7 @@ def test_a_classifier_is_scored_row_by_row_and_in_sections(models: Models, comma
     table = scores(tmp_path)
     assert [place.rsplit(":", 1)[1] for place in table["place"]] == ["1", "2", "3", "4", "5"]
     assert (table["win"] == (table["reward_chosen"] > table["reward_rejected"])).all()
-    assert found["rewards"] == "of a classifier"
+    assert found["rewards"].startswith("of a classifier, read at the last token that is not its padding token")
     assert list(found["sections"]) == ["Chat Hard", "Safety", "Prior Sets"]
     hard = np.mean(table["win"][table["subset"] == "llmbar-natural"])
     assert found["sections"]["Chat Hard"]["value"] == hard == found["subsets"]["llmbar-natural"]["value"]
@@ -255,4 +255,4 @@ def test_the_command_runs_as_a_module(models: Models, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Chat Hard" in done.stdout
-    assert END not in done.stdout
+    assert END not in done.stdout.replace(f"its padding token '{END}'", "")

@@ -16,7 +16,7 @@ from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.model_texts import completion_rows, reward_rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import score
-from w2s_lightning.models.load import Opened, Source
+from w2s_lightning.models.load import Opened, Source, quiet
 from w2s_lightning.rewardbench.reward_models import RewardModel, open_classifier, open_policy, rewards_of
 from w2s_lightning.tasks.example import Example, Turn
 from w2s_lightning.tasks.format import Format, pair
@@ -26,11 +26,11 @@ NUMERICS = Numerics(precision="fp32", attention="sdpa", max_length=64)
 
 
 def reward_model(folder: Path, **settings: object) -> Opened:
-    """Opened, with other settings of its tokenizer where some are given."""
+    """Opened; with other settings of its tokenizer, where some are given, as a fit of ours lies in the store."""
     if settings:
-        folder = Path(
-            shutil.copytree(folder, folder.with_name(f"{folder.name}-{'-'.join(map(str, settings.values()))}"))
-        )
+        place = folder.with_name(f"{folder.name}-{'-'.join(map(str, settings.values()))}")
+        folder = Path(shutil.copytree(folder, place / "model"))
+        (place / "stage.json").write_text("{}")
         file = folder / "tokenizer_config.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
     return open_classifier(Source(str(folder)), NUMERICS)
@@ -80,6 +80,43 @@ def test_a_padding_token_that_ends_texts_changes_no_score_and_a_real_end_is_scor
         at_end, before = (float(as_end.network.head.weight[0] @ states[place]) for place in (-1, -2))
     assert found[-1, one.label] == pytest.approx(at_end, abs=1e-5)
     assert abs(at_end - before) > 1e-3
+
+
+def published(folder: Path, place: Path, pad: str) -> Path:
+    """The same reward model as TRL would have published it: this padding token in its configuration and tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, pad_token=pad)
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    with quiet():
+        model.save_pretrained(place)
+        tokenizer.save_pretrained(place)
+    return place
+
+
+@pytest.mark.parametrize(("pad", "differ"), [(END, True), ("!", False)])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3"])
+def test_a_published_model_is_read_where_transformers_reads_it(models, tmp_path, family, pad, differ):
+    """With pad = eos, texts that end in eos are read one token before it: transformers' own forward, a padded batch."""
+    folder = published(models(family, labels=1), tmp_path / "theirs" / "model", pad)
+    rows = [pair([Turn("user", f"tea {n}")], f"yes it is{END}", f"no{END}", FORM, place=f"rows:{n}") for n in range(4)]
+    plain, tokenizer = (
+        AutoModelForSequenceClassification.from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
+    inputs = tokenizer([text for one in rows for text in one.texts], return_tensors="pt", padding=True)
+    with torch.no_grad():
+        own = plain(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits.view(4, 2).numpy()
+    found = rewards_of(RewardModel(Source(str(folder)), None, None, NUMERICS, CPU, 60, print), rows, FORM)
+    assert own.std() > 0.005
+    assert found.values == pytest.approx(own, abs=1e-5)
+    assert found.kind.endswith(f"not its padding token {pad!r}, as transformers does")
+    assert len(found.notices) == differ
+    assert not differ or "8 of 8 texts end in" in found.notices[0]
+    (folder.parent / "stage.json").write_text("{}")  # a fit of ours was trained and is read at the last attended token
+    ours = rewards_of(RewardModel(Source(str(folder)), None, None, NUMERICS, CPU, 60, print), rows, FORM)
+    assert ours.kind.endswith("last attended token")
+    assert ours.notices == ()
+    assert (np.abs(ours.values - found.values).max() > 1e-3) == differ
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3"])

@@ -8,12 +8,17 @@ import pytest
 
 from tests.tasks.gsm8k_right_wrong import MODELS, SOLUTIONS, needs_gsm8k
 from w2s_lightning.errors import UserError
+from w2s_lightning.tasks.example import Solution
 from w2s_lightning.tasks.final_answer import GSM8K_KEY, MATH_KEY, GradedAnswer, equations, last_boxed, normalised
 
 DATA = SOLUTIONS.parent
 needs_math = pytest.mark.skipif(
     importlib.util.find_spec("math_verify") is None, reason="math-verify is absent: pip install 'w2s-lightning[math]'"
 )
+
+
+def written(*texts: str, finish: str | None = None) -> list[Solution]:
+    return [Solution("q", text, None, finish) for text in texts]
 
 
 @needs_gsm8k
@@ -40,7 +45,8 @@ def test_every_gold_answer_parses_and_equals_itself(name: str, count: int) -> No
     answers = [GSM8K_KEY.parse_strict(solution) for solution in solutions]
     assert answers == [solution.split("#### ")[1].strip().replace(",", "") for solution in solutions]
     assert all(
-        verdict.strict and verdict.flexible for verdict in GSM8K_KEY.grade([a or "" for a in answers], solutions)
+        verdict.strict and verdict.flexible
+        for verdict in GSM8K_KEY.grade([a or "" for a in answers], written(*solutions))
     )
 
 
@@ -125,13 +131,24 @@ def test_a_column_of_answers_holds_one_number(text: str, answer: str | None) -> 
 
 def test_verdicts_tell_strict_from_flexible_and_unread() -> None:
     texts = ["#### 18", "so 18", "#### 17 or 18", "", "A: 18\nQuestion: 5"]
-    assert GSM8K_KEY.grade(["18"] * 5, texts) == [
+    assert GSM8K_KEY.grade(["18"] * 5, written(*texts)) == [
         GradedAnswer("18", strict=True, flexible=True, trouble=None),
         GradedAnswer("18", strict=False, flexible=True, trouble=None),
         GradedAnswer("17", strict=False, flexible=False, trouble=None),
         GradedAnswer(None, strict=False, flexible=False, trouble="unparsed"),
         GradedAnswer("18", strict=False, flexible=True, trouble=None),
     ]
+
+
+def test_what_was_cut_off_has_no_answer() -> None:
+    """As in votes and filters: a text that stops in the middle of its work is not read by its last number."""
+    for finish in ("length", "too_long"):
+        assert (
+            GSM8K_KEY.grade(["18", "18"], written("so 18", "#### 18", finish=finish))
+            == [GradedAnswer(None, strict=False, flexible=False, trouble=None)] * 2
+        )
+    for finish in ("eos", "stop"):
+        assert GSM8K_KEY.grade(["18"], written("#### 18", finish=finish))[0].strict
 
 
 def test_boxes_may_be_nested_and_left_open() -> None:
@@ -226,7 +243,7 @@ def test_solutions_are_judged_as_mathematics() -> None:
         ("a", r"The answer is: \frac{"),
         (r"2\sin x\cos x", r"\boxed{2 \cos x \, \sin x}"),
     ]
-    verdicts = MATH_KEY.grade([gold for gold, _ in cases], [text for _, text in cases])
+    verdicts = MATH_KEY.grade([gold for gold, _ in cases], written(*(text for _, text in cases)))
     assert [(verdict.strict, verdict.flexible) for verdict in verdicts] == [
         (False, True),
         (True, False),

@@ -17,7 +17,7 @@ from tests.tasks.gsm8k_right_wrong import SOLUTIONS, needs_gsm8k
 from tests.tasks.hub_rows import repository
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import digest
-from w2s_lightning.tasks.example import SPLITS, Example, Splits, Turn, group_id, question_group
+from w2s_lightning.tasks.example import SPLITS, Example, Solution, Splits, Turn, group_id, question_group
 from w2s_lightning.tasks.source import Hub, SourceRow
 
 pytestmark = pytest.mark.usefixtures("offline_datasets")
@@ -273,7 +273,9 @@ def test_every_subject_is_read_and_gold_solutions_pass_their_own_judge(tmp_path:
     assert {item.difficulty for item in splits.test} == {1, 2, 3, 4, 5}
     odd = SourceRow("hub:1", {**hub_rows.math("test", 1), "level": "Level ?"}, own=False)
     assert given.reader.read(odd, given.format).difficulty is None
-    verdicts = given.key.grade([str(item.gold) for item in splits.test], [item.solution for item in splits.test])
+    verdicts = given.key.grade(
+        [str(item.gold) for item in splits.test], [Solution(item.id, item.solution, None) for item in splits.test]
+    )
     assert all(verdict.strict and verdict.flexible for verdict in verdicts)
     assert digest(task("math", "source.config=[algebra]")) != digest(task("math"))
 

@@ -13,7 +13,7 @@ from tests.tasks.conftest import Files
 from w2s_lightning.config.bind import bind_target
 from w2s_lightning.config.mistakes import Origin
 from w2s_lightning.identity import digest
-from w2s_lightning.tasks.example import SPLITS
+from w2s_lightning.tasks.example import SPLITS, Solution
 
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if not path.stem.startswith("_"))
 OWN_FILES = ("local_choice", "local_preference", "local_reasoning")  # have no data of their own
@@ -59,7 +59,7 @@ def test_a_task_offers_what_is_asked_of_it(name: str, given: dict[str, list[str]
         assert made.format.prompt(made.format.asked("what ?")).endswith(("Answer:", " a"))
         assert made.key.equal("7", made.key.parse("the answer is 7"))
         assert made.key.parse_strict("seven") is None
-        assert made.key.grade(["7"], ["the answer is 7"])[0].flexible
+        assert made.key.grade(["7"], [Solution("q", "the answer is 7", None)])[0].flexible
     else:
         assert len(made.class_names) > 1
         assert len(made.words) == (2 if made.layout == "options" else len(made.class_names))

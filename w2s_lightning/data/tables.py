@@ -31,8 +31,6 @@ HISTORY = "history.jsonl"
 LOG_PROBS = "log_probs.parquet"
 PROMPTS = "prompts.parquet"
 
-FINISHED = ("eos", "stop")
-
 
 def vectors(rows: NDArray[np.generic]) -> pa.Array:
     """An array [n, K] as a column of lists."""
@@ -148,7 +146,7 @@ def read_solutions(
             return solutions_of_file(file, ids, known=None, parse=task.key.parse)  # `checks` knows the seed
         case Label() | Select():
             found = stored.read_solutions(store, targets)
-            return tuple(one for one in found if not finished or one.finish is None or one.finish in FINISHED)
+            return tuple(one for one in found if one.is_whole or not finished)
     raise AssertionError(targets)
 
 

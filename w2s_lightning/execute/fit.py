@@ -27,7 +27,7 @@ from w2s_lightning.recipes.refusals import TOKEN_LEVEL, WSPO, ByToken, different
 from w2s_lightning.results import stored
 from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, UnlabelledTexts
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.example import Example, trained_on
+from w2s_lightning.tasks.example import FINISHED, Example, trained_on
 
 
 def compute(stage: Fit, folder: Path, resources: Resources) -> None:
@@ -251,7 +251,7 @@ def taught_rows(
 
     Only solutions that were brought to an end and that fit into `max_length`; `num_truncated` are those too long.
     """
-    found = [row for row in solutions if row["finish"] in tables.FINISHED and row["tokens"]]
+    found = [row for row in solutions if row["finish"] in FINISHED and row["tokens"]]
     texts = [prompts[row["example_id"]] for row in found]
     heads = tokenizer(texts, add_special_tokens=special_tokens)["input_ids"] if texts else []
     fitting = [(row, head) for row, head in zip(found, heads, strict=True) if len(head + row["tokens"]) <= max_length]

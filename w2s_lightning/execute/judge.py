@@ -79,13 +79,13 @@ def _wins(folder: Path, task: RewardSetTask, answers: Label, store: Store) -> No
 def _solutions(folder: Path, task: Task, problems: Sequence[Example], solutions: Sequence[Solution]) -> None:
     """One solution to each problem."""
     order = tables.places([one.id for one in problems], [one.id for one in solutions], "solutions to test")
-    texts, finish = [solutions[place].text for place in order], [solutions[place].finish for place in order]
-    verdicts = task.key.grade([str(one.gold) for one in problems], texts)
+    written = [solutions[place] for place in order]
+    verdicts, finish = task.key.grade([str(one.gold) for one in problems], written), [one.finish for one in written]
     strict, troubles = [one.strict for one in verdicts], [one.trouble for one in verdicts]
     columns = {
         "strict": strict,
         "trouble": pa.array(troubles, pa.string()),
-        "solution": texts,
+        "solution": [one.text for one in written],
         "finish": pa.array(finish, pa.string()),
     }
     scores = {
@@ -99,12 +99,12 @@ def _solutions(folder: Path, task: Task, problems: Sequence[Example], solutions:
 
 
 def _samples(folder: Path, task: Task, problems: Sequence[Example], samples: Sequence[Solution]) -> None:
-    """Several solutions to each problem, a row each; what was cut off has no answer and is wrong here, as in votes."""
+    """Several solutions to each problem, a row each, judged as a single one is."""
     by_id = {one.id: one for one in problems}
     asked = [by_id[one.id] for one in samples]
-    verdicts = task.key.grade([str(one.gold) for one in asked], [one.text for one in samples])
-    right = [verdict.flexible and one.answer is not None for verdict, one in zip(verdicts, samples, strict=True)]
-    _write(folder, asked, pa.array([one.answer for one in samples], pa.string()), right, {}, {})
+    verdicts = task.key.grade([str(one.gold) for one in asked], samples)
+    answers = pa.array([one.answer for one in verdicts], pa.string())
+    _write(folder, asked, answers, [one.flexible for one in verdicts], {}, {})
 
 
 def _write(

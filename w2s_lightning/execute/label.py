@@ -24,7 +24,7 @@ from w2s_lightning.objectives import implied_rewards
 from w2s_lightning.results import stored
 from w2s_lightning.stages import BareModel, Fit, Label
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.example import Example
+from w2s_lightning.tasks.example import FINISHED, Example
 from w2s_lightning.tasks.task import Task
 
 MAX_TOO_LONG = 0.05  # share of prompts that may be longer than the context
@@ -192,7 +192,7 @@ def _write_answers(folder: Path, examples: Sequence[Example], logits: NDArray[np
 def _write_samples(folder: Path, samples: Sequence[Sample], task: Task) -> None:
     """solutions.parquet: one row a sample, sorted by problem and number; token columns where top tokens were drawn."""
     ordered = sorted(samples, key=lambda sample: (sample.id, sample.number))
-    answers = [task.key.parse(sample.text) if sample.finish in tables.FINISHED else None for sample in ordered]
+    answers = [task.key.parse(sample.text) if sample.finish in FINISHED else None for sample in ordered]
     columns: dict[str, object] = {
         "example_id": [sample.id for sample in ordered],
         "number": [sample.number for sample in ordered],

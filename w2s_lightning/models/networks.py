@@ -1,9 +1,9 @@
 """Networks as fits and scoring see them: a transformers model with a read-out, which says something of every text.
 
 `logits` come from a head or from verdict words; `log_probs`, `moments` and `divergences` are those of a completion's
-tokens under a causal model; `token_logits` are the model's own. Pooling and sums go by the masks, never by the padding
-id, so nothing depends on padding or batch size. Rows are padded on the right. Precision `bf16` means autocast over fp32
-weights, with all that comes after the model in fp32.
+tokens under a causal model; `token_logits` are the model's own. Pooling and sums go by the masks (and by the padding id
+only where a published reward model was trained so), and nothing depends on padding or batch size. Rows are padded on
+the right. Precision `bf16` means autocast over fp32 weights, with all that comes after the model in fp32.
 """
 
 import warnings
@@ -50,13 +50,23 @@ class Classifier(Network):
 
 
 class DecoderHead(Classifier):
-    """`score` head of a causal model on the hidden state of the last attended token."""
+    """`score` head of a causal model on the hidden state of the last attended token.
+
+    With `padding` (an id) it is the last one whose id is another, as transformers and TRL pool their classifiers: where
+    texts end in the padding token, which often is the end-of-text one, that is the token before.
+    """
+
+    padding: int | None = None
 
     def features(self, ids: Tensor, mask: Tensor) -> Tensor:
         with self.autocast(ids.device):
             output = self.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+        last = mask.sum(dim=1) - 1  # rows are padded on the right
+        if self.padding is not None:
+            places = torch.arange(ids.shape[1], device=ids.device)
+            last = (places * (mask * (ids != self.padding))).argmax(dim=1)  # 0 where there is no other, as there
         rows = torch.arange(len(ids), device=ids.device)
-        return output.last_hidden_state[rows, mask.sum(dim=1) - 1].float()  # rows are padded on the right
+        return output.last_hidden_state[rows, last].float()
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.head(self.features(ids, mask))

@@ -99,7 +99,7 @@ def _evaluate(options: argparse.Namespace, refs: Refs, model: RewardModel) -> tu
     rows = read_reward_set(data, form, tuple(options.split))
     shared = shared_with_training(model.source, rows.groups, allowed=options.allow_overlap)
     found = rewards_of(model, rows.pairs, form)
-    pairs, notices = _scored(rows, found), list(rows.notices)
+    pairs, notices = _scored(rows, found), [*rows.notices, *found.notices]
     if found.num_truncated:
         notices.append(
             f"{found.num_truncated} of {len(rows.pairs)} pairs are longer than the model or --max-length allows: "

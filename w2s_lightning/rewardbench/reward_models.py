@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import Folder
 from w2s_lightning.data import tables
 from w2s_lightning.data.model_texts import DEFAULT_TEMPLATE, completion_rows, reward_rows
+from w2s_lightning.data.rows import Rows
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.scoring import score
 from w2s_lightning.models.load import (
@@ -40,7 +41,7 @@ from w2s_lightning.models.load import (
     open_source,
     reading,
 )
-from w2s_lightning.models.networks import CompletionLogProbs
+from w2s_lightning.models.networks import CompletionLogProbs, DecoderHead
 from w2s_lightning.refs import Refs
 from w2s_lightning.stages import ReadOut
 from w2s_lightning.tasks.example import Example
@@ -72,12 +73,13 @@ class RewardModel:
 
 @dataclass(frozen=True)
 class Rewards:
-    """Rewards and tokens [num_rows, K] of K answers to each prompt, what they are, and how many rows were cut."""
+    """Rewards and tokens [num_rows, K] of K answers to each prompt, what they are, how many rows were cut, notices."""
 
     kind: str
     values: NDArray[np.float32]
     tokens: NDArray[np.int64]
     num_truncated: int
+    notices: tuple[str, ...] = ()
 
 
 def rewards_of(model: RewardModel, answers: Sequence[Example], form: Format) -> Rewards:
@@ -93,7 +95,8 @@ def rewards_of(model: RewardModel, answers: Sequence[Example], form: Format) -> 
         opened = open_classifier(model.source, model.numerics)
         rows = reward_rows(answers, form, opened.tokenizer, opened.max_length)
         values = read(opened.network.to(model.device), rows, report=partial(told, model.source.path))
-        return Rewards("of a classifier", values, rows.text_lengths, rows.num_truncated)
+        kind, notices = _pooling(opened, rows)
+        return Rewards(kind, values, rows.text_lengths, rows.num_truncated, notices)
     if alone:
         raise UserError(
             f"{model.source} is a language model: give its reference with --ref MODEL, "
@@ -113,6 +116,24 @@ def rewards_of(model: RewardModel, answers: Sequence[Example], form: Format) -> 
         values = np.divide(values, np.maximum(rows.completion_tokens, 1), dtype=np.float32)
     kind = f"log-probabilities without a reference ({model.reference_free})"
     return Rewards(kind, values, rows.text_lengths, rows.num_truncated)
+
+
+def _pooling(opened: Opened, rows: Rows) -> tuple[str, tuple[str, ...]]:
+    """At which token a classifier's rewards were read, and a warning where the other convention reads another one."""
+    if not isinstance(opened.network, DecoderHead):
+        return "of a classifier", ()
+    padding = opened.network.padding
+    if padding is None:
+        return "of a classifier, read at the last attended token", ()
+    word = opened.tokenizer.convert_ids_to_tokens(padding)
+    kind = f"of a classifier, read at the last token that is not its padding token {word!r}, as transformers does"
+    ending = sum(int(text[-1]) == padding for text in rows.texts)
+    if not ending:
+        return kind, ()
+    return kind, (
+        f"{ending} of {len(rows.texts)} texts end in {word!r}, which is this model's padding token too: they are read "
+        "before it, where transformers and TRL read them; at the last attended token their rewards would be others",
+    )
 
 
 def _room_beside(policy: Opened, model: Source, reference: Source) -> int:
@@ -151,14 +172,20 @@ def source_of(name: str, refs: Refs) -> Source:
 def form_for(source: Source, written: Written) -> Format:
     """How rows are written for a model: as our fit of it was trained, else by its chat template, else as plain text."""
     if written == "auto":
-        stage = Path(source.path).parent / "stage.json"
-        found = json.loads(stage.read_text()) if source.revision is None and stage.is_file() else None
+        found = _stage_of(source)
         for name in ("task", "format"):
             found = found.get(name) if isinstance(found, dict) else None
         if isinstance(found, dict):
             return TypeAdapter(Format).validate_python({key: own for key, own in found.items() if key != "type"})
         written = "chat" if load_tokenizer(source).chat_template else "plain"
     return CHAT if written == "chat" else PLAIN
+
+
+def _stage_of(source: Source) -> dict[str, Any] | None:
+    """What made the model, where it is a fit of ours."""
+    stage = Path(source.path).parent / "stage.json"
+    found = json.loads(stage.read_text()) if source.revision is None and stage.is_file() else None
+    return found if isinstance(found, dict) else None
 
 
 def shared_with_training(model: Source, groups: Sequence[str], allowed: bool) -> int | None:
@@ -182,6 +209,9 @@ def shared_with_training(model: Source, groups: Sequence[str], allowed: bool) ->
 def open_classifier(source: Source, numerics: Numerics) -> Opened:
     """A reward model with one output a text, in eval mode.
 
+    A decoder that is no fit of ours is read where transformers reads it: at the last token whose id is not the padding
+    id in its configuration (None there: at the last one). Its published scores are made so.
+
     Raises UserError for a folder with more than one output, or with missing weights.
     """
     config = config_of(source)
@@ -193,6 +223,8 @@ def open_classifier(source: Source, numerics: Numerics) -> Opened:
     # Every decoder of transformers calls its head so; encoders have heads of their own.
     if not is_encoder(config) and not isinstance(getattr(opened.network.model, "score", None), nn.Linear):
         raise UserError(f"{source} ({_architecture(config)}) has no linear head `score`: take a built-in decoder")
+    if isinstance(opened.network, DecoderHead) and _stage_of(source) is None:
+        opened.network.padding = config.get_text_config().pad_token_id
     return opened
 
 

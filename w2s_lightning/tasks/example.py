@@ -17,6 +17,8 @@ Layout = Literal["text", "options"]
 Split = Literal["supervise", "transfer", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("supervise", "transfer", "validation", "test")
 TRAINING = SPLITS[:3]
+FINISHED = ("eos", "stop")
+"""How a drawn text ends that was brought to an end: by the end token, or before a stop string."""
 
 
 class Turn(NamedTuple):
@@ -92,6 +94,11 @@ class Solution:
     text: str
     answer: str | None
     finish: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was brought to an end. What was cut off has no answer, and nothing is learned from it."""
+        return self.finish is None or self.finish in FINISHED
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Literal
+from typing import ClassVar, Literal
 
 from w2s_lightning.errors import UserError
+from w2s_lightning.tasks.example import Solution
 
 _MINUS = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"  # hyphens, en dash, minus signs
 _NUMBER = re.compile(r"(?:[0-9]+(?:,[0-9]+)*)(?:\.[0-9]+)?|\.[0-9]+")
@@ -39,7 +40,7 @@ class GradedAnswer:
     """How one solution was judged: `answer` is what the flexible reading found (None: nothing).
 
     `strict` and `flexible`: whether the marked answer, whether the answer in the flexible reading is right. `trouble`
-    says why there was nothing to compare; a comparison is given up (`timed_out`) in MATH only. Both count as wrong.
+    says why a whole solution gave nothing to compare; in MATH a comparison may be given up (`timed_out`). Both: wrong.
     """
 
     answer: str | None
@@ -49,7 +50,12 @@ class GradedAnswer:
 
 
 class AnswerKey(ABC):
-    """How a task's answers are read and compared; every answer is in canonical form."""
+    """How a task's answers are read and compared; every answer is in canonical form.
+
+    `reading` counts up when other answers are read of the same solutions: identity of every stage that reads them.
+    """
+
+    reading: ClassVar[int]
 
     @abstractmethod
     def parse(self, text: str) -> str | None:
@@ -71,15 +77,17 @@ class AnswerKey(ABC):
         """Whether gold and answer of each pair are equal."""
         return {pair: "right" if self.equal(*pair) else "wrong" for pair in pairs}
 
-    def grade(self, golds: Sequence[str], texts: Sequence[str]) -> list[GradedAnswer]:
-        """Judge one solution for each gold answer."""
-        read = [(gold, self.parse(text), self.parse_strict(text)) for gold, text in zip(golds, texts, strict=True)]
+    def grade(self, golds: Sequence[str], solutions: Sequence[Solution]) -> list[GradedAnswer]:
+        """Judge one solution for each gold answer; what was cut off is not read: it has no answer, as in votes."""
+        texts = [(gold, one.text if one.is_whole else "") for gold, one in zip(golds, solutions, strict=True)]
+        read = [(gold, self.parse(text), self.parse_strict(text)) for gold, text in texts]
         found = self.compare((gold, answer) for gold, *answers in read for answer in answers if answer is not None)
         graded = []
-        for gold, answer, marked in read:
+        for (gold, answer, marked), one in zip(read, solutions, strict=True):
             outcome = "unparsed" if answer is None else found[gold, answer]
             strict = marked is not None and found[gold, marked] == "right"
-            graded.append(GradedAnswer(answer, strict, outcome == "right", _TROUBLE.get(outcome)))
+            trouble = _TROUBLE.get(outcome) if one.is_whole else None
+            graded.append(GradedAnswer(answer, strict, outcome == "right", trouble))
         return graded
 
 
@@ -93,6 +101,8 @@ class NumberKey(AnswerKey):
     `mark` stands before a marked answer, at `cut` (a regular expression) a recited next problem begins. Order of the
     flexible reading: the last mark, the last `\\boxed{}`, the last "answer is" or "A:", the last number.
     """
+
+    reading = 2
 
     mark: str
     cut: str
@@ -203,6 +213,8 @@ class MathKey(AnswerKey):
     Flexible, in this order: the last `\boxed{}`, the last "answer is", the last inline formula, the last number. The
     answer is normalised LaTeX, whose equality is what votes and filters count (arXiv 2407.13647).
     """
+
+    reading = 2
 
     def parse(self, text: str) -> str | None:
         said = re.split(_RECITED, text, maxsplit=1)[0]
