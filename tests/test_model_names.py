@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,6 +68,19 @@ def test_a_folder_is_what_local_with_its_path_is(folder: Callable[[str], Path], 
         assert strong(f"model@strong={name}") == strong("model@strong=local", f"strong.path={name}")
     middle = job("task=sciq", "model@weak=gpt2", "model@middle.m1=./mine", "model@strong=gpt2_xl")[0].middle
     assert [type(model) for model in middle] == [LocalModel]
+
+
+@pytest.mark.parametrize(("params", "rate"), [(10**6, 3e-5), (4 * 10**8, 2e-5), (9 * 10**8, 1e-5)])
+def test_a_folder_learns_at_the_rate_of_its_size_however_it_is_called(tmp_path: Path, params: int, rate: float) -> None:
+    header = json.dumps({"x": {"dtype": "U8", "shape": [params], "data_offsets": [0, params]}}).encode()
+    (tmp_path / "mine").mkdir()
+    with (tmp_path / "mine" / "model.safetensors").open("wb") as stream:  # a file of holes
+        stream.write(len(header).to_bytes(8, "little") + header)
+        stream.truncate(8 + len(header) + params)
+    by_size = LearningRates(full=rate, lora=pytest.approx(10 * rate), probe=1e-3)
+    for words in (["model@strong=./mine"], ["model@strong=local", "strong.path=mine"]):
+        assert strong(*words).lr == by_size
+        assert strong(*words, "strong.lr.full=0.5").lr == replace(by_size, full=0.5)
 
 
 def cached(cache: Path, repository: str, config: dict[str, Any]) -> None:

@@ -9,15 +9,12 @@ padded), and that filters keep everything.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
+from w2s_lightning.config.by_size import folder_parameters
 from w2s_lightning.config.schema import HubModel, LadderModel, LocalModel, Model
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import Stage
@@ -234,13 +231,3 @@ def model_parameters(model: Model, task: Any) -> int | None:
 def stated_parameters(models: Sequence[Model]) -> dict[str, int]:
     """What YAML says of hub models, by path."""
     return {model.path: model.params for model in models if isinstance(model, HubModel)}
-
-
-@lru_cache(maxsize=256)
-def folder_parameters(folder: Path) -> int:
-    """Numbers in a folder's safetensors files, read from their headers; 0 where there are none that can be read."""
-    count = 0
-    for file in folder.glob("*.safetensors"):
-        with suppress(OSError, SafetensorError), safe_open(file, framework="numpy") as tensors:
-            count += sum(prod(one.get_shape()) for one in map(tensors.get_slice, tensors.keys()))
-    return count

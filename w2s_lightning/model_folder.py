@@ -65,6 +65,12 @@ def check_model_folder(folder: Folder) -> Mapping[str, Any]:
     if embedding is not None:
         _check_tied(file, config, tensors, embedding)
     _check_tokenizer(folder.path, _LARGEST if embedding is None else embedding.shape[0])
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _EXPONENTS and name.endswith("weight"):  # what is kept of masks may be whole numbers
+            raise UserError(
+                f"{tensor.file}: the tensor {name} holds {tensor.dtype} numbers, as quantized weights do: take the "
+                f"model with one of {', '.join(_EXPONENTS)}"
+            )
     for weights in sorted({tensor.file for tensor in tensors.values()}):
         if name := remembered("not finite", weights, _not_finite):
             raise UserError(f"{weights}: the tensor {name} holds NaN or infinite numbers: take weights that are whole")
@@ -85,6 +91,11 @@ def model_config(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{file}: {config.get('model_type')} is an encoder-decoder, neither a decoder nor an encoder: "
             "take another model"
+        )
+    if config.get("quantization_config") is not None:
+        raise UserError(
+            f"{file}: quantization_config is given, and quantized weights cannot be trained here: take the model "
+            "without it"
         )
     try:
         entries = list(_entries(config))
@@ -156,9 +167,16 @@ def _tensors(folder: Path) -> dict[str, _Tensor]:
     for file in files:
         if not file.is_file() or file.parent != folder:
             raise UserError(f"{index} names the file {file.name!r}, which is not in the folder: copy all parts")
-        tensors |= _header(file)
-    if lost := sorted(set(names) - set(tensors)):
-        raise UserError(f"{index} names {len(lost)} tensors that its files do not hold ({lost[0]}, ...)")
+        held = _header(file)
+        if twice := sorted(held.keys() & tensors.keys()):
+            both = f"{tensors[twice[0]].file.name} and {file.name}"
+            raise UserError(f"{folder}: {both} both hold {twice[0]}: keep the files that belong together")
+        tensors |= held
+    if lost := sorted(name for name, file in names.items() if name not in tensors or tensors[name].file.name != file):
+        raise UserError(
+            f"{index} names {len(lost)} tensors that its files do not hold as it says ({lost[0]}, ...): keep the files "
+            "that belong together"
+        )
     if not tensors:
         raise UserError(f"{files[0]} holds no tensors")
     return tensors

@@ -1,7 +1,7 @@
 """What `model@strong=NAME` means where no file of `conf/model/` has that name: a folder, or a repository of the hub.
 
-Hydra asks for the YAML of a name (`hydra_plugins`); for these it is written here. How many parameters a model has is
-read from the headers of its weights or told by its `config.json`, and its learning rates go by that.
+Hydra asks for the YAML of a name (`hydra_plugins`); for these it is written here. How many parameters a repository's
+model has is read from the headers of its weights or told by its `config.json`, and its learning rates go by that.
 """
 
 import re
@@ -12,15 +12,13 @@ from typing import Any
 
 import yaml
 
-from w2s_lightning.cost import folder_parameters
+from w2s_lightning.config.by_size import folder_parameters, rates_file
 from w2s_lightning.errors import UserError
 from w2s_lightning.model_folder import json_object
 from w2s_lightning.plan import ENCODERS
 from w2s_lightning.refs import cached_config, described
 
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-_SIZES = ((3e8, "_below_300m"), (8e8, "_below_800m"), (5e9, "_below_5b"))  # files of conf/model/ with learning rates
-_LARGER = "_from_5b"
 _MULTIPLES = {"m": 1e6, "b": 1e9}
 
 
@@ -38,7 +36,7 @@ def block_of(name: str, conf: Path) -> dict[str, Any]:
     """The YAML of a model that is called by its folder or repository, as if it stood in `conf/model/`."""
     folder = Path(name).expanduser()
     if is_folder(name) or folder.is_dir():
-        return _based_on("local", _rates(folder_parameters(folder)), path=name)
+        return _based_on("local", path=name)
     if (known := _files_by_repository(conf).get(name)) is not None:
         return _based_on(known)
     file = cached_config(name)
@@ -55,15 +53,11 @@ def block_of(name: str, conf: Path) -> dict[str, Any]:
         )
     encoder = config.get("model_type") in ENCODERS
     own = {"name": name.partition("/")[2], "path": name, "params": params, "encoder": encoder}
-    return _based_on("_hub", _rates(params), **own)
+    return _based_on("_hub", rates_file(params), **own)
 
 
 def _based_on(*files: str, **own: Any) -> dict[str, Any]:
     return {"defaults": [*(f"/model/{file}@_here_" for file in files), "_self_"], **own}
-
-
-def _rates(params: int) -> str:
-    return next((file for below, file in _SIZES if params < below), _LARGER)
 
 
 @cache

@@ -16,6 +16,7 @@ from w2s_lightning.atomic import write_whole
 from w2s_lightning.errors import UserError
 
 UNRESOLVED = "unresolved"
+FILE = "refs.json"  # in the store's folder, and there before anything else is
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -23,7 +24,7 @@ class Refs:
     """Resolves (kind, repository, revision) to a commit; remembers it in `<store>/refs.json`."""
 
     def __init__(self, store: Path, *, planning: bool) -> None:
-        self._file = store / "refs.json"
+        self._file = store / FILE
         self._planning = planning
         self._unknown: set[str] = set()
         self._known: dict[str, str] = json.loads(self._file.read_text()) if self._file.is_file() else {}
@@ -56,11 +57,11 @@ class Refs:
         )
 
 
-def cached_config(repository: str) -> Path | None:
+def cached_config(repository: str, revision: str | None = None) -> Path | None:
     """The `config.json` of a model in the local cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repository, "config.json")
+    found = try_to_load_from_cache(repository, "config.json", revision=revision)
     return Path(found) if isinstance(found, str) else None
 
 

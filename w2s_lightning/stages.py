@@ -5,7 +5,7 @@ stands as its digest. There is no list of fields to leave out: whatever must not
 devices, how a score is judged later) is simply not a field. `version` is bumped when the mathematics of a kind changes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -303,3 +303,19 @@ class Evaluate(Stage):
     @property
     def label(self) -> str:
         return "supervisor_file" if isinstance(self.answers, Supervisor) else self.answers.label
+
+
+def models_of(stages: Iterable[Stage]) -> dict[tuple[Any, ...], tuple[BareModel, Task]]:
+    """The folder and hub models that stages open, once in each read-out and for each kind of task and its words."""
+    found: dict[tuple[Any, ...], tuple[BareModel, Task]] = {}
+    for stage in stages:
+        if isinstance(stage, Fit):
+            model = BareModel(stage.weights, stage.readout, stage.numerics)
+        elif isinstance(stage, Label) and isinstance(stage.source, BareModel):
+            model = stage.source
+        else:
+            continue
+        if isinstance(model.weights, FolderWeights | HubWeights):
+            key = (model.weights, model.readout, stage.task.kind, tuple(stage.task.words))
+            found.setdefault(key, (model, stage.task))
+    return found

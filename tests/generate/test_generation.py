@@ -18,6 +18,7 @@ from tests.generate.drawing import (
     settings,
     tokens_of,
 )
+from w2s_lightning.data.model_texts import CHARACTERS
 from w2s_lightning.errors import UserError
 from w2s_lightning.generate.samples import Prompt
 
@@ -167,6 +168,14 @@ def test_long_prompts_are_counted_and_those_without_room_are_handed_out_first(ti
     by_id = {sample.id: sample for sample in samples}
     assert by_id["e0"].num_drawn == 2  # all the room that there was
     assert by_id["e0"].prompt_tokens == length
+
+
+def test_megabytes_of_one_prompt_are_cut_before_they_are_tokenised(tiny):
+    long = Prompt("long", "is tea warm " * 800_000)
+    found = {sample.id: sample for sample in engine(tiny("llama")).generate([*PROMPTS, long], settings(), seed=0)}
+    assert found["long"].finish == "too_long"
+    assert MAX_LENGTH <= found["long"].prompt_tokens <= CHARACTERS * MAX_LENGTH
+    assert found["e0"].tokens == draw(tiny("llama"), settings())["e0", 0].tokens
 
 
 def test_prompts_of_very_different_length_come_out_alike(tiny):

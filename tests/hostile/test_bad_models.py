@@ -84,6 +84,21 @@ def index(weight_map: Any) -> Spoil:
     return spoil
 
 
+def parts(first: Sequence[str], second: Sequence[str], said: Sequence[str]) -> Spoil:
+    """Weights in two files of which these tensors lie (all of them, where none is named) in the first and second; the
+    index has all tensors in the first but those of which it says otherwise."""
+
+    def spoil(folder: Path) -> None:
+        found, one, two = dict(load_file(folder / WEIGHTS)), "one.safetensors", "two.safetensors"
+        (folder / WEIGHTS).unlink()
+        save_file({name: found[name] for name in first or found}, folder / one, {"format": "pt"})
+        save_file({name: found[name] for name in second}, folder / two, {"format": "pt"})
+        said_of = {name: two if name in said else one for name in found}
+        (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": said_of}))
+
+    return spoil
+
+
 LAYER = "model.layers.0.mlp.up_proj.weight"
 DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
 BAD: list[tuple[str, Spoil, Sequence[str]]] = [
@@ -148,6 +163,10 @@ BAD: list[tuple[str, Spoil, Sequence[str]]] = [
     ("llama", config(model_type=["llama"]), "config.json: model_type is"),
     ("llama", config(model_type=None), "config.json: model_type is 'None'"),
     ("llama", config(architectures=7, num_nextn_predict_layers="x", num_hidden_layers=1), "num_hidden_layers=1"),
+    ("llama", parts([], [LAYER], [LAYER]), f"one.safetensors and two.safetensors both hold {LAYER}"),
+    ("llama", parts([LAYER], ["lm_head.weight"], ["lm_head.weight", LAYER]), "its files do not hold as it says"),
+    ("llama", tensors(lambda found: found.update({LAYER: found[LAYER].astype(np.int8)})), "holds I8 numbers"),
+    ("llama", config(quantization_config={"quant_method": "fp8"}), "config.json: quantization_config is given"),
     ("llama", written("adapter_config.json", "{}"), "adapter_config.json: adapters on another model"),
 ]
 # What only transformers can tell, before the first stage of a job.
@@ -218,3 +237,16 @@ def test_what_a_task_does_not_use_may_lie_beside(ask: Ask, sound: dict[str, Path
 def test_weights_that_overflow_end_in_one_line(ask: Ask, sound: dict[str, Path]) -> None:
     loud = tensors(lambda found: found["model.norm.weight"].__imul__(np.float32(3e38)))
     ask(typed(ask, spoilt(ask, sound["llama"], loud), sound["llama"]), "examples are no numbers", bare=True)
+
+
+def test_weights_in_the_cache_of_the_hub_are_looked_at_too(ask: Ask, sound: dict[str, Path]) -> None:
+    commit = "1" * 40
+    place = ask.place / ".cache" / "huggingface" / "hub" / "models--some-body--thing"
+    shutil.copytree(sound["llama"], place / "snapshots" / commit)
+    put(LAYER, np.nan)(place / "snapshots" / commit)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(commit)
+    local = typed(ask, ask.place, sound["llama"])
+    words = [word for word in local if not word.startswith(("strong.path", "model@strong"))]
+    ask.process([*words, "model@strong=some-body/thing"], [f"{WEIGHTS}: the tensor {LAYER}", "NaN or infinite"])
+    assert not list((ask.place / "store").glob("fit/*"))

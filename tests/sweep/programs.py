@@ -18,6 +18,7 @@ import psutil
 import yaml
 
 from tests.composing import ROOT
+from tests.models.tiny import make_folder
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,12 @@ def own_sweep_file(place: Path, sweeper: dict[str, Any], **changed: Any) -> list
 
 
 def half_broken(place: Path, config: str | None = None) -> list[str]:
-    """A sweep one of whose two strong models plans well and cannot be loaded: its weights are cut off."""
-    folder = place / "model"
-    folder.mkdir()
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    (folder / "config.json").write_text(config or json.dumps({"model_type": "llama", "vocab_size": 100, **sizes}))
-    (folder / "model.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    """A sweep one of whose two strong models plans well and cannot be loaded: its layers have another shape."""
+    folder = make_folder(place / "model", "llama")
+    content = json.loads((folder / "config.json").read_text()) | {"intermediate_size": 7}
+    (folder / "config.json").write_text(config or json.dumps(content))
     strong = [{"model@strong": "micro", "strong.pretrain.steps": 30, "strong.pretrain.warmup_steps": 5}]
-    strong.append({"model@strong": "local", "strong.path": str(folder)})
+    strong.append({"model@strong": "local", "strong.path": str(folder), "strong.head_init": "zeros"})
     return own_sweep_file(place, {"params": {"model@weak": "nano", "seed": "range(2)"}, "cases": strong}, strong={})
 
 

@@ -13,8 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from tests.composing import job, plan
 from tests.sweep.planning import grid_of
+from w2s_lightning.config.by_size import folder_parameters
 from w2s_lightning.config.schema import LocalModel, Trainer
-from w2s_lightning.cost import HERE, cost, folder_parameters, model_parameters, rate_of, shape_of
+from w2s_lightning.cost import HERE, cost, model_parameters, rate_of, shape_of
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.identity import Stage

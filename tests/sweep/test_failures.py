@@ -37,10 +37,12 @@ def test_a_broken_model_fails_its_own_cells_and_the_rest_goes_on(tmp_path: Path)
     states = {(job["strong"], job["seed"]): job["state"] for job in content["jobs"]}
     assert states == {("micro", 0): "done", ("micro", 1): "done", ("model", 0): "failed", ("model", 1): "failed"}
     reasons = [job["reason"] for job in content["jobs"] if job["state"] == "failed"]
-    assert all("model.safetensors" in reason for reason in reasons), reasons
+    assert all("the weights do not fit config.json" in reason for reason in reasons), reasons
     assert "error: 2 jobs failed; all others are done" in printed
     assert "once that is mended, this finishes the rest: python train.py -m sweeps=own" in printed
-    assert "note: not planned: model@strong=local" in printed
+    before, _, after = printed.partition("to launch:")
+    assert f"note: 2 jobs left out: {tmp_path}/model: the weights do not fit" in " ".join(before.split())
+    assert "model-facts" not in after, "nothing of it is trained"
     row = next(line.split() for line in printed.splitlines() if line.split()[:1] == ["nano"])
     assert row[-1] == "failed"
 

@@ -23,8 +23,9 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from w2s_lightning.config import schema
+from w2s_lightning.config.by_size import completed
 from w2s_lightning.config.mistakes import Origin, misfit, refuse_values_of_blocks, unknown_key
-from w2s_lightning.config.typed import Place, name_of
+from w2s_lightning.config.typed import Place
 from w2s_lightning.errors import UserError
 
 _OWN = __name__.partition(".")[0]
@@ -220,9 +221,8 @@ def bind_target(block: Mapping[str, Any], origin: Origin, key: str | None = None
 
 
 def _model(block: Any, origin: Origin) -> Any:
-    if isinstance(block, dict) and block.get("name", "") is None and isinstance(block.get("path"), str):
-        path = bind(Place, block["path"], origin, f"{origin.key}.path")
-        block = {**block, "name": name_of(path)}
+    if isinstance(block, dict) and isinstance(block.get("path"), str):
+        block = completed(block, bind(Place, block["path"], origin, f"{origin.key}.path"))
     found = bind_target(block, origin)
     if not isinstance(found, schema.Model):
         raise UserError(f"{origin.file}: {origin.key}._target_={block['_target_']} is no model of config/schema.py")

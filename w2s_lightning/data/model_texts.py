@@ -22,7 +22,8 @@ from w2s_lightning.tasks.format import Format, messages
 from w2s_lightning.tasks.task import Task
 
 DEFAULT_TEMPLATE = "default"
-_CHARACTERS = 64  # per token of room: a longer text is cut before it is tokenised, since megabytes take minutes
+CHARACTERS = 64
+"""Per token of room: a longer text is cut before it is tokenised, since megabytes take minutes."""
 
 
 @lru_cache(maxsize=4)
@@ -169,7 +170,7 @@ def encode(
     """
     per_row = len(texts[0])
     assert all(len(row) == per_row for row in texts)
-    flat, room = [text for row in texts for text in row], _CHARACTERS * max_length
+    flat, room = [text for row in texts for text in row], CHARACTERS * max_length
     plain = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
     tokens = list(tokenizer([text[-room:] for text in flat], **plain)["input_ids"])
     for i, text in enumerate(flat):
@@ -205,7 +206,7 @@ def encode_completions(
     """
     per_row = len(completions[0])
     assert all(len(row) == per_row for row in completions)
-    room = _CHARACTERS * max_length
+    room = CHARACTERS * max_length
     whole = [(prompt, text) for prompt, row in zip(prompts, completions, strict=True) for text in row]
     cut = [(f"{head[:room]}{head[room:][-room:]}", text[:room]) for head, text in whole]
     plain = {"add_special_tokens": special_tokens, "return_attention_mask": False, "return_token_type_ids": False}

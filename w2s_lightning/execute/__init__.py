@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from w2s_lightning.checks import num_processes
 from w2s_lightning.config.schema import Trainer
@@ -18,7 +17,7 @@ from w2s_lightning.identity import Stage
 from w2s_lightning.models.device import Report, Resources, machine, one_each, provenance
 from w2s_lightning.models.load import open_model
 from w2s_lightning.show.terminal import StageProgress
-from w2s_lightning.stages import BareModel, Evaluate, Fit, FolderWeights, HubWeights, Label, Pretrain, Select
+from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select, models_of
 from w2s_lightning.store import Artifact, Store
 
 _COMPUTE: Mapping[type[Stage], Callable[..., None]] = {
@@ -49,19 +48,9 @@ def run(stages: Sequence[Stage], store: Store, trainer: Trainer, progress: Stage
 
 
 def check_models(stages: Sequence[Stage], store: Store) -> None:
-    """Look at every folder and hub model of these stages, without its weights, in each read-out that is wanted."""
-    uses: dict[tuple[Any, ...], tuple[BareModel, Any]] = {}
-    for stage in stages:
-        if isinstance(stage, Fit):
-            one = BareModel(stage.weights, stage.readout, stage.numerics)
-        elif isinstance(stage, Label) and isinstance(stage.source, BareModel):
-            one = stage.source
-        else:
-            continue
-        if isinstance(one.weights, FolderWeights | HubWeights):
-            uses.setdefault((one.weights, one.readout), (one, stage.task))
-    for one, task in uses.values():
-        open_model(one, task, store, numbers=False)
+    """Open the folder and hub models of these stages, without their weights; raise UserError for the first bad one."""
+    for model, task in models_of(stages).values():
+        open_model(model, task, store, numbers=False)
 
 
 def threaded(stage: Stage, trainer: Trainer) -> Trainer:

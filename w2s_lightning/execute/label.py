@@ -152,8 +152,8 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
         if too_long > MAX_TOO_LONG * wanted:  # they come first, so this stops before anything is computed
             raise UserError(
                 f"more than {MAX_TOO_LONG:.0%} of the prompts are longer than the model's context (example "
-                f"{sample.id}: {sample.prompt_tokens} tokens): use fewer demonstrations, a larger fit.max_length or "
-                "another model"
+                f"{sample.id}: {sample.prompt_tokens} tokens or more): use fewer demonstrations, a larger "
+                "fit.max_length or another model"
             )
         resources.report(len(samples), wanted)
     _write_samples(folder, samples, stage.task)

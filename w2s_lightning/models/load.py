@@ -31,6 +31,7 @@ from w2s_lightning.content import Folder
 from w2s_lightning.errors import UserError
 from w2s_lightning.model_folder import BUFFER, check_model_folder
 from w2s_lightning.models.networks import Classifier, DecoderHead, EncoderHead, LanguageModel, Network, WordLogits
+from w2s_lightning.refs import cached_config
 from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, ReadOut, Task, Weights
 from w2s_lightning.store import Store
 
@@ -207,6 +208,8 @@ def _load(
             output_loading_info=True,
             device_map=None if source.numbers else "meta",
         )
+    if source.revision is not None and (settings := cached_config(source.path, source.revision)) is not None:
+        check_model_folder(Folder(settings.parent, source.revision))  # it lies in the cache by now
     missing, reshaped = set(info["missing_keys"]), {name for name, *_ in info["mismatched_keys"]}
     # What lies in a layer counts: other heads and poolers may be left over.
     surplus = {name for name in info["unexpected_keys"] if re.search(r"\.\d+\.", name) and not BUFFER.search(name)}
@@ -282,8 +285,7 @@ def reading(source: Source) -> Iterator[None]:
     except Exception as error:  # transformers and tokenizers raise anything for what they cannot use
         if "attn_implementation" in str(error):
             raise UserError(f"{source} lacks this attention implementation: use fit.attention=eager") from error
-        lines = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {' '.join(lines[:2])}"[:300] if lines else type(error).__name__
+        reason = f"{type(error).__name__}: {' '.join(str(error).strip().splitlines()[:2])}"[:300].rstrip(": ")
         if source.revision is None:
             raise UserError(f"cannot read the model folder {source}: {reason}") from error
         raise UserError(

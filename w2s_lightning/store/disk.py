@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from w2s_lightning import refs
 from w2s_lightning.atomic import read_json, replacing
 from w2s_lightning.errors import UserError
 
@@ -31,7 +32,7 @@ def is_ours(root: Path) -> bool:
                 f"the store {root} has format {found}, this version reads {FORMAT} and leaves it as it is: "
                 "name another folder with paths.store=FOLDER"
             )
-    elif any(not name.startswith(f".{MARKER}") for name in names):
+    elif any(not name.startswith((f".{MARKER}", refs.FILE, f".{refs.FILE}")) for name in names):
         raise UserError(
             f"{root} is not a store of w2s_lightning: it holds other files and no {MARKER}. "
             "Name an empty or new folder with paths.store=FOLDER"

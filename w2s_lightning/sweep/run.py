@@ -39,6 +39,7 @@ from w2s_lightning.store import Store
 from w2s_lightning.sweep.axes import read_command
 from w2s_lightning.sweep.cluster import check_extra, run_waves
 from w2s_lightning.sweep.grid import Composer, Grid, PlannedJob, plan_grid, with_checked_data
+from w2s_lightning.sweep.openable import with_openable_models
 from w2s_lightning.sweep.pool import Machine, Pool, machine_for, num_cores, start_server
 from w2s_lightning.sweep.sweep_file import JobResults, SweepFile, calling
 from w2s_lightning.sweep.units import Unit, Units, UnitStates, last_words, make_units
@@ -145,6 +146,7 @@ class Sweep:
     def run(self) -> None:
         """Bring the sweep to its end; raise UserError with the last words when something failed."""
         self._grid = with_checked_data(self._grid, self._results.missing, self._note)
+        self._grid = with_openable_models(self._grid, self._results.missing, self._store, self._note)
         self._group = f"{self._command.name}-{self._grid.digest[:SHORT]}"
         self.folder = below(Path(self.runtime.paths.outputs), "sweeps", folder_name(self._group))
         before, broken = self._store.quarantined(), list(filter(self._results.damaged, self._grid.jobs))
