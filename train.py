@@ -6,17 +6,19 @@ computes, scores, keeps and shows it, here and in every process of a sweep.
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import hydra
+import hydra._internal.hydra as hydras_own
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from w2s_lightning.config.loader import Loader
 from w2s_lightning.config.mistakes import refusal, refuse_a_grid, refuse_words
-from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.errors import run_command
 
 CONF = Path(__file__).resolve().parent / "conf"
 FAILED: list[Any] = []
@@ -46,14 +48,15 @@ def train(cfg: DictConfig) -> Any:
 def main() -> int:
     """Run; a user's mistake is one or two lines and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of a printed stack trace
+    hydras_own.ConfigLoaderImpl = Loader  # type: ignore[attr-defined]  # looks at what Hydra would make objects of
+    warnings.filterwarnings("error", "provider=.* is not available")  # a search path that there is not
     kept = "finished stages and checkpoints are kept: the same command goes on from here"
-    mistakes = (HydraException, UserError, ValueError, OSError)
 
     def work() -> None:
         refuse_words(sys.argv[1:], CONF)
         train()
 
-    return run_command(work, kept, mistakes=mistakes, told=lambda error: refusal(error, CONF)) or int(bool(FAILED))
+    return run_command(work, kept, mistakes=(Exception,), told=lambda error: refusal(error, CONF)) or int(bool(FAILED))
 
 
 if __name__ == "__main__":

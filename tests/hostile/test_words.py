@@ -107,10 +107,45 @@ OTHERS: list[Row] = [
     ("weak.lr=1e-4", "weak.lr.full=..."),
     ("task.items=100", "task.items.supervise=..."),
 ]
+# Hydra's own node and flags: code of strangers is refused before it is imported, what does nothing here is said.
+FOREIGN = "only classes of installed Hydra plugins may stand there"
+IDLE = "has no effect here"
+HYDRAS: list[Row] = [
+    ("+hydra.callbacks.x._target_=os.system", ["hydra.callbacks.x._target_=os.system", FOREIGN, "`plugins=[os]`"]),
+    ("+hydra.callbacks.x={_target_:subprocess.Popen,args:[touch,PWNED]}", FOREIGN),
+    ("+hydra.callbacks.x._target_=w2s_lightning.atomic.write_whole +hydra.callbacks.x.path=x", FOREIGN),
+    ("+hydra.callbacks.x._target_=hydra_plugins.w2s.CONF.unlink", FOREIGN),
+    (["+hydra.callbacks.x._target_=${task.name}"], "hydra.callbacks.x._target_=facts"),
+    ("hydra.launcher._target_=os.system", FOREIGN),
+    ("-m hydra.launcher._target_=os.system seed=0,1", FOREIGN),
+    ("-m +hydra.launcher.x._target_=os.getpid seed=0,1", "hydra.launcher.x._target_=os.getpid"),
+    ("-m hydra.sweeper._target_=os.system seed=0,1", FOREIGN),
+    ("-m hydra/sweeper=nothing seed=0,1", "there is no hydra/sweeper `nothing`"),
+    ("hydra/job_logging=default hydra.job_logging.handlers.console.class=os.system", FOREIGN),
+    ("hydra/hydra_logging=default hydra.hydra_logging.handlers.console.stream=ext://os.system", FOREIGN),
+    ("+hydra.job_logging.handlers={x:{class:logging.os.system}}", FOREIGN),
+    (["+hydra.job_logging.handlers.x={'()':os.system}"], "keys and texts within brackets are typed without quotes"),
+    ("hydra.output_subdir=../x", IDLE),
+    ("hydra.sweep.subdir=../../x", IDLE),
+    ("hydra.job.chdir=true", IDLE),
+    ("hydra.job.name=../../x", IDLE),
+    ("+hydra.job.env_set.LD_PRELOAD=/tmp/x.so", [IDLE, "variables are set in the shell"]),
+    ("hydra={output_subdir:/etc}", IDLE),
+    ("hydra.searchpath=[/nothing]", ["path=/nothing is not available", "Hydra cannot do that"]),
+    ("hydra.searchpath=[s3://x]", "No config source registered for schema s3"),
+    ("hydra.searchpath=3", "must be a list of strings"),
+    ("--config-dir /nothing", "'/nothing' not found"),
+    ("--config-path /etc", "there is one configuration"),
+    ("--config-name ../../x", "there is one configuration"),
+    ("--experimental-rerun x", "there is no --experimental-rerun"),
+    ("--resolve", "can only be used in conjunction with --cfg"),
+    ("--shell-completion", "Expecting one subcommand"),
+    ("--cfg banana", "invalid choice: 'banana'"),
+]
 GRAMMAR = ("EQUAL", "EOF", "Lexer", "viable", "extraneous", "mismatched", "interpolation", "instance of")
 
 
-@pytest.mark.parametrize("row", [*HABITS, *OTHERS], ids=map(named, [*HABITS, *OTHERS]))
+@pytest.mark.parametrize("row", [*HABITS, *OTHERS, *HYDRAS], ids=map(named, [*HABITS, *OTHERS, *HYDRAS]))
 def test_what_people_type_first(ask: Ask, row: Row) -> None:
     said = ask(*row, bare=row[0][:2] == "-m").text
     assert not [word for word in GRAMMAR if word in said]
@@ -124,3 +159,11 @@ def test_the_line_that_is_told_works(line: str) -> None:
 def test_keys_of_this_project_and_of_nobody_are_no_habit() -> None:
     assert instead("weak.lr.full", "1") is None
     assert instead("my.lr", "1") is None
+
+
+@pytest.mark.parametrize("flags", ["--help", "-sc query=bash"])
+def test_only_what_may_be_chosen_is_listed(ask: Ask, flags: str) -> None:
+    ask.monkeypatch.setenv("COMP_LINE", "python train.py model@weak=")
+    said = ask(flags, ["qwen2_5_7b", "smollm2_360m"], 0, bare=True).text
+    assert not [word for word in said.split() if word.partition("=")[2].startswith("_") or word.startswith("_")]
+    assert "for_task" not in said

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -17,7 +18,8 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from w2s_lightning.config.habits import instead
-from w2s_lightning.errors import UserError, did_you_mean, printable
+from w2s_lightning.config.loader import Loader
+from w2s_lightning.errors import UserError, did_you_mean, printable, run_command
 
 _STOCK = {
     "submitit_slurm": "hydra-submitit-launcher",
@@ -28,6 +30,12 @@ _MOUNTS = {"weak": "model@weak", "strong": "model@strong"}
 _GROUPS = {"middle": "model", "gold": "objective"}  # whose files stand at places below these keys
 # Groups whose files hold keys, and not blocks of them.
 _LEAVES = ("fit", "trainer", "tracking", "generation", "paths", "run", "paradigm", "objective", "task")
+_AROUND = (run_command.__module__, Loader.__module__)  # what Hydra runs in, and what it loads by
+# Of Hydra's own node: what does something here, and what Hydra writes itself or only shows.
+_HYDRAS = (
+    *("launcher", "sweeper", "searchpath", "verbose", "mode", "callbacks", "job_logging", "hydra_logging"),
+    *("help", "hydra_help"),
+)
 _PLAIN = "settings are typed as key=value, without dashes and spaces (`python train.py --help`)"
 # What pages and chats make of the signs that were typed.
 _TYPED = str.maketrans("‐‑‒–—―−“”„‘’‚\N{NO-BREAK SPACE}", "-------\"\"\"''' ")
@@ -153,6 +161,12 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
         group = name.lstrip("+~").partition("@")[0]
         if group in ("hydra.run.dir", "hydra.sweep.dir"):  # Hydra would take it, and nothing would lie there
             raise UserError(f"{name} has no effect here: type `paths.outputs={value}`, where results lie")
+        block = re.match(r"hydra(?:[./](\w+))?(?![\w-])", group)
+        if block and block[1] not in _HYDRAS and (equals or word.startswith("~")):
+            raise UserError(
+                f"{name} has no effect here: of Hydra's own keys {', '.join(_HYDRAS[:3])} have one "
+                "(results lie in `paths.outputs=DIR`, variables are set in the shell)"
+            )
         if not name:
             raise UserError(f"cannot read `{word}`: {_PLAIN}")
         if word.startswith("~") and (conf / name[1:]).is_dir():
@@ -169,6 +183,15 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
             line = f"type `{key}={given or '...'}`" if known else instead(key, given) or _PLAIN
             raise UserError(f"there is no flag {name}: {line}")
     asked, rest = parser.parse_known_args(words)
+    if asked.config_path is not None or asked.config_name not in (None, "config"):
+        raise UserError(
+            "there is one configuration, conf/config.yaml: put files of your own into DIR/fit/mine.yaml and the like, "
+            "and type `--config-dir DIR fit=mine`"
+        )
+    if asked.experimental_rerun is not None:
+        raise UserError(
+            "there is no --experimental-rerun: a job is repeated by its own command, which the report shows"
+        )
     if rest:  # settings on both sides of the flags
         settings = [*asked.overrides, *rest]
         first = [word for word in words if word not in settings]
@@ -197,7 +220,11 @@ def refusal(error: Exception, conf: Path) -> str:
         )
     if isinstance(error, OSError):  # Hydra looks for a file of any name
         return f"{printable(str(error.filename))[:80]}: {error.strerror}"
-    raise error
+    ours = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if any(name.startswith(("w2s_lightning.", "hydra_plugins.w2s")) and name not in _AROUND for name in ours):
+        raise error
+    said = " ".join(str(error).split()) or type(error).__name__  # Hydra's own, of what it was told to do
+    return f"Hydra cannot do that: {said} (`python train.py --hydra-help`)"
 
 
 def _unreadable(word: str, conf: Path) -> str:
@@ -218,6 +245,8 @@ def _unreadable(word: str, conf: Path) -> str:
         return f"cannot read `{word}`: a quote is not closed"
     if not re.fullmatch(r"[+~]*[\w@./:-]+", key):
         return f"cannot read `{word}`: `{key}` is no key (`python train.py --cfg job` shows all)"
+    if value[0] in "[{" and set("'\"") & set(value):
+        return f"cannot read `{word}`: keys and texts within brackets are typed without quotes, or stand in a file"
     return f"cannot read `{word}`: quote what is text, `{shlex.quote(f'{key}={_text(value)}')}`"
 
 

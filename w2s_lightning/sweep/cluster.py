@@ -113,7 +113,7 @@ def launch(config: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> lis
     for number, words in enumerate(jobs, first):
         told = {o.key_or_group: str(o.value()) for o in parser.parse_overrides(list(words))}
         place = Path(told.get("hydra.sweep.dir", folder)) / told.get("hydra.sweep.subdir", f"jobs/{number}")
-        kind, own = told.get("hydra.job.name", "job"), (*own_words(config), *words)
+        kind, own = told.get("hydra.job.name", "job"), (*own_words(config), *(w for w in words if w[:6] != "hydra."))
         # What a kind of stage asks for: the launcher's settings, but for those that `stages.KIND` sets.
         changed = ((settings["stages"] or {}).get(kind) or {}).items()
         asked = by_kind[kind] = settings | {key: value for key, value in changed if value is not None}
