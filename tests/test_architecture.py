@@ -113,7 +113,7 @@ def test_no_file_is_a_drawer() -> None:
 
 def test_hydra_stays_at_the_edge() -> None:
     users = {module for module, tree in TREES.items() for _, name in imports(tree) if name.split(".")[0] in HYDRA}
-    allowed = {"w2s_lightning.config.bind", "w2s_lightning.config.mistakes"}
+    allowed = {f"w2s_lightning.config.{name}" for name in ("bind", "loader", "mistakes")}
     assert {user for user in users if room(user) != "sweep"} <= allowed
 
 
