@@ -3,6 +3,7 @@
 import re
 import shlex
 import traceback
+from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -182,7 +183,11 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
             known = (conf / key).is_dir() or "." in key or key in _keys_of(conf / "config.yaml", ())
             line = f"type `{key}={given or '...'}`" if known else instead(key, given) or _PLAIN
             raise UserError(f"there is no flag {name}: {line}")
-    asked, rest = parser.parse_known_args(words)
+    _refuse_flags(words, *parser.parse_known_args(words))
+
+
+def _refuse_flags(words: Sequence[str], asked: Namespace, rest: Sequence[str]) -> None:
+    """Raise UserError for flags of Hydra that do nothing good here, and for those that stand between settings."""
     if asked.config_path is not None or asked.config_name not in (None, "config"):
         raise UserError(
             "there is one configuration, conf/config.yaml: put files of your own into DIR/fit/mine.yaml and the like, "
