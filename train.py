@@ -6,12 +6,10 @@ computes, scores, keeps and shows it, here and in every process of a sweep.
 
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import hydra
-import hydra._internal.hydra as hydras_own
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -48,8 +46,7 @@ def train(cfg: DictConfig) -> Any:
 def main() -> int:
     """Run; a user's mistake is one or two lines and exit code 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of a printed stack trace
-    hydras_own.ConfigLoaderImpl = Loader  # type: ignore[attr-defined]  # looks at what Hydra would make objects of
-    warnings.filterwarnings("error", "provider=.* is not available")  # a search path that there is not
+    Loader.install()
     kept = "finished stages and checkpoints are kept: the same command goes on from here"
 
     def work() -> None:

@@ -5,9 +5,11 @@ that node is looked at here, as soon as it is composed: whatever the command lin
 """
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import hydra._internal.hydra as hydras_own
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -26,6 +28,12 @@ _TRUSTED = re.compile(
 
 class Loader(ConfigLoaderImpl):
     """Composes as Hydra does, refuses code that this run does not trust, and lists what a user may choose."""
+
+    @classmethod
+    def install(cls) -> None:
+        """Have Hydra compose by this loader, in this process."""
+        hydras_own.ConfigLoaderImpl = cls  # type: ignore[attr-defined]  # Hydra has no place to name one
+        warnings.filterwarnings("error", "provider=.* is not available")  # a search path that there is not
 
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
         """The composed configuration; raise UserError where Hydra's own node names code of strangers."""
