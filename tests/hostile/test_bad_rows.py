@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.composing import job as composed_job
 from tests.hostile.asking import Ask, some
 from tests.models.tiny import make_folder
 from w2s_lightning.content import DataFile
+from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.source import class_name, read_table
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -70,6 +73,22 @@ BAD: list[tuple[str, str | bytes, str]] = [
     ("a.csv", f"text,label\na,1\nb,{'9' * 6000}\n", "a.csv:3: label '999"),
     ("a.csv", b"text,label\n\xff\xfe,1\n", "a.csv is not UTF-8 text"),
     ("a.csv", "text,label,text\na,1,2\n", "stands twice"),
+    ("a.jsonl", GOOD + '{"text": "a", "label": 1, "label": 0}\n', "a.jsonl:2: the key 'label' stands twice"),
+    (
+        "a.jsonl",
+        GOOD + '{"text": "a", "label": "no\\nyes"}\n',
+        "a.jsonl:2: label 'no\\nyes' in column 'label' is no class",
+    ),
+    ("a.jsonl", GOOD[:-2] + ",}\n", "a.jsonl:1: not JSON"),
+    ("a.jsonl", "[" + GOOD.strip() + "]\n", "a.jsonl:1: expected one object a line"),
+    ("a.jsonl", GOOD.encode("utf-16"), "a.jsonl is not UTF-8 text"),
+    ("a.jsonl", GOOD + '{"text": "a", "label": null}\n', "a.jsonl:2: column 'label' is empty"),
+    ("a.csv", "text,label\na,1\nb\0,2\n", "a.csv:3: a cell holds a zero byte"),
+    ("a.csv", "text,label\na,1\n".encode("utf-16-be"), "a.csv:2: a cell holds a zero byte"),
+    ("a.csv", "text;label\na;1\n", "did you mean `text;label`?"),
+    ("a.csv", "text,label\na,1\nb,2,3\n", "a.csv:3: 3 cells, the header has 2"),
+    ("a.csv", "text,label\n", "a.csv holds no rows"),
+    ("a.csv", "sep=,\ntext,label\na,1\n", "a.csv has no column 'text'"),
     ("a.parquet", b"PAR1" + b"\x00" * 50 + b"PAR1", "a.parquet is not a Parquet file"),
 ]
 
@@ -104,6 +123,34 @@ def test_class_names_are_the_same_whatever_the_format(tmp_path: Path, names: lis
         found = {row.label("label") for row in read_table(DataFile.at(tmp_path / f"a.{ending}")).rows}
         assert tuple(sorted(found)) == known, ending
     assert tuple(map(class_name, known)) == known
+
+
+def test_a_text_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": NaN}\n')
+    (row,) = read_table(DataFile.at(tmp_path / "a.jsonl")).rows
+    with pytest.raises(UserError, match=r"a.jsonl:1: column 'text' holds nan, expected text or a number"):
+        row.text("text")
+
+
+def test_whole_decimals_of_parquet_are_the_numbers_that_they_are_elsewhere(tmp_path: Path) -> None:
+    given = pa.table({"text": ["a", "b"], "label": pa.array([Decimal("1.00"), Decimal("0.00")])})
+    pq.write_table(given, tmp_path / "a.parquet")
+    assert [row.label("label") for row in read_table(DataFile.at(tmp_path / "a.parquet")).rows] == ["1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ("no\u200b", r"the labels 'no' and 'no\u200b' are two classes, which look the same"),
+        ("NaN", "the label 'NaN' is a class: is it written where a label is missing?"),
+    ],
+)
+def test_classes_that_no_eye_would_see_are_noted(tmp_path: Path, label: str, told: str) -> None:
+    for name, count in (("train", 128), ("test", 64)):
+        given = rows(count, name)
+        (tmp_path / f"{name}.jsonl").write_text(jsonl([{**given[0], "label": label}, *given[1:]]))
+    task = composed_job("task=local_choice", *(f"task.{one}_file={tmp_path}/{one}.jsonl" for one in ("train", "test")))
+    assert [one for one in task[0].task.splits(0).notices if told in one]
 
 
 def job(ask: Ask, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], *more: str) -> list[str]:

@@ -180,7 +180,7 @@ def _source(weights: Weights | Fit, store: Store) -> Source:
 
 
 def _config(source: Source, dropout: float | None) -> PreTrainedConfig:
-    with reading(source):
+    with reading(source), quiet():
         config = AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
     reads_or_writes = is_encoder(config) or config.model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if config.is_encoder_decoder or not reads_or_writes:

@@ -8,6 +8,7 @@ local folders enter identity by content.
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -96,9 +97,10 @@ class SourceRow:
     def text(self, column: str) -> str:
         """The value as text; raise UserError for lists and objects, and where there is none."""
         value = self.get(column)
-        if isinstance(value, str | bool | int | float):
+        if isinstance(value, str | int) or (isinstance(value, float) and isfinite(value)):
             return str(value)
-        raise UserError(f"{self.place}: column {column!r} holds {type(value).__name__}, expected text or a number")
+        held = value if isinstance(value, float) else type(value).__name__
+        raise UserError(f"{self.place}: column {column!r} holds {held}, expected text or a number")
 
     def text_or_blank(self, column: str) -> str:
         """As `text`, but "" where there is no value."""
@@ -126,10 +128,11 @@ class SourceRow:
         value = self.get(column)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if not isinstance(value, int | str) or len(str(value)) > _LONGEST_LABEL:
+        lines = str(value).strip().splitlines() if isinstance(value, int | str) else []
+        if len(lines) != 1 or len(lines[0]) > _LONGEST_LABEL:
             raise UserError(
-                f"{self.place}: label {brief(value)} in column {column!r} is no class (expected text or a whole number "
-                f"of up to {_LONGEST_LABEL} characters)"
+                f"{self.place}: label {brief(value)} in column {column!r} is no class (expected one line of text or a "
+                f"whole number, of up to {_LONGEST_LABEL} characters)"
             )
         return class_name(str(value))
 
@@ -171,14 +174,15 @@ def _jsonl(path: Path) -> Iterator[SourceRow]:
             if not line.strip():
                 continue
             try:
-                values = json.loads(line)
+                values = json.loads(line, object_pairs_hook=_object)
                 if _SURROGATE.search(line):  # most are halves of a pair, which makes one character
                     json.dumps(values, ensure_ascii=False).encode()
             except json.JSONDecodeError as error:
                 raise UserError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
             except UnicodeEncodeError as error:
-                half = ascii(error.object[error.start])
-                raise UserError(f"{path}:{number}: {half} is half a character: write all of it, or none") from None
+                raise UserError(f"{path}:{number}: {error.object[error.start]!a} is half a character") from None
+            except KeyError as error:
+                raise UserError(f"{path}:{number}: the key {error} stands twice in one object: keep one") from None
             except RecursionError:
                 raise UserError(f"{path}:{number}: objects or lists are nested too deeply to be read") from None
             except ValueError:  # Python's bound on digits, the one thing left
@@ -186,6 +190,13 @@ def _jsonl(path: Path) -> Iterator[SourceRow]:
             if not isinstance(values, dict):
                 raise UserError(f'{path}:{number}: expected one object a line, like {{"text": "...", "label": 1}}')
             yield SourceRow(f"{path}:{number}", values)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raise KeyError where a key stands twice: readers of JSON differ in which value they take."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise KeyError(Counter(name for name, _ in pairs).most_common(1)[0][0])
+    return found
 
 
 def _csv(path: Path) -> Iterator[SourceRow]:
@@ -200,6 +211,8 @@ def _csv(path: Path) -> Iterator[SourceRow]:
                 start = reader.line_num + 1
                 if not cells:
                     continue
+                if any("\0" in cell for cell in (*header, *cells)):
+                    raise UserError(f"{path}:{reader.line_num}: a cell holds a zero byte: save the file as UTF-8 text")
                 if len(cells) != len(header):
                     raise UserError(
                         f"{path}:{reader.line_num}: {len(cells)} cells, the header has {len(header)} "
@@ -220,12 +233,18 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
     from pyarrow.lib import ArrowException
 
     try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
+        table = pyarrow.parquet.read_table(path)
+        rows = table.to_pylist()
     except (ArrowException, OSError) as error:
         raise UserError(f"{path} is not a Parquet file ({str(error).splitlines()[0]})") from None
     except OverflowError as error:
         raise UserError(f"{path}: a date or duration that no calendar has ({error})") from None
-    yield from (SourceRow(f"{path}:{number}", values) for number, values in enumerate(rows, start=1))
+    decimals = [field.name for field in table.schema if pyarrow.types.is_decimal(field.type)]
+    for number, values in enumerate(rows, start=1):
+        for name in decimals:  # a number as in other formats, where it is whole
+            if values[name] is not None:
+                values[name] = int(values[name]) if values[name] % 1 == 0 else float(values[name])
+        yield SourceRow(f"{path}:{number}", values)
 
 
 GivenFile = Annotated[DataFile, BeforeValidator(lambda path: path if isinstance(path, DataFile) else DataFile.at(path))]

@@ -4,10 +4,12 @@ A task's fields are identity of the data but for its name, which is for people. 
 than ids, groups and texts asks for it. How an answer is judged is not here (`schema.Judge`).
 """
 
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, ClassVar, Protocol, cast
 
 from w2s_lightning.config.schema import record
@@ -23,6 +25,7 @@ from w2s_lightning.tasks.split import ExamplePool, Limits, Shares, make_pool, ma
 TEST_OF = "test_of"
 """A column of a person's file that names the task of which a row's prompt is a test question: said in a notice."""
 _CHARACTERS_PER_TOKEN = 4
+_NO_LABEL = ("nan", "none", "null", "na", "n/a", "<na>")  # what programs write where there is no value
 
 
 class Task(Protocol):
@@ -200,7 +203,22 @@ def _pool(task: DataTask, part: Part) -> ExamplePool:
         for name, count in counts.items()
     )
     if part == "train":
-        for one, other in zip(alike := sorted(task.class_names, key=str.casefold), alike[1:], strict=False):
-            if one.casefold() == other.casefold():
-                warnings += (f"{what}: the labels {one!r} and {other!r} are two classes, which differ in case alone",)
+        warnings += tuple(f"{what}: {told}" for told in _odd_classes(task.class_names))
     return replace(pool, notices=warnings + pool.notices)
+
+
+def _odd_classes(names: Sequence[str]) -> Iterator[str]:
+    """What is said of classes that are one to a reader's eye, or none at all."""
+
+    def seen(name: str) -> str:
+        shown = (sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
+        return " ".join("".join(shown).casefold().split())
+
+    for one, other in pairwise(sorted(names, key=seen)):
+        if one.casefold() == other.casefold():
+            yield f"the labels {one!r} and {other!r} are two classes, which differ in case alone"
+        elif seen(one) == seen(other):
+            yield f"the labels {one!a} and {other!a} are two classes, which look the same"
+    for name in names:
+        if name.casefold() in _NO_LABEL:
+            yield f"the label {name!r} is a class: is it written where a label is missing?"
