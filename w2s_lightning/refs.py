@@ -8,11 +8,11 @@ import importlib
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from w2s_lightning.atomic import write_whole
+from w2s_lightning.atomic import below, read_json, write_whole
 from w2s_lightning.errors import UserError
 
 UNRESOLVED = "unresolved"
@@ -27,7 +27,21 @@ class Refs:
         self._file = store / FILE
         self._planning = planning
         self._unknown: set[str] = set()
-        self._known: dict[str, str] = json.loads(self._file.read_text()) if self._file.is_file() else {}
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        """What the store remembers; raise UserError where its file is damaged."""
+        try:
+            found = read_json(self._file)
+            if not isinstance(found, dict) or not all(COMMIT.fullmatch(str(commit)) for commit in found.values()):
+                raise ValueError("it holds no commits by name")
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise UserError(
+                f"{self._file} is damaged ({error}): remove it, and what `main` names is looked up anew"
+            ) from None
+        return found
 
     def commit(self, kind: str, repository: str, revision: str) -> str:
         """The commit of a `model` or `dataset` repository; raise UserError when nothing can tell it."""
@@ -76,7 +90,7 @@ def described(repository: str) -> tuple[int, Mapping[str, Any]]:
 def _in_cache(kind: str, repository: str, revision: str) -> str | None:
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    ref = Path(HF_HUB_CACHE) / f"{kind}s--{repository.replace('/', '--')}" / "refs" / revision
+    ref = below(Path(HF_HUB_CACHE) / f"{kind}s--{repository.replace('/', '--')}" / "refs", revision)
     return ref.read_text().strip() if ref.is_file() else None
 
 

@@ -1,14 +1,20 @@
 """Names and numbers that cannot work, and the paths that are built of words: each is refused where it is bound."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from tests.composing import composed, job
+from tests.composing import composed, job, plan
 from tests.hostile.asking import Ask, Row, named
 from w2s_lightning.atomic import below
 from w2s_lightning.config.bind import build
 from w2s_lightning.errors import UserError
+from w2s_lightning.refs import Refs
+from w2s_lightning.report.records import JobRecord
+from w2s_lightning.report.sources import _told_apart
+from w2s_lightning.show.terminal import StageProgress
 
 LETTERS = "expected up to 80 letters, digits and . _ + -"
 DEVICES = "expected how many (2), which GPUs ('0,2'), or auto"
@@ -53,6 +59,12 @@ NUMBERS: list[Row] = [
     ("trainer.strategy=banana", "expected auto or ddp"),
     ("trainer.num_nodes=3", "trainer.num_nodes=1"),
 ]
+PLACES: list[Row] = [
+    ("paths.store=", ["paths.store=''", "expected the path of a folder"]),
+    (["paths.outputs=' '"], "expected the path of a folder"),
+    ("paths.store=/etc/passwd", "the store must be a folder"),
+    ("paths.store=/etc", "/etc is not a store"),
+]
 CODE: list[Row] = [
     ("paradigm.module._target_=os.system", ["lies in the package 'os'", "plugins=[os]"]),
     ("paradigm.recipe._target_=os.system", "plugins=[os]"),
@@ -79,7 +91,7 @@ CODE: list[Row] = [
     ("plugins=3", "plugins"),
     ("plugins={a:1}", "plugins"),
 ]
-TABLES = {"names": NAMES, "numbers": NUMBERS, "code": CODE}
+TABLES = {"names": NAMES, "places": PLACES, "numbers": NUMBERS, "code": CODE}
 ROWS = [row for rows in TABLES.values() for row in rows]
 
 
@@ -144,3 +156,35 @@ def test_models_are_called_after_their_folders_and_two_of_one_name_are_told_apar
     assert pairs == [("llama", "llama-2"), ("llama-2", "llama-2"), ("llama-2", "llama"), ("llama", "Own-Model")]
     assert job("task=sciq", "model@weak=gpt2", "weak.path=org/gpt3", "model@strong=gpt2")[0].weak.name == "gpt3"
     assert job("task=sciq", "model@weak=gpt2", "weak.name=mine", "model@strong=gpt2")[0].weak.name == "mine"
+
+
+def test_outputs_that_cannot_be_written_are_refused_before_anything_is_computed(ask: Ask) -> None:
+    (ask.place / "file").write_text("")
+    ask("paths.outputs=file/x", "cannot write to file/x", job=True)
+    assert not (ask.place / "store" / "pretrain").exists()
+
+
+def test_a_damaged_memory_of_revisions_is_named_and_stops_only_who_needs_it(tmp_path: Path) -> None:
+    for content in ("{", "[]", '{"model/a/b@main": "x"}', "\0"):
+        (tmp_path / "refs.json").write_text(content)
+        assert Refs(tmp_path, planning=True).commit("model", "a/b", "0" * 40) == "0" * 40
+        with pytest.raises(UserError, match=r"refs.json is damaged .*: remove it"):
+            Refs(tmp_path, planning=False).commit("model", "a/b", "main")
+
+
+def test_single_jobs_on_two_folders_of_one_name_are_told_apart_on_the_page() -> None:
+    def record(weak: str, strong: str) -> JobRecord:
+        row = {"weak": "model", "strong": "model"}
+        return JobRecord(row, None, None, {"weak.path": weak, "strong.path": strong}, None)
+
+    told = _told_apart([record("b/model", "a/model"), record("a/model", "a/model")])
+    assert [(job.row["weak"], job.row["strong"]) for job in told] == [("model-2", "model"), ("model", "model")]
+
+
+def test_a_log_is_told_when_a_stage_begins() -> None:
+    stages, log = plan().stages[:2], io.StringIO()
+    lines = StageProgress(Console(file=log, width=200), stages)
+    for stage in stages:
+        lines.start(stage)
+    assert [line.split()[0] for line in log.getvalue().splitlines()] == ["[1/2]", "[2/2]"]
+    assert log.getvalue().count("· begins") == 2

@@ -29,6 +29,8 @@ Repository = Annotated[str, _called(96, REPOSITORY)]
 
 
 def _place(value: str) -> str:
+    if not value.strip():
+        raise ValueError("expected the path of a folder")
     try:
         Path(value).expanduser().exists()
     except (OSError, RuntimeError, ValueError) as error:  # too long; no such user

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ class Library:
                 jobs.append(self._job(_loose_row(result, folder.name), folder))
         if not jobs:
             return []
-        jobs.sort(key=lambda job: job.row["seed"])
+        jobs = _told_apart(sorted(jobs, key=lambda job: job.row["seed"]))
         pooled = self.pooled(store or _store_of(jobs, outputs))
         rows = [job.row for job in jobs]
         groups = SeedGroups(pooled.reader.required_answers).rows(rows)
@@ -176,6 +176,21 @@ class Library:
             own = tuple(job for job in jobs if job.row["task"] == task)
             found.append(Section(key, task, _stated_question(sweep) or QUESTION, content, own, pooled, notes))
         return found
+
+
+def _told_apart(jobs: Sequence[JobRecord]) -> list[JobRecord]:
+    """The jobs with `-2` behind the name of a model that lies elsewhere than another one of that name."""
+    places: dict[str, set[str]] = {}  # none for one that is pretrained here, which comes first
+    for job in jobs:
+        for side in ("weak", "strong"):
+            places.setdefault(job.row[side], set()).add(str(job.config.get(f"{side}.path", "")))
+
+    def own(job: JobRecord, side: str) -> str:
+        name = str(job.row[side])
+        number = sorted(places[name]).index(str(job.config.get(f"{side}.path", ""))) + 1
+        return name if number == 1 else f"{name}-{number}"
+
+    return [replace(job, row={**job.row, **{side: own(job, side) for side in ("weak", "strong")}}) for job in jobs]
 
 
 def _loose_row(result: Row, folder: str) -> Row:

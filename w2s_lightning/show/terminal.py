@@ -278,9 +278,11 @@ class StageProgress:
         self._status.stop()
 
     def start(self, stage: Stage) -> None:
-        """A stage begins."""
+        """A stage begins: a log, which has no live line, is told so."""
         self._done += 1
         self._status.update(self._named(stage))
+        if not self._console.is_terminal:
+            print_lines(self._console, [f"{self._named(stage)} · begins"])
 
     def step(self, stage: Stage, done: int, of: int) -> None:
         """A stage has taken `done` of its steps."""
