@@ -7,6 +7,7 @@ named by words are named here, and never lie outside of their root.
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from w2s_lightning.errors import UserError
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where PyYAML was built with it
 _DEEPEST = 5000
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # in JSON
 LONGEST = 160  # characters of words in a folder's name: file systems take 255 bytes, and digests and times follow
 
 
@@ -47,7 +49,13 @@ def read_json(path: Path) -> Any:
 def parse_json(content: bytes) -> Any:
     """What a JSON file's bytes say; raise a one-line ValueError for any damage."""
     try:
-        return json.loads(_text(content))
+        text = _text(content)
+        found = json.loads(text)
+        if SURROGATE.search(text):  # most are halves of a pair, which makes one character
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character") from None
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     except json.JSONDecodeError as error:

@@ -1,14 +1,17 @@
 """The one exception that means "the user can mend this", and how every command shows it: without a stack trace."""
 
+import argparse
 import difflib
+import io
 import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 
 class UserError(ValueError):
@@ -29,6 +32,7 @@ def run_command(
 
     A user's mistake (or the disk's) is put into words by `told`, Ctrl-C says what is `kept`.
     """
+    take_any_text()
     if logging.lastResort is not None:  # which prints warnings, of folders and files of others too
         logging.lastResort.setFormatter(Printable())
     try:
@@ -39,6 +43,24 @@ def run_command(
         text = f"stopped; {kept}"
     print(printable(f"error: {text}", keep="\n"), file=sys.stderr)
     return 1
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a command's words, which may hold what a terminal would obey."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{printable(f'error: {message}')} (`{self.prog} --help` lists what there is)\n")
+
+
+def take_any_text() -> None:
+    """Let the standard streams take any text: what their encoding lacks becomes a question mark; a closed one is no
+    error."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def attempt(work: Callable[[], Any]) -> Record:
     try:
         work()
     except Exception as error:
-        mistake = isinstance(error, UserError) or getattr(error, "filename", None) is not None  # the disk's, of a file
+        mistake = isinstance(error, UserError) or getattr(error, "strerror", None) is not None  # the disk's
         said = str(error) if mistake else f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
         trace = "" if mistake else traceback.format_exc()
         record |= {"status": "failed", "type": type(error).__name__, "message": said, "traceback": trace}

@@ -64,7 +64,8 @@ def _based_on(*files: str, **own: Any) -> dict[str, Any]:
 def _files_by_repository(conf: Path) -> Mapping[str, str]:
     """The files of `conf/model/` by the repository that they are for."""
     files = {
-        file.stem: yaml.safe_load(file.read_text()).get("path") for file in sorted((conf / "model").glob("*.yaml"))
+        file.stem: yaml.safe_load(file.read_text("utf-8")).get("path")
+        for file in sorted((conf / "model").glob("*.yaml"))
     }
     return {path: stem for stem, path in files.items() if path is not None and "/" in path}
 

@@ -322,7 +322,7 @@ def _defined(module: str, origin: Origin) -> Mapping[str, ast.stmt]:
 @cache
 def _definitions(file: str) -> Mapping[str, ast.stmt]:
     """Read once, since a grid of a thousand jobs asks for the same few."""
-    body = ast.parse(Path(file).read_text()).body
+    body = ast.parse(Path(file).read_bytes()).body
     return {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 

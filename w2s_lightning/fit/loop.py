@@ -269,7 +269,7 @@ def save(trainer: pl.Trainer, folder: Path, step: int) -> None:
 def newest(folder: Path) -> Path | None:
     """The newest checkpoint whose sha256 is right, or None."""
     for path in _newest_first(folder):
-        if _seal(path).is_file() and _seal(path).read_text() == file_sha256(path):
+        if _seal(path).is_file() and _seal(path).read_bytes() == file_sha256(path).encode():
             return path
     return None
 

@@ -347,4 +347,4 @@ def save(
     with quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    (folder / "README.md").write_text(CARD.format(label=label, digest=digest, about=about))
+    (folder / "README.md").write_text(CARD.format(label=label, digest=digest, about=about), "utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.errors import CommandParser, UserError, run_command
 from w2s_lightning.report.sources import Library, Wanted
 from w2s_lightning.report.views import Pages
 from w2s_lightning.report.writing import CLAIMS, claim_texts, shown_pages, write_page
@@ -29,17 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print_pages(Console(highlight=False), shown_pages(Library(), wanted, claims)[0])
             return
         written = write_page(Library(), wanted, out, claims)
-        print(f"report: {written.page} ({size(written.size)})")
+        told = [f"report: {written.page} ({size(written.size)})"]
         if written.rows is not None:
-            print(f"rows:   {written.rows} ({written.num_rows:,} answers)")
+            told.append(f"rows:   {written.rows} ({written.num_rows:,} answers)")
+        print_lines(Console(), told)
         if given.open:
             webbrowser.open(written.page.absolute().as_uri())
 
     return run_command(run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m w2s_lightning.report", description=__doc__)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m w2s_lightning.report", description=__doc__)
     what = "a sweep's folder; may be given several times (default: everything below --outputs)"
     parser.add_argument("--sweep", type=Path, action="append", default=[], metavar="DIR", help=what)
     parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: the one that the jobs name)")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from w2s_lightning.atomic import read_bytes
 from w2s_lightning.identity import SHORT
 from w2s_lightning.report.records import JobRecord, Section
 from w2s_lightning.results.stored import StoreReader
@@ -98,7 +99,7 @@ def _tail(log: str | None) -> str | None:
     if log is None:
         return None
     try:
-        text = Path(log).read_text(errors="replace")
-    except OSError as error:
-        return f"{log} cannot be read: {error.strerror}"
+        text = read_bytes(Path(log)).decode(errors="replace")
+    except (OSError, ValueError) as error:
+        return f"{log} cannot be read: {error}"
     return "\n".join(text.splitlines()[-LOG_LINES:])[-LOG_CHARACTERS:]

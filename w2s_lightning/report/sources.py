@@ -234,7 +234,7 @@ def _stated_question(sweep: str) -> str | None:
     """The first question in the comment that a sweep's file begins with (`sweeps/<name>.yaml`)."""
     files = [folder / f"{sweep}.yaml" for folder in SWEEPS] if re.fullmatch(r"[\w-]+", sweep) else []
     file = next((file for file in files if file.is_file()), None)
-    lines = file.read_text().splitlines() if file else []
+    lines = file.read_text("utf-8").splitlines() if file else []
     comments = [line[1:].strip() for line in lines if line.startswith("#")]
     found = re.search(r"[^.?]*\?", " ".join(line for line in comments if not line.startswith("@")))
     return found[0].strip() if found else None

@@ -204,7 +204,7 @@ def _finite(value: Any) -> Any:
 
 
 def _asset(name: str) -> str:
-    return _closed((HERE / "assets" / name).read_text())
+    return _closed((HERE / "assets" / name).read_text("utf-8"))
 
 
 @cache
@@ -230,7 +230,7 @@ def _packaged(package: str, name: str) -> str:
     found = find_spec(package)
     if found is None or found.origin is None:
         raise UserError(f"the report needs {package}: pip install {package}")
-    return (Path(found.origin).parent / name).read_text()
+    return (Path(found.origin).parent / name).read_text("utf-8")
 
 
 def _closed(text: str) -> str:

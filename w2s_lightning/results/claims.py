@@ -5,7 +5,6 @@
 there. A damaged file is named and counts as missing.
 """
 
-import argparse
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from rich.console import Console
 
 from w2s_lightning.atomic import read_yaml
 from w2s_lightning.config.schema import Seed, record
-from w2s_lightning.errors import UserError, did_you_mean, run_command
+from w2s_lightning.errors import CommandParser, UserError, did_you_mean, run_command
 from w2s_lightning.metrics.intervals import Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_over_seeds
 from w2s_lightning.metrics.seeds import score_seeds
@@ -242,7 +241,7 @@ def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print every claim's verdict; exit code 1 while one is waiting for jobs."""
-    parser = argparse.ArgumentParser(prog="python -m w2s_lightning.results.claims", description=main.__doc__)
+    parser = CommandParser(prog="python -m w2s_lightning.results.claims", description=main.__doc__)
     claims, outputs, store = _DEFAULTS
     parser.add_argument("--claims", type=Path, default=claims)
     parser.add_argument("--outputs", type=Path, default=outputs)

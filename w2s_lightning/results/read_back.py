@@ -4,23 +4,43 @@ Of each is stated what others read of it; what else a file holds is left as it i
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import TypeAdapter, ValidationError
+from annotated_types import Ge
+from pydantic import AfterValidator, AllowInfNan, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from w2s_lightning.atomic import read_json
+from w2s_lightning.config.schema import Seed
+
+Finite = Annotated[float, AllowInfNan(False)]
+Cost = Annotated[float, Ge(0), AllowInfNan(False)]
 
 
 class _Figure(TypedDict):
-    value: float | None
-    low: float | None
-    high: float | None
+    value: Finite
+    low: float
+    high: float
 
 
-class _PGRFigure(_Figure):
-    defined: bool
+class _NoFigure(TypedDict):
+    value: None
+    low: None
+    high: None
+
+
+class _Value(TypedDict):
+    value: Finite
+
+
+class _PGR(_Figure):
+    defined: Literal[True]
     reason: str | None
+
+
+class _NoPGR(_NoFigure):
+    defined: Literal[False]
+    reason: str
 
 
 class _Words(TypedDict):
@@ -31,7 +51,19 @@ class _Words(TypedDict):
 
 
 class _JobWords(_Words):
-    seed: int
+    seed: Seed
+
+
+class _Outcome(TypedDict):
+    """What a job's row in a sweep has of its result; all of it is None before there is one."""
+
+    untuned: _Figure | None
+    floor: _Figure | None
+    ceiling: _Figure | None
+    student: _Figure | None
+    gain_over_untuned: _Figure | None
+    cheats: list[str]
+    notices: list[str]
 
 
 class _ResultRow(_Figure):
@@ -40,6 +72,10 @@ class _ResultRow(_Figure):
     model: str
     information: dict[str, int]
     evaluate: str
+    benchmark: NotRequired[str]
+    strict: NotRequired[_Value]
+    truncated_share: NotRequired[Finite]
+    unparsed_share: NotRequired[Finite]
 
 
 class _StageRow(TypedDict):
@@ -47,65 +83,123 @@ class _StageRow(TypedDict):
     label: str
     digest: str
     cached: bool
-    seconds: float
+    seconds: Cost
 
 
-class _Result(TypedDict):
+class _Result(_Outcome):
     job: _JobWords
     digest: str
     metric: str
     student_of_record: str
     supervisor: str | None
-    pgr: _PGRFigure
+    pgr: _PGR | _NoPGR
     agreement: dict[str, _Figure | None]
     rows: list[_ResultRow]
     stages: list[_StageRow]
     overrides: list[str]
+    wandb: NotRequired[dict[str, str | None]]
 
 
-class _Arms(_Words):
+class _SweepJob(_Outcome, _JobWords):
     axes: dict[str, str]
     metric: str
-    cheats: list[str]
-    untuned: _Figure | None
-    floor: _Figure | None
-    student: _Figure | None
-    ceiling: _Figure | None
-
-
-class _SweepJob(_Arms):
-    seed: int
     overrides: list[str]
     also: list[list[str]]
     digest: str | None
     folder: str | None
     state: Literal["done", "failed", "running", "waiting"]
-    pgr: _PGRFigure | None
+    reason: str | None
+    log: str | None
+    pgr: _PGR | _NoPGR | None
     arms: dict[str, str | None]
+    benchmark_arms: dict[str, str | None] | None
+
+
+class _Spread(_Figure):
+    per_seed: list[Finite]
+
+
+class _PGRSpread(_PGR):
+    per_seed: list[Finite | None]
+
+
+class _NoPGRSpread(_NoPGR):
+    per_seed: list[Finite | None]
 
 
 class _Lost(TypedDict):
-    seed: int
+    seed: Seed
     state: str
     reason: str | None
 
 
-class _SweepGroup(_Arms):
-    pgr: _PGRFigure
+class _Part(TypedDict):
+    name: str
+    pgr: _PGR | _NoPGR
+
+
+class _SweepGroup(_Words):
+    axes: dict[str, str]
+    metric: str
+    untuned: _Spread | None
+    floor: _Spread | None
+    student: _Spread | None
+    ceiling: _Spread | None
+    gain_over_untuned: _Spread | None
+    pgr: _PGRSpread | _NoPGRSpread
+    cheats: list[str]
     n: int
     expected: int
     missing: list[_Lost]
-    seeds: list[int]
-    sections: list[dict[str, Any]]
+    seeds: list[Seed]
+    sections: list[_Part]
+
+
+class _SweepVerdict(TypedDict):
+    claim: str
+    text: NotRequired[str]
+    verdict: str
+    value: Finite | None
+    low: float | None
+    high: float | None
+    per_seed: list[float]
+
+
+class _Times(TypedDict):
+    seconds: NotRequired[Cost | None]
+    launched: NotRequired[dict[str, Any]]
 
 
 class _Sweep(TypedDict):
     sweep: str
+    digest: NotRequired[str]
+    remark: NotRequired[str | None]
     jobs: list[_SweepJob]
     groups: list[_SweepGroup]
+    verdicts: NotRequired[list[_SweepVerdict]]
+    times: NotRequired[_Times]
+    wandb: NotRequired[dict[str, Any] | None]
 
 
-RESULT, SWEEP = TypeAdapter(_Result), TypeAdapter(_Sweep)
+def _of_a_job(result: _Result) -> _Result:
+    """A result whose student of record is one of its rows."""
+    if result["student_of_record"] not in [row["name"] for row in result["rows"]]:
+        raise ValueError("its student of record is none of its rows")
+    return result
+
+
+def _of_a_sweep(content: _Sweep) -> _Sweep:
+    """Groups whose figures have a value for each of their seeds."""
+    for group in content["groups"]:
+        figures = (group[name] for name in ("untuned", "floor", "student", "ceiling", "gain_over_untuned"))
+        lengths = {len(figure["per_seed"]) for figure in figures if figure is not None}
+        if lengths - {group["n"]} or group["n"] != len(group["seeds"]):
+            raise ValueError("a group has more or fewer figures than seeds")
+    return content
+
+
+RESULT = TypeAdapter(Annotated[_Result, AfterValidator(_of_a_job)])
+SWEEP = TypeAdapter(Annotated[_Sweep, AfterValidator(_of_a_sweep)])
 
 
 def read_result(file: Path) -> dict[str, Any]:
@@ -121,7 +215,7 @@ def read_sweep(file: Path) -> dict[str, Any]:
 def _whole(file: Path, shape: TypeAdapter[Any]) -> dict[str, Any]:
     found: dict[str, Any] = read_json(file)
     try:
-        shape.validate_python(found)
+        shape.validate_python(found, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -5,7 +5,6 @@ store's own errors. Whoever shows results has digests alone: for a `StoreReader`
 to be shown beside the rest, and any version can be shown. Nothing is computed here, and no torch is loaded.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2s_lightning.atomic import read_json
+from w2s_lightning.atomic import parse_json, read_json
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import SHORT
 from w2s_lightning.selection import TargetTable
@@ -229,7 +228,7 @@ def _checked(folder: Path, name: str) -> Path:
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
     """JSON objects, one a line."""
-    return [json.loads(line) for line in file.read_text().splitlines()]
+    return [parse_json(line) for line in file.read_bytes().splitlines()]
 
 
 def matrix(table: pa.Table, column: str) -> Array:

@@ -27,7 +27,7 @@ from rich.progress import Progress
 from w2s_lightning.atomic import write_whole
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import DataFile
-from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.errors import CommandParser, UserError, run_command
 from w2s_lightning.identity import canonical
 from w2s_lightning.metrics.sections import SECTIONS, judge, length_bias, wins
 from w2s_lightning.refs import Refs
@@ -51,9 +51,9 @@ _SHOWN = 60  # characters of a name
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; prints one or two lines for a mistake and returns 1."""
     options = _parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
     def run() -> None:
+        console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
         folder = options.out or Path("outputs", "rewardbench", options.model.strip("/").replace("/", "--"))
         summary, pairs = evaluate(options, Refs(folder, planning=False))
         folder.mkdir(parents=True, exist_ok=True)
@@ -204,8 +204,8 @@ def _device(name: str) -> torch.device:
         raise UserError(f"--device {name}: {str(error).splitlines()[0]} (expected cpu, or cuda on a GPU)") from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="python -m w2s_lightning.rewardbench",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -8,7 +8,6 @@ What loads and scores them is what loads and scores a job's models (`models.load
 is run. Nothing is made up: weights that a folder lacks are an error, never drawn at random.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +17,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pyarrow import ArrowException
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto import modeling_auto
 
+from w2s_lightning.atomic import read_json
 from w2s_lightning.config.schema import Numerics
 from w2s_lightning.content import Folder
 from w2s_lightning.data import tables
@@ -176,15 +177,21 @@ def form_for(source: Source, written: Written) -> Format:
         for name in ("task", "format"):
             found = found.get(name) if isinstance(found, dict) else None
         if isinstance(found, dict):
-            return TypeAdapter(Format).validate_python({key: own for key, own in found.items() if key != "type"})
+            try:
+                return TypeAdapter(Format).validate_python({key: own for key, own in found.items() if key != "type"})
+            except ValidationError:
+                raise UserError(f"{source} does not say how rows are written: give --written chat or plain") from None
         written = "chat" if load_tokenizer(source).chat_template else "plain"
     return CHAT if written == "chat" else PLAIN
 
 
 def _stage_of(source: Source) -> dict[str, Any] | None:
-    """What made the model, where it is a fit of ours."""
+    """What made the model, where it is a fit of ours; raise UserError where that is damaged."""
     stage = Path(source.path).parent / "stage.json"
-    found = json.loads(stage.read_text()) if source.revision is None and stage.is_file() else None
+    try:
+        found = read_json(stage) if source.revision is None and stage.is_file() else None
+    except ValueError as error:
+        raise UserError(f"{stage} is damaged ({error}): move the model's folder elsewhere to use it without") from None
     return found if isinstance(found, dict) else None
 
 
@@ -196,7 +203,11 @@ def shared_with_training(model: Source, groups: Sequence[str], allowed: bool) ->
     file = Path(model.path).parent / tables.PROMPTS
     if model.revision is not None or not file.is_file():
         return None
-    known = set(tables.read(file).column("group_id").to_pylist())
+    try:
+        known = set(tables.read(file).column("group_id").to_pylist())
+    except (ArrowException, OSError, KeyError, ValueError) as error:
+        said = str(error).partition("\n")[0]
+        raise UserError(f"{file} cannot be read ({said}): it says what the model was trained on") from None
     shared = sum(group in known for group in groups)
     if shared and not allowed:
         raise UserError(

@@ -4,12 +4,11 @@ It shows figures of the summary runs, cells as bars, curves as means over seeds.
 which is everything but the seed; a summary run has no cell and stands alone.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.errors import CommandParser, UserError, run_command
 from w2s_lightning.show.mirror import first_line, media_key
 
 FIGURES = ("matrix", "arms", "sizes", "gap", "following", "calibration", "difficulty")
@@ -66,7 +65,7 @@ def workspace(entity: str, project: str, tasks: Sequence[str] = ("facts",)) -> A
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Save the workspace and print its address; the exit code is 1 for a user's mistake."""
-    parser = argparse.ArgumentParser(prog="python -m w2s_lightning.show", description=__doc__)
+    parser = CommandParser(prog="python -m w2s_lightning.show", description=__doc__)
     parser.add_argument("what", choices=["workspace"], help="PGR matrix, arms, curves, grouped by cell")
     parser.add_argument("--entity", help="default: yours")
     parser.add_argument("--project", default="w2s-lightning")

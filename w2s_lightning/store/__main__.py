@@ -19,7 +19,7 @@ from stat import S_ISDIR
 from rich.console import Console
 
 from w2s_lightning.atomic import read_json
-from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.errors import CommandParser, UserError, run_command
 from w2s_lightning.identity import SHORT
 from w2s_lightning.show.numbers import size
 from w2s_lightning.show.terminal import print_lines, print_table
@@ -34,9 +34,9 @@ DAY = 86400.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 1 for a user's mistake or damage that is still there."""
     options = _parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 
     def run() -> int:
+        console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
         store = Store(options.store)
         if not is_ours(store.root):
             raise UserError(f"there is no store at {store.root}: name its folder with --store DIR")
@@ -45,11 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(run, "the store is whole: the same command starts again")
 
 
-def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
+def _parser() -> CommandParser:
+    shared = CommandParser(add_help=False)
     default = os.environ.get("W2S_STORE") or "store"
     shared.add_argument("--store", default=default, metavar="DIR", help="default: $W2S_STORE, else 'store'")
-    parser = argparse.ArgumentParser(prog="python -m w2s_lightning.store", description=__doc__)
+    parser = CommandParser(prog="python -m w2s_lightning.store", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="ls|verify|gc")
     ls = commands.add_parser("ls", parents=[shared], help="list finished stages")
     ls.set_defaults(command=list_artifacts)

@@ -19,6 +19,7 @@ from types import FrameType
 from rich.console import Console
 
 from w2s_lightning import job
+from w2s_lightning.errors import take_any_text
 from w2s_lightning.job import Record
 from w2s_lightning.sweep.units import failure
 
@@ -57,6 +58,7 @@ def write_to(log: Path) -> None:
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)
+    take_any_text()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from w2s_lightning.errors import UserError
 from w2s_lightning.plan import name_of
 from w2s_lightning.results.groups import ARMS, SeedGroups, compared, job_row
 from w2s_lightning.results.job_result import VERSION as RESULT_VERSION
-from w2s_lightning.results.read_back import read_result
+from w2s_lightning.results.read_back import read_result, read_sweep
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.sweep.grid import Grid, PlannedJob
 from w2s_lightning.sweep.units import UnitStates
@@ -95,8 +95,10 @@ class SweepFile:
     ) -> None:
         self._folder, self._grid, self._reader, self._results, self._head = folder, grid, reader, results, head
         self._groups = SeedGroups(reader.required_answers)
-        earlier = _json_in(folder / "sweep.json")  # of a former run of the same sweep
-        self.content: dict[str, Any] = earlier if earlier.get("digest") == head["digest"] else {}
+        self.content: dict[str, Any] = {}
+        with suppress(OSError, ValueError):  # of a former run of the same sweep
+            earlier = read_sweep(folder / "sweep.json")
+            self.content = earlier if earlier.get("digest") == head["digest"] else {}
         launched = dict((self.content.get("times") or {}).get("launched") or {})
         self.times: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -6,7 +6,6 @@ What comes back is `supervisor.file` (see `supervisor_file.py`); gold stays out.
 `defaults`; more arguments set its keys (`source.path=/data/sciq`).
 """
 
-import argparse
 import csv
 import sys
 from collections.abc import Sequence
@@ -15,9 +14,10 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
+from w2s_lightning.atomic import read_yaml
 from w2s_lightning.config.bind import bind_target
 from w2s_lightning.config.mistakes import Origin
-from w2s_lightning.errors import UserError, run_command
+from w2s_lightning.errors import CommandParser, UserError, printable, run_command
 from w2s_lightning.tasks.example import SPLITS, Split
 from w2s_lightning.tasks.task import Task
 
@@ -50,7 +50,10 @@ def task_from_yaml(path: Path, overrides: Sequence[str], plugins: Sequence[str] 
         values.pop(key, None)
     for override in overrides:
         key, _, value = override.partition("=")
-        more = yaml.safe_load(value)
+        try:
+            more = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"{override}: its value is no YAML") from None
         for block in reversed(key.split(".")):
             more = {block: more}
         values = _merged(values, more)
@@ -58,14 +61,22 @@ def task_from_yaml(path: Path, overrides: Sequence[str], plugins: Sequence[str] 
     return task
 
 
-def _with_defaults(path: Path) -> dict[str, Any]:
+def _with_defaults(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no such task file: {path} (they are in conf/task/)")
-    own: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
+    try:
+        own = read_yaml(path)
+        parents = own.pop("defaults", [])
+        if not isinstance(parents, list):
+            raise ValueError("its defaults are no list")
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UserError(f"{path} is no YAML file of a task: {error}") from None
     values: dict[str, Any] = {}
-    for parent in own.pop("defaults", []):
+    for parent in parents:
         if isinstance(parent, str) and parent != "_self_":  # others name the job's default models
-            values = _merged(values, _with_defaults(path.with_name(f"{parent}.yaml")))
+            if path in below:
+                raise UserError(f"{path} leans on itself (its defaults)")
+            values = _merged(values, _with_defaults(path.with_name(f"{parent}.yaml"), (*below, path)))
     return _merged(values, own)
 
 
@@ -77,7 +88,7 @@ def _merged(values: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; prints one line for a mistake and returns 1."""
-    parser = argparse.ArgumentParser(prog="python -m w2s_lightning.tasks.export", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="python -m w2s_lightning.tasks.export", description=__doc__.splitlines()[0])
     parser.add_argument("task", type=Path, help="a YAML file of conf/task/")
     parser.add_argument("--split", choices=SPLITS, action="append", required=True, help="may be given several times")
     parser.add_argument("--seed", type=int, required=True, help="the job's seed")
@@ -88,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def export() -> None:
         task = task_from_yaml(given.task, given.overrides, given.plugin)
-        print(write_to_answer(task, given.split, given.seed, given.out))
+        print(printable(write_to_answer(task, given.split, given.seed, given.out)))
 
     return run_command(export)
 

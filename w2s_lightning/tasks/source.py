@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
+from w2s_lightning.atomic import SURROGATE
 from w2s_lightning.config.schema import Count, record
 from w2s_lightning.content import DataFile, Folder
 from w2s_lightning.errors import UserError, did_you_mean
@@ -29,7 +30,6 @@ ENDINGS = (".jsonl", ".csv", ".parquet")
 ENDINGS_SPOKEN = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 _LONGEST_LABEL = 200
 _WHOLE = re.compile(r"(-?\d+)\.0+")
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def class_name(label: str) -> str:
@@ -175,7 +175,7 @@ def _jsonl(path: Path) -> Iterator[SourceRow]:
                 continue
             try:
                 values = json.loads(line, object_pairs_hook=_object)
-                if _SURROGATE.search(line):  # most are halves of a pair, which makes one character
+                if SURROGATE.search(line):  # most are halves of a pair, which makes one character
                     json.dumps(values, ensure_ascii=False).encode()
             except json.JSONDecodeError as error:
                 raise UserError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
