@@ -16,6 +16,7 @@ LAYERS = [
     {"errors", "atomic", "identity"},
     {"content", "config"},
     {"model_folder"},
+    {"verdict_words"},
     {"refs"},
     {"metrics"},
     {"tasks", "selection"},

@@ -118,7 +118,7 @@ def compute(plan: Plan, store: Store, request: Request, console: Console) -> lis
     if missing:
         check_devices(missing, runtime.trainer)
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
-            print_lines(console, (f"note: {notice}" for notice in check_data(request.job, plan)))
+            print_lines(console, (f"note: {notice}" for notice in (*plan.notices, *check_data(request.job, plan))))
             with _writing(folder := folder_of(plan, runtime)):  # before hours are spent
                 folder.mkdir(parents=True, exist_ok=True)
         execute = importlib.import_module("w2s_lightning.execute")  # only now is torch imported

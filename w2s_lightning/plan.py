@@ -18,9 +18,11 @@ from w2s_lightning.identity import Stage, digest
 from w2s_lightning.model_folder import check_model_folder
 from w2s_lightning.recipes.recipe import Recipe, ResultRow
 from w2s_lightning.recipes.setting import ModelSpec, Role, Setting
-from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain
+from w2s_lightning.refs import cached_config
+from w2s_lightning.stages import Fit, FolderWeights, HubWeights, Pretrain, Weights
 from w2s_lightning.tasks.reward_sets import benchmark_at
 from w2s_lightning.tasks.task import Task
+from w2s_lightning.verdict_words import lost_words
 
 ENCODERS = frozenset(
     ("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta")
@@ -185,17 +187,26 @@ def _for_role(fit: FitSettings, role: Role) -> FitSettings:
 
 
 def _model(model: Model, task: Task, resolver: Resolver) -> ModelSpec:
-    lr = asdict(model.lr)
+    """A model with its weights; where there are no verdict words to begin with, its head begins at zeros."""
+    weights: Weights
+    files: Folder | None = None
     match model:
         case LadderModel():
-            return ModelSpec(model.name, _ladder(model, task), lr, model.head_init, encoder=False)
+            weights, encoder = _ladder(model, task), False
         case HubModel():
-            weights = HubWeights(model.path, resolver.commit("model", model.path, model.revision))
-            return ModelSpec(model.name, weights, lr, model.head_init, model.encoder)
+            commit = resolver.commit("model", model.path, model.revision)
+            weights, encoder = HubWeights(model.path, commit), model.encoder
+            cached = cached_config(model.path, commit, "tokenizer.json")
+            files = None if cached is None else Folder(cached.parent, commit)
         case LocalModel():
-            folder = Folder.of_model(model.path)
-            encoder = check_model_folder(folder).get("model_type") in ENCODERS
-            return ModelSpec(model.name, FolderWeights(folder, model.name), lr, model.head_init, encoder)
+            files = Folder.of_model(model.path)
+            encoder = check_model_folder(files).get("model_type") in ENCODERS
+            weights = FolderWeights(files, model.name)
+    lost = () if files is None or encoder else lost_words(files, tuple(task.words))
+    worded = task.words and not (task.words_are_labels and lost)
+    return ModelSpec(
+        model.name, weights, asdict(model.lr), model.head_init if worded else "zeros", encoder, lost_words=lost
+    )
 
 
 def _ladder(model: LadderModel, task: Task) -> Pretrain:
@@ -219,6 +230,13 @@ def _notices(setting: Setting) -> tuple[str, ...]:
     shared = [name for name in FitSettings.__dataclass_fields__ if name not in (*ROLES, "labels", "evaluations")]
     differ = [name for name in shared if getattr(student, name) != getattr(ceiling, name)]
     found = []
+    models = (setting.weak, setting.strong, *setting.middle)
+    if setting.task.words_are_labels and (without := list(dict.fromkeys(m.name for m in models if m.lost_words))):
+        lost = dict.fromkeys(word for model in models for word in model.lost_words)
+        found.append(
+            f"verdict words: none for {' and '.join(without)}, since the labels {', '.join(list(lost)[:3])} are not "
+            "one token each there: their heads begin at zero"
+        )
     if differ:
         found.append(f"student and ceiling differ in {', '.join(differ)}: their PGR compares fit settings too")
     if epochs := student.generative_epochs:

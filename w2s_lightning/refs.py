@@ -71,11 +71,11 @@ class Refs:
         )
 
 
-def cached_config(repository: str, revision: str | None = None) -> Path | None:
-    """The `config.json` of a model in the local cache."""
+def cached_config(repository: str, revision: str | None = None, name: str = "config.json") -> Path | None:
+    """The `config.json` (or another file) of a model in the local cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repository, "config.json", revision=revision)
+    found = try_to_load_from_cache(repository, name, revision=revision)
     return Path(found) if isinstance(found, str) else None
 
 

@@ -102,7 +102,7 @@ def test_verdict_words_are_found_with_their_leading_space(folder):
 
 @pytest.mark.parametrize("words", [("yes", "zyzzyva"), ("yes", "yes")])
 def test_verdict_words_that_are_not_one_token_each_are_refused(folder, words):
-    with pytest.raises(UserError, match="verdict words are not one token of their own"):
+    with pytest.raises(UserError, match="verdict words are not one token each in the tokenizer of"):
         word_ids(load_tokenizer(Source(str(folder("gpt2")))), words)
 
 

@@ -36,6 +36,7 @@ _HABITS = (
     ),
     ("`weak.lr.full={}`", "weak_lr weak_learning_rate"),
     ("`strong.lr.full={}`", "strong_lr strong_learning_rate"),
+    ("`weak.head_init={0} strong.head_init={0}` (zeros or unembedding)", "head_init"),
     ("`fit.epochs={}`", "epochs epoch num_epochs n_epochs num_train_epochs max_epochs gt_epochs train_epochs"),
     ("`fit.epochs=...` (a fit's length is given in epochs)", "max_steps num_steps num_train_steps total_steps"),
     (

@@ -34,6 +34,7 @@ from w2s_lightning.models.networks import Classifier, DecoderHead, EncoderHead, 
 from w2s_lightning.refs import cached_config
 from w2s_lightning.stages import BareModel, Fit, FolderWeights, HubWeights, Pretrain, ReadOut, Task, Weights
 from w2s_lightning.store import Store
+from w2s_lightning.verdict_words import refuse_lost, token_ids
 
 CARD = """---
 license: unknown
@@ -78,7 +79,7 @@ class Outputs:
         if len(self.words) != wanted:
             raise UserError(
                 f"the task has {len(self.words)} verdict words where {wanted} are needed: "
-                "use fit.readout=head with head_init=zeros, or set task.words"
+                "set task.words, or use fit.readout=head weak.head_init=zeros strong.head_init=zeros"
             )
         return self.words
 
@@ -325,19 +326,16 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
 def word_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:
     """Token id of each verdict word; raise UserError for a word that is not one known token.
 
-    All words are tried with a leading space (as they stand after a text) and then as they are.
+    A plan has looked at them, but for a tokenizer that it could not read.
     """
-    for prefix in (" ", ""):
-        pieces = [tokenizer(prefix + word, add_special_tokens=False)["input_ids"] for word in words]
-        ids = [piece[0] for piece in pieces if len(piece) == 1 and piece[0] != tokenizer.unk_token_id]
-        if len(ids) == len(words) and len(set(ids)) == len(ids):
-            return ids
-    split = [word for word, piece in zip(words, pieces, strict=True) if len(piece) != 1] or list(words)
-    few = f"{', '.join(split[:3])}{', ...' if len(split) > 3 else ''}"
-    raise UserError(
-        f"{len(split)} of {len(words)} verdict words are not one token of their own in this model's tokenizer ({few}): "
-        "give others (task.words), or none (task.words=[] with head_init=zeros of the models)"
-    )
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    ids, lost = token_ids(words, encode, tokenizer.unk_token_id)
+    refuse_lost(lost, words, tokenizer.name_or_path)
+    return ids
 
 
 def save(

@@ -40,6 +40,7 @@ from w2s_lightning.stages import (
 )
 from w2s_lightning.tasks.example import Split
 from w2s_lightning.tasks.reward_sets import OwnTest, RewardSetTask
+from w2s_lightning.verdict_words import refuse_lost
 
 T = TypeVar("T")
 Role = Literal["floor", "student", "ceiling"]
@@ -52,13 +53,17 @@ MEMBER = 1000  # from the seed of one supervisor of an ensemble to the next one'
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model of the pair, resolved: its weights' identity and what fitting it needs to know."""
+    """A model of the pair, resolved: its weights' identity and what fitting it needs to know.
+
+    `lost_words` are the task's verdict words that its tokenizer has no token for.
+    """
 
     name: str
     weights: Weights
     lr: Mapping[str, float]
     head_init: HeadInit
     encoder: bool
+    lost_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,7 +227,10 @@ class Setting:
             raise UserError(f"task {self.task.name} has no verdict words: use fit.readout=head")
         if kind != "head" and model.encoder:
             raise UserError(f"{model.name} is an encoder and has no {kind}: use fit.readout=head")
-        return ReadOut(kind, "zeros" if model.encoder or kind != "head" else model.head_init)
+        init = "zeros" if model.encoder or kind != "head" else model.head_init
+        if kind == "words" or init == "unembedding":
+            refuse_lost(model.lost_words, self.task.words, model.name)
+        return ReadOut(kind, init)
 
     def answers(
         self, source: Fit | BareModel, split: Split, shown: Shown | None = None, *, of: RewardSetTask | None = None
@@ -313,7 +321,8 @@ class Setting:
                 self.row("untuned_zero_shot", "untuned", strong, self.bare(strong)),
             ]
         rows = [self.row("untuned", "untuned", strong, self.bare(strong))]
-        if chosen.readout == "head" and self.task.words and not strong.encoder:
+        worded = self.task.words and not (self.task.words_are_labels and strong.lost_words)
+        if chosen.readout == "head" and worded and not strong.encoder:
             rows.append(self.row("untuned_words", "untuned", strong, self.bare(strong, "words")))
         start = self._start(strong, "student")
         if start is not strong.weights and chosen.readout != "head":  # what texts alone do

@@ -221,14 +221,16 @@ def with_checked_data(grid: Grid, needed: Callable[[PlannedJob], bool], say: Cal
         files = job.job.supervisor
         splits = (job.job.paradigm_name, str(files)) if files.file or files.test_file else ()  # that are asked of files
         key = (digest(job.plan.rows[0].evaluate.task), str(job.job.seed), str(job.job.benchmark), *splits)
+        notices = set(job.plan.notices)
         if key not in reasons:
             try:
-                notices, reasons[key] = set(check_data(job.job, job.plan)), None
+                notices |= set(check_data(job.job, job.plan))
+                reasons[key] = None
             except UserError as error:
-                notices, reasons[key] = set(), str(error)
-            for notice in notices - said:
-                say(notice)
-            said |= notices
+                reasons[key] = str(error)
+        for notice in notices - said:
+            say(notice)
+        said |= notices
         if (reason := reasons[key]) is not None:
             refused[job.plan.digest] = Refused(job.overrides, job.axes, job.job, reason)
     if len(refused) == len(grid.jobs):

@@ -32,7 +32,8 @@ class Task(Protocol):
     """What every task offers, whatever its kind.
 
     Of choice and preference: `class_names`, the ones that label files use; `words`, one verdict word a class in layout
-    `text`, (not the right one, the right one) in layout `options`, where every text is a statement of its own, or none.
+    `text`, (not the right one, the right one) in layout `options`, where every text is a statement of its own, or none;
+    `words_are_labels` where nobody chose words, and the labels stand in for them.
     Of preference and reasoning: `format`. Of reasoning: `key`, which reads and compares final answers. `world` is the
     embedded world that ladder models are pretrained on (None: other data). `typical_tokens` is a rough number of tokens
     of an example, all its texts together, for estimates; `typical_solution_tokens` of a gold solution alone.
@@ -48,6 +49,8 @@ class Task(Protocol):
     def class_names(self) -> tuple[str, ...]: ...
     @property
     def words(self) -> tuple[str, ...]: ...
+    @property
+    def words_are_labels(self) -> bool: ...
     @property
     def format(self) -> Format: ...
     @property
@@ -132,6 +135,10 @@ class DataTask:
     def class_names(self) -> tuple[str, ...]:
         """What label files call the classes; those without names of their own go by their verdict words."""
         return self.reader.class_names or self.words or ()
+
+    @property
+    def words_are_labels(self) -> bool:
+        return bool(self.words) and self.words == self.reader.class_names
 
     @property
     def key(self) -> AnswerKey:

@@ -337,6 +337,7 @@ class Arithmetic(ProblemTask):
     layout: ClassVar[Layout] = "text"
     class_names: ClassVar[tuple[str, ...]] = ()
     words: ClassVar[tuple[str, ...]] = ()
+    words_are_labels: ClassVar[bool] = False
     key: ClassVar[NumberKey] = KEY
 
     world: ArithmeticWorld

@@ -193,6 +193,7 @@ class Facts:
 
     kind: ClassVar[Kind] = "choice"
     layout: ClassVar[Layout] = "text"
+    words_are_labels: ClassVar[bool] = False
 
     name: Name = field(compare=False)
     world: FactsWorld
