@@ -46,15 +46,12 @@ def asked_for(place: Path, option: str) -> dict[str, set[str]]:
     return found
 
 
-def test_a_failing_stage_fails_its_own_cells_and_the_rest_goes_on(slurm: Path, tmp_path: Path) -> None:
+def test_a_model_that_does_not_load_is_left_out_and_the_rest_goes_on(slurm: Path, tmp_path: Path) -> None:
     printed = sweep(tmp_path, *half_broken(tmp_path), "seed=0", *SLURM, expect=1)
     jobs = {job["strong"]: job for job in ledger(tmp_path)["jobs"]}
     assert {name: job["state"] for name, job in jobs.items()} == {"micro": "done", "model": "failed"}
-    assert "model.safetensors" in jobs["model"]["reason"]
+    assert "the weights do not fit config.json" in jobs["model"]["reason"]
     assert "error: 1 job failed; all others are done" in printed
-    named = [Path(line.strip().removeprefix("log: ")) for line in printed.splitlines() if "  log: " in line]
-    assert named
-    assert all("cannot read the model folder" in log.read_text() for log in named)
     assert "this finishes the rest: python train.py -m sweeps=own" in printed
 
 
