@@ -35,8 +35,8 @@ from w2s_lightning.config.schema import Numerics
 from w2s_lightning.data.model_texts import reward_rows, written
 from w2s_lightning.execute.pretrain import word_level
 from w2s_lightning.generate.scoring import score
+from w2s_lightning.models.device import tokens_per_batch
 from w2s_lightning.models.load import Source, load_tokenizer, quiet
-from w2s_lightning.rewardbench.__main__ import tokens_per_batch
 from w2s_lightning.rewardbench.reward_models import config_of, form_for, is_classifier, open_classifier
 from w2s_lightning.tasks.example import Example
 from w2s_lightning.tasks.export import task_from_yaml

@@ -1,9 +1,9 @@
 """What may never move, whatever is rebuilt: which example has which id, who trains on what, and in what order.
 
 Labels in people's files join by example id, and every stored result stands on these splits, plans and draws. The
-committed `frozen.json` was written before the rebuild of 2026-11-30; a difference is a bug, never a reason to write it
-anew. Example ids, groups, gold answers and their order within each split come from real configurations read without a
-network.
+committed `frozen.json` was written before the rebuild of 2026-11-30, and its batch plans anew later that day, when the
+rows of a step came to be drawn at random; a difference is a bug, never a reason to write it anew. Example ids, groups,
+gold answers and their order within each split come from real configurations read without a network.
 """
 
 import json

@@ -230,7 +230,7 @@ class Fit(Stage):
     """
 
     kind = "fit"
-    version = 1
+    version = 2  # 2: a step's rows are drawn at random
 
     task: Task
     weights: "Weights | Fit"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.fit.fitting import rows, step_data
-from w2s_lightning.data.rows import WINDOW, evaluation_steps, num_steps, plan, split
+from w2s_lightning.data.rows import EACH, evaluation_steps, num_steps, plan, split
 
 
 def lengths(num_rows, seed=0):
@@ -41,21 +41,18 @@ def test_the_plan_is_a_function_of_its_seed():
     assert (same != other).any()
 
 
-def test_rows_of_a_step_have_like_lengths_but_steps_come_in_no_order():
+def test_which_rows_meet_in_a_step_has_nothing_to_do_with_their_lengths():
+    """So that a step holds both classes, also where the longer texts are those of one class."""
+    by_length, alike = (plan(sizes, 32, 1, seed=0) for sizes in (lengths(3200), np.full(3200, 7)))
+    assert (np.sort(by_length, axis=1) == np.sort(alike, axis=1)).all()
+
+
+def test_rows_of_a_step_stand_by_length_and_micro_batches_are_little_padding():
     sizes = lengths(3200)
     steps = sizes[plan(sizes, 32, 1, seed=0)]
-    assert np.ptp(steps, axis=1).mean() < 5
-    means = steps.mean(axis=1)
-    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
-
-
-def test_bucketing_stays_inside_its_window():
-    sizes = lengths(5000)
-    steps = plan(sizes, 32, 1, seed=0)
-    shuffled = plan(np.full(5000, 7), 32, 1, seed=0)
-    for start in range(0, len(steps), WINDOW):
-        window = slice(start, start + WINDOW)
-        assert Counter(steps[window].ravel().tolist()) == Counter(shuffled[window].ravel().tolist())
+    assert (np.diff(steps, axis=1) >= 0).all()
+    padded = sum(len(part) * step[part].max() for step in steps for part in split(step, 400))
+    assert padded < 1.3 * steps.sum() < 0.8 * 59 * steps.size
 
 
 def test_micro_batches_hold_every_row_once_under_the_budget():
@@ -70,8 +67,23 @@ def test_a_row_longer_than_the_budget_stands_alone():
     assert [part.tolist() for part in split(np.array([5, 90, 5]), 20)] == [[0, 2], [1]]
 
 
-def test_a_step_within_the_budget_is_one_micro_batch_in_its_own_order():
-    assert [part.tolist() for part in split(np.array([5, 3, 4]), 15)] == [[0, 1, 2]]
+@pytest.mark.parametrize("seed", range(5))
+def test_no_other_cut_of_rows_by_length_costs_less(seed):
+    sizes, budget = lengths(9, seed), 200
+    order = np.argsort(sizes, kind="stable")
+
+    def cost(parts):
+        return sum(len(part) * sizes[part].max() + EACH * budget for part in parts)
+
+    cuts = [[place + 1 for place in range(8) if bits >> place & 1] for bits in range(2**8)]
+    ways = [np.split(order, places) for places in cuts]
+    fitting = [parts for parts in ways if all(len(part) * sizes[part].max() <= budget for part in parts)]
+    assert cost(split(sizes, budget)) == pytest.approx(min(map(cost, fitting)))
+
+
+def test_a_step_within_the_budget_is_cut_only_where_that_saves_more_than_it_costs():
+    assert [part.tolist() for part in split(np.array([8, 8, 8]), 320)] == [[0, 1, 2]]
+    assert [part.tolist() for part in split(np.array([8, 80, 8]), 320)] == [[0, 2], [1]]
 
 
 def test_evaluations_are_spread_evenly_and_end_with_the_last_step():
@@ -87,8 +99,8 @@ def test_a_loader_goes_on_where_its_state_says():
     whole = list(step_data(rows()).loader)
     first = step_data(rows()).loader
     handed_out = [step for _, step in zip(range(4), first, strict=False)]
-    assert first.state_dict() == {"position": 4}
-    second = step_data(rows()).loader
+    assert first.state_dict() == {"position": 4, "tokens_per_batch": 10_000}
+    second = step_data(rows(), tokens_per_batch=60).loader  # a fit that goes on keeps its budget
     second.load_state_dict(first.state_dict())
     rest = list(second)
     assert [step.number for step in (*handed_out, *rest)] == list(range(len(whole))) == list(range(10))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.activations import NewGELUActivation
 
 from tests.models.tiny import DECODERS, FAMILIES, TEXTS, WORDS
 from w2s_lightning.config.schema import Numerics
@@ -51,6 +52,24 @@ def test_logits_do_not_depend_on_padding_or_batch_size(folder, family):
     alone, together = scored(network, tokenizer, 1), scored(network, tokenizer, 10_000)
     assert abs(alone).max() > 0.01
     assert alone == pytest.approx(together, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_causal_model_is_given_no_mask_and_says_the_same(folder, family, monkeypatch):
+    network, tokenizer = opened(folder(family), ZEROS)
+    randomise(network)
+    assert network._is_causal == (family != "bert")
+    ours = scored(network, tokenizer, 10_000)
+    monkeypatch.setattr(network, "_is_causal", False)
+    assert scored(network, tokenizer, 10_000) == pytest.approx(ours, abs=1e-6)
+
+
+def test_gpt2s_activation_is_the_kernel_for_the_same_function(folder):
+    network, _ = opened(folder("gpt2"), ZEROS)
+    kernels = [module for module in network.modules() if isinstance(module, torch.nn.GELU)]
+    assert len(kernels) == network.model.config.n_layer
+    numbers = torch.linspace(-6, 6, 1001)
+    torch.testing.assert_close(kernels[0](numbers), NewGELUActivation()(numbers), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("family", DECODERS)

@@ -282,7 +282,7 @@ class Trainer:
     num_nodes: Count
     strategy: str
     threads: Annotated[int, Interval(ge=0, le=1024)]
-    tokens_per_batch: Count
+    tokens_per_batch: Annotated[int, Interval(ge=0, le=10**7)]
     checkpoint_seconds: NonNegative
     checkpoint_steps: Steps
 

@@ -5,10 +5,10 @@ tokens count; or, for a probe, frozen features in their place. Beside them stand
 completion (network inputs), and for every row (a fit's targets). What a column means is its reader's business:
 nothing here knows of tasks, paradigms or losses.
 
-A step is `rows_per_step` rows whatever the hardware. The plan depends on row lengths, epochs and seed alone; a token
-budget only splits a step into micro-batches (`split`), it never changes the plan. Rows of like length meet in a step,
-but only within shuffled windows of `WINDOW` steps, since length tracks difficulty and batch statistics are taken over
-a step.
+A step is `rows_per_step` rows whatever the hardware, drawn at random: rows of like length never meet on purpose, since
+length goes with difficulty, or even with the label, and batch statistics are taken over a step. The plan depends on row
+lengths, epochs and seed alone; a token budget only splits a step, whose rows stand by length, into micro-batches of
+little padding (`split`), it never changes the plan.
 
 One 'epoch' of the loader is the entire fit. Lightning's own resume inside an epoch fed wrong batches with shuffling or
 samplers; here the loader only remembers how many steps it has handed out, and `StepLoader.state_dict` puts that into
@@ -29,7 +29,7 @@ from torch import Tensor
 
 from w2s_lightning.data import ranks
 
-WINDOW = 50
+EACH = 1 / 32  # what a micro-batch costs besides its tokens, as a share of a full one
 
 Numbers = NDArray[np.int64]
 Inputs = dict[str, Tensor]
@@ -142,9 +142,8 @@ def num_steps(num_rows: int, rows_per_step: int, epochs: float) -> int:
 def plan(lengths: Numbers, rows_per_step: int, epochs: float, seed: int) -> Numbers:
     """Row numbers of every step, [steps, rows_per_step].
 
-    One permutation of all rows per epoch, concatenated (so every row is seen equally often up to the last, cut
-    permutation, which also fills the last step); then length bucketing inside windows of `WINDOW` steps, whose steps
-    are shuffled. `lengths` [num_rows] in tokens.
+    One permutation of all rows per epoch, concatenated: every row is seen equally often up to the last, cut
+    permutation, which also fills the last step. Inside a step rows stand by length; `lengths` [num_rows] in tokens.
     """
     assert len(lengths) > 0
     assert rows_per_step > 0
@@ -152,32 +151,33 @@ def plan(lengths: Numbers, rows_per_step: int, epochs: float, seed: int) -> Numb
     generator = np.random.default_rng([seed % (1 << 63), len(lengths), rows_per_step])
     wanted = steps * rows_per_step
     permutations = [generator.permutation(len(lengths)) for _ in range(math.ceil(wanted / len(lengths)))]
-    order = np.concatenate(permutations)[:wanted].astype(np.int64)
-    windows = []
-    for start in range(0, len(order), WINDOW * rows_per_step):
-        rows = order[start : start + WINDOW * rows_per_step]
-        by_length = np.lexsort((generator.random(len(rows)), lengths[rows]))  # random ties
-        window = rows[by_length].reshape(-1, rows_per_step)
-        windows.append(window[generator.permutation(len(window))])
-    return np.concatenate(windows)
+    drawn = np.concatenate(permutations)[:wanted].astype(np.int64).reshape(steps, rows_per_step)
+    by_length = np.argsort(lengths[drawn], axis=1, kind="stable")
+    return np.take_along_axis(drawn, by_length, axis=1)
 
 
 def split(lengths: Numbers, tokens_per_batch: int) -> list[Numbers]:
     """Positions 0..n-1 in micro-batches whose padded size (rows x longest) stays under the token budget.
 
-    Sorted by length, so that little is padding; a row longer than the budget stands alone.
+    They stand by length, and are cut where this costs least: padded tokens, and `EACH` of a budget for every further
+    micro-batch. A row longer than the budget stands alone.
     """
-    if len(lengths) * lengths.max() <= tokens_per_batch:
-        return [np.arange(len(lengths))]
-    batches: list[Numbers] = []
-    current: list[int] = []
-    for position in np.argsort(lengths, kind="stable"):
-        if current and (len(current) + 1) * lengths[position] > tokens_per_batch:
-            batches.append(np.array(current, dtype=np.int64))
-            current = []
-        current.append(int(position))
-    batches.append(np.array(current, dtype=np.int64))
-    return batches
+    order = np.argsort(lengths, kind="stable")
+    each, count = EACH * tokens_per_batch, len(lengths)
+    if count * lengths.max() <= min(tokens_per_batch, lengths.sum() + each):
+        return [order]  # no cut saves what it costs
+    costs, begins = np.zeros(count + 1), np.zeros(count + 1, dtype=np.int64)
+    for end in range(1, count + 1):  # the best way to cut the first `end` rows
+        longest = int(lengths[order[end - 1]])
+        starts = np.arange(max(0, end - max(1, tokens_per_batch // longest)), end)
+        ways = costs[starts] + (end - starts) * longest + each
+        begins[end], costs[end] = starts[ways.argmin()], ways.min()
+    batches = []
+    end = count
+    while end > 0:
+        batches.append(order[begins[end] : end])
+        end = begins[end]
+    return batches[::-1]
 
 
 def evaluation_steps(num_steps: int, evaluations: int) -> tuple[int, ...]:
@@ -207,7 +207,8 @@ class FitStep(NamedTuple):
 
 
 class StepLoader:
-    """Iterates over the steps of a plan; `state_dict` holds how many were handed out."""
+    """Iterates over the steps of a plan; `state_dict` holds how many were handed out, and under which token budget: a
+    fit that goes on keeps it, or its sums would round otherwise than those of an uninterrupted one."""
 
     def __init__(self, rows: Rows, *, plan: Numbers, tokens_per_batch: int) -> None:
         assert rows.weights is not None, "rows to score, not to train on"
@@ -236,10 +237,10 @@ class StepLoader:
         return FitStep(index, micros, targets, weights, self.rows.num_tokens(chosen))
 
     def state_dict(self) -> dict[str, int]:
-        return {"position": self.position}
+        return {"position": self.position, "tokens_per_batch": self.tokens_per_batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.position = state["position"]
+        self.position, self.tokens_per_batch = state["position"], state["tokens_per_batch"]
 
 
 class StepData(pl.LightningDataModule):

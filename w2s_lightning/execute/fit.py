@@ -40,7 +40,7 @@ def compute(stage: Fit, folder: Path, resources: Resources) -> None:
     validation = None
     if stage.evaluations > 0 and stage.validation:
         held, steps = _rows(stage, stage.validation, model, resources), evaluation_steps(len(order), stage.evaluations)
-        validation = Validation(held, steps=steps, tokens_per_batch=resources.trainer.tokens_per_batch)
+        validation = Validation(held, steps=steps, tokens_per_batch=resources.tokens_per_batch)
     says, *_ = reads(objective_of(stage.objective))
     network = read_as(model.network, says)
     merge = adapt(network, stage.lora) if stage.lora is not None else lambda: None
@@ -66,7 +66,7 @@ def train(
     """Run a fit over the steps in `order` [steps, rows a step]; it goes on from its last checkpoint."""
     return fit(
         module,
-        StepData(rows, plan=order, tokens_per_batch=resources.trainer.tokens_per_batch),
+        StepData(rows, plan=order, tokens_per_batch=resources.tokens_per_batch),
         label=stage.label,
         trainer=resources.trainer,
         checkpoints=resources.store.checkpoints(stage),

@@ -29,6 +29,7 @@ from w2s_lightning.tasks.task import Task
 
 MAX_TOO_LONG = 0.05  # share of prompts that may be longer than the context
 SHIFT = "shift.parquet"
+TOKENS_WRITTEN = 16_384  # rows times the longest, on any device: a step of writing reads one token a row
 PLACES = ("first", "second")  # a pair's completions in the order of its options
 
 
@@ -137,7 +138,7 @@ def _solutions(stage: Label, folder: Path, resources: Resources) -> None:
         model.network.model,
         model.tokenizer,
         max_length=model.max_length,
-        tokens_per_batch=resources.trainer.tokens_per_batch,
+        tokens_per_batch=resources.trainer.tokens_per_batch or TOKENS_WRITTEN,
         bf16=model.network.bf16,
     )
     drawing = Generation(**vars(stage.generation), stop=stage.task.format.stop, special_tokens=writer.special_tokens)

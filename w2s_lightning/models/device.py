@@ -27,9 +27,20 @@ class Resources:
     report: Report
 
     @property
+    def tokens_per_batch(self) -> int:
+        """Padded tokens that a network is given at a time, in training and scoring."""
+        return self.trainer.tokens_per_batch or tokens_per_batch(self.device)
+
+    @property
     def pace(self) -> dict[str, Any]:
         """How rows are scored here, as the functions of `generate.scoring` take it."""
-        return {"tokens_per_batch": self.trainer.tokens_per_batch, "device": self.device}
+        return {"tokens_per_batch": self.tokens_per_batch, "device": self.device}
+
+
+def tokens_per_batch(device: torch.device) -> int:
+    """The token budget where the settings name none: a CPU is busy with few tokens, and what is made of more of them
+    leaves its caches and is memory that the system maps anew for every operator."""
+    return 2048 if device.type == "cpu" else 16_384
 
 
 @contextmanager
@@ -91,7 +102,13 @@ def one_each(trainer: Trainer) -> list[Trainer]:
 
 def provenance(trainer: Trainer, processes: int) -> dict[str, Any]:
     """What bit-equality depends on besides versions: recorded in the manifest, never hashed."""
-    return {"device": device(trainer).type, "threads": _threads(trainer, processes), "processes": processes}
+    own = device(trainer)
+    return {
+        "device": own.type,
+        "threads": _threads(trainer, processes),
+        "processes": processes,
+        "tokens_per_batch": trainer.tokens_per_batch or tokens_per_batch(own),
+    }
 
 
 def _threads(trainer: Trainer, processes: int) -> int:

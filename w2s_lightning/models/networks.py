@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
+from transformers.activations import NewGELUActivation
 
 from w2s_lightning.config.schema import Lora
 from w2s_lightning.errors import UserError
@@ -28,9 +29,20 @@ class Network(nn.Module, ABC):
         super().__init__()
         self.model = model
         self.bf16 = bf16
+        for module in list(model.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, NewGELUActivation):  # composed in Python; torch's kernel is the same function
+                    setattr(module, name, nn.GELU(approximate="tanh"))
+        causal = [module.is_causal for module in model.modules() if hasattr(module, "is_causal")]
+        self._is_causal = bool(causal) and all(causal)
 
     @abstractmethod
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor: ...
+
+    def attended(self, mask: Tensor) -> Tensor | None:
+        """The mask that the model needs. Where every attention is causal it needs none, and takes its faster kernels:
+        padding comes after a text's end, where no read-out looks."""
+        return None if self._is_causal else mask
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """bf16 autocast for a forward pass, or nothing."""
@@ -60,7 +72,7 @@ class DecoderHead(Classifier):
 
     def features(self, ids: Tensor, mask: Tensor) -> Tensor:
         with self.autocast(ids.device):
-            output = self.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+            output = self.model.base_model(input_ids=ids, attention_mask=self.attended(mask), use_cache=False)
         last = mask.sum(dim=1) - 1  # rows are padded on the right
         if self.padding is not None:
             places = torch.arange(ids.shape[1], device=ids.device)
@@ -113,7 +125,9 @@ class WordLogits(Network):
         last = mask.sum(dim=1) - 1
         positions, place = torch.unique(last, return_inverse=True)
         with self.autocast(ids.device):  # logits of the few wanted positions only: the vocabulary is large
-            output = self.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=positions)
+            output = self.model(
+                input_ids=ids, attention_mask=self.attended(mask), use_cache=False, logits_to_keep=positions
+            )
         rows = torch.arange(len(ids), device=ids.device)
         logits = output.logits[rows, place][:, self.word_ids].float()
         return logits[:, 1:] - logits[:, :1] if self.as_score else logits
@@ -142,7 +156,7 @@ class CompletionLogProbs(Network):
         first = 1 + int(columns[0]) if len(columns) else max(1, ids.shape[1] - 1)
         kept = ids.shape[1] - first + 1
         with self.autocast(ids.device):
-            output = self.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=kept)
+            output = self.model(input_ids=ids, attention_mask=self.attended(mask), use_cache=False, logits_to_keep=kept)
         logits, wanted = output.logits[:, :-1].float(), ids[:, first:]
         losses = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
         return -losses.view(wanted.shape) * scored[:, first:]
@@ -173,7 +187,7 @@ class TopTokens(Network):
         self, ids: Tensor, mask: Tensor, scored: Tensor, top_ids: Tensor, top_log_probs: Tensor
     ) -> Tensor:
         with self.autocast(ids.device):
-            logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+            logits = self.model(input_ids=ids, attention_mask=self.attended(mask), use_cache=False).logits
         lengths, starts = scored.sum(dim=1, keepdim=True), scored.argmax(dim=1, keepdim=True)
         steps = torch.arange(int(lengths.max()), device=ids.device)
         places = (starts + steps).clamp_max(ids.shape[1] - 1)  # of the scored tokens, the vocabulary at no others

@@ -30,6 +30,7 @@ from w2s_lightning.content import DataFile
 from w2s_lightning.errors import CommandParser, UserError, run_command
 from w2s_lightning.identity import canonical
 from w2s_lightning.metrics.sections import SECTIONS, judge, length_bias, wins
+from w2s_lightning.models.device import tokens_per_batch
 from w2s_lightning.refs import Refs
 from w2s_lightning.rewardbench.reward_models import (
     RewardModel,
@@ -190,11 +191,6 @@ def said(summary: Mapping[str, Any]) -> list[str]:
 def short(name: str) -> str:
     """A name that a data set or a model brought, cut where it is long."""
     return name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
-
-
-def tokens_per_batch(device: torch.device) -> int:
-    """A token budget: a CPU is busy with few tokens, and larger batches of mixed lengths are more padding."""
-    return 1024 if device.type == "cpu" else 8192
 
 
 def _device(name: str) -> torch.device:
