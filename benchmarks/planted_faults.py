@@ -216,6 +216,24 @@ FAULTS = (
         ("test_selection",),
     ),
     Fault(
+        "a ratio is its first number",
+        "if _GOES_ON.match(after):",
+        "if False:",
+        ("test_final_answer",),
+    ),
+    Fault(
+        "half of a matrix's row separator goes",
+        'lambda found: found[1] or " ", re.sub',
+        'lambda found: " ", re.sub',
+        ("test_math_answer",),
+    ),
+    Fault(
+        "the clock of a comparison hangs on the wall",
+        "signal.ITIMER_PROF, seconds",
+        "signal.ITIMER_REAL, seconds",
+        ("test_math_answer",),
+    ),
+    Fault(
         "a cut-off sample is the worse side of a pair",
         "!= is_chosen and sample.is_whole]",
         "!= is_chosen]",
@@ -247,8 +265,8 @@ FAULTS = (
     ),
     Fault(
         "an answer is the first number of a solution",
-        "return numbers[-1] if numbers else None",
-        "return numbers[0] if numbers else None",
+        "last = numbers[-1]",
+        "last = numbers[0]",
         ("test_final_answer",),
     ),
     Fault(

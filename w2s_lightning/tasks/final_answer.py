@@ -1,34 +1,31 @@
-r"""Final answers: how they are read from a worked solution and compared, as numbers or as mathematics.
+r"""Final answers of worked solutions: what every key of answers does, and answers that are numbers.
 
-Answers are text in one canonical form ("18" for "$18.00"), so that votes, agreement filters and comparisons are string
-equality. Nothing that a model wrote is ever evaluated: text is searched with regular expressions; answers of MATH are
-compared by math-verify (the extra `[math]`), of which only the LaTeX grammar is used (its plain expressions go through
-Python's `eval`), in worker processes that are killed when one comparison takes too long or too much memory.
+Answers are text in one canonical form ("18" for "$18.00", "0.5" for "1/2"), so that votes, agreement filters and
+comparisons are string equality. Nothing that a model wrote is ever evaluated: text is searched with regular
+expressions, each of them and each loop linear in the text, since a looping model writes `\boxed{` ten thousand times.
+`math_answer` has the answers that are mathematics.
 """
 
-import importlib
-import importlib.util
-import logging
-import os
 import re
-import resource
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import TimeoutError as TookTooLong
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from fractions import Fraction
 from typing import ClassVar, Literal
 
-from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import Solution
 
+RECITED = r"\bQuestion\b"
+"""Where a model goes on with a next problem."""
 _MINUS = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"  # hyphens, en dash, minus signs
 _NUMBER = re.compile(r"(?:[0-9]+(?:,[0-9]+)*)(?:\.[0-9]+)?|\.[0-9]+")
 _SAID = re.compile(r"(?i:\banswer\s+is\b)|(?<![A-Za-z])A:")
 # "$18 for 2 days" says 18: the second number belongs to the first one's unit.
 _PER = re.compile(r"\$\s*[0-9][0-9,.]*\s+(?:for|per|in|every|each)\s+(?P<unit>[0-9][0-9,.]*)")
-_RECITED = r"\bQuestion\b"  # where a model goes on with a next problem
-_LATEX = (("{,}", ","), (r"\,", ""), (r"\!", ""), (r"\$", "$"), (r"\%", "%"))
+_LATEX = (("{,}", ","), (r"\,", ""), (r"\!", ""), (r"\$", "$"), (r"\%", "%"), ("**", ""))
+_MOST_READ = 1000  # characters of a marked answer: a longer one is none
+_MOST_DIGITS = 100  # of a rational's numerator and denominator
 
 Trouble = Literal["unparsed", "timed_out"]
 Comparison = Literal["right", "wrong", "unparsed", "timed_out"]
@@ -56,6 +53,8 @@ class AnswerKey(ABC):
     """
 
     reading: ClassVar[int]
+    spelling: ClassVar[int | None] = None
+    """Counts up when gold answers are spelled otherwise: identity of the data, whose gold solutions end in them."""
 
     @abstractmethod
     def parse(self, text: str) -> str | None:
@@ -96,10 +95,11 @@ class AnswerKey(ABC):
 
 @dataclass(frozen=True)
 class NumberKey(AnswerKey):
-    """Answers that are numbers, compared as decimals.
+    """Answers that are numbers: decimals, and rationals in lowest terms where no decimal is one.
 
     `mark` stands before a marked answer, at `cut` (a regular expression) a recited next problem begins. Order of the
-    flexible reading: the last mark, the last `\\boxed{}`, the last "answer is" or "A:", the last number.
+    flexible reading: the last mark, the last `\\boxed{}`, the last "answer is" or "A:" (each only with a digit behind
+    it), the last number. What is marked and no single number ("6:25", "5x", "17 or 18") is no answer, in any reading.
     """
 
     reading = 2
@@ -108,41 +108,55 @@ class NumberKey(AnswerKey):
     cut: str
 
     def parse(self, text: str) -> str | None:
-        said = self._cut(text)
-        boxed = last_boxed(said) or ""
-        for latex, plain in _LATEX:
-            boxed = boxed.replace(latex, plain)
-        found = _marked(said, re.escape(self.mark)) or _first(boxed) or _marked(said, _SAID)
-        if found is not None:
-            return found
+        said = re.split(self.cut, text, maxsplit=1)[0]
+        for marked in (_line_after(said, re.escape(self.mark)), last_boxed(said), _line_after(said, _SAID)):
+            if marked is not None and re.search("[0-9]", marked):
+                return _single(marked)
         units = {per.start("unit") for per in _PER.finditer(said)}
-        numbers = [number for place, number in _numbers(said) if place not in units]
-        return numbers[-1] if numbers else None
+        numbers = deque((found for found in _NUMBER.finditer(said) if found.start() not in units), maxlen=2)
+        if not numbers:
+            return None
+        before, last = numbers[0], numbers[-1]
+        if said[before.end() : last.start()] == "/":
+            return _ratio(_decimal(said, before), _decimal(said, last))
+        return _decimal(said, last)
 
     def parse_strict(self, text: str) -> str | None:
-        return _marked(self._cut(text), re.escape(self.mark))
+        marked = _line_after(re.split(self.cut, text, maxsplit=1)[0], re.escape(self.mark))
+        return None if marked is None else _single(marked)
 
     def parse_bare(self, text: str) -> str | None:
-        numbers = [number for _, number in _numbers(text)]
-        return numbers[0] if len(numbers) == 1 else None
-
-    def _cut(self, text: str) -> str:
-        return re.split(self.cut, text, maxsplit=1)[0]
+        found = _single(text)
+        return found if "/" in text or len(_NUMBER.findall(text)) == 1 else None
 
 
-GSM8K_KEY = NumberKey(mark="####", cut=_RECITED)
+GSM8K_KEY = NumberKey(mark="####", cut=RECITED)
 """The key of GSM8K (arXiv 2110.14168); the published test set holds a gold solution that begins with "Questions"."""
 
 
 def last_boxed(text: str) -> str | None:
     r"""What stands in the last `\boxed{...}` or `\fbox{...}` whose braces close; None without one."""
-    for place in reversed([found.end() for found in re.finditer(r"\\(?:boxed|fbox)\s*\{", text)]):
-        depth = 1
-        for end in range(place, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if depth == 0:
-                return text[place:end].strip()
-    return None
+    place = last_box(text)
+    return None if place is None else text[slice(*place)].strip()
+
+
+def last_box(text: str) -> tuple[int, int] | None:
+    """Where the last closed box's content begins and ends."""
+    first = re.search(r"\\(?:boxed|fbox)\s*\{", text)
+    if first is None:
+        return None
+    opened, last = list[int](), None
+    for token in re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL).finditer(text, first.start()):
+        if token[0] == "{" or len(token[0]) > 2:
+            opened.append(-1 if token[0] == "{" else token.end())
+        elif token[0] == "}" and opened:
+            start = opened.pop()
+            if start >= 0 and (last is None or start > last[0]):
+                last = start, token.start()
+    return last
+
+
+_SIDE = "-+*/().$%,0123456789 "  # of an equation
 
 
 def equations(text: str) -> tuple[str, ...]:
@@ -150,37 +164,97 @@ def equations(text: str) -> tuple[str, ...]:
 
     Two solutions with the same list are the same reasoning in other words (rejection sampling, arXiv 2308.01825).
     """
-    plain = re.sub(r"<<.*?>>", "", text).replace("×", "*").replace("÷", "/").replace("−", "-")
+    plain = CALCULATOR.sub("", text).replace("×", "*").replace("÷", "/").replace("−", "-")
     plain = re.sub(r"(?<=[0-9])\s*x\s*(?=[$0-9])", "*", plain)
-    found = re.findall(r"[-+*/().$%,0-9 ]*[0-9)%]\s*=\s*[-$]*\s*[0-9][0-9,.]*", plain)
-    return tuple(re.sub(r"[\s$,%]", "", equation).strip(".") for equation in found)
+    found, end = [], 0
+    for right in re.finditer(r"=\s*+[-$]*+\s*+[0-9][0-9,.]*+", plain):
+        left = plain[end : right.start()].rstrip()
+        if left and left[-1] in "0123456789)%":
+            side = left[len(left.rstrip(_SIDE)) :]
+            found.append(re.sub(r"[\s$,%]", "", side + right[0]).strip("."))
+            end = right.end()
+        else:
+            end = right.start() + 1
+    return tuple(found)
 
 
-def _marked(text: str, mark: str | re.Pattern[str]) -> str | None:
-    """The number after the last such mark that has one on its line."""
-    places = [found.end() for found in re.finditer(mark, text)]
-    lines = (text[place:].lstrip(" \t\r\n:*").split("\n", 1)[0] for place in reversed(places))
-    return next((number for number in map(_first, lines) if number is not None), None)
+CALCULATOR = re.compile(r"<<[^<>]*>>")
+"""GSM8K's calculator marks ("<<48/2=24>>")."""
 
 
-def _first(line: str) -> str | None:
-    """The first number of an answer's line; of an equation, the first after the last equals sign."""
-    for part in (line.rpartition("=")[2], line):
-        for _, number in _numbers(part):
-            return number
+def _line_after(text: str, mark: str | re.Pattern[str]) -> str | None:
+    """The line after the last such mark that has a digit on it."""
+    for after in reversed(re.split(mark, text)[1:]):
+        line = after.lstrip(" \t\r\n:*").split("\n", 1)[0]
+        if re.search("[0-9]", line):
+            return line
     return None
 
 
-def _numbers(text: str) -> Iterator[tuple[int, str]]:
-    """Where each number of a text stands, and the number as a decimal without commas, leading and trailing zeros.
+_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}")
+_OVER = re.compile(r"(?P<mixed>\s+[0-9]+)?\s*/\s*(?P<under>[0-9]+(?:\.[0-9]+)?)(?![0-9,])")
+# What makes a number a part of something else: "5x", "5xy", "6:25", "3-4", "5*x"; "5kg", "5/hour" are numbers.
+_GOES_ON = re.compile(
+    r"[A-Za-z](?![A-Za-z])|[xyzn]+(?![A-Za-z])|\s*[-+*/^:×÷·\u2013\u2212]\s*[$(]*(?:[0-9]|[A-Za-z](?![A-Za-z]))"
+)
+_WITHIN = re.compile(r"\b(?:for|per|in|every|each|of|from|after|by|at|on|over|within|than)\s+\$?$")
 
-    So equal text is an equal number, of any length.
-    """
-    for found in _NUMBER.finditer(text):
-        whole, _, part = found[0].replace(",", "").partition(".")
-        whole, part = whole.lstrip("0") or "0", part.rstrip("0")
-        plain = f"{whole}.{part}" if part else whole
-        yield found.start(), f"-{plain}" if plain != "0" and _is_negative(text[: found.start()]) else plain
+
+def _single(marked: str) -> str | None:
+    """The one number that a marked answer is, units aside ("$18 for 2 days"); of an equation its last side."""
+    if len(marked) > _MOST_READ:
+        return None
+    said = re.split(r"[.!?;](?=\s|$)", marked, maxsplit=1)[0].rpartition("=")[2]
+    for latex, plain in _LATEX:
+        said = said.replace(latex, plain)
+    said = _FRACTION.sub(r" \1/\2", said)
+    first = _NUMBER.search(said)
+    if first is None or said[: first.start()][-1:].isalpha() or said[: first.start()][-1:] in ("^", "_"):
+        return None
+    number, after = _decimal(said, first), said[first.end() :]
+    over = _OVER.match(after)
+    if over is not None:
+        mixed = over["mixed"]  # "1 1/2"
+        ratio = _ratio(mixed.strip() if mixed else number, over["under"])
+        if ratio is None or (mixed and "." in number):
+            return None
+        part = Fraction(ratio)
+        number = _written(Fraction(number) + (-part if number.startswith("-") else part)) if mixed else ratio
+        after = after[over.end() :]
+    if _GOES_ON.match(after):
+        return None
+    after = re.sub(r"\s\([^()]*\)", "", after)  # "18 (3 a day)" says 18
+    for other in _NUMBER.finditer(after):
+        before = after[: other.start()]
+        if not (before[-1:].isalpha() or before[-1:] in ("^", "_") or _WITHIN.search(before)):  # "cm^2", "for 2 days"
+            return None
+    return number
+
+
+def _decimal(text: str, found: re.Match[str]) -> str:
+    """A number of a text as a decimal without commas, leading and trailing zeros: equal text is an equal number."""
+    whole, _, part = found[0].replace(",", "").partition(".")
+    whole, part = whole.lstrip("0") or "0", part.rstrip("0")
+    plain = f"{whole}.{part}" if part else whole
+    return f"-{plain}" if plain != "0" and _is_negative(text[max(0, found.start() - 40) : found.start()]) else plain
+
+
+def _ratio(top: str, under: str) -> str | None:
+    """A rational in the same form: a decimal where there is one, else in lowest terms ("32/3")."""
+    if max(len(top), len(under)) > _MOST_DIGITS or Fraction(under) == 0:
+        return None
+    return _written(Fraction(top) / Fraction(under))
+
+
+def _written(number: Fraction) -> str:
+    left, places = number.denominator, 0
+    while left % 10 == 0 or left % 2 == 0 or left % 5 == 0:
+        left, places = left // (10 if left % 10 == 0 else 2 if left % 2 == 0 else 5), places + 1
+    if left > 1:
+        return f"{number.numerator}/{number.denominator}"
+    digits = str(abs(number.numerator) * 10**places // number.denominator).rjust(places + 1, "0")
+    whole, part = (digits[:-places], digits[-places:].rstrip("0")) if places else (digits, "")
+    return ("-" if number < 0 else "") + (f"{whole}.{part}" if part else whole)
 
 
 def _is_negative(before: str) -> bool:
@@ -193,125 +267,3 @@ def _is_negative(before: str) -> bool:
     if other.isalpha():  # "is -5" is negative; "A-5" and "eggs - 5" are not
         return left != left.rstrip() and before[-1] in _MINUS + "$"
     return not (other.isdigit() or other in tuple(")]}%"))
-
-
-# ---------------------------------------------------------------- mathematics
-
-SECONDS = 5.0  # for one comparison
-_WORKERS = 2
-_MEMORY = 4 << 30  # bytes a worker may map
-_LONGEST = 400  # characters of an answer: longer ones are no answers
-_MARK = re.compile(r"The answer is:")
-_MATH_SAID = re.compile(r"(?i:\banswer\s+is\b):?|(?<![A-Za-z])A:")
-_INLINE = re.compile(r"\$([^$]+)\$")
-_LATEX_NUMBER = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?")
-
-
-class MathKey(AnswerKey):
-    r"""Answers that are mathematics. Strict: what follows the last "The answer is:".
-
-    Flexible, in this order: the last `\boxed{}`, the last "answer is", the last inline formula, the last number. The
-    answer is normalised LaTeX, whose equality is what votes and filters count (arXiv 2407.13647).
-    """
-
-    reading = 2
-
-    def parse(self, text: str) -> str | None:
-        said = re.split(_RECITED, text, maxsplit=1)[0]
-        boxed = last_boxed(said)
-        if boxed is not None:
-            return normalised(boxed)
-        last = [found for pattern in (_INLINE, _LATEX_NUMBER) for found in pattern.findall(said)[-1:]]
-        return _after(said, _MATH_SAID) or next(filter(None, map(normalised, last)), None)
-
-    def parse_strict(self, text: str) -> str | None:
-        return _after(re.split(_RECITED, text, maxsplit=1)[0], _MARK)
-
-    def parse_bare(self, text: str) -> str | None:
-        return normalised(text)
-
-    def compare(
-        self, pairs: Iterable[tuple[str, str]], *, seconds: float = SECONDS
-    ) -> Mapping[tuple[str, str], Comparison]:
-        """Mathematical equality, each within so many seconds; equal text needs no worker.
-
-        Raises UserError when math-verify is not installed.
-        """
-        found = dict(super().compare(pairs))
-        unequal = [pair for pair, outcome in found.items() if outcome == "wrong"]
-        if unequal and importlib.util.find_spec("math_verify") is None:
-            raise UserError("comparing answers of MATH needs math-verify: pip install 'w2s-lightning[math]'")
-        return found | dict(zip(unequal, _in_workers(unequal, seconds), strict=True)) if unequal else found
-
-
-MATH_KEY = MathKey()
-
-
-def _in_workers(pairs: Sequence[tuple[str, str]], seconds: float) -> list[Comparison]:
-    from pebble import ProcessExpired, ProcessPool  # here: few jobs compare anything, and it loads asyncio
-
-    workers, found = min(_WORKERS, len(pairs), os.cpu_count() or 1), list[Comparison]()
-    with ProcessPool(workers, context=get_context("spawn"), initializer=_prepare) as pool:
-        try:
-            for started in [pool.schedule(_compare, pair, timeout=seconds) for pair in pairs]:
-                try:
-                    found.append(started.result())
-                except (TookTooLong, ProcessExpired, MemoryError, RecursionError):
-                    found.append("timed_out")
-        except BaseException:
-            pool.stop()
-            raise
-    return found
-
-
-def _prepare() -> None:
-    """In a worker: load math-verify before the first clock starts, and limit memory."""
-    logging.disable(logging.CRITICAL)  # it warns that its own time limits are off
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    importlib.import_module("math_verify")
-
-
-def _compare(gold: str, answer: str) -> Comparison:
-    """In a worker: gold first, since the comparison is not symmetric. Its own SIGALRM limits are off."""
-    math_verify = importlib.import_module("math_verify")
-    config = [math_verify.LatexExtractionConfig()]
-    left, right = (
-        math_verify.parse(rf"\boxed{{{text}}}", config, fallback_mode="no_fallback", parsing_timeout=None)
-        for text in (gold, answer)
-    )
-    if not left or not right:
-        return "unparsed"
-    return "right" if math_verify.verify(left, right, timeout_seconds=None) else "wrong"
-
-
-def _after(text: str, mark: re.Pattern[str]) -> str | None:
-    """The answer on the line after the last such mark, without a final full stop."""
-    places = [found.end() for found in mark.finditer(text)]
-    return normalised(text[places[-1] :].strip(" \n:*").split("\n", 1)[0]) if places else None
-
-
-_DROPPED = re.compile(
-    r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;:]|\\ |\\\$|\\%|[$%]|\^\s*\{?\\circ\}?|\\(?:display|text)style"
-)
-_UNIT = re.compile(r"(?<=[0-9)}])\s*\\(?:text|mbox|mathrm)\{\s[^{}]*\}(?:\^\{?[0-9]\}?)?$")
-_BLANK = re.compile(r"(\\[A-Za-z]+)\s+(?=[A-Za-z])|\s+")  # one stays where it ends a command: \sin x
-_TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf)\{([^{}]*)\}")
-
-
-def normalised(answer: str) -> str | None:
-    r"""An answer's LaTeX in one spelling (after Hendrycks et al.'s `strip_string`), None when nothing is left.
-
-    Spaces, sizes of brackets, units, degrees, dollars and per cent go; `\dfrac12`, `1/2` become `\frac{1}{2}`.
-    """
-    boxed = last_boxed(answer)
-    text = (answer if boxed is None else boxed).strip().rstrip(".")
-    text = _DROPPED.sub(" ", re.sub(r"\\[dt]frac", r"\\frac", _UNIT.sub("", text.strip(" $"))))
-    text = _BLANK.sub(lambda found: f"{found[1]} " if found[1] else "", _TEXT.sub(r"\1", text))
-    text = re.sub(r"\\frac([0-9])([0-9])", r"\\frac{\1}{\2}", re.sub(r"\\sqrt([0-9])", r"\\sqrt{\1}", text))
-    text = re.sub(r"^[A-Za-z]=", "", re.sub(r"^(-?)([0-9]+)/([0-9]+)$", r"\1\\frac{\2}{\3}", text))
-    if re.fullmatch(r"-?[0-9]{1,3}(\{?,\}?[0-9]{3})+(\.[0-9]+)?", text):
-        text = re.sub(r"\{?,\}?", "", text)
-    text = re.sub(r"(?<![0-9])\.(?=[0-9])", "0.", text)
-    if re.fullmatch(r"-?[0-9]+\.[0-9]*", text):
-        text = text.rstrip("0").rstrip(".")
-    return text if 0 < len(text) <= _LONGEST else None

@@ -6,13 +6,13 @@ from math import log
 
 from w2s_lightning.config.schema import record
 from w2s_lightning.tasks.example import Example, Turn, problem
-from w2s_lightning.tasks.final_answer import GSM8K_KEY, MATH_KEY, AnswerKey, equations
+from w2s_lightning.tasks.final_answer import CALCULATOR, GSM8K_KEY, AnswerKey, equations, last_boxed
 from w2s_lightning.tasks.format import Format, alternating, pair
+from w2s_lightning.tasks.math_answer import MATH_KEY
 from w2s_lightning.tasks.readers import PairReader, Reader
 from w2s_lightning.tasks.source import SourceRow, UnparsedAnswer, Unusable
 
 _SPEAKER = re.compile(r"\n\n(Human|Assistant):")
-_CALCULATOR = re.compile(r"<<.*?>>")
 _LEVEL = re.compile(r"Level ([1-5])")
 _CONVERSATIONS = PairReader(
     prompt=None, chosen="chosen", rejected="rejected", margin=None, subset=None, group=None, difficulty=None
@@ -128,8 +128,8 @@ class Gsm8k(Reader):
             raise UnparsedAnswer(
                 f"{row.place}: the gold answer does not parse: expected a last line `#### 18`, got {end!r}"
             )
-        solution = format.gold_solution(_CALCULATOR.sub("", worked), answer)
-        steps = len(_CALCULATOR.findall(worked)) or len(equations(worked))
+        solution = format.gold_solution(CALCULATOR.sub("", worked), answer)
+        steps = len(CALCULATOR.findall(worked)) or len(equations(worked))
         return problem(question, solution, answer, float(steps) or None)
 
 
@@ -148,7 +148,8 @@ class HendrycksMath(Reader):
 
     def read(self, row: SourceRow, format: Format) -> Example:
         question, solution = row.text("problem"), row.text("solution")
-        answer = MATH_KEY.parse(solution) if "boxed" in solution else None
+        boxed = last_boxed(solution)
+        answer = None if boxed is None else MATH_KEY.parse_bare(boxed)
         if answer is None:
             raise UnparsedAnswer(
                 rf"{row.place}: the gold answer does not parse: expected \boxed{{...}} in the solution"

@@ -14,8 +14,9 @@ from w2s_lightning.config.schema import Count, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.draws import fingerprint
 from w2s_lightning.tasks.example import Example, Kind, Layout, Turn, choice, group_id, problem
-from w2s_lightning.tasks.final_answer import GSM8K_KEY, MATH_KEY, AnswerKey
+from w2s_lightning.tasks.final_answer import GSM8K_KEY, AnswerKey
 from w2s_lightning.tasks.format import Format, Template, TemplateText, answered, conversation, pair
+from w2s_lightning.tasks.math_answer import MATH_KEY
 from w2s_lightning.tasks.source import OddOptions, SourceRow, Table, UnparsedAnswer, Unusable, brief, classes
 
 _MOST_CLASSES = 20  # a label column with more that are rarely repeated is more likely a wrong column
@@ -311,10 +312,8 @@ _MARKS = {"number": "#### {answer}", "math": "The answer is: {answer}"}
 
 @record
 class ProblemReader(Reader):
-    """A question, a worked solution and a final answer alone.
-
-    `answers`: `number` (compared as decimals, marked `#### 18`) or `math` (LaTeX, marked `The answer is: x`). `group`
-    names what splits go by (null: the question), `difficulty` a number that grows with difficulty.
+    """A question, a worked solution and a final answer alone: a `number` (marked `#### 18`) or `math` (LaTeX, marked
+    `The answer is: x`). `group` names what splits go by (null: the question), `difficulty` grows with difficulty.
     """
 
     kind = "reasoning"

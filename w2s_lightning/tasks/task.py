@@ -91,8 +91,11 @@ class DataTask:
     words: tuple[str, ...] | None
     shares: Shares
     limits: Limits
+    spelling: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        if self.kind == "reasoning":
+            object.__setattr__(self, "spelling", self.key.spelling)
         missing = [name for name in ("train_file", "test_file") if getattr(self, name) is None]
         if missing and (len(missing) == 1 or self.source is None):
             other = "" if self.source is None else "; give both files, or none for the hub"
