@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
+try:
+    import hydra
+except ModuleNotFoundError:
+    sys.exit(f"error: hydra is not installed for {sys.executable}: run .venv/bin/python train.py, or `make demo` first")
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf

@@ -45,7 +45,7 @@ def check_data(job: JobSettings, plan: Plan) -> tuple[str, ...]:
     width = predicted_half_width(floor=0.7, ceiling=0.9, num_examples=len(splits.test), num_groups=groups)
     if width > TOO_WIDE:
         few = f"{len(splits.test)} test examples"
-        notices.append(f"PGR's interval will be about +-{width:.2f} wide even at a gap of 0.2: {few}")
+        notices.append(f"PGR's interval will be about +-{width:.2f} even at a gap of 0.2: {few}")
     return tuple(notices)
 
 

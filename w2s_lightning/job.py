@@ -32,10 +32,11 @@ from w2s_lightning.results.information import source_of
 from w2s_lightning.results.job_result import histories, make_result
 from w2s_lightning.results.texts import write_texts
 from w2s_lightning.show.mirror import log_job, logged_before
-from w2s_lightning.show.numbers import shown
+from w2s_lightning.show.numbers import shown, split_sizes
 from w2s_lightning.show.terminal import StageProgress, print_lines, print_plan, print_result
 from w2s_lightning.stages import Fit
 from w2s_lightning.store import Artifact, Damaged, Store
+from w2s_lightning.tasks.example import SPLITS
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def compute(plan: Plan, store: Store, request: Request, console: Console) -> lis
     if missing:
         check_devices(missing, runtime.trainer)
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
+            splits = plan.rows[0].evaluate.task.splits(request.job.seed)
+            print_lines(console, [split_sizes({split: len(splits.of(split)) for split in SPLITS})])
             print_lines(console, (f"note: {notice}" for notice in (*plan.notices, *check_data(request.job, plan))))
             with _writing(folder := folder_of(plan, runtime)):  # before hours are spent
                 folder.mkdir(parents=True, exist_ok=True)
@@ -125,6 +128,8 @@ def compute(plan: Plan, store: Store, request: Request, console: Console) -> lis
         with StageProgress(console, missing) as lines:
             artifacts = execute.run(missing, store, runtime.trainer, lines)
         made = {stage.digest: artifact for stage, artifact in zip(missing, artifacts, strict=True)}
+    elif runtime.run.only is None:
+        print_lines(console, [f"all {len(stages)} stages are read from the store: nothing is computed"])
     records = []
     for stage in stages:
         artifact = made.get(stage.digest)

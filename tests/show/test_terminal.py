@@ -126,3 +126,16 @@ def test_numbers_sizes_times_and_lists_are_short() -> None:
     days = [seconds(one) for one in (86340, 86400, 100000, 300000, 992566, 3e7, 1e8)]
     assert days == ["23 h 59 min", "1 day", "1 day 4 h", "3 days 11 h", "11 days", "347 days", "3 years"]
     assert [listed("a"), listed("ab"), listed("abcdefg")] == ["a", "a and b", "a, b, c, d and 3 more"]
+
+
+def test_a_ceiling_that_learned_little_and_a_student_that_only_repeats_are_said() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    always = {"value": 1.0, "low": 1.0, "high": 1.0, "n": 300}
+    agreement = {"with_supervisor": always, "when_supervisor_right": always, "when_supervisor_wrong": always}
+    print_result(console, {**RESULT, "untuned": figure(0.48), "ceiling": figure(0.57), "agreement": agreement})
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "the strong model learned little from gold labels (ceiling 0.570 [.520, .620], untuned 0.480" in said
+    assert "gives its supervisor's answer to every test example" in said
+    console = Console(file=io.StringIO(), width=100)
+    print_result(console, {**RESULT, "untuned": figure(0.48), "ceiling": figure(0.90)})
+    assert "learned little" not in console.file.getvalue()  # type: ignore[attr-defined]

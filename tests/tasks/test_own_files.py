@@ -214,6 +214,8 @@ BAD: dict[str, list[tuple[Rows | None, list[str], str]]] = {
         (texts("b", 40), [], "give two different files"),
         (None, ["limits.test=0"], "greater than or equal to 1"),
         (None, ["train_file=null"], "train_file has no file: type task.train_file="),
+        (None, ["test_file=null"], "test_file has no file: .* or test on a fifth .* task.test_share=0.2"),
+        (None, ["test_share=0.2"], "give that file and no task.test_file"),
         (None, ["train_file=/no/such.jsonl"], "data file not found: /no/such.jsonl"),
     ],
     "preference": [

@@ -7,7 +7,7 @@ import pytest
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Splits, choice
 from w2s_lightning.tasks.source import SourceRow
-from w2s_lightning.tasks.split import ExamplePool, Limits, Shares, make_pool, make_splits
+from w2s_lightning.tasks.split import ExamplePool, Limits, Shares, held_out, make_pool, make_splits
 
 SHARES = Shares(supervise=0.4, transfer=0.5, validation=0.1)
 NO_LIMITS = Limits(supervise=None, transfer=None, validation=None, test=None)
@@ -52,6 +52,17 @@ def test_a_seed_moves_the_training_side_only() -> None:
     made = [split(train, test, seed) for seed in (0, 1)]
     assert made[0].test == made[1].test
     assert made[0].supervise != made[1].supervise
+
+
+def test_a_share_held_out_for_testing_is_of_whole_groups_whatever_the_order() -> None:
+    pool = ExamplePool(tuple(grouped("a", 50)), ("one note",))
+    rest, held = held_out(pool, 0.2)
+    backwards = held_out(ExamplePool(pool.examples[::-1], ()), 0.2)[1]
+    assert {item.id for item in held.examples} == {item.id for item in backwards.examples}
+    assert not {item.group for item in rest.examples} & {item.group for item in held.examples}
+    assert len(held.examples) == pytest.approx(0.2 * len(pool.examples), abs=2)
+    assert len(rest.examples) + len(held.examples) == len(pool.examples)
+    assert rest.notices + held.notices == ("one note",)
 
 
 def test_limits_cut_and_the_test_subset_stays() -> None:

@@ -109,6 +109,29 @@ _BLOCKS = (
 )
 
 
+ENDINGS = (".csv", ".jsonl", ".parquet", ".json", ".tsv", ".txt")
+"""Of files of data, which people type for a task."""
+
+_NAMES = {
+    "paradigm": {
+        "w2s": "weak_to_strong",
+        "weak2strong": "weak_to_strong",
+        "w2sg": "weak_to_strong",
+        "sft": "supervised",
+        "finetune": "supervised",
+        "distill": "distillation",
+        "kd": "distillation",
+        "self_training": "self_improvement",
+        "selftrain": "self_improvement",
+    },
+}
+
+
+def named_here(group: str, choice: str) -> str | None:
+    """What a file that people know by another name is called here."""
+    return _NAMES.get(group, {}).get(choice.lower().replace("-", "_"))
+
+
 def instead(key: str, value: str) -> str | None:
     """What to type in place of a key that there is not; None where nobody is known to type it."""
     *blocks, last = key.lower().replace("-", "_").replace("/", ".").split(".")

@@ -18,7 +18,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from w2s_lightning.config.habits import instead
+from w2s_lightning.config.habits import ENDINGS, instead, named_here
 from w2s_lightning.config.loader import Loader
 from w2s_lightning.errors import UserError, did_you_mean, printable, run_command
 
@@ -99,6 +99,10 @@ def misfit(error: ValidationError, cls: Any, key: str, origin: Origin, block: An
     if first["type"] == "dataclass_type":
         keys = ", ".join(f"{where}.{name}=..." for name in _keys_at(cls, path))
         return UserError(f"{where}={first['input']!r} ({origin.file}): it has keys of its own: {keys}")
+    if key == "seed" and (seeds := re.fullmatch(r"(\d+)(?:-|\.\.\.?|:|to)(\d+)", str(first["input"]))):
+        start, end = int(seeds[1]), int(seeds[2]) + 1
+        told = f"{start},{end}" if start else str(end)
+        return UserError(f'seed={first["input"]}: for a job a seed, type `-m "seed=range({told})"`')
     if first["type"] == "string_type" and isinstance(first["input"], bool | int | float):
         whole = reduce(getitem, first["loc"][:-1], block) if path and path[-1].isdigit() else None
         texts = f"[{','.join(_text(one) for one in whole)}]" if isinstance(whole, list) else _text(first["input"])
@@ -262,6 +266,15 @@ def _no_such_file(path: str, conf: Path) -> str:
     known = {p.stem for p in folder.glob("*.yaml") if not p.stem.startswith("_")}
     if not choice:
         return f"{group} is given no value: name one ({', '.join(sorted(known))}), or leave it out"
+    if path.endswith(ENDINGS):
+        return (
+            f"{path.partition('/')[2]} is a file of data: type `task=local_choice task.train_file="
+            f"{path.partition('/')[2]} task.test_file=...` (or task.test_share=0.2)"
+        )
+    if model and Path(choice).is_dir():
+        return f"there is no conf/model/{choice}.yaml: for the folder that lies here, type `model@weak=./{choice}`"
+    if (meant := named_here(group, choice)) is not None:
+        return f"there is no {group} `{choice}`: type `{group}={meant}`"
     if group == "hydra/launcher" and choice in _STOCK:
         return f"the launcher {choice} is not installed: pip install {_STOCK[choice]}, or take slurm or ray_cluster"
     others = f"; a folder is typed ./{choice}, a repository of the hub owner/name" if model else ""
@@ -309,6 +322,9 @@ def _no_such_key(key: str, value: str, conf: Path) -> str:
         fitting = [file.stem for file in files if last in _keys_of(file, path) and not file.stem.startswith("_")]
         example = "local" if "local" in fitting else next(iter(fitting), "...")
         return f"{key} goes with other files of conf/{folder.name}/: choose one too, `{mount}={example}` for one"
+    inner = (below for below in sorted(known) for file in files if last in _keys_of(file, [*path, below]))
+    if instead(key, value) is None and (below := next(inner, None)) is not None:  # one level deeper: task.text
+        return f"unknown key {key} (conf/{folder.name}/*.yaml): type `{block}.{below}.{last}={value or '...'}`"
     place = f"{folder.relative_to(conf.parent)}/*.yaml" if files else "conf/config.yaml"
     return f"unknown key {key} ({place}): {instead(key, value) or did_you_mean(last, known)}"
 

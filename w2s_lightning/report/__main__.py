@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m w2s_lightning.report", description=__doc__)
     what = "a sweep's folder; may be given several times (default: everything below --outputs)"
+    parser.add_argument("folder", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--sweep", type=Path, action="append", default=[], metavar="DIR", help=what)
     parser.add_argument("--store", type=Path, metavar="DIR", help="the store (default: the one that the jobs name)")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), metavar="DIR", help="jobs and sweeps")
@@ -54,6 +55,9 @@ def _parser() -> CommandParser:
 
 def _wanted(given: argparse.Namespace) -> tuple[Wanted, Path]:
     store = given.store or (Path(os.environ["W2S_STORE"]) if os.environ.get("W2S_STORE") else None)
+    if given.folder:
+        flag = "--sweep" if Path(given.folder[0], "sweep.json").is_file() else "--outputs"
+        raise UserError(f"a folder goes with a flag: type `python -m w2s_lightning.report {flag} {given.folder[0]}`")
     sweeps = tuple({folder.resolve(): folder for folder in given.sweep}.values())
     for folder in sweeps:
         if not folder.is_dir():

@@ -64,7 +64,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "votes": votes_of(plan, store),
         "selections": selections(plan, store),
         "cheats": sorted(rule for rule in rules if rule.startswith("oracle_")),
-        "notices": [*plan.notices, *_cut(plan, store)],
+        "notices": [*plan.notices, *_cut(plan, store), *_one_label(plan, answers)],
         "stages": list(done),
     }
 
@@ -80,6 +80,18 @@ def _cut(plan: Plan, store: Store) -> list[str]:
             )
     cut = [f"{name} {share:.1%}" for name, share in shares.items() if share]
     return [f"test texts that lost their start (fit.max_length): {', '.join(cut)}"] if cut else []
+
+
+def _one_label(plan: Plan, answers: Mapping[str, Answers]) -> list[str]:
+    """Trained rows that give one and the same label to every test text."""
+    task, given = plan.rows[0].evaluate.task, dict[str, list[str]]()
+    if task.kind != "choice" or task.layout != "text":
+        return []
+    for row in plan.rows:
+        labels = np.unique(answers[row.name].prediction)
+        if row.role != "untuned" and len(labels) == 1:
+            given.setdefault(task.class_names[int(labels[0])], []).append(row.name)
+    return [f"one label only, {label}, for every test example: {', '.join(rows)}" for label, rows in given.items()]
 
 
 def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, row: ResultRow) -> dict[str, Any]:

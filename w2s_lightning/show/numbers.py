@@ -81,6 +81,12 @@ def listed(words: Iterable[str], most: int = 4) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
+def split_sizes(sizes: Mapping[str, int]) -> str:
+    """`800 training examples (320 supervise, 80 validation, 400 transfer), 200 test examples`."""
+    parts = ", ".join(f"{sizes[split]} {split}" for split in ("supervise", "validation", "transfer"))
+    return f"{sum(sizes.values()) - sizes['test']} training examples ({parts}), {sizes['test']} test examples"
+
+
 def pair(row: Mapping[str, Any]) -> str:
     """`micro → small`."""
     return f"{row['weak']} → {row['strong']}"

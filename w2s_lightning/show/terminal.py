@@ -16,7 +16,7 @@ from w2s_lightning.identity import Stage
 from w2s_lightning.metrics.sections import SECTIONS, WEIGHED
 from w2s_lightning.plan import Plan
 from w2s_lightning.refs import UNRESOLVED
-from w2s_lightning.show.numbers import DASH, below_zero, interval, job_title, number, seconds, shown, size
+from w2s_lightning.show.numbers import DASH, below_zero, interval, job_title, number, seconds, shown, size, split_sizes
 from w2s_lightning.stages import FolderWeights, HubWeights, Label
 
 _KEY = re.compile(r" (?=[\w.@]+=)")
@@ -92,10 +92,11 @@ def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: 
             print_lines(console, [name, f"    {line}".rstrip()])
         print_lines(console, [""])
     missing = [costs[stage.digest] for stage in plan.stages if not stored[stage.digest]]
-    price = total(missing)
+    price, sizes = total(missing), plan.rows[0].evaluate.task.sizes()
     print_lines(
         console,
         [
+            *([split_sizes(sizes)] if all(sizes.values()) else []),  # of the hub they are not known before a download
             f"{len(plan.stages)} stages, {len(plan.stages) - len(missing)} in the store, {len(missing)} to compute: "
             f"about {price.flops:.1e} FLOPs, {seconds(price.seconds)} on {rate.name}, {size(price.bytes)} of disk",
             *(f"note: {notice}" for notice in plan.notices),
@@ -203,7 +204,15 @@ def _sentences(result: Result) -> Iterator[str]:
     yield f"PGR {interval(pgr)}{reason}" if pgr["defined"] else f"PGR is undefined: {pgr['reason']}"
     gain = result["gain_over_untuned"]
     yield f"student - untuned: {interval(gain)}{': it ends below the untuned model' if below_zero(gain) else ''}"
-    if agreement["with_supervisor"] is not None:
+    untuned, ceiling = result.get("untuned"), result.get("ceiling")
+    if untuned and ceiling and ceiling["low"] <= untuned["high"]:
+        yield (
+            f"the strong model learned little from gold labels (ceiling {interval(ceiling)}, untuned "
+            f"{interval(untuned)}), so PGR is about an untrained ceiling: try more fit.epochs, another strong.lr"
+        )
+    if agreement["with_supervisor"] is not None and agreement["with_supervisor"]["low"] == 1:
+        yield "the student gives its supervisor's answer to every test example"
+    elif agreement["with_supervisor"] is not None:
         right, wrong = interval(agreement["when_supervisor_right"]), interval(agreement["when_supervisor_wrong"])
         yield (
             f"the student agrees with its supervisor on {interval(agreement['with_supervisor'])}: "

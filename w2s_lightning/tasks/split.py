@@ -8,7 +8,7 @@ the rows at fault, and the notices say how many.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from w2s_lightning.config.schema import Count, OpenShare, record
 from w2s_lightning.errors import UserError
@@ -124,6 +124,16 @@ def left_out(faults: Sequence[Unusable], what: str, kind: Kind) -> tuple[str, ..
     return tuple(
         f"{what}: {_counted(count, _NOUNS[kind])} {reason} left out (the first is {firsts[reason]})"
         for reason, count in reasons.items()
+    )
+
+
+def held_out(pool: ExamplePool, share: float) -> tuple[ExamplePool, ExamplePool]:
+    """What is left of a pool, and a share of its examples to test on: whole groups, the same for every seed."""
+    ordered = _ordered(pool.examples, "test_share")
+    groups = {item.group for item in ordered[: round(share * len(ordered))]}
+    held = tuple(item for item in pool.examples if item.group in groups)
+    return replace(pool, examples=tuple(item for item in pool.examples if item.group not in groups)), ExamplePool(
+        held, ()
     )
 
 

@@ -58,7 +58,11 @@ def _rows(
     table: Table, ids: Sequence[str], what: str, of: str, known: Collection[str] | None = None
 ) -> list[SourceRow]:
     """The row of each of `ids`, in their order."""
-    table.require("id", f"the {of}'s id")
+    if "id" not in table.columns:
+        raise UserError(
+            f"{table.path} has no column `id`: `python -m w2s_lightning.tasks.export` writes the {of}s to label with "
+            "their ids"
+        )
     found: dict[str, SourceRow] = {}
     for row in table.rows:
         id = row.text("id")

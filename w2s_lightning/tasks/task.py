@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, ClassVar, Protocol, cast
 
-from w2s_lightning.config.schema import record
+from w2s_lightning.config.schema import OpenShare, record
 from w2s_lightning.config.typed import Name
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.example import SPLITS, Example, Kind, Layout, Split, Splits
@@ -20,7 +20,7 @@ from w2s_lightning.tasks.final_answer import AnswerKey
 from w2s_lightning.tasks.format import Format
 from w2s_lightning.tasks.readers import Reader
 from w2s_lightning.tasks.source import ENDINGS_SPOKEN, PARTS, GivenFile, Hub, Part, SourceRow, Table, read_table
-from w2s_lightning.tasks.split import ExamplePool, Limits, Shares, make_pool, make_splits
+from w2s_lightning.tasks.split import ExamplePool, Limits, Shares, held_out, make_pool, make_splits
 
 TEST_OF = "test_of"
 """A column of a person's file that names the task of which a row's prompt is a test question: said in a notice."""
@@ -77,7 +77,8 @@ class DataTask:
 
     `reader` says which kind of task it is and how a row becomes an example, `format` how a preference's or reasoning
     task's texts are written down. `shares` and `limits` say how training rows are split; on the hub a plan counts with
-    the limits, since it downloads nothing. `words` null: the class names.
+    the limits, since it downloads nothing. `words` null: the class names. With a `test_share` that part of the training
+    file's groups is kept for testing, in place of a file.
     """
 
     world: ClassVar[None] = None
@@ -91,14 +92,22 @@ class DataTask:
     words: tuple[str, ...] | None
     shares: Shares
     limits: Limits
+    test_share: OpenShare | None = None
     spelling: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.kind == "reasoning":
             object.__setattr__(self, "spelling", self.key.spelling)
-        missing = [name for name in ("train_file", "test_file") if getattr(self, name) is None]
+        if self.test_share is not None and (self.train_file is None or self.test_file is not None):
+            raise UserError(
+                "task.test_share keeps a part of task.train_file for testing: give that file and no task.test_file"
+            )
+        needed = ("train_file",) if self.test_share else ("train_file", "test_file")
+        missing = [name for name in needed if getattr(self, name) is None]
         if missing and (len(missing) == 1 or self.source is None):
             other = "" if self.source is None else "; give both files, or none for the hub"
+            if missing == ["test_file"] and self.source is None:
+                other = ", or test on a fifth of the training file's groups with task.test_share=0.2"
             raise UserError(
                 f"task.{missing[0]} has no file: type task.{missing[0]}=/path/to/file.jsonl ({ENDINGS_SPOKEN}){other}"
             )
@@ -106,7 +115,7 @@ class DataTask:
             raise UserError("task.format is missing: it says how the texts are written down")
         if not missing:  # they stand in for the hub, which then is no part of what is learned
             object.__setattr__(self, "source", None)
-            for table in map(self._table, PARTS):
+            for table in map(self._table, PARTS[:1] if self.test_share else PARTS):
                 for column, setting in self.reader.columns().items():
                     table.require(column, setting)
         object.__setattr__(self, "reader", self.reader.fitted(None if missing else self._table("train")))
@@ -190,6 +199,8 @@ class DataTask:
 
 @lru_cache(maxsize=4)
 def _pools(task: DataTask) -> tuple[ExamplePool, ExamplePool]:
+    if task.test_share:
+        return held_out(_pool(task, "train"), task.test_share)
     return _pool(task, "train"), _pool(task, "test")
 
 
