@@ -1,7 +1,6 @@
 """Train and score one weak-to-strong job, or plan it: `python train.py --help`, `python train.py run=plan`.
 
-With -m many jobs: `python train.py -m sweeps=size_pairs`. This file binds what Hydra composed; `job.run` plans,
-computes, scores, keeps and shows it, here and in every process of a sweep.
+With -m many jobs: `python train.py -m sweeps=size_pairs`. This file binds what Hydra composed; `job.run` does the rest.
 """
 
 import os
@@ -36,12 +35,10 @@ def train(cfg: DictConfig) -> Any:
     def work() -> None:
         if own.mode == RunMode.RUN:
             refuse_a_grid(own)
-        settings, runtime = bind.build(cfg, own.runtime.choices, own.overrides.task)
-        text = OmegaConf.to_yaml(cfg, resolve=True)
-        job.run(job.Request(settings, runtime, text, tuple(own.overrides.task)))
+        bound = bind.build(cfg, own.runtime.choices, own.overrides.task)
+        job.run(job.Request(*bound, OmegaConf.to_yaml(cfg, resolve=True), tuple(own.overrides.task)))
 
-    record = job.attempt(work)
-    if record["status"] == "failed" and own.mode == RunMode.RUN:
+    if (record := job.attempt(work))["status"] == "failed" and own.mode == RunMode.RUN:
         FAILED.append(record)
     return record
 
