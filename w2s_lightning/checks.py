@@ -16,6 +16,7 @@ from w2s_lightning.config.schema import Benchmark, Trainer
 from w2s_lightning.config.typed import ALL
 from w2s_lightning.errors import UserError
 from w2s_lightning.identity import Stage
+from w2s_lightning.metrics.intervals import FEW_GROUPS, Groups
 from w2s_lightning.metrics.pgr import TOO_WIDE, predicted_half_width
 from w2s_lightning.plan import Plan
 from w2s_lightning.stages import Fit, Pretrain, Supervisor, Task
@@ -41,11 +42,16 @@ def check_data(job: JobSettings, plan: Plan) -> tuple[str, ...]:
         its = f"{shared} of its {len(rows.pairs)} rows have a prompt that stands"
         refuse_shared(shared, job.benchmark, f"task.benchmark={job.benchmark.benchmark}: {its}")
         notices += rows.notices
-    groups = len({example.group for example in splits.test})
-    width = predicted_half_width(floor=0.7, ceiling=0.9, num_examples=len(splits.test), num_groups=groups)
+    groups = Groups.of([example.group for example in splits.test])
+    width = predicted_half_width(floor=0.7, ceiling=0.9, num_examples=len(splits.test), num_groups=groups.num_groups)
     if width > TOO_WIDE:
         few = f"{len(splits.test)} test examples"
         notices.append(f"PGR's interval will be about +-{width:.2f} even at a gap of 0.2: {few}")
+    if groups.effective < FEW_GROUPS:
+        notices.append(
+            f"the test examples say as much as {groups.effective:.0f} groups of equal size (below {FEW_GROUPS}): "
+            f"intervals are rough, take test examples from more groups"
+        )
     return tuple(notices)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from w2s_lightning.metrics.rates import holm, part_rates, permutation_p_value
-from w2s_lightning.metrics.seeds import crossed_mean, score_seeds
+from w2s_lightning.metrics.seeds import score_seeds
 from w2s_lightning.results.sampled import majority_of, pass_of
 from w2s_lightning.selection import majority
 
@@ -84,7 +84,7 @@ def test_the_p_value_over_seeds_agrees_with_the_interval() -> None:
         found = scores.difference("a", other)
         assert (scores.p_value("a", other) < 0.05) == (not found.low <= 0 <= found.high)
     assert scores.p_value("a", "c") < 0.01
-    gap = crossed_mean(scores.arms["a"] - scores.arms["b"])
+    gap = scores.mean_of(scores.paired("a", "b"))
     assert gap.half_width(1 - gap.p_value()) == pytest.approx(abs(gap.value), abs=1e-9)
 
 

@@ -14,7 +14,7 @@ def hostile(root: Path) -> Made:
     root.mkdir(exist_ok=True)
     log.write_text("\n".join(CORPUS).replace("\u0000", ""))
     verdicts = [
-        {"claim": text, "text": text, "verdict": "held", "value": 0.1, "low": 0.0, "high": 0.2, "per_seed": [0.1]}
+        {"claim": text, "text": text, "verdict": "above", "value": 0.1, "low": 0.0, "high": 0.2, "per_seed": [0.1]}
         for text in CORPUS
     ]
     names = [text.replace("\u0000", "").replace("/", "\u2215") for text in CORPUS]

@@ -22,7 +22,7 @@ from w2s_lightning.metrics.pgr import pgr_of_job
 from w2s_lightning.metrics.rates import part_rates, rates
 from w2s_lightning.report.writing import Reporter
 from w2s_lightning.results.groups import ARMS, SeedGroups, job_row
-from w2s_lightning.results.stored import StoreReader
+from w2s_lightning.results.stored import VERSIONS, StoreReader
 from w2s_lightning.store import Manifest, Store
 from w2s_lightning.sweep.sweep_file import write
 
@@ -191,11 +191,16 @@ class Made:
         stages = []
         source: dict[str, Any] = {"type": "BareModel", "of": base}
         if role != "untuned":
-            fit = {"kind": "fit", "version": 1, **base, "optimisation": {"epochs": 2.0}}
+            fit = {"kind": "fit", "version": VERSIONS["fit"], **base, "optimisation": {"epochs": 2.0}}
             stages.append(self._stage(fit, f"{model}-{self.task}-{role}-s{cell['seed']}", self._fit_files))
             source = {"stage": digest(fit)}
-        label = {"kind": "label", "version": 1, "source": source}
-        evaluate = {"kind": "evaluate", "version": 1, "answers": {"stage": digest(label)}, "task": {"name": self.task}}
+        label = {"kind": "label", "version": VERSIONS["label"], "source": source}
+        evaluate = {
+            "kind": "evaluate",
+            "version": VERSIONS["evaluate"],
+            "answers": {"stage": digest(label)},
+            "task": {"name": self.task},
+        }
         stages.append(self._stage(label, f"{model}-{role}-test", lambda folder, key: None))
         stages.append(self._stage(evaluate, f"{model}-{role}-test", lambda f, k: self._evaluate_files(f, k, role)))
         gold, pseudo = {"floor": 2000, "ceiling": 3000, "teacher": 2000}.get(role, 0), role == "student"

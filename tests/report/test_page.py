@@ -188,7 +188,7 @@ def maim_a_result_and_texts(made: Made) -> None:
     (last.parent / "examples.parquet").write_bytes(b"no parquet")
 
 
-HELD = {"claim": "xent_recovers", "text": "It recovers.", "verdict": "held", "value": 0.5, "low": 0.4, "high": 0.6}
+HELD = {"claim": "xent_recovers", "text": "It recovers.", "verdict": "above", "value": 0.5, "low": 0.4, "high": 0.6}
 FLAT = {"untuned": 0.5, "floor": 0.7, "student": 0.7, "ceiling": 0.7}
 
 
@@ -202,7 +202,7 @@ FLAT = {"untuned": 0.5, "floor": 0.7, "student": 0.7, "ceiling": 0.7}
             {"verdicts": [{**HELD, "per_seed": [0.5, float("nan")]}]},
             None,
             2,
-            [r"It recovers.*0.500 \[.400, .600\] 0.50, -"],
+            [r"It recovers.*0.500 \[.400, .600\] - 0.50, -"],
         ),
         ({}, forget_validation, 2, ["answered no validation examples on the way"]),
         ({}, lose_the_store, 0, ["the store no longer holds it"]),

@@ -32,7 +32,7 @@ def test_the_corpus_is_large_enough() -> None:
 
 
 def test_the_page_has_no_element_that_a_harmless_sweep_does_not_have(page: Page, tmp_path: Path) -> None:
-    held = {"claim": "c", "text": "t", "verdict": "held", "value": 1, "low": 0, "high": 2, "per_seed": []}
+    held = {"claim": "c", "text": "t", "verdict": "above", "value": 1, "low": 0, "high": 2, "per_seed": []}
     harmless = small(tmp_path, weak=("nano", "micro"), subsets=("chat",), states={0: "failed"}, verdicts=[held])
     known = {tag for tag, _ in written(harmless).elements}
     found = Counter(tag for tag, _ in page.elements)

@@ -1,6 +1,7 @@
 """What a sweep tells besides its ledger: verdicts of claims, and its runs in wandb."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,27 +14,29 @@ from tests.sweep.programs import SLOTS, ledger, own_sweep_file, run, sweep
 
 CLAIMS = """
 - id: recovers
-  claim: It recovers part of the gap.
-  jobs: [model@weak=nano]
-  seeds: [0, 1]
+  claim: It recovers part of the gap, where each seed has a weak model of its own pretraining.
+  jobs: [model@weak=nano, 'weak.pretrain.seed=${seed}']
+  seeds: [0, 1, 2, 3, 4]
   quantity: {of: pgr, row: student}
-  rule: above
+  says: above
   threshold: 0.0
-- id: small_steps_are_no_better
-  claim: A smaller step is no better.
+- id: imitates_no_more
+  claim: A smaller step imitates no less.
   jobs: [model@weak=nano, fit.lr_scale=1]
-  seeds: [0, 1]
-  quantity: {of: against, row: student, against: [model@weak=nano]}
-  rule: not_above
+  seeds: [0, 1, 2, 3, 4]
+  quantity: {of: imitation, row: student, against: [model@weak=nano]}
+  says: equivalent
   threshold: 0.0
+  margin: 0.1
 - id: said_otherwise
   claim: The same jobs in other words.
   jobs: [paradigm=weak_to_strong, model@weak=nano]
-  seeds: [1, 0]
+  seeds: [4, 3, 2, 1, 0]
   quantity: {of: difference, row: student, minus: floor}
-  rule: not_above
+  says: below
   threshold: 0.9
 """
+VERDICT = re.compile(r" (above|below|equivalent|undecided) +(yes|no|-) ")
 
 
 def sweep_file(place: Path, **sweeper: Any) -> list[str]:
@@ -51,15 +54,15 @@ def claimed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_a_claims_sweep_runs_what_the_claims_need_and_prints_verdicts(claimed: tuple[Path, str]) -> None:
     place, printed = claimed
-    assert "note: 2 jobs left out, the same work as another one" in printed
+    assert "note: 6 jobs left out, the same work as another one" in printed
     content = ledger(place)
-    assert content["counts"]["done"] == 4
+    assert content["counts"]["done"] == 14  # seed 0 of both is one job
     verdicts = {verdict["claim"]: verdict["verdict"] for verdict in content["verdicts"]}
-    assert set(verdicts) == {"recovers", "small_steps_are_no_better", "said_otherwise"}
+    assert set(verdicts) == {"recovers", "imitates_no_more", "said_otherwise"}
     assert "waiting" not in verdicts.values()
-    assert verdicts["said_otherwise"] == "held"
-    table = printed[printed.index("claims") :]
-    assert sum(line.count(word) for line in table.splitlines() for word in ("held", "refuted", "undecided")) >= 3
+    assert verdicts["said_otherwise"] == "below"
+    assert len(VERDICT.findall(printed)) == 3
+    assert len({job["digest"] for job in content["jobs"]}) == 14
 
 
 def test_the_claims_command_finds_the_same_verdicts(claimed: tuple[Path, str]) -> None:
@@ -68,8 +71,7 @@ def test_the_claims_command_finds_the_same_verdicts(claimed: tuple[Path, str]) -
     printed = run(
         [sys.executable, "-m", "w2s_lightning.results.claims", "--claims", str(place / "claims.yaml"), *where]
     )
-    rows = [line for line in printed.splitlines() if any(v in line for v in ("held", "refuted", "undecided"))]
-    assert len(rows) == 3
+    assert len(VERDICT.findall(printed)) == 3
 
 
 def test_a_claim_whose_seeds_are_not_all_run_is_waiting(claimed: tuple[Path, str]) -> None:

@@ -23,6 +23,7 @@ GroupIds = Sequence[object] | npt.NDArray[np.generic]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000  # leaves 50 beyond each end at 95 %
+FEW_GROUPS = 30  # effective ones: with fewer, intervals rest on how few questions happened to be drawn
 CELLS_AT_ONCE = 2_000_000  # weights held in memory at a time: 16 MB
 
 
@@ -92,6 +93,12 @@ class Groups:
         """n."""
         return len(self.index)
 
+    @property
+    def effective(self) -> float:
+        """How many groups of equal size say as much: N^2 / sum of squared sizes (Kish 1965)."""
+        sizes = np.bincount(self.index, minlength=self.num_groups)
+        return float(self.num_examples**2 / (sizes**2).sum())
+
     def sums(self, columns: FloatArray) -> FloatArray:
         """Sum columns `[A, n]` within groups: `[A, G]`."""
         return np.stack([np.bincount(self.index, weights=column, minlength=self.num_groups) for column in columns])
@@ -103,12 +110,12 @@ class Groups:
             chosen = generator.integers(total, size=(rows, total)) + total * np.arange(rows)[:, None]
             yield np.bincount(chosen.ravel(), minlength=rows * total).reshape(rows, total).astype(np.float64)
 
-    def nudges(self, step: float) -> Iterator[FloatArray]:
-        """Weights of 1 with one group at `1 + step`, for every group in turn: `[g, G]`, the g adding up to G."""
+    def left_out(self) -> Iterator[FloatArray]:
+        """Weights of 1 without one group, for every group in turn: `[g, G]`, the g adding up to G."""
         start = 0
         for rows in self._chunks(self.num_groups):
             weights = np.ones((rows, self.num_groups))
-            weights[np.arange(rows), start + np.arange(rows)] += step
+            weights[np.arange(rows), start + np.arange(rows)] = 0
             yield weights
             start += rows
 

@@ -96,7 +96,26 @@ def pgr_over_seeds(
     ceiling: str = "ceiling",
 ) -> tuple[PGR, tuple[float | None, ...]]:
     """PGR of a group of seeds, with a t interval over seeds and test examples; and every seed's own value, in the order
-    given, None where its ceiling is not above its floor.
+    given, None where its ceiling is not above its floor. See `linearised_pgr`."""
+    table, per_seed = linearised_pgr(
+        scores, baseline=baseline, average=average, student=student, floor=floor, ceiling=ceiling
+    )
+    if isinstance(table, str):
+        return PGR.undefined(table), per_seed
+    found = scores.interval_of(table)
+    return PGR.of(found.value, found.low, found.high), per_seed
+
+
+def linearised_pgr(
+    scores: SeedScores,
+    *,
+    baseline: Baseline = "per_seed",
+    average: Average = "ratio_of_means",
+    student: str = "student",
+    floor: str = "floor",
+    ceiling: str = "ceiling",
+) -> tuple[Linearised | str, tuple[float | None, ...]]:
+    """PGR as a table of seeds x groups whose mean it is, or why it is undefined; and every seed's own value.
 
     The quotient P is linearised (delta method): each seed and test group contributes
     (student - floor - P (ceiling - floor)) / mean gap, and `seeds` turns the table into an interval (of the mean of
@@ -121,17 +140,15 @@ def pgr_over_seeds(
         bad = ", ".join(str(position) for position, value in enumerate(per_seed) if value is None)
         reason = f"the ceiling is not above the floor for seed number {bad} (counted from 0)"
     if reason is not None:
-        return PGR.undefined(reason), per_seed
+        return reason, per_seed
     if average == "mean_of_ratios":
         values = gain.values / gap.values
-        table = Linearised(values, (gain - gap.scaled(values)).scaled(1 / gap.values).influence)
-    else:  # a table whose mean over seeds is P = mean gain / mean gap, and whose spread is P's to first order
-        width = float(gap.values.mean())
-        value = float(gain.values.mean()) / width
-        error = (gain - gap.scaled(value)).scaled(1 / width)
-        table = Linearised(error.values - error.values.mean() + value, error.influence)
-    found = scores.interval_of(table)
-    return PGR.of(found.value, found.low, found.high), per_seed
+        return Linearised(values, (gain - gap.scaled(values)).scaled(1 / gap.values).influence), per_seed
+    # A table whose mean over seeds is P = mean gain / mean gap, and whose spread is P's to first order.
+    width = float(gap.values.mean())
+    value = float(gain.values.mean()) / width
+    error = (gain - gap.scaled(value)).scaled(1 / width)
+    return Linearised(error.values - error.values.mean() + value, error.influence), per_seed
 
 
 def predicted_half_width(

@@ -38,12 +38,12 @@ def ratio(top: FloatArray, bottom: FloatArray, otherwise: float = np.nan) -> Flo
 
 
 def rate_on(mask: npt.ArrayLike) -> Metric:
-    """Mean of the scores of the examples in `mask` `[n]`; NaN in resamples without any of them."""
+    """Mean of the scores of the examples in `mask`, `[n]` or each row's own `[A, n]`; NaN in resamples without any."""
 
     def metric(columns: FloatArray, groups: Groups) -> Statistic:
-        chosen = np.asarray(mask, dtype=np.float64)
-        sums, sizes = groups.sums(columns * chosen).T, groups.sums(chosen[None])[0]
-        return lambda weights: ratio(weights @ sums, (weights @ sizes)[:, None])
+        chosen = np.atleast_2d(np.asarray(mask, dtype=np.float64))
+        sums, sizes = groups.sums(columns * chosen).T, groups.sums(chosen).T
+        return lambda weights: ratio(weights @ sums, np.broadcast_to(weights @ sizes, (len(weights), len(columns))))
 
     return metric
 

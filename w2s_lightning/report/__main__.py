@@ -78,8 +78,9 @@ def _print_pages(console: Console, found: Sequence[Pages]) -> None:
         print_lines(console, [section.question, over.progress, *faults, *over.remarks])
         print_matrices(console, [group.row for group in section.groups])
         if over.claims:
-            rows = [(one["verdict"], one["text"] or one["claim"], one["figure"], one["seeds"]) for one in over.claims]
-            print_table(console, ("verdict", "claim", "value [95 %]", "per seed"), rows, "claims")
+            columns = ("verdict", "as_claimed", "text", "figure", "p", "seeds")
+            said = [[one[name] or one["claim"] for name in columns] for one in over.claims]
+            print_table(console, ("verdict", "as claimed", "claim", "value [95 %]", "p", "per seed"), said, "claims")
         for pair, blocks in pages.blocks.items():
             rows = [(row["row"], row["model"], interval(row), saw(row)) for block in blocks for row in block.rows]
             print_table(console, ("row", "model", f"{section.metric} [95 %]", "trained on"), rows, pair, folded=2)

@@ -17,12 +17,12 @@ from w2s_lightning.show.matrix import (
     seeds_of,
     state_of,
 )
-from w2s_lightning.show.numbers import counted, interval, number, seconds
+from w2s_lightning.show.numbers import DASH, counted, interval, number, p_value, seconds
 
 STEPS = 10  # shades on each side of 0
 ROW_HEIGHT = 60
 _OFFSETS = {"untuned": 0.27, "floor": 0.09, "student": -0.09, "ceiling": -0.27}
-_MARKS = {"held": "✓", "refuted": "✕", "undecided": "≈", "waiting": "…"}
+_MARKS = {"above": "↑", "below": "↓", "equivalent": "=", "undecided": "≈", "waiting": "…"}
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,13 @@ def _progress(section: Section) -> str:
 
 
 def _claim(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    point = verdict["value"] is None or verdict["low"] == verdict["high"]
     return {
         **verdict,
         "text": verdict.get("text") or texts.get(str(verdict["claim"]), ""),
         "mark": _MARKS.get(verdict["verdict"], ""),
-        "figure": number(verdict["value"]) if point else interval(verdict),
+        "figure": interval(verdict),
+        "as_claimed": verdict.get("as_claimed", DASH),
+        "p": p_value(verdict.get("p")),
         "seeds": ", ".join(number(value, 2) for value in verdict["per_seed"]),
     }
 

@@ -22,7 +22,7 @@ from w2s_lightning.results.stored import Fault
 PARTS = (*ROLES, "pgr", "gain_over_untuned")
 OF_JOB = ("state", "pair", "arm", "seed", "seconds", "stored", "memory", "digest")
 OF_STAGE = ("kind", "label", "digest", "state", "seconds", "memory", "where", "finished", "used")
-OF_CLAIM = ("claim", "text", "verdict", "value", "low", "high")
+OF_CLAIM = ("claim", "text", "verdict", "as_claimed", "value", "low", "high", "p")
 ENDS = ("value", "low", "high")
 
 

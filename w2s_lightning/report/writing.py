@@ -31,7 +31,7 @@ from w2s_lightning.report.inspector import MOST
 from w2s_lightning.report.sources import Library, Wanted
 from w2s_lightning.report.theme import css_variables
 from w2s_lightning.report.views import Pages, mirrored, pages_of
-from w2s_lightning.results.claims import read_claims
+from w2s_lightning.results.claim_file import read_claims
 from w2s_lightning.results.pooled import OUTCOMES
 from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.numbers import counted, interval, seconds, size

@@ -10,5 +10,5 @@
 | benchmark_result, sampled | what else a result holds: a benchmark by section; votes and selections of samples |
 | information | what a row's model saw: labels and tokens, counted from its stages |
 | groups, readouts, pooled | jobs that differ in their seed alone, and what is shown of them |
-| claims | hypotheses with their decision rule, and their verdicts |
+| claim_file, claims | hypotheses as they are written down; their verdicts |
 """

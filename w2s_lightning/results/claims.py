@@ -1,124 +1,70 @@
 """Claims: hypotheses written down with their decision rule before the run that decides them (`docs/claims.yaml`).
 
-`python -m w2s_lightning.results.claims` reads the results under the outputs folder and prints a verdict for each claim:
-`held`, `refuted` or `undecided`. All three are results. No seed is dropped: a claim waits until all of its seeds are
-there. A damaged file is named and counts as missing.
+`python -m w2s_lightning.results.claims` reads the results under the outputs folder and prints a verdict for each claim,
+whatever the claim itself says: `above`, `below`, `equivalent` (inside a margin that was named beforehand) or
+`undecided`. All claims of a file are tested together (Holm 1979). No seed is dropped: a claim waits until all of its
+seeds are there. A damaged file is named and counts as missing.
 """
 
+import math
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from annotated_types import MinLen
-from pydantic import AllowInfNan, Field, TypeAdapter, ValidationError
+import numpy as np
 from rich.console import Console
 
-from w2s_lightning.atomic import read_yaml
-from w2s_lightning.config.schema import Seed, record
 from w2s_lightning.errors import CommandParser, UserError, did_you_mean, run_command
-from w2s_lightning.metrics.intervals import Interval
-from w2s_lightning.metrics.pgr import PGR, pgr_over_seeds
-from w2s_lightning.metrics.seeds import score_seeds
+from w2s_lightning.metrics.intervals import CONFIDENCE
+from w2s_lightning.metrics.pgr import linearised_pgr
+from w2s_lightning.metrics.rates import holm
+from w2s_lightning.metrics.seeds import CrossedMean, Linearised, SeedScores, smallest_alpha
+from w2s_lightning.results.claim_file import (
+    AgainstOf,
+    Claim,
+    DepartureOf,
+    DifferenceOf,
+    ImitationOf,
+    PGROf,
+    read_claims,
+)
 from w2s_lightning.results.read_back import read_result, read_sweep
-from w2s_lightning.results.scored import columns_of
+from w2s_lightning.results.scored import score_answers, score_imitation
 from w2s_lightning.results.stored import Answers, StoreReader
-from w2s_lightning.show.numbers import counted, interval
+from w2s_lightning.show.numbers import DASH, counted, interval, p_value
 from w2s_lightning.show.terminal import print_lines, print_table
 
 RUNTIME = ("trainer", "tracking", "paths", "run", "hydra", "sweeps", "seed")
 _DEFAULTS = (Path("docs/claims.yaml"), Path("outputs"), Path("store"))
 
-Finite = Annotated[float, AllowInfNan(False)]
-Overrides = tuple[Annotated[str, Field(pattern="=")], ...]
+ALPHA = 1 - CONFIDENCE
 
-
-@record
-class PGROf:
-    """PGR of one row, as the ratio of means over seeds."""
-
-    of: Literal["pgr"]
-    row: str
-
-
-@record
-class DifferenceOf:
-    """Accuracy of one row minus that of another row of the same jobs, paired by seed and example."""
-
-    of: Literal["difference"]
-    row: str
-    minus: str
-
-
-@record
-class AgainstOf:
-    """Accuracy of one row minus the same row's in the jobs with the overrides `against`."""
-
-    of: Literal["against"]
-    row: str
-    against: Overrides
-
-
-@record
-class DepartureOf:
-    """In how many seeds a row's accuracy lies further than `distance` from `chance`, either way."""
-
-    of: Literal["departures"]
-    row: str
-    chance: Finite
-    distance: Finite
-
-
-Quantity = Annotated[PGROf | DifferenceOf | AgainstOf | DepartureOf, Field(discriminator="of")]
-
-
-@record
-class Claim:
-    """One hypothesis: which jobs decide it, by which quantity, under which rule.
-
-    `above`: held when the whole interval lies above `threshold`, refuted when it lies below, else undecided.
-    `not_above`: held unless the whole interval lies above. A count has no interval and is compared as it is.
-    """
-
-    id: str
-    claim: str
-    jobs: Overrides
-    seeds: Annotated[tuple[Seed, ...], MinLen(2)]
-    quantity: Quantity
-    rule: Literal["above", "not_above"]
-    threshold: Finite
-
-
-Decision = Literal["held", "refuted", "undecided", "waiting"]
+Decision = Literal["above", "below", "equivalent", "undecided", "waiting"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim; `reason` says why it waits, where not for its jobs."""
+    """What became of a claim: the figure with its own 95 % interval, and the p-value after Holm's correction over the
+    file; `reason` says why it waits (where not for its jobs) or has no figure."""
 
     claim: Claim
     verdict: Decision
-    value: float | None
-    low: float | None
-    high: float | None
-    per_seed: tuple[float, ...]
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    per_seed: tuple[float, ...] = ()
     reason: str = ""
 
-
-def read_claims(path: Path) -> list[Claim]:
-    """The claims of a YAML file; raise UserError where one is not well formed."""
-    try:
-        return TypeAdapter(list[Claim]).validate_python(read_yaml(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"claim {'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
-        raise UserError(f"{path}: {where}{first['msg']}") from None
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}: name a file of claims with --claims FILE") from None
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
+    @property
+    def as_claimed(self) -> str:
+        """`yes`, `no`, or `-` where nothing is decided."""
+        if self.verdict in ("undecided", "waiting"):
+            return DASH
+        return "yes" if self.verdict == self.claim.says else "no"
 
 
 def key_of(overrides: Sequence[str]) -> frozenset[str]:
@@ -174,69 +120,131 @@ class Results:
     def answers(self, overrides: Sequence[str], seeds: Sequence[int], row: str) -> list[Answers] | None:
         """A row's answers to the test examples for every seed; None while a seed is missing. Raises UserError for
         answers that cannot be read, and for a row that the jobs do not have."""
-        found = [self._found.get((key_of(overrides), seed)) for seed in seeds]
-        named = [{one["name"]: one["evaluate"] for one in result["rows"]} for result in found if result is not None]
-        if len(named) < len(found):
+        if any((key_of(overrides), seed) not in self._found for seed in seeds):
             return None
+        named = [{one["name"]: one["evaluate"] for one in job["rows"]} for job in self._jobs(overrides, seeds)]
         if lacking := [rows for rows in named if row not in rows]:
             raise UserError(f"its jobs have no row {row}: {did_you_mean(row, lacking[0])}")
         return [self._read(rows[row]) for rows in named]
 
+    def supervisors(self, overrides: Sequence[str], seeds: Sequence[int]) -> list[Answers]:
+        """The supervisor's answers to the test examples for every seed, of jobs that are all there."""
+        names = {str(job["supervisor"]) for job in self._jobs(overrides, seeds)}
+        found = self.answers(overrides, seeds, names.pop())
+        assert found is not None
+        return found
 
-def decide(claim: Claim, results: Results) -> Verdict:
-    """Measure the claim's quantity and apply its rule; it waits while that cannot be measured, with the reason."""
+    def metric(self, overrides: Sequence[str], seeds: Sequence[int]) -> str:
+        """What the jobs, which are all there, are judged by."""
+        return str(self._jobs(overrides, seeds)[0]["metric"])
+
+    def _jobs(self, overrides: Sequence[str], seeds: Sequence[int]) -> list[Mapping[str, Any]]:
+        return [self._found[key_of(overrides), seed] for seed in seeds]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A claim's quantity over its seeds."""
+
+    mean: CrossedMean
+    per_seed: tuple[float, ...]
+
+
+def decide(claims: Sequence[Claim], results: Results) -> list[Verdict]:
+    """Measure what the claims of one file are about and decide them together.
+
+    A claim's p-value is the smallest alpha at which its interval decides anything; Holm's procedure over all claims of
+    the file (one that still waits counts, with p = 1) says at which level each is decided. Whatever the true mean is,
+    only one kind of verdict is wrong about it, so a claim is wrongly decided with probability at most alpha.
+    """
+    found = [_measured(claim, results) for claim in claims]
+    p_values = [
+        smallest_alpha(lambda alpha, c=claim, m=one.mean: _word(c, m, alpha) != "undecided")  # type: ignore[misc]
+        if isinstance(one, Measured)
+        else 1.0
+        for claim, one in zip(claims, found, strict=True)
+    ]
+    adjusted = holm(p_values)
+    return [_verdict(claim, one, raw, p) for claim, one, raw, p in zip(claims, found, p_values, adjusted, strict=True)]
+
+
+def _verdict(claim: Claim, found: Measured | Verdict, raw: float, p: float) -> Verdict:
+    if isinstance(found, Verdict):
+        return found
+    # Holm divides alpha by p / raw for this claim: the interval of that level is what decides.
+    word = _word(claim, found.mean, ALPHA * raw / p) if p < ALPHA else "undecided"
+    return Verdict(claim, word, found.mean.value, *found.mean.interval(CONFIDENCE), p, found.per_seed)
+
+
+def _word(claim: Claim, mean: CrossedMean, alpha: float) -> Decision:
+    """What the interval of confidence 1 - alpha says."""
+    low, high = mean.interval(1 - alpha)
+    if claim.margin is not None and claim.threshold - claim.margin < low and high < claim.threshold + claim.margin:
+        return "equivalent"
+    return "above" if low > claim.threshold else "below" if high < claim.threshold else "undecided"
+
+
+def _measured(claim: Claim, results: Results) -> Measured | Verdict:
+    """The claim's quantity, or the verdict that there is none yet, with the reason."""
     try:
-        return _decided(claim, results)
+        scores = _scores(claim, results)
     except UserError as error:
-        return Verdict(claim, "waiting", None, None, None, (), str(error))
-
-
-def _decided(claim: Claim, results: Results) -> Verdict:
+        return Verdict(claim, "waiting", reason=str(error))
+    if scores is None:
+        return Verdict(claim, "waiting")
     match claim.quantity:
-        case PGROf(row=row):
-            wanted = {"student": (claim.jobs, row), "floor": (claim.jobs, "floor"), "ceiling": (claim.jobs, "ceiling")}
-        case DifferenceOf(row=row, minus=other):
-            wanted = {"one": (claim.jobs, row), "other": (claim.jobs, other)}
-        case AgainstOf(row=row, against=against):
-            wanted = {"one": (claim.jobs, row), "other": (against, row)}
-        case DepartureOf(row=row):
-            wanted = {"one": (claim.jobs, row)}
-    arms = {name: results.answers(jobs, claim.seeds, row) for name, (jobs, row) in wanted.items()}
-    known = {name: answers for name, answers in arms.items() if answers is not None}
-    if len(known) < len(arms):
-        return Verdict(claim, "waiting", None, None, None, ())
-    columns = columns_of(known)
-    if isinstance(claim.quantity, DepartureOf):
-        values = columns["one"].mean(axis=1).tolist()
-        count = float(sum(abs(value - claim.quantity.chance) > claim.quantity.distance for value in values))
-        return _verdict(claim, Interval(count, count, count, len(values)), values)
-    scores = score_seeds(columns, next(iter(known.values()))[0].groups)
-    if isinstance(claim.quantity, PGROf):
-        pgr, per_seed = pgr_over_seeds(scores)
-        return _verdict(claim, pgr, [float("nan") if value is None else value for value in per_seed])
-    per_seed = (scores.arms["one"] - scores.arms["other"]).values.tolist()
-    return _verdict(claim, scores.difference("one", "other"), per_seed)
+        case PGROf():
+            table, own = linearised_pgr(scores, student="one")
+            per_seed = tuple(math.nan if value is None else value for value in own)
+            if isinstance(table, str):
+                return Verdict(claim, "undecided", per_seed=per_seed, reason=table)
+        case DepartureOf(chance=chance):
+            one = scores.arms["one"]
+            per_seed = tuple(one.values.tolist())
+            table = Linearised(abs(one.values - chance), one.scaled(np.sign(one.values - chance)).influence)
+        case _:
+            table = scores.paired("one", "other")
+            per_seed = tuple(table.values.tolist())
+    return Measured(scores.mean_of(table), per_seed)
 
 
-def _verdict(claim: Claim, figure: Interval | PGR, per_seed: Sequence[float]) -> Verdict:
-    low, high = figure.low, figure.high
-    if figure.value is None or low is None or high is None:
-        return Verdict(claim, "undecided", None, None, None, tuple(per_seed))
-    above = low > claim.threshold
-    below = high < claim.threshold or low == high <= claim.threshold
-    held, refuted = (not above, above) if claim.rule == "not_above" else (above, below)
-    verdict: Decision = "held" if held else "refuted" if refuted else "undecided"
-    return Verdict(claim, verdict, figure.value, low, high, tuple(per_seed))
+def _scores(claim: Claim, results: Results) -> SeedScores | None:
+    """The arms that the claim's quantity is made of; None while a seed of one is missing."""
+    quantity = claim.quantity
+    wanted = {"one": (claim.jobs, quantity.row)}
+    match quantity:
+        case PGROf():
+            wanted |= {"floor": (claim.jobs, "floor"), "ceiling": (claim.jobs, "ceiling")}
+        case DifferenceOf(minus=other):
+            wanted["other"] = (claim.jobs, other)
+        case AgainstOf(against=against) | ImitationOf(against=against):
+            wanted["other"] = (against, quantity.row)
+        case DepartureOf():
+            pass
+    arms = {}
+    for name, (jobs, row) in wanted.items():
+        answers = results.answers(jobs, claim.seeds, row)
+        if answers is None:
+            return None
+        arms[name] = answers
+    if isinstance(quantity, ImitationOf):
+        return score_imitation(arms, {name: results.supervisors(wanted[name][0], claim.seeds) for name in arms})
+    scores = score_answers(arms, claim.metric or results.metric(claim.jobs, claim.seeds))
+    assert isinstance(scores, SeedScores)
+    return scores
 
 
 def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
-    """One line a claim: verdict, figure with interval, per-seed values."""
-    rows = (
-        (v.claim.id, v.claim.claim, v.verdict, interval(vars(v)), " ".join(f"{value:.2f}" for value in v.per_seed))
-        for v in verdicts
-    )
-    print_table(console, ("id", "claim", "verdict", "value [95 %]", "per seed"), rows, "claims")
-    print_lines(console, (f"{v.claim.id} waits: {v.reason}" for v in verdicts if v.reason))
+    """One line a claim: what came out, whether that is what it says, figure with interval, per-seed values."""
+    rows = []
+    for v in verdicts:
+        seeds = " ".join(f"{value:.2f}" for value in v.per_seed)
+        rows.append((v.claim.id, v.claim.claim, v.verdict, v.as_claimed, interval(vars(v)), p_value(v.p), seeds))
+    print_table(console, ("id", "claim", "verdict", "as claimed", "value [95 %]", "p", "per seed"), rows, "claims")
+    waiting = (f"{v.claim.id} waits: {v.reason}" for v in verdicts if v.reason and v.verdict == "waiting")
+    undefined = (f"{v.claim.id}: PGR is undefined: {v.reason}" for v in verdicts if v.reason and v.verdict != "waiting")
+    corrected = ["p: of all claims together (Holm); a verdict needs p < 0.05, the interval shown is the claim's own"]
+    print_lines(console, [*corrected, *waiting, *undefined])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -251,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def run() -> bool:
         claims = read_claims(given.claims)
         results = Results.under(given.outputs, given.store)
-        verdicts = [decide(claim, results) for claim in claims]
+        verdicts = decide(claims, results)
         console, waiting = Console(), sum(verdict.verdict == "waiting" for verdict in verdicts)
         print_verdicts(console, verdicts)
         print_lines(console, (f"damaged: {fault}" for fault in results.faults))

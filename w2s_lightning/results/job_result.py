@@ -42,6 +42,8 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
     student = plan.student_of_record
     by_role = {row.role: row.name for row in reversed(plan.rows)}
     untuned = by_role.get("untuned", student)
+    readouts = [row.name for row in plan.rows if row.role == "untuned"] or [student]
+    best_untuned = max(readouts, key=lambda name: scores.interval(name).value)
     marked = {name: one.strict for name, one in answers.items() if one.strict is not None}
     strict = rates(marked, answers[student].groups) if marked else None
     baselines = {role: by_role.get(role) for role in ("untuned", "floor", "ceiling")}
@@ -57,6 +59,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "student": vars(scores.interval(student)),
         "pgr": vars(row_pgr(plan, scores, student)),
         "gain_over_untuned": vars(scores.difference(student, untuned)),
+        "gain_over_best_untuned": {"row": best_untuned, **vars(scores.difference(student, best_untuned))},
         "agreement": _agreement(plan, answers),
         "rows": [_row(plan, store, scores, strict, row) for row in plan.rows],
         "by_difficulty": _by_difficulty(plan, answers),

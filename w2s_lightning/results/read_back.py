@@ -86,6 +86,10 @@ class _StageRow(TypedDict):
     seconds: Cost
 
 
+class _Named(_Figure):
+    row: str
+
+
 class _Result(_Outcome):
     job: _JobWords
     digest: str
@@ -93,6 +97,7 @@ class _Result(_Outcome):
     student_of_record: str
     supervisor: str | None
     pgr: _PGR | _NoPGR
+    gain_over_best_untuned: NotRequired[_Named]
     agreement: dict[str, _Figure | None]
     rows: list[_ResultRow]
     stages: list[_StageRow]
@@ -159,9 +164,11 @@ class _SweepVerdict(TypedDict):
     claim: str
     text: NotRequired[str]
     verdict: str
+    as_claimed: NotRequired[str]
     value: Finite | None
     low: float | None
     high: float | None
+    p: NotRequired[float | None]
     per_seed: list[float]
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from w2s_lightning.errors import UserError
 from w2s_lightning.metrics.intervals import RESAMPLES, Interval
 from w2s_lightning.metrics.pgr import PGR, pgr_of
-from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score, part_rates, permutation_p_value
-from w2s_lightning.metrics.seeds import SeedScores, compare
+from w2s_lightning.metrics.rates import JobScores, auroc_of, mean_score, part_rates, permutation_p_value, rate_on
+from w2s_lightning.metrics.seeds import SeedScores, compare, score_seeds
 from w2s_lightning.plan import Plan
 from w2s_lightning.recipes.recipe import ResultRow
 from w2s_lightning.results.stored import Answers, Array
@@ -67,6 +67,13 @@ def agreement(
     agrees = np.concatenate([a.agrees(b) for a, b in zip(ours, theirs, strict=True)])
     right = np.concatenate([one.correct > 0 for one in theirs])  # as judged: for worked solutions more than equal text
     return part_rates(agrees, [right | True, right, ~right], ours[0].groups * len(ours), resamples=resamples)
+
+
+def score_imitation(ours: Arms, theirs: Arms) -> SeedScores:
+    """How often rows over several seeds give their supervisors' answer where that is wrong, by row."""
+    columns = {name: [a.agrees(b) for a, b in zip(own, theirs[name], strict=True)] for name, own in ours.items()}
+    wrong = [one.correct == 0 for name in ours for one in theirs[name]]
+    return score_seeds(columns, next(iter(ours.values()))[0].groups, metric=rate_on(wrong))
 
 
 def measured_rows(rows: Sequence[ResultRow]) -> list[str]:

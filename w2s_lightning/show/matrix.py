@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from w2s_lightning.show.numbers import below_zero, counted, interval, listed, pair
+from w2s_lightning.show.numbers import ONE_SEED, below_zero, counted, interval, listed, pair
 from w2s_lightning.show.terminal import print_lines, print_table
 
 WIDE = 4  # columns of figures that fit into a terminal
@@ -179,5 +179,5 @@ def print_matrices(console: Console, groups: Sequence[Group]) -> None:
         print_table(console, [matrix.corner, *matrix.columns], rows)
     seeds = max((group["n"] for group in groups), default=0)
     crossed = f"seeds and test examples, crossed; {seeds} seeds"
-    over = crossed if seeds > 1 else "test examples, for these trained models"
+    over = crossed if seeds > 1 else f"test examples, for these trained models; {ONE_SEED}"
     print_lines(console, [f"intervals: over {over}", *below_untuned(groups), *explanations(groups)])

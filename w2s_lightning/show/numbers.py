@@ -8,6 +8,9 @@ from rich.markup import escape
 from w2s_lightning.errors import printable
 
 DASH = "-"
+ONE_SEED = (
+    "one seed: another can differ by more than this"  # its interval covers another seed about a third of the time
+)
 
 
 def shown(text: object) -> str:
@@ -32,6 +35,11 @@ def interval(part: Mapping[str, Any] | None, digits: int = 3, sign: str = "") ->
     # An end without its leading zero: the brackets are read beside the value, and columns are narrow.
     ends = [end.replace("0.", ".", 1) if end.lstrip("+-").startswith("0.") else end for end in (low, high) if end]
     return f"{value} [{', '.join(ends)}]" if ends else str(value)
+
+
+def p_value(value: float | None) -> str:
+    """`0.012`, `< 0.001`, or a dash."""
+    return "< 0.001" if value is not None and value < 0.001 else number(value)
 
 
 def below_zero(difference: Mapping[str, Any] | None) -> bool:

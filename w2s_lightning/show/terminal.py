@@ -16,7 +16,18 @@ from w2s_lightning.identity import Stage
 from w2s_lightning.metrics.sections import SECTIONS, WEIGHED
 from w2s_lightning.plan import Plan
 from w2s_lightning.refs import UNRESOLVED
-from w2s_lightning.show.numbers import DASH, below_zero, interval, job_title, number, seconds, shown, size, split_sizes
+from w2s_lightning.show.numbers import (
+    DASH,
+    ONE_SEED,
+    below_zero,
+    interval,
+    job_title,
+    number,
+    seconds,
+    shown,
+    size,
+    split_sizes,
+)
 from w2s_lightning.stages import FolderWeights, HubWeights, Label
 
 _KEY = re.compile(r" (?=[\w.@]+=)")
@@ -202,8 +213,12 @@ def _sentences(result: Result) -> Iterator[str]:
     pgr, agreement, rows = result["pgr"], result["agreement"], result["rows"]
     reason = f" ({pgr['reason']})" if pgr["reason"] else ""
     yield f"PGR {interval(pgr)}{reason}" if pgr["defined"] else f"PGR is undefined: {pgr['reason']}"
-    gain = result["gain_over_untuned"]
-    yield f"student - untuned: {interval(gain)}{': it ends below the untuned model' if below_zero(gain) else ''}"
+    best = result.get("gain_over_best_untuned") or {"row": "untuned", **result["gain_over_untuned"]}
+    of_all = "" if best["row"] == "untuned" else " (the best untuned read-out)"
+    ends = ": it ends below the untuned model" if below_zero(best) else ""
+    yield f"student - {best['row']}{of_all}: {interval(best)}{ends}"
+    if of_all:
+        yield f"student - untuned (over an untrained head): {interval(result['gain_over_untuned'])}"
     untuned, ceiling = result.get("untuned"), result.get("ceiling")
     if untuned and ceiling and ceiling["low"] <= untuned["high"]:
         yield (
@@ -234,7 +249,7 @@ def _sentences(result: Result) -> Iterator[str]:
         f"({seen['gold_upstream']} gold labels upstream), {seen['train_tokens']} tokens"
     )
     n = result["student"]["n"]
-    yield f"intervals: paired bootstrap over {n} test examples by group, for these trained models"
+    yield f"intervals: paired bootstrap over {n} test examples by group, for these trained models; {ONE_SEED}"
     yield from (f"CHEAT: {cheat} used hidden gold labels" for cheat in result["cheats"])
     yield from (f"note: {notice}" for notice in result["notices"])
 

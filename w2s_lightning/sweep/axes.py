@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep, 
 from omegaconf import DictConfig, OmegaConf
 
 from w2s_lightning.errors import UserError
-from w2s_lightning.results.claims import Claim, read_claims
+from w2s_lightning.results.claim_file import Claim, read_claims
 
 MOST_JOBS = 100_000  # which take ten minutes to plan, and a gigabyte
 

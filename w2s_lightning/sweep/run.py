@@ -268,7 +268,8 @@ class Sweep:
     def _end(self, states: UnitStates) -> None:
         verdicts = self._verdicts()
         if verdicts:  # written before wandb's tables are made of them
-            self._file.write(verdicts=[{**asdict(v), "claim": v.claim.id, "text": v.claim.claim} for v in verdicts])
+            sentences = [{"claim": v.claim.id, "text": v.claim.claim, "as_claimed": v.as_claimed} for v in verdicts]
+            self._file.write(verdicts=[{**asdict(v), **own} for v, own in zip(verdicts, sentences, strict=True)])
         content, rows = self._file.content, self._file.rows_digest()
         if (content.get("wandb") or {}).get("rows") != rows:  # a rerun that changes nothing makes no second run
             logged = log_sweep(
@@ -300,4 +301,4 @@ class Sweep:
             for overrides in (job.overrides, *self._grid.also.get(job.plan.digest, ())) if result else ():
                 found[key_of(overrides) - given, job.job.seed] = result
         results = Results(found, self._store.root)
-        return [decide(claim, results) for claim in self._command.claims]
+        return decide(self._command.claims, results)
