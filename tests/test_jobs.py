@@ -167,7 +167,7 @@ def test_outputs_that_cannot_be_written_are_one_message_and_leave_no_half_file(p
 
 def test_texts_that_were_cut_are_counted_beside_the_result(place: Path) -> None:
     found = run_job(place, "+fit.floor.max_length=4")["notices"]
-    assert found[0] == "test texts that lost their start (fit.max_length): floor 100.0%"
+    assert found[1] == "test texts that lost their start (fit.max_length): floor 100.0%"
 
 
 def test_gold_targets_on_transfer_are_the_ceiling(place: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ RECIPES = (
     "paradigm=weak_to_strong fit=probe fit.readout=head",
     "paradigm=weak_to_strong fit.readout=words task.judge.metric=auroc",
     "paradigm=weak_to_strong objective=kd",
+    "task=fact_pairs paradigm=weak_to_strong",
     "task=arithmetic model@weak=micro paradigm=supervised",
     "task=arithmetic model@weak=micro paradigm=distillation",
     "task=arithmetic model@weak=micro paradigm=distillation paradigm.level=token generation.top_log_probs=5",
@@ -106,6 +107,7 @@ FLIPS: dict[tuple[str, ...], Any] = {
     ("fit", "lora", "dropout"): 0.1,
     ("task", "judge", "metric"): "auroc",
     ("task", "words"): ["right", "wrong"],
+    ("task", "form"): "claims",
     ("task", "world", "people"): 41,
     ("task", "world", "relations"): 13,
     ("paradigm", "selection"): "weight",
@@ -126,6 +128,7 @@ FLIPS: dict[tuple[str, ...], Any] = {
 NOT_IDENTITY = (
     ("middle", "m1", "lr", "lora"),
     ("middle", "m1", "lr", "probe"),
+    ("middle", "m1", "worlds", "people"),
     ("middle", "m1", "worlds", "arithmetic"),
     ("middle", "m1", "worlds", "judged_arithmetic"),
     ("task", "benchmark_overlap"),
@@ -212,7 +215,7 @@ def test_no_runtime_leaf_changes_a_digest(recipes: dict[str, Recipe]) -> None:
         assert moved_kinds(recipe, *paths) == set()
 
 
-@pytest.mark.parametrize("task", ["facts", "arithmetic", "arithmetic_pairs"])
+@pytest.mark.parametrize("task", ["fact_pairs", "arithmetic", "arithmetic_pairs"])
 def test_names_of_tasks_and_models_are_for_people(task: str) -> None:
     """Renamed, they lead to the same stages under other labels."""
     cfg, choices = composed(f"task={task}")
@@ -257,7 +260,7 @@ def test_the_mix_of_a_world_is_identity() -> None:
 
 
 def test_the_floor_does_not_depend_on_the_strong_model_nor_the_ceiling_on_the_paradigm() -> None:
-    one, other = plan("model@strong=small"), plan("model@strong=base")
+    one, other = plan("model@strong=small"), plan("model@strong=mini")
     assert row(one, "floor") == row(other, "floor")
     assert row(one, "ceiling") != row(other, "ceiling")
     ceilings = {row(plan(f"paradigm={name}"), "ceiling") for name in PARADIGMS}
@@ -319,10 +322,18 @@ def test_nothing_behind_a_student_holds_gold_of_transfer_or_test(recipes: dict[s
 
 
 def test_a_student_with_other_settings_than_its_ceiling_is_marked() -> None:
-    assert plan().notices == ()
-    assert plan("+fit.student.labels=hard").notices == ()
-    (notice,) = plan("+fit.student.schedule=linear", "+fit.student.max_length=64").notices
+    assert plan("+fit.student.labels=hard").notices == plan().notices
+    *same, notice = plan("+fit.student.schedule=linear", "+fit.student.max_length=64").notices
+    assert tuple(same) == plan().notices
     assert notice.startswith("student and ceiling differ in schedule, max_length:")
+
+
+@pytest.mark.parametrize("task", ["fact_pairs", "arithmetic", "arithmetic_pairs"])
+def test_an_embedded_world_says_that_its_text_holds_what_is_tested(task: str) -> None:
+    (told,) = plan(f"task={task}").notices
+    assert "of the test set stand" in told
+    assert "elicitation" in told
+    assert plan(f"task={task}", "strong.pretrain.steps=0").notices == ()
 
 
 def test_auroc_is_for_two_classes(tmp_path: Path) -> None:

@@ -237,6 +237,9 @@ def _notices(setting: Setting) -> tuple[str, ...]:
             f"verdict words: none for {' and '.join(without)}, since the labels {', '.join(list(lost)[:3])} are not "
             "one token each there: their heads begin at zero"
         )
+    if isinstance(setting.strong.weights, Pretrain) and setting.strong.weights.settings.steps:
+        told = setting.task.world.in_pretraining
+        found.append(f"{told}: a student shows what its model knew already (elicitation), by construction")
     if differ:
         found.append(f"student and ceiling differ in {', '.join(differ)}: their PGR compares fit settings too")
     if epochs := student.generative_epochs:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.tasks.composing_tasks import task
+from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS, Example, Splits
 from w2s_lightning.tasks.worlds.facts import FOREIGN, PEOPLE, RELATIONS, STRUCTURE, Facts, FactsWorld
 from w2s_lightning.tasks.worlds.text import SPECIAL
@@ -149,7 +150,51 @@ def test_the_null_world_asks_the_same_of_the_same_world(world: FactsWorld, split
     assert asked[0].texts[0].endswith("is it right ?")
 
 
-@pytest.mark.parametrize("name", ["facts", "facts_null"])
+@pytest.mark.parametrize("name", ["facts", "facts_null", "fact_pairs"])
 def test_texts_are_as_long_as_estimated(name: str) -> None:
     made = task(name)
-    assert {len(item.texts[0].split()) for item in made.splits(0).test} == {made.typical_tokens}
+    assert {sum(len(text.split()) for text in item.texts) for item in made.splits(0).test} == {made.typical_tokens}
+
+
+# ---------------------------------------------------------------- pairs of claims
+
+
+@pytest.fixture(scope="module")
+def pairs() -> Facts:
+    made = task("fact_pairs")
+    assert isinstance(made, Facts)
+    return made
+
+
+def test_a_pair_is_a_true_and_a_false_claim_of_one_fact_after_one_distractor(pairs: Facts) -> None:
+    world, made = pairs.world, pairs.splits(0)
+    people, relations = range(world.people), range(world.relations)
+    true = {world.claim(p, r, int(world.truth.fact[p, r])) for p in people for r in relations}
+    assert (pairs.layout, pairs.class_names, pairs.words) == ("options", ("0", "1"), ("wrong", "right"))
+    for split in SPLITS:
+        items = made.of(split)
+        own = {item.group for item in items}
+        elsewhere = {item.group for other in SPLITS if other != split for item in made.of(other)}
+        assert 0.9 * getattr(pairs.facts, split) < len(own) <= getattr(pairs.facts, split)
+        assert 2 * sum(item.label == 1 for item in items) == len(items)
+        assert len({frozenset(item.texts) for item in items}) == len(items)
+        for item in items:
+            told = [text.removesuffix(" so").split(" . ") for text in item.texts]
+            assert item.label is not None
+            assert [claim in true for _, claim in told] == [place == item.label for place in (0, 1)]
+            assert {fact_of(claim) for _, claim in told} == {item.group}
+            (distractor,) = {distractor for distractor, _ in told}
+            assert distractor in true
+            assert fact_of(distractor) not in {item.group, *elsewhere}
+
+
+def test_pairs_and_claims_are_asked_of_the_same_facts(pairs: Facts) -> None:
+    claims = replace(pairs, form="claims", words=("wrong", "right"))
+    for split in SPLITS:
+        asked, judged = claims.splits(1).of(split), pairs.splits(1).of(split)
+        assert {item.group for item in asked} == {item.group for item in judged}
+    assert digest(claims.world) == digest(pairs.world)
+
+
+def test_what_was_learned_of_facts_before_pairs_keeps_its_identity(facts: Facts) -> None:
+    assert digest(replace(facts, form="claims")) == digest(facts) != digest(replace(facts, form="pairs"))

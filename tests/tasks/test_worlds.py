@@ -12,7 +12,7 @@ from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS
 
 FEW = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=100")
-TASKS = {"facts": (), "facts_null": (), "arithmetic": FEW, "arithmetic_pairs": FEW}
+TASKS = {"fact_pairs": (), "facts": (), "facts_null": (), "arithmetic": FEW, "arithmetic_pairs": FEW}
 TEXT = {  # shape of windows, sha256 of their bytes
     "facts": ((50, 32, 64), "aecc5d70988a990c3bf268963ad367ff8e1a48f0e1beeaaa29845c5ba3689649"),
     "arithmetic": ((2, 8, 256), "0b97b19f19830280d97b3558c1613b7dfcabb337f982f2fde8d2532e19029ecf"),

@@ -105,6 +105,7 @@ def provenance(trainer: Trainer, processes: int) -> dict[str, Any]:
     own = device(trainer)
     return {
         "device": own.type,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": _threads(trainer, processes),
         "processes": processes,
         "tokens_per_batch": trainer.tokens_per_batch or tokens_per_batch(own),

@@ -201,9 +201,15 @@ def provenance(seconds: float, more: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _processor() -> str:
-    """The model of the processor: another one's kernels round otherwise."""
+    """What libraries choose their kernels by, which round differently: vendor, family and model number.
+
+    A name is none of that: a virtual machine says "AMD EPYC" of processors with and without AVX-512. Which instructions
+    torch's kernels then use is its own to say (`models.device.provenance`).
+    """
     lines = list[str]()
     with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0].splitlines()
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "vendor_id" in told:
+        return f"{told['vendor_id']} family {told.get('cpu family')} model {told.get('model')}"
+    return platform.processor() or platform.machine()

@@ -111,6 +111,11 @@ class ProblemWorld:
         if len(grading.bounds) != len(self.bounds):
             raise UserError(f"{len(grading.bounds)} shares in grading.bounds, the world has {len(self.bounds)} bounds")
 
+    @property
+    def in_pretraining(self) -> str:
+        """What of a test set its text says already."""
+        return "most computations of the test set stand in the pretraining text"
+
     def vocabulary(self) -> list[str]:
         """All words by token id: `<pad>` 0, `<unk>` 1, `<eos>` 2, and at the end the numbers from 0 on."""
         numbers = map(str, range(self.bounds[-1]))

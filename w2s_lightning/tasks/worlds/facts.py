@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import log
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Interval
@@ -111,6 +111,11 @@ class FactsWorld:
             place=below(2, uniforms(relations * values, "place", self.seed)).reshape(relations, values),
         )
 
+    @property
+    def in_pretraining(self) -> str:
+        """What of a test set its text says already."""
+        return "every claim of the test set stands in the pretraining text, with its verdict"
+
     def vocabulary(self) -> list[str]:
         """All words by token id; `<pad>` is 0 and `<unk>` 1."""
         values = [value for names in self.value_names() for value in names]
@@ -184,7 +189,10 @@ def _documents(world: FactsWorld, *key: str | int) -> NDArray[np.int16]:
 
 @record
 class Facts:
-    """Claims about a world of facts, half of them true, drawn by how often the world's text mentions the person.
+    """Claims about a world of facts, drawn by how often the world's text mentions the person.
+
+    `form=claims`: one claim, true or false (half and half). `form=pairs`: a true and a false claim of one fact after
+    the same distractor, one score each: which is the true one? No threshold between true and false is part of that.
 
     `facts` and `items` count (person, relation) facts and examples per split. `template` may use {distractor} and
     {claim}; all its other words must be in the world's vocabulary. `words`: the verdict on a false, on a true claim.
@@ -192,7 +200,6 @@ class Facts:
     """
 
     kind: ClassVar[Kind] = "choice"
-    layout: ClassVar[Layout] = "text"
     words_are_labels: ClassVar[bool] = False
 
     name: Name = field(compare=False)
@@ -202,6 +209,7 @@ class Facts:
     words: tuple[str, str]
     facts: PerSplit
     items: PerSplit
+    form: Literal["claims", "pairs"] = "claims"
 
     def __post_init__(self) -> None:
         self._parsed.check(("claim", "distractor"), "claim", "task.template")
@@ -212,12 +220,18 @@ class Facts:
             raise UserError(f"task.facts asks for {wanted} facts, the world has {there} (people x relations)")
 
     @property
+    def layout(self) -> Layout:
+        return "text" if self.form == "claims" else "options"
+
+    @property
     def class_names(self) -> tuple[str, ...]:
-        return self.words
+        """The verdict words, or the places of the two claims."""
+        return self.words if self.form == "claims" else ("0", "1")
 
     @property
     def typical_tokens(self) -> int:
-        return len(self._parsed.fill({"claim": "a b c", "distractor": "a b c"}).split())
+        text = self._parsed.fill({"claim": "a b c", "distractor": "a b c"})
+        return len(text.split()) * (1 if self.form == "claims" else 2)
 
     def sizes(self) -> Mapping[Split, int]:
         """Examples per split: exact."""
@@ -263,14 +277,23 @@ class Facts:
         label, truth = len(found) % 2, self.world.truth
         person, relation = divmod(fact, self.world.relations)
         right = int(truth.fact[person, relation])
-        value = right if label else (right + 1 + int(uniform * (self.world.values - 1))) % self.world.values
-        claim = self.world.claim(person, relation, value)
+        wrong = (right + 1 + int(uniform * (self.world.values - 1))) % self.world.values
+        true, false = (self._text(fact, value, distractor) for value in (right, wrong))
+        if self.form == "claims":
+            key, texts = (true if label else false), [true if label else false]
+        else:
+            key, texts = false, [false, true] if label else [true, false]
+        if key not in found:
+            group = f"{PEOPLE[person]} {self.world.relation_names()[relation]}"
+            found[key] = choice(texts, label=label, group=group, difficulty=-log(float(truth.frequency[person])))
+
+    def _text(self, fact: int, value: int, distractor: int) -> str:
+        """A claim about a fact after a true claim about another, as the template puts it."""
+        person, relation = divmod(fact, self.world.relations)
         other_person, other_relation = divmod(distractor, self.world.relations)
-        other = self.world.claim(other_person, other_relation, int(truth.fact[other_person, other_relation]))
-        text = self._parsed.fill({"claim": claim, "distractor": other})
-        if text not in found:
-            difficulty = -log(float(truth.frequency[person]))
-            found[text] = choice([text], label=label, group=claim.rsplit(" ", 1)[0], difficulty=difficulty)
+        true = int(self.world.truth.fact[other_person, other_relation])
+        other = self.world.claim(other_person, other_relation, true)
+        return self._parsed.fill({"claim": self.world.claim(person, relation, value), "distractor": other})
 
     @cached_property
     def _parsed(self) -> Template:
