@@ -129,7 +129,7 @@ def test_wandb_gets_every_figure_in_colours_and_with_its_data(page: Page, made: 
 
 def test_rewardbench_has_a_page_only_where_there_are_sections(tmp_path: Path, page: Page) -> None:
     assert not page.all("a", data_page="rewardbench")
-    made = small(tmp_path, subsets=("chat", "chat_hard", "safety"))
+    made = small(tmp_path, subsets=("chat", "chat_hard", "safety"), seeds=(0, 1, 2))
     scored = written(made)
     assert scored.all("a", data_page="rewardbench")
     rows = {
@@ -386,3 +386,12 @@ def test_a_single_seeds_auroc_is_not_tested_as_if_it_were_an_accuracy(tmp_path: 
     auroc = written(made).text
     assert "told apart" not in auroc
     assert "a difference (p" not in auroc
+
+
+def test_two_seeds_are_drawn_as_dots_without_intervals(tmp_path: Path) -> None:
+    figures = written(small(tmp_path)).sections[0]["figures"]
+    for place in ("overview/arms", "paradigms/paradigms"):
+        for view in figures[place]["views"]:
+            ends = [end for trace in view["plot"]["data"] for end in trace.get("error_x", {}).get("array", ())]
+            assert ends, place
+            assert set(ends) == {0}, place

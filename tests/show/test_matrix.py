@@ -119,7 +119,7 @@ def test_a_cell_that_is_more_than_a_number_tells_its_story() -> None:
         "c → small: PGR 0.50 [-.40, .60] over 2 seeds; CHEAT, it used hidden gold (oracle_random_errors)",
     ]
     text = printed(*found)
-    assert "intervals: over seeds and test examples, crossed; 2 seeds" in text
+    assert "intervals: over nothing: 2 seeds" in text
     assert all(line in text for line in explanations(found))
 
 
@@ -131,3 +131,21 @@ def test_sections_of_a_benchmark_are_columns() -> None:
     assert "chat" in table
     assert "nano → small" in table
     assert "micro" not in table
+
+
+def test_two_seeds_show_their_values_and_no_interval() -> None:
+    few = {"value": 0.827, "low": -0.002, "high": 1.656, "defined": True, "reason": None, "per_seed": [0.7, 0.954]}
+    said = printed(cell(pgr=few))
+    assert "0.83 (0.70, 0.95)" in said
+    assert "1.66" not in said
+    assert "2 seeds, with their own values in brackets; take 3 or more" in said
+
+
+def test_a_pgr_that_reaches_0_and_1_is_not_called_a_result() -> None:
+    wide = {"value": 0.5, "low": -0.1, "high": 1.2, "defined": True, "reason": None}
+    assert "No PGR here is told apart from 0 or from 1." in printed(cell(pgr=wide))
+    assert "No PGR here" not in printed(cell(pgr=wide), cell(weak="micro"))
+
+
+def test_the_same_model_on_both_sides_is_said() -> None:
+    assert "PGR is undefined, the same model on both sides: the gap" in printed(cell(weak="small", pgr=UNDEFINED))

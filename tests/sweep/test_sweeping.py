@@ -41,7 +41,7 @@ def test_a_sweep_ends_with_the_matrix(smoke: Smoke) -> None:
     head = next(n for n, line in enumerate(lines) if line.startswith("PGR [95 %] · facts · weak_to_strong"))
     assert lines[head + 2].split() == ["weak", "↓", "strong", "→", "nano", "micro"]
     assert [line.split()[0] for line in lines[head + 4 : head + 6]] == ["nano", "micro"]
-    assert "intervals: over seeds and test examples, crossed; 2 seeds" in smoke.printed
+    assert "intervals: over nothing: 2 seeds, with their own values in brackets" in smoke.printed
 
 
 def test_each_job_has_the_result_that_it_has_alone(smoke: Smoke, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from w2s_lightning.report.overview import ROW_HEIGHT, row_labels
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import Look, of_role
 from w2s_lightning.results.pooled import Pooled, supervisor_of
-from w2s_lightning.show.numbers import number
+from w2s_lightning.show.numbers import number, without_ends
 
 FAINT = 20  # examples, below which a calibration bin is drawn small
 NOBODY = "No student of this sweep has a supervisor, so there is nobody to agree with."
@@ -114,9 +114,16 @@ def sections(section: Section) -> list[Figure | str]:
 
 def _sections(group: Group, pooled: Pooled) -> View | None:
     rows: list[Row] = []
+    seeds = len(group.results)
     for place, (label, name) in enumerate({"floor": "floor", "student": group.student, "ceiling": "ceiling"}.items()):
         for number_of_part, (part, found) in enumerate(pooled.sections(group.results, name).items()):
-            head = {"cell": group.title, "row": label, "section": part, **vars(found), "seeds": len(group.results)}
+            head = {
+                "cell": group.title,
+                "row": label,
+                "section": part,
+                **without_ends(vars(found), seeds),
+                "seeds": seeds,
+            }
             rows.append({**head, "reason": None, "_x": number_of_part + 0.12 * (place - 1)})
     if not rows:
         return None
@@ -126,7 +133,8 @@ def _sections(group: Group, pooled: Pooled) -> View | None:
     plot = drawing(traces, 380, xaxis=ticks, yaxis=axis("accuracy", range=shares(rows)))
     pgrs: list[Row] = []
     for part in group.row["sections"]:
-        ends = {end: part["pgr"][end] for end in ("value", "low", "high", "reason")}
+        own = without_ends(part["pgr"], seeds)
+        ends = {end: own[end] for end in ("value", "low", "high", "reason")}
         pgrs.append({**rows[0], "row": "PGR", "section": part["name"], "n": None, **ends})
     reading = spread(f"PGR of {group.title}", pgrs, label="section", digits=2)
     return View(group.title, [*rows, *pgrs], plot, reading)

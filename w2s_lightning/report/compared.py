@@ -15,7 +15,7 @@ from w2s_lightning.report.figures import Figure, Plot, Row, View, axis, drawing,
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import of_role
 from w2s_lightning.results.pooled import OUTPUTS, Pooled, row_named
-from w2s_lightning.show.numbers import counted, interval, saw
+from w2s_lightning.show.numbers import counted, interval, saw, without_ends
 
 LEVEL = 0.05
 SEEN = ("gold_seen_by_student", "pseudo_labels", "gold_upstream", "train_tokens", "sampled_tokens")
@@ -73,6 +73,7 @@ def _rows_of(group: Group, pooled: Pooled, *, several: bool) -> list[Row]:
         name, part = row["name"], pooled.row(group.results, row["name"])
         if part is None:
             continue
+        part = without_ends(part, len(group.results))
         of_record = name == group.student
         shared = row["role"] in ("untuned", "floor", "ceiling")
         label = group.arm if of_record else name if shared or not several else f"{name} ({group.arm})"
@@ -99,7 +100,9 @@ def _test(blocks: Sequence[Block], pooled: Pooled) -> None:
     for (block, a, b, gap, _), p_value in zip(raw, holm([chance for *_, chance in raw]), strict=True):
         how = f"p = {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
         told = "a difference" if p_value < LEVEL else "not told apart"
-        figure = interval(vars(gap), sign="+")
+        seeds = min(len(a["_results"]), len(b["_results"]))
+        told += " for these two trained models" if seeds == 1 else ""  # examples are drawn anew, and no seed is
+        figure = interval(without_ends(vars(gap), seeds), sign="+")
         block.tests.append((p_value, f"{a['row']} − {b['row']}: {figure}, {told} ({how}{over})."))
 
 

@@ -16,8 +16,19 @@ from w2s_lightning.show.matrix import (
     matrix_of,
     seeds_of,
     state_of,
+    told_apart,
 )
-from w2s_lightning.show.numbers import DASH, counted, interval, number, p_value, seconds
+from w2s_lightning.show.numbers import (
+    DASH,
+    counted,
+    interval,
+    number,
+    over_seeds,
+    p_value,
+    seconds,
+    tells_nothing,
+    without_ends,
+)
 
 STEPS = 10  # shades on each side of 0
 ROW_HEIGHT = 60
@@ -58,7 +69,7 @@ def overview(section: Section, claims: Mapping[str, str]) -> Overview:
         reasons=explanations(groups),
         claims=[_claim(verdict, claims) for verdict in section.content.get("verdicts") or ()],
         remarks=[*said, *cheated, *notices],
-        below=below_untuned(groups),
+        below=[*told_apart(groups), *below_untuned(groups)],
     )
 
 
@@ -86,8 +97,8 @@ def _claim(verdict: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, An
 
 def _square(group: Group) -> Row:
     """A cell as the page draws it: `shade` is -STEPS to STEPS, `place` where it leads to."""
-    state, (text, _, ends) = state_of(group.row), interval(group.row["pgr"], 2).partition(" ")
-    value = group.row["pgr"]["value"] if state == "defined" else 0.0
+    state, (text, _, ends) = state_of(group.row), over_seeds(group.row["pgr"], 2).partition(" ")
+    value = group.row["pgr"]["value"] if state == "defined" and not tells_nothing(group.row["pgr"]) else 0.0
     return {
         "state": state,
         "text": text if state == "defined" else state,
@@ -127,7 +138,9 @@ def matrix_figure(groups: Sequence[Group], matrix: Matrix) -> Figure:
     }
     above, downwards = {"side": "top", "showgrid": False}, {"autorange": "reversed", "showgrid": False}
     plot = drawing([trace], 60 + 70 * len(cells), xaxis=above, yaxis=downwards)
-    return Figure("matrix", [View("", rows, plot, spread("PGR", rows, "pgr", "_cell", digits=2))])
+    ends = [without_ends(row, row["seeds"]) for row in rows]
+    said = " ".join(told_apart([group.row for group in groups])) or spread("PGR", ends, "pgr", "_cell", digits=2)
+    return Figure("matrix", [View("", rows, plot, said)])
 
 
 def arms_figure(groups: Sequence[Group], metric: str) -> Figure:

@@ -12,7 +12,7 @@ from w2s_lightning.results.pooled import Pooled
 from w2s_lightning.results.stored import Fault
 from w2s_lightning.results.texts import ExampleTexts
 from w2s_lightning.show.matrix import Labels
-from w2s_lightning.show.numbers import pair
+from w2s_lightning.show.numbers import pair, without_ends
 
 STATES = ("done", "running", "waiting", "failed")
 Row = Mapping[str, Any]
@@ -66,9 +66,9 @@ class Group:
 
     def rows(self, name: str, part: str) -> list[dict[str, Any]]:
         """One of the group's figures as rows of a frame, one a seed."""
-        found = self.row[part]
-        if not found or found["value"] is None:
+        if not (found := self.row[part]) or found["value"] is None:
             return []
+        found = without_ends(found, self.row["n"])
         ends = {end: found[end] for end in ("value", "low", "high")}
         seeds = zip(self.row["seeds"], found.get("per_seed") or (found["value"],), strict=False)
         head = {"cell": self.title, "pair": self.pair, "arm": self.arm, "row": name}

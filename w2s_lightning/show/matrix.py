@@ -9,7 +9,18 @@ from typing import Any
 
 from rich.console import Console
 
-from w2s_lightning.show.numbers import ONE_SEED, below_zero, counted, interval, listed, pair
+from w2s_lightning.show.numbers import (
+    FEW,
+    ONE_SEED,
+    below_zero,
+    counted,
+    interval,
+    listed,
+    over_seeds,
+    pair,
+    tells_nothing,
+    without_ends,
+)
 from w2s_lightning.show.terminal import print_lines, print_table
 
 WIDE = 4  # columns of figures that fit into a terminal
@@ -95,7 +106,7 @@ def cell_text(group: Group | None) -> str:
     """PGR with its interval, or why there is none, with how many seeds are missing."""
     if group is None:
         return ""
-    figure = interval(group["pgr"], 2) if group["n"] else state_of(group)
+    figure = over_seeds(group["pgr"], 2) if group["n"] else state_of(group)
     return figure + (f" ({seeds_of(group)})" if seeds_of(group) else "") + (" CHEAT" if group["cheats"] else "")
 
 
@@ -104,10 +115,12 @@ def explanation(group: Group, title: str) -> str:
     pgr, state = group["pgr"], state_of(group)
     parts = [state]
     if state == "defined":
-        parts = [f"PGR {interval(pgr, 2)} over {counted(group['n'], 'seed')}"]
+        parts = [f"PGR {over_seeds(pgr, 2)} over {counted(group['n'], 'seed')}"]
+        parts += ["told apart neither from 0 nor from 1"] if tells_nothing(pgr) else []
         parts += [pgr["reason"]] if pgr["reason"] else []
     elif state == "undefined":
-        parts = [f"PGR is undefined: {pgr['reason']}"]
+        same = ", the same model on both sides" if group["weak"] == group["strong"] else ""
+        parts = [f"PGR is undefined{same}: {pgr['reason']}"]
     lost: dict[tuple[str, str], list[str]] = {}  # told once for equal reasons
     for one in group["missing"]:
         lost.setdefault((str(one["state"]), str(one["reason"] or "")), []).append(str(one["seed"]))
@@ -137,6 +150,12 @@ def below_untuned(groups: Sequence[Group]) -> list[str]:
     return [f"The student ends below the untuned model: {listed(cells)}."] if cells else []
 
 
+def told_apart(groups: Sequence[Group]) -> list[str]:
+    """One sentence where not one PGR is told apart from 0 or from 1."""
+    known = [group["pgr"] for group in groups if group["n"] and group["pgr"]["defined"]]
+    return ["No PGR here is told apart from 0 or from 1."] if known and all(map(tells_nothing, known)) else []
+
+
 def print_sections(console: Console, groups: Sequence[Group]) -> None:
     """PGR by section of a benchmark, over seeds and benchmark rows, where any group has one."""
     labels = Labels(groups)
@@ -154,12 +173,14 @@ def print_compared(console: Console, records: Sequence[Mapping[str, Any]]) -> No
         return
     lines: dict[str, dict[str, str]] = {}
     for record in records:
-        found = {part["name"]: interval(part, sign="+") for part in record["parts"]}
+        parts = [without_ends(part, record["n_seeds"]) for part in record["parts"]]
+        found = {part["name"]: interval(part, sign="+") for part in parts}
         lines.setdefault(record["row"], {}).update(found)
     console.print("accuracy of classifier - DPO (fit.readout=head - implicit), paired", highlight=False)
     _print_parts(console, list(lines.items()))
-    several = max(record["n_seeds"] for record in records) > 1
-    over = "seeds and examples, crossed" if several else "examples, for these trained models"
+    seeds = max(record["n_seeds"] for record in records)
+    over = "seeds and examples, crossed" if seeds >= FEW else "examples, for these trained models"
+    over = f"nothing: {seeds} seeds, take {FEW} or more" if 1 < seeds < FEW else over
     console.print(f"intervals at 95 % over {over}; not corrected for several comparisons", highlight=False)
 
 
@@ -178,6 +199,11 @@ def print_matrices(console: Console, groups: Sequence[Group]) -> None:
         print_lines(console, [f"PGR [95 %] · {matrix.title}"])
         print_table(console, [matrix.corner, *matrix.columns], rows)
     seeds = max((group["n"] for group in groups), default=0)
-    crossed = f"seeds and test examples, crossed; {seeds} seeds"
-    over = crossed if seeds > 1 else f"test examples, for these trained models; {ONE_SEED}"
-    print_lines(console, [f"intervals: over {over}", *below_untuned(groups), *explanations(groups)])
+    over = f"test examples, for these trained models; {ONE_SEED}"
+    if seeds >= FEW:
+        over = f"seeds and test examples, crossed; {seeds} seeds"
+    elif seeds > 1:
+        over = f"nothing: {seeds} seeds, with their own values in brackets; take {FEW} or more for an interval"
+    print_lines(
+        console, [f"intervals: over {over}", *told_apart(groups), *below_untuned(groups), *explanations(groups)]
+    )

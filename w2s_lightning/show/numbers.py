@@ -42,6 +42,28 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value is not None and value < 0.001 else number(value)
 
 
+FEW = 3
+"""Seeds from which on an interval over seeds says something."""
+
+
+def without_ends(part: Mapping[str, Any], seeds: int) -> dict[str, Any]:
+    """A figure over so many seeds without its interval, where two of them leave one that says nothing."""
+    return {**part, "low": None, "high": None} if 1 < seeds < FEW else {**part}
+
+
+def over_seeds(part: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """A group's figure with its interval, or with its seeds' own values where there are two."""
+    seeds = (part or {}).get("per_seed") or ()
+    if part is None or part.get("value") is None or not 1 < len(seeds) < FEW:
+        return interval(part, digits)
+    return f"{number(part['value'], digits)} ({', '.join(number(one, digits) for one in seeds)})"
+
+
+def tells_nothing(pgr: Mapping[str, Any]) -> bool:
+    """Whether a PGR is told apart neither from 0 nor from 1."""
+    return bool(pgr.get("defined")) and pgr["low"] <= 0 and pgr["high"] >= 1
+
+
 def below_zero(difference: Mapping[str, Any] | None) -> bool:
     """Whether the whole interval of a difference lies below 0."""
     return difference is not None and difference.get("high") is not None and bool(difference["high"] < 0)
