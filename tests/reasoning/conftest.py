@@ -19,7 +19,7 @@ JOBS = {
     "token": ["paradigm=distillation", "paradigm.level=token", "generation.top_log_probs=3"],
     "vote": ["paradigm=self_improvement"],
     "oracle": ["paradigm=self_improvement", "paradigm.oracle_gold_filter=true"],
-    "weak_to_strong": ["paradigm=weak_to_strong"],
+    "weak_to_strong": ["paradigm=weak_to_strong", "paradigm.iterations=2"],
 }
 
 

@@ -45,6 +45,7 @@ def pairs_and_iterations(*overrides: str) -> tuple[int, int]:
 
 def test_pairs_and_iterations_are_the_published_ones_of_each_data_set() -> None:
     assert pairs_and_iterations("task=gsm8k") == (1, 2)
+    assert pairs_and_iterations("task=arithmetic") == (1, 1)
     assert pairs_and_iterations("task=math") == (3, 1)
     assert pairs_and_iterations("task=math", "paradigm.pairs_per_question=1") == (1, 1)
     assert bound("task=math", "paradigm=supervised")[0].paradigm_name == "supervised"

@@ -60,6 +60,20 @@ def test_every_job_ends_with_its_rows(name: str, results: Results) -> None:
     assert "marked answers alone (strict)" in result["printed"]
 
 
+@pytest.mark.parametrize("name", JOBS)
+def test_each_row_says_what_is_worked_out_and_what_of_that_is_right(name: str, results: Results, store: Store) -> None:
+    for planned_row in made(name).rows:
+        shown = rows(results[name])[planned_row.name]
+        answers = table(store, planned_row.evaluate, "predictions")
+        worked = [one["correct"] for one in answers if "=" in one["solution"].split("answer")[0]]
+        assert shown["worked_share"] == pytest.approx(len(worked) / len(answers))
+        if worked:
+            assert shown["right_given_worked"] == pytest.approx(sum(worked) / len(worked))
+        else:
+            assert shown["right_given_worked"] is None
+        assert f"{planned_row.name} {len(worked) / len(answers):.0%}" in " ".join(results[name]["printed"].split())
+
+
 def test_all_paradigms_share_floor_ceiling_and_untuned(results: Results) -> None:
     assert_baselines_are_shared(results, *COMMON)
 
@@ -170,7 +184,7 @@ def test_a_second_run_computes_nothing_and_loads_no_torch(place: Path, results: 
     assert all(stage["cached"] for stage in again["stages"])
     for part in ("rows", "pgr", "agreement", "selections", "by_difficulty"):
         assert again[part] == results["weak_to_strong"][part]
-    assert "stage_2" in printed_without_torch(place, *SMALL_ARITHMETIC)
+    assert "stage_2" in printed_without_torch(place, *SMALL_ARITHMETIC, *JOBS["weak_to_strong"])
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from w2s_lightning.results.scored import (
 from w2s_lightning.results.stored import Answers, read_answers, read_lines
 from w2s_lightning.stages import Fit, Label, Pretrain, Select
 from w2s_lightning.store import Store
+from w2s_lightning.tasks.final_answer import equations
 
 VERSION = 1  # of result.json
 _MOST_GRADES = 12
@@ -61,7 +62,7 @@ def make_result(plan: Plan, store: Store, done: Sequence[Mapping[str, Any]]) -> 
         "gain_over_untuned": vars(scores.difference(student, untuned)),
         "gain_over_best_untuned": {"row": best_untuned, **vars(scores.difference(student, best_untuned))},
         "agreement": _agreement(plan, answers),
-        "rows": [_row(plan, store, scores, strict, row) for row in plan.rows],
+        "rows": [_row(plan, store, scores, strict, row, answers[row.name]) for row in plan.rows],
         "by_difficulty": _by_difficulty(plan, answers),
         "benchmark": benchmark_of(plan, store),
         "votes": votes_of(plan, store),
@@ -97,9 +98,11 @@ def _one_label(plan: Plan, answers: Mapping[str, Answers]) -> list[str]:
     return [f"one label only, {label}, for every test example: {', '.join(rows)}" for label, rows in given.items()]
 
 
-def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, row: ResultRow) -> dict[str, Any]:
+def _row(
+    plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, row: ResultRow, answers: Answers
+) -> dict[str, Any]:
     """`strict` (reasoning only): the same on marked answers alone. With it stand the shares of outputs that were cut
-    off or hold no answer, and of prompts that were longer than the context."""
+    off or hold no answer, and of prompts that were longer than the context, and what was worked out."""
     measured = row.name in measured_rows(plan.rows)
     beside = {}
     if strict is not None:
@@ -110,6 +113,7 @@ def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, 
             "strict": {**vars(strict.interval(row.name)), "pgr": pgr},
             **{name: metrics[name] for name in ("truncated_share", "unparsed_share", "timed_out_share")},
             "too_long_share": too_long / metrics["num_rows"],
+            **_worked_out(answers),
         }
     return {
         "name": row.name,
@@ -123,6 +127,13 @@ def _row(plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, 
         **({} if row.benchmark is None else {"benchmark": row.benchmark.digest}),
         **({} if row.votes is None else {"votes": row.votes.digest}),
     }
+
+
+def _worked_out(answers: Answers) -> dict[str, float | None]:
+    """The share of solutions that are worked out, which have an equation, and of these the share that is right."""
+    worked = np.array([bool(equations(text)) for text in answers.solutions or ()], bool)
+    right = float(answers.correct[worked].mean()) if worked.any() else None
+    return {"worked_share": float(worked.mean()), "right_given_worked": right}
 
 
 def _by_difficulty(plan: Plan, answers: Mapping[str, Answers]) -> list[dict[str, Any]]:
