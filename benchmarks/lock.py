@@ -12,7 +12,13 @@ from w2s_lightning.plan import make_setting
 from w2s_lightning.refs import Refs
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "worlds.lock"
-TASKS = ("facts", "facts_null", "arithmetic", "arithmetic_pairs")  # not yet fact_pairs: its ladder is not calibrated
+TASKS = (
+    "facts",
+    "facts_null",
+    "arithmetic",
+    "arithmetic_pairs",
+    "word_problems",
+)  # not yet fact_pairs: its ladder is not calibrated
 WEAK = ("nano", "micro", "mini")
 STRONG = ("micro", "mini", "small")
 

@@ -38,6 +38,7 @@ RECIPES = (
     "task=arithmetic model@weak=micro paradigm=self_improvement paradigm.start=weak_to_strong",
     "task=arithmetic model@weak=micro paradigm=weak_to_strong",
     "task=arithmetic model@weak=micro paradigm=weak_to_strong objective=orpo paradigm.iterations=1",
+    "task=word_problems paradigm=weak_to_strong",
     "task=arithmetic_pairs model@weak=micro paradigm=supervised",
     "task=arithmetic_pairs model@weak=micro paradigm=distillation",
     "task=arithmetic_pairs model@weak=micro paradigm=weak_to_strong",
@@ -52,6 +53,7 @@ SOLUTION_OPTIONS = {
 ONLY_OF = {
     "arithmetic": {"reasoning", "arithmetic", "generation", *SOLUTION_OPTIONS},
     "arithmetic_pairs": {"preference", "implicit"},
+    "word_problems": {"word_problems"},
 }
 
 
@@ -131,6 +133,7 @@ NOT_IDENTITY = (
     ("middle", "m1", "worlds", "people"),
     ("middle", "m1", "worlds", "arithmetic"),
     ("middle", "m1", "worlds", "judged_arithmetic"),
+    ("middle", "m1", "worlds", "word_problems"),
     ("task", "benchmark_overlap"),
 )
 
@@ -215,7 +218,7 @@ def test_no_runtime_leaf_changes_a_digest(recipes: dict[str, Recipe]) -> None:
         assert moved_kinds(recipe, *paths) == set()
 
 
-@pytest.mark.parametrize("task", ["fact_pairs", "arithmetic", "arithmetic_pairs"])
+@pytest.mark.parametrize("task", ["fact_pairs", "arithmetic", "arithmetic_pairs", "word_problems"])
 def test_names_of_tasks_and_models_are_for_people(task: str) -> None:
     """Renamed, they lead to the same stages under other labels."""
     cfg, choices = composed(f"task={task}")

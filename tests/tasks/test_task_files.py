@@ -18,7 +18,7 @@ from w2s_lightning.tasks.example import SPLITS, Solution
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if not path.stem.startswith("_"))
 OWN_FILES = ("local_choice", "local_preference", "local_reasoning")  # have no data of their own
 PREFERENCE = ("anthropic_hh", "arithmetic_pairs", "local_preference", "shp", "ultrafeedback_binarized")
-REASONING = ("arithmetic", "gsm8k", "local_reasoning", "math")
+REASONING = ("arithmetic", "gsm8k", "local_reasoning", "math", "word_problems")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_overrides_merge_as_those_of_a_job() -> None:
 
 
 def test_a_tasks_name_is_for_people_and_no_part_of_its_identity() -> None:
-    for name in ("fact_pairs", "facts", "arithmetic", "arithmetic_pairs", "sciq"):
+    for name in ("fact_pairs", "facts", "arithmetic", "arithmetic_pairs", "word_problems", "sciq"):
         assert digest(task(name, "name=other")) == digest(task(name))
 
 

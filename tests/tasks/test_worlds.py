@@ -12,11 +12,19 @@ from w2s_lightning.identity import digest
 from w2s_lightning.tasks.example import SPLITS
 
 FEW = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=100")
-TASKS = {"fact_pairs": (), "facts": (), "facts_null": (), "arithmetic": FEW, "arithmetic_pairs": FEW}
+TASKS = {
+    "fact_pairs": (),
+    "facts": (),
+    "facts_null": (),
+    "arithmetic": FEW,
+    "arithmetic_pairs": FEW,
+    "word_problems": FEW,
+}
 TEXT = {  # shape of windows, sha256 of their bytes
     "facts": ((50, 32, 64), "aecc5d70988a990c3bf268963ad367ff8e1a48f0e1beeaaa29845c5ba3689649"),
     "arithmetic": ((2, 8, 256), "0b97b19f19830280d97b3558c1613b7dfcabb337f982f2fde8d2532e19029ecf"),
     "arithmetic_pairs": ((2, 16, 48), "f3c8cd3501deacd50d5daf7fe3a4d31d63a67903874fc1c654e2526515f42f60"),
+    "word_problems": ((2, 8, 192), "f0a62fe7a9b1af5ecc70d241438a975adf67cef5a21ad2c6f29d53484df20daa"),
 }
 
 
@@ -87,6 +95,12 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
         (f"world.flaws={NO_FLAW}", "are all 0: give one of them a weight"),
         ("format.chat_template=default", "has no chat template"),
         ("format.user='Q: {text}'", "the world has no word"),
+    ],
+    "word_problems": [
+        ("world.habits.shares=[0.5,0.1,0.3]", r"habits\.shares=\[0\.5, 0\.1, 0\.3\] must add up to 1, not 0\.9"),
+        ("world.habits.patience=[4,0]", "2 numbers in patience and 3 in shares"),
+        ("world.habits.run=0.5", "greater than or equal to 1"),
+        ("format.user='q {text} how many ? a'", "the world has no word 'how'"),
     ],
 }
 

@@ -102,18 +102,20 @@ def _row(
     plan: Plan, store: Store, scores: JobScores, strict: JobScores | None, row: ResultRow, answers: Answers
 ) -> dict[str, Any]:
     """`strict` (reasoning only): the same on marked answers alone. With it stand the shares of outputs that were cut
-    off or hold no answer, and of prompts that were longer than the context, and what was worked out."""
+    off or hold no answer, of prompts that were longer than the context, and of what is worked out (has an equation)."""
     measured = row.name in measured_rows(plan.rows)
     beside = {}
     if strict is not None:
         pgr = vars(row_pgr(plan, strict, row.name)) if measured else None
         metrics, source = store.read_json(row.evaluate, "metrics.json"), row.evaluate.answers
         too_long = store.read_json(source, "metrics.json")["too_long"] if isinstance(source, Label) else 0
+        worked = np.array([bool(equations(text)) for text in answers.solutions or ()], bool)
         beside = {
             "strict": {**vars(strict.interval(row.name)), "pgr": pgr},
             **{name: metrics[name] for name in ("truncated_share", "unparsed_share", "timed_out_share")},
             "too_long_share": too_long / metrics["num_rows"],
-            **_worked_out(answers),
+            "worked_share": float(worked.mean()),
+            "right_given_worked": float(answers.correct[worked].mean()) if worked.any() else None,
         }
     return {
         "name": row.name,
@@ -127,13 +129,6 @@ def _row(
         **({} if row.benchmark is None else {"benchmark": row.benchmark.digest}),
         **({} if row.votes is None else {"votes": row.votes.digest}),
     }
-
-
-def _worked_out(answers: Answers) -> dict[str, float | None]:
-    """The share of solutions that are worked out, which have an equation, and of these the share that is right."""
-    worked = np.array([bool(equations(text)) for text in answers.solutions or ()], bool)
-    right = float(answers.correct[worked].mean()) if worked.any() else None
-    return {"worked_share": float(worked.mean()), "right_given_worked": right}
 
 
 def _by_difficulty(plan: Plan, answers: Mapping[str, Answers]) -> list[dict[str, Any]]:

@@ -238,8 +238,9 @@ def _sentences(result: Result) -> Iterator[str]:
     if "strict" in student:
         strict = student["strict"]
         yield f"marked answers alone (strict): student {interval(strict)}, PGR {interval(strict['pgr'])}"
-        worked = (f"{row['name']} {_worked_out(row)}" for row in rows if "worked_share" in row)
-        yield f"worked out, and of that right: {', '.join(worked)}"
+        told = [row for row in rows if "worked_share" in row]
+        worked = (f"{row['name']} {row['worked_share']:.0%} ({number(row['right_given_worked'], 2)})" for row in told)
+        yield f"worked out (and of that right): {', '.join(worked)}"
         for share, what in _ENDINGS.items():
             if there := [f"{row['name']} {row[share]:.1%}" for row in rows if row.get(share)]:
                 yield f"{what}: {', '.join(there)}"
@@ -254,12 +255,6 @@ def _sentences(result: Result) -> Iterator[str]:
     yield f"intervals: paired bootstrap over {n} test examples by group, for these trained models; {ONE_SEED}"
     yield from (f"CHEAT: {cheat} used hidden gold labels" for cheat in result["cheats"])
     yield from (f"note: {notice}" for notice in result["notices"])
-
-
-def _worked_out(row: Result) -> str:
-    """How much of a row's solutions is worked out, and how much of that is right."""
-    right = row["right_given_worked"]
-    return f"{row['worked_share']:.0%}" + ("" if right is None else f" ({number(right, 2)})")
 
 
 def _selected(selection: Result) -> str:
