@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from tests.composing import plan as planned
 from tests.report.reading import inspect
@@ -113,8 +113,14 @@ def test_a_job_ends_with_what_is_wanted_next(place: Path, results: Results) -> N
     named = dict(re.findall(r"^(result|student|report): +(.*)$", results["weak_to_strong"]["printed"], re.MULTILINE))
     assert json.loads(Path(named["result"]).read_text())["digest"] == results["weak_to_strong"]["digest"]
     assert named["report"] == f"python -m w2s_lightning.report --open --outputs {place}/outputs"
-    folder, _, loads = named["student"].partition(" (")
-    assert loads.startswith("AutoModelForSequenceClassification")
+    kind, folder = re.findall(r'"([^"]+)"', named["student"])
+    assert named["student"].startswith("transformers.pipeline(")
+    assert kind == "text-classification"
+    assert pipeline(kind, folder)(SPLITS.test[0].texts[0])[0]["label"] in ("wrong", "right")
+    card = Path(folder, "README.md").read_text()
+    assert "agreement with its supervisor on the validation rows: " in card
+    assert "one of the labels `wrong`, `right`" in card
+    assert 'transformers.pipeline("text-classification", ".")' in card
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     assert model.config.id2label == {0: "wrong", 1: "right"}
     test = {example.id: example for example in SPLITS.test}

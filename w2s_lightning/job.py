@@ -158,13 +158,13 @@ def folder_of(plan: Plan, runtime: Runtime) -> Path:
 
 
 def places(plan: Plan, store: Store, runtime: Runtime, folder: Path) -> Iterator[str]:
-    """What a user wants next: the result, the student's model with the class that loads it, the page."""
+    """What a user wants next: the result, the line that loads the student with its tokenizer, the page."""
     yield f"result:  {folder / 'result.json'}"
     student = source_of(next(row for row in plan.rows if row.name == plan.student_of_record))
     if isinstance(student, Fit):
         model = Path(runtime.paths.store) / store.path(student).relative_to(store.root) / "model"
-        loads = "SequenceClassification" if student.readout.kind == "head" else "CausalLM"
-        yield f"student: {model} (AutoModelFor{loads}.from_pretrained loads it)"
+        what = "text-classification" if student.readout.kind == "head" else "text-generation"
+        yield f'student: transformers.pipeline("{what}", {json.dumps(str(model), ensure_ascii=False)})'
     outputs = () if runtime.paths.outputs == "outputs" else ("--outputs", runtime.paths.outputs)
     yield f"report:  {shlex.join(['python', '-m', 'w2s_lightning.report', '--open', *outputs])}"
 

@@ -3,6 +3,7 @@
 What differs between kinds is which rows are made of the examples, and which named columns stand beside them.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,7 @@ def compute(stage: Fit, folder: Path, resources: Resources) -> None:
     trained = model.classifier.head if stage.tuning == "probe" else network
     fitted = train(stage, module_of(stage, trained, rows, num_steps=len(order)), rows, order, resources, validation)
     merge()
-    keep(stage, network.model, model.tokenizer, folder, _about(stage))
+    keep(stage, network.model, model.tokenizer, folder, _about(stage, validation.rows if validation else ()))
     counts = {"num_rows": len(rows.ids), "num_steps": len(order), "truncated_share": rows.truncated_share}
     write_fitted(folder, fitted, counts)
     if validation is not None:
@@ -96,16 +97,37 @@ def write_fitted(folder: Path, fitted: Fitted, counts: Mapping[str, object]) -> 
     tables.write_json(folder / stored.METRICS, record)
 
 
-def _about(stage: Fit) -> str:
-    """What the model card says."""
+def _about(stage: Fit, passes: Sequence[Mapping[str, float]]) -> str:
+    """What the model card says: what it was trained on, how well it learned that, what it reads and how to use it."""
     if isinstance(stage.learned, UnlabelledTexts):
         return f"`{stage.name}` after language modelling on the texts of the task `{stage.task.name}`, without labels."
     what = "solutions" if stage.readout.kind == "text" else "labels"
     source = f"gold {what}" if isinstance(stage.learned, Gold) else "a supervisor's answers"
-    return (
+    said = (
         f"`{stage.name}` trained on {source} of the split `{stage.split}` of the task `{stage.task.name}` "
         f"({stage.tuning} tuning, objective `{stage.objective.name}`, seed {stage.seed})."
     )
+    agreed = next((row["validation_agreement"] for row in reversed(passes) if "validation_agreement" in row), None)
+    if agreed is not None:
+        figure = "accuracy on" if isinstance(stage.learned, Gold) else "agreement with its supervisor on"
+        said += f"\n\nAt its end, {figure} the validation rows: {agreed:.3f}."
+    if stage.task.kind != "choice" or stage.readout.kind != "head":
+        return said
+    written = getattr(getattr(stage.task, "reader", None), "template", None)
+    example = "..." if written else splits_of(stage.task, stage.split_seed).of(stage.split)[0].texts[0]
+    reads = f"the columns of a row, written as `{written}`" if written else "a text like the one below"
+    alone = stage.task.layout == "text"
+    labels = ", ".join(f"`{name}`" for name in stage.task.class_names)
+    more, gives = ("", f"one of the labels {labels}") if alone else (', function_to_apply="none"', "a score an option")
+    return f"""{said}
+
+It reads {reads}, and gives {gives}{"" if alone else ", the highest of which is its answer"}.
+
+```python
+import transformers
+model = transformers.pipeline("text-classification", "."{more})  # this folder
+print(model({json.dumps(example, ensure_ascii=False)}))
+```"""
 
 
 # ---------------------------------------------------------------- rows with their targets
