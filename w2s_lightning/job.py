@@ -118,6 +118,7 @@ def compute(plan: Plan, store: Store, request: Request, console: Console) -> lis
     made: dict[str, Artifact] = {}
     if missing:
         check_devices(missing, runtime.trainer)
+        store = Store.at(store.root)  # which says now what could not be written to later
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
             splits = plan.rows[0].evaluate.task.splits(request.job.seed)
             print_lines(console, [split_sizes({split: len(splits.of(split)) for split in SPLITS})])

@@ -164,6 +164,13 @@ def test_outputs_that_cannot_be_written_are_refused_before_anything_is_computed(
     assert not (ask.place / "store" / "pretrain").exists()
 
 
+def test_a_store_that_cannot_be_made_is_refused_before_the_data_is_read(ask: Ask) -> None:
+    (ask.place / "file").write_text("")
+    said = ask("paths.store=file/x", "cannot write to the store", job=True)
+    assert "· begins" not in said.out
+    assert not (ask.place / "outputs").exists()
+
+
 def test_a_damaged_memory_of_revisions_is_named_and_stops_only_who_needs_it(tmp_path: Path) -> None:
     for content in ("{", "[]", '{"model/a/b@main": "x"}', "\0"):
         (tmp_path / "refs.json").write_text(content)

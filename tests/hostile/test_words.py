@@ -66,6 +66,29 @@ HABITS = [
     ("task=[facts,sciq]", "task=facts"),
     ("seed==3", "seed=3"),
     ("“seed=3”", "seed=3"),
+    ("“seed”=3", "seed=3"),
+    ("seed＝3", "seed=3"),
+    ("fit.epochs＝“3”", "fit.epochs=3"),
+    ("fit．epochs=3", "fit.epochs=3"),
+    ("model＠weak=nano", "model@weak=nano"),
+    ("seed=３", "seed=3"),
+    ("seed=«3»", "seed=3"),
+    ("\u200bseed=3", "seed=3"),
+    ("\ufeffseed=3", "seed=3"),
+    ("task=‘facts’", "task=facts"),
+    ("seed:=3", "seed=3"),
+    ("fit.epochs===3", "fit.epochs=3"),
+    ("--num_train_epochs 3", "fit.epochs=3"),
+    ("--per_device_train_batch_size 8", "fit.rows_per_step=8"),
+    ("--trainer.max_epochs 3", "fit.epochs=3"),
+    ("--model.lr=1e-3", "weak.lr.full=1e-3 strong.lr.full=1e-3"),
+    ("--data.batch_size 8", "fit.rows_per_step=8"),
+    ("--trainer.devices 2", "trainer=gpu trainer.devices=2"),
+    ("--model nano", "model@strong=nano"),
+    ("--tasks facts", "task=facts"),
+    ("--seed_everything 3", "seed=3"),
+    ("--report_to wandb", "tracking=online"),
+    ("--lora_r 16", "fit=lora fit.lora.rank=16"),
     ("tracking.project=7", """'tracking.project="7"'"""),
     (["paths.store=~/x"], """'paths.store="~/x"'"""),
     (["paths.outputs=a (1)"], """'paths.outputs="a (1)"'"""),
@@ -112,6 +135,34 @@ OTHERS: list[Row] = [
     ("weak=null", "model@weak="),
     ("weak.lr=1e-4", "weak.lr.full=..."),
     ("task.items=100", "task.items.supervise=..."),
+    ("fit", "a job trains and tests by itself"),
+    ("validate", "a job trains and tests by itself"),
+    ("--ckpt_path last", "goes on from its last checkpoint"),
+    ("--push_to_hub", "there is no flag --push_to_hub"),
+    ("--model_args pretrained=gpt2", "there is no flag --model_args"),
+    ("~seed", "a job has one seed"),
+    ("~fit.epochs", "fit.epochs is missing"),
+    ("~seed=1", "seed"),
+    ("+seed=1", "without the +"),
+    ("+fit.x=1", "unknown key fit.x"),
+    ("+strong.lr.zz=1", "unknown key strong.lr.zz"),
+    ("-m seed=range(0)", "seed has an empty axis"),
+    ("-m seed=choice()", "cannot read"),
+    ("-m seed=1,", "cannot read"),
+    ("-m seed=interval(0,1)", "an axis of a grid lists its values"),
+    ("-m model@weak=glob(*)", "an axis is one list or one range"),
+    ("model@weak=glob(*)", "run a grid with -m"),
+    ("-m seed=1，2", "type `seed=1,2`"),
+    ("hydra/launcher=joblib", ["there is no hydra/launcher `joblib`", "basic, pool, ray_cluster, slurm"]),
+    ("hydra/launcher=slrm", "did you mean `slurm`?"),
+    ("hydra/sweeper=optuna", "there is no hydra/sweeper `optuna`"),
+    ("hydra/output=x", "has no effect here"),
+    (["x" * 5000], "(5000 characters) is no key"),
+    (["x" * 5000 + "=1"], "(5000 characters) is no key"),
+    (["--" + "x" * 5000], "(5002 characters) is no key"),
+    (["task=" + "x" * 5000], "File name too long"),
+    (["seed=" + "x" * 5000], "(5002 characters)"),
+    (["paths.store=" + "x" * 5000], "File name too long"),
 ]
 # Hydra's own node and flags: code of strangers is refused before it is imported, what does nothing here is said.
 FOREIGN = "only classes of installed Hydra plugins may stand there"
@@ -155,6 +206,12 @@ GRAMMAR = ("EQUAL", "EOF", "Lexer", "viable", "extraneous", "mismatched", "inter
 def test_what_people_type_first(ask: Ask, row: Row) -> None:
     said = ask(*row, bare=row[0][:2] == "-m").text
     assert not [word for word in GRAMMAR if word in said]
+
+
+@pytest.mark.parametrize("word", ["+x=1", "++x=1", "~x", "x.y=1"])
+def test_names_that_nobody_types_are_not_offered(ask: Ask, word: str) -> None:
+    said = ask(word, ["unknown key x", "seed"]).text
+    assert not [name for name in ("set_by_task", "paradigm_name", "for_task", "hydra", "benchmark") if name in said]
 
 
 @pytest.mark.parametrize("line", sorted({line for _, line in HABITS}))

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from w2s_lightning.config import schema
 from w2s_lightning.config.by_size import completed
-from w2s_lightning.config.mistakes import Origin, misfit, refuse_values_of_blocks, unknown_key
+from w2s_lightning.config.mistakes import INTERNAL, Origin, misfit, refuse_values_of_blocks, unknown_key
 from w2s_lightning.config.typed import Place
 from w2s_lightning.errors import UserError
 
@@ -85,7 +85,7 @@ def build(
     values = _plain(cfg)
     known = {*JobSettings.__dataclass_fields__, *Runtime.__dataclass_fields__, "sweeps", "plugins"}
     for key in values.keys() - (known - {"judge", "benchmark", "paradigm_name"}):
-        raise UserError(unknown_key("", key, known, Origin(key, None), values[key]))
+        raise UserError(unknown_key("", key, known - INTERNAL, Origin(key, None), values[key]))
     refuse_values_of_blocks(values)
     job = _told_apart(_job(values, choices), {} if called is None else called)
     _refuse_idle(job, overrides)

@@ -20,14 +20,14 @@ _HABITS = (
     ),
     ("`model@middle.m1={}` (and `model@middle.m2=...`)", "middle middle_model m1"),
     ("`task.judge.metric={}`", "metric metric_for_best_model"),
-    ("`task={}`", "dataset dataset_name ds_name weak_ds data data_name benchmark_name"),
+    ("`task={}`", "dataset dataset_name ds_name weak_ds data data_name benchmark_name tasks"),
     (
         "`task=local_choice task.train_file={} task.test_file=...`",
         "train_file data_file data_files train_path data_path",
     ),
     ("`supervisor.file={}`", "supervisor labels_file weak_labels weak_labels_path"),
     ("`paradigm={}`", "method algorithm algo"),
-    ("`seed={}`", "random_seed rng_seed manual_seed"),
+    ("`seed={}`", "random_seed rng_seed manual_seed seed_everything"),
     ('`-m "seed=range({})"`', "seeds num_seeds n_seeds"),
     # fits
     (
@@ -96,6 +96,7 @@ _HABITS = (
     ("`-m sweeps={}`", "sweep experiment exp"),
     ("`run=plan`", "plan dry_run dryrun dry estimate"),
     ("`--help`", "help usage"),
+    ("the command without it: a job trains and tests by itself", "fit train validate test predict do_train do_eval"),
     (
         "the same command as before: it goes on from its last checkpoint",
         "resume resume_from resume_from_checkpoint ckpt_path load_from_checkpoint checkpoint",

@@ -38,8 +38,12 @@ _HYDRAS = (
     *("help", "hydra_help"),
 )
 _PLAIN = "settings are typed as key=value, without dashes and spaces (`python train.py --help`)"
-# What pages and chats make of the signs that were typed.
-_TYPED = str.maketrans("‐‑‒–—―−“”„‘’‚\N{NO-BREAK SPACE}", "-------\"\"\"''' ")
+# What pages, chats and other keyboards make of the signs that were typed.
+_TYPED = {
+    **str.maketrans("‐‑‒–—―−“”„«»‘’‚\N{NO-BREAK SPACE}", '-------"""""\'\'\' ', "\N{ZERO WIDTH SPACE}\N{BOM}"),
+    **{sign + 0xFEE0: sign for sign in range(ord("!"), ord("~") + 1)},  # full width
+}
+INTERNAL = {"benchmark", "hydra", "judge", "paradigm_name", "set_by_task"}  # keys that nobody types
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,9 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
             )
         if not name:
             raise UserError(f"cannot read `{word}`: {_PLAIN}")
-        if word.startswith("~") and (conf / name[1:]).is_dir():
+        if len(name) > 255:
+            raise UserError(f"`{name[:60]}...` ({len(name)} characters) is no key: {_PLAIN}")
+        if word.startswith("~") and ((conf / name[1:]).is_dir() or name[1:] in _keys_of(conf / "config.yaml", ())):
             raise UserError(f"`{word}`: a job has one {group}: name another with `{group}=...`, or leave it out")
         if "[" in value and "]" in value and (conf / group).is_dir():  # Hydra would merge them
             names = re.sub(r"[\[\]]", "", value)
@@ -185,7 +191,7 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
             given = value if equals or following.startswith("-") or "=" in following else following
             key = name.lstrip("-")
             known = (conf / key).is_dir() or "." in key or key in _keys_of(conf / "config.yaml", ())
-            line = f"type `{key}={given or '...'}`" if known else instead(key, given) or _PLAIN
+            line = instead(key, given) or (f"type `{key}={given or '...'}`" if known else _PLAIN)
             raise UserError(f"there is no flag {name}: {line}")
     _refuse_flags(words, *parser.parse_known_args(words))
 
@@ -240,9 +246,10 @@ def _unreadable(word: str, conf: Path) -> str:
     """What to type in place of a word that is not in Hydra's grammar."""
     key, equals, value = word.partition("=")
     if (plain := word.translate(_TYPED)) != word:
-        return f"cannot read `{word}`, which has signs of a printed page: type `{shlex.quote(plain.strip(chr(34)))}`"
-    if value.startswith("="):
-        return f"cannot read `{word}`: type `{key}={value.lstrip('=')}`"
+        plain = re.sub(r"""(["'])([\w@./+-]+)\1""", r"\2", plain).strip('"')
+        return f"cannot read `{word}`, which has signs of a printed page: type `{shlex.quote(plain)}`"
+    if value.startswith("=") or (equals and key.endswith(":")):
+        return f"cannot read `{word}`: type `{key.rstrip(':')}={value.lstrip('=')}`"
     if not equals:
         files = sorted(conf.glob(f"*/{word}.yaml")) if word.isidentifier() else []
         group = files[0].parent.name if files else ""
@@ -264,6 +271,7 @@ def _no_such_file(path: str, conf: Path) -> str:
     group, _, choice = path.partition("/") if model else path.rpartition("/")
     folder = conf.parent / group if group == "sweeps" else conf / group
     known = {p.stem for p in folder.glob("*.yaml") if not p.stem.startswith("_")}
+    known |= {"basic"} if group == "hydra/launcher" else set()  # Hydra's own, which has no file
     if not choice:
         return f"{group} is given no value: name one ({', '.join(sorted(known))}), or leave it out"
     if path.endswith(ENDINGS):
@@ -309,11 +317,12 @@ def _no_such_key(key: str, value: str, conf: Path) -> str:
     if block.startswith("hydra.") and conf.joinpath(first, *path).is_dir():  # hydra.launcher
         folder, path = conf.joinpath(first, *path), []
     files = sorted(folder.glob("*.yaml")) if block else []
-    known = {name for file in files or [conf / "config.yaml"] for name in _keys_of(file, path)}
+    known = {name for file in files or [conf / "config.yaml"] for name in _keys_of(file, path)} - INTERNAL
     if not block:
         config: Any = OmegaConf.to_container(OmegaConf.load(conf / "config.yaml"))
         mounts = {name for entry in config["defaults"] if isinstance(entry, dict) for name in entry if "@" in name}
-        known = mounts if "@" in key else known | {path.name for path in conf.iterdir() if path.is_dir()}
+        groups = {path.name for path in conf.iterdir() if path.is_dir() and not path.name.startswith("for_")}
+        known = mounts if "@" in key else (known | groups) - INTERNAL
         inside = [group for group in _LEAVES if any(key in _keys_of(file, ()) for file in conf.glob(f"{group}/*.yaml"))]
         if inside and instead(key, value) is None:
             lines = " or ".join(f"`{group}.{key}={value or '...'}`" for group in inside)

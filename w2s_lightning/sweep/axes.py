@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep, Sweep
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep, Sweep
 from omegaconf import DictConfig, OmegaConf
 
 from w2s_lightning.errors import UserError
@@ -131,7 +131,8 @@ def _axis(override: Override) -> Axis:
 
 def _refuse_odd(key: str, values: Any) -> None:
     """Raise UserError for an axis that cannot be listed: sweeps inside of sweeps, and ranges without an end."""
-    if isinstance(values, ChoiceSweep) and any(isinstance(value, Sweep) for value in values.list):
+    inside = isinstance(values, ChoiceSweep) and any(isinstance(value, Sweep) for value in values.list)
+    if inside or isinstance(values, Glob):
         raise UserError(f"{key}: an axis is one list or one range of values: `{key}=a,b` or `{key}=range(5)`")
     if isinstance(values, RangeSweep):
         start, stop, step = (float(part or 0) for part in (values.start, values.stop, values.step))
