@@ -22,7 +22,7 @@ MISTAKES = [
     (["task=fcts"], "there is no task `fcts`", "did you mean `facts`?"),
     (["model@weak=mirco"], "there is no model `mirco`", "did you mean `micro`?"),
     (["model@weak="], "model is given no value", "micro, mini, nano"),
-    (["paradigm=weak2strong"], "there is no paradigm `weak2strong`", "did you mean `weak_to_strong`?"),
+    (["paradigm=weak2strong"], "there is no paradigm `weak2strong`", "type `paradigm=weak_to_strong`"),
     (["objective=logcnf"], "there is no objective `logcnf`", "did you mean `logconf`?"),
     (["tsk=facts"], "tsk", "did you mean `task`?"),
     (["fit.epohcs=3"], "unknown key fit.epohcs", "did you mean `epochs`?"),

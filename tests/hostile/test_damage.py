@@ -19,9 +19,9 @@ from w2s_lightning.store.__main__ import main as store
 CLAIM = """- id: gap
   claim: something is recovered
   jobs: [model@weak=nano, model@strong=small, paradigm=weak_to_strong]
-  seeds: [0, 1]
+  seeds: [0, 1, 2, 3, 4]
   quantity: {of: pgr, row: student}
-  rule: above
+  says: above
   threshold: 0
 """
 FILES = {  # where it lies, and which commands must name it

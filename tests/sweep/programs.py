@@ -133,7 +133,7 @@ def own_sweep_file(place: Path, sweeper: dict[str, Any], **changed: Any) -> list
 
 def half_broken(place: Path, config: str | None = None) -> list[str]:
     """A sweep one of whose two strong models plans well and cannot be loaded: its layers have another shape."""
-    folder = make_folder(place / "model", "llama")
+    folder = make_folder(place / "model", "llama", words=("wrong", "right"))  # those of `facts`
     content = json.loads((folder / "config.json").read_text()) | {"intermediate_size": 7}
     (folder / "config.json").write_text(config or json.dumps(content))
     strong = [{"model@strong": "micro", "strong.pretrain.steps": 30, "strong.pretrain.warmup_steps": 5}]
