@@ -18,7 +18,7 @@ LAYERS = [
     {"model_folder"},
     {"verdict_words"},
     {"refs"},
-    {"metrics"},
+    {"metrics", "prior_shift"},
     {"tasks", "selection"},
     {"stages"},
     {"recipes"},

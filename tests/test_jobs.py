@@ -230,6 +230,7 @@ def test_an_objective_with_a_self_target_prints_its_permuted_control(place: Path
         ["paradigm.supervisors=2"],
         ["paradigm.selection=filter", "paradigm.threshold=0.5"],
         ["paradigm.selection=weight"],
+        ["paradigm.selection=balance", "paradigm.prior=[0.4,0.6]"],
         ["model@middle.m1=nano", "middle.m1.pretrain.steps=20", "middle.m1.pretrain.rows_per_step=8"],
         ["fit=probe", "fit.epochs=2"],
         ["fit=lora"],

@@ -105,7 +105,8 @@ BY_HAND = [
     ("simpo", pair(-4, -9, tokens=(2, 3)), {"beta": 2.0, "gamma": 0.5}, -log(sigmoid(2 * (-2 + 3) - 0.5))),
     ("orpo", pair(-1, -6, tokens=(2, 3)), {"weight": 0.2}, 0.5 - 0.2 * log(sigmoid(ODDS))),
     ("orpo", pair(-1, -6, tokens=(2, 3)), {"weight": 0.0}, 0.5),
-    ("wspo", WSPO, {"beta": 2.0}, 0.75 * ((2 * 0.5 - 1) ** 2 + 0.5**2) / 2),
+    ("wspo", WSPO, {"beta": 2.0}, ((2 * 0.5 - 1) ** 2 + 0.5**2) / 2),  # of the preferred completion alone
+    ("wspo", {**WSPO, "probs": torch.tensor([[0.25, 0.75]])}, {"beta": 0.1}, ((0.1 - 2) ** 2 + (0.2 - 4) ** 2) / 2),
 ]
 
 
@@ -183,7 +184,8 @@ HALVES = {"logits": log_odds(0.95, 0.9, 0.85, 0.8), "probs": torch.full((4, 2), 
     ("threshold", "given", "hardened"),
     [
         ("batch_mean", HALVES, torch.tensor([0, 0, 1, 1])),  # the share of predicted classes is the mean target
-        ("half", HALVES, torch.tensor([0, 0, 0, 0])),
+        ("batch_median", HALVES, torch.tensor([0, 0, 1, 1])),
+        ("fixed_half", HALVES, torch.tensor([0, 0, 0, 0])),
         ("batch_mean", four := rows(num_classes=4), four["logits"].argmax(-1)),
     ],
 )
@@ -192,11 +194,46 @@ def test_logconf_hardens_by_its_threshold_and_more_classes_by_the_argmax(thresho
     torch.testing.assert_close(found, F.cross_entropy(given["logits"], hardened, reduction="none"))
 
 
+@pytest.mark.parametrize(("threshold", "of_the_first"), [("batch_median", 25), ("batch_mean", 20), ("fixed_half", 36)])
+def test_only_the_papers_threshold_halves_a_batch_that_is_off_centre(threshold, of_the_first):
+    """36 of 50 rows lie above p = 0.5, and the targets give the first class 40 %: recomputed with numpy."""
+    gaps = np.arange(50) - 13.5
+    targets = np.tile([0.4, 0.6], (50, 1))
+    p = 1 / (1 + np.exp(-gaps / 20))
+    hardened = np.arange(50) >= 50 - of_the_first  # the largest gaps
+    mixed = 0.5 * targets + 0.5 * np.stack([hardened, ~hardened], axis=1)
+    expected = -(mixed * np.log(np.stack([p, 1 - p], axis=1))).sum(axis=1)
+    logits = torch.tensor(np.stack([gaps / 20, 0 * gaps], axis=1))
+    given = {"logits": logits, "probs": torch.tensor(targets)}
+    found = loss("logconf", given, 1.0, **{**LOGCONF, "threshold": threshold})
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+def test_the_default_threshold_is_the_papers():
+    assert job("objective=logconf")[0].objective.options["threshold"] == "batch_median"
+
+
+@pytest.mark.parametrize("minimise", [False, True])
+def test_entropy_is_a_smaller_step_unless_it_is_minimised(minimise):
+    """Both gradients in closed form, with numpy; c is 0.25 at half of the warm-up."""
+    logits, targets = (given := rows()).values()
+    loss("entropy", given, 0.1, **LINEAR, minimise=minimise).sum().backward()
+    raised = np.exp(logits.detach().double().numpy())
+    p, y = raised / raised.sum(axis=1, keepdims=True), targets.double().numpy()
+    entropy = -(p * np.log(p)).sum(axis=1, keepdims=True)
+    expected = 0.75 * (p - y) - 0.25 * minimise * p * (np.log(p) + entropy)
+    np.testing.assert_allclose(logits.grad.numpy(), expected, atol=1e-6)
+
+
+def test_entropy_is_a_self_target_exactly_when_it_is_minimised():
+    assert not job("objective=entropy")[0].objective.self_target
+    assert job("objective=entropy", "objective.minimise=true")[0].objective.self_target
+
+
 @pytest.mark.parametrize(
     ("name", "options", "target"),
     [
         ("logconf", LOGCONF, lambda p, y: 0.5 * y + 0.5 * F.one_hot(p.argmax(-1), 3)),
-        ("entropy", LINEAR, lambda p, y: 0.5 * y + 0.5 * p),
         ("product", {"alpha": 1.5, "beta": 0.5}, lambda p, y: F.normalize(p**0.5 * y**1.5, p=1, dim=-1)),
     ],
 )
@@ -353,7 +390,7 @@ IMPLICIT = (*SMALL_PAIRS, "fit.readout=implicit")
         ((), "logconf", "c_max=1.5"),
         ((), "logconf", "warmup_share=-0.1"),
         ((), "logconf", "warmup=cosine"),
-        ((), "logconf", "threshold=median"),
+        ((), "logconf", "threshold=half"),
         ((), "entropy", "c_max=-1"),
         ((), "product", "alpha=-1"),
         ((), "kd", "temperature=0"),

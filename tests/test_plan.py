@@ -26,6 +26,7 @@ RECIPES = (
     "paradigm=weak_to_strong",
     "paradigm=weak_to_strong objective=logconf paradigm.supervisors=2 paradigm.selection=filter",
     "paradigm=weak_to_strong model@middle.m1=mini paradigm.selection=weight",
+    "paradigm=weak_to_strong paradigm.selection=balance paradigm.prior=[0.4,0.6]",
     "paradigm=weak_to_strong fit=lora",
     "paradigm=weak_to_strong fit=probe fit.readout=head",
     "paradigm=weak_to_strong fit.readout=words task.judge.metric=auroc",
@@ -116,6 +117,7 @@ FLIPS: dict[tuple[str, ...], Any] = {
     ("paradigm", "control"): "always",
     ("paradigm", "start"): "weak_to_strong",
     ("paradigm", "threshold"): 0.6,
+    ("paradigm", "prior"): [0.3, 0.7],
     ("paradigm", "keep"): 0.6,
     ("paradigm", "student_of_record"): None,
     ("paradigm", "recipe", "_target_"): None,
@@ -375,3 +377,20 @@ def test_an_objective_with_a_self_target_brings_its_control() -> None:
     assert "permuted_control" in [r.name for r in plan("objective=logconf").rows]
     assert "permuted_control" not in [r.name for r in plan("objective=xent").rows]
     assert "permuted_control" in [r.name for r in plan("paradigm.control=always").rows]
+
+
+def test_balanced_labels_bring_their_control_and_take_the_uniform_prior() -> None:
+    made = plan("paradigm.selection=balance")
+    fits = {row.name: row.evaluate.answers.source for row in made.rows if is_fitted(row)}
+    balanced = fits["student"].learned
+    assert (balanced.rule, balanced.options) == ("balance", {"prior": (0.5, 0.5)})
+    assert fits["permuted_control"].learned.sources == (balanced,)
+    assert "permuted_control" not in [row.name for row in plan("paradigm.selection=filter").rows]
+    assert plan("paradigm.selection=balance", "paradigm.prior=[0.5,0.5]").digest == made.digest
+    assert plan("paradigm.selection=balance", "paradigm.prior=[0.4,0.6]").digest != made.digest
+
+
+@pytest.mark.parametrize("prior", ["[0.5,0.6]", "[0.2,0.3,0.5]"])
+def test_a_prior_of_other_classes_or_of_another_sum_is_refused(prior: str) -> None:
+    with pytest.raises(UserError, match=r"paradigm.prior=.*each of the 2 classes of facts, which add up to 1"):
+        plan("paradigm.selection=balance", f"paradigm.prior={prior}")

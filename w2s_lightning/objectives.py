@@ -51,29 +51,46 @@ def logconf(
 ) -> Tensor:
     """Cross-entropy to (1 - c) y + c h, where h is the student's own hardened answer, detached.
 
-    K = 2: h is class 0 where p_0 >= tau, with tau the quantile of p_0 over the step that makes the share of predicted
-    classes equal the mean target (`batch_mean`), or 0.5 (`half`). K > 2: h is the argmax. Burns et al. 2023
-    (arXiv 2312.09390, eq. 1 and appendix A.4) and openai/weak-to-strong `loss.py`.
+    K = 2: h is class 0 where p_0 >= tau. tau is the median of p_0 over the step, so that half of the step gets either
+    class (`batch_median`: Burns et al. 2023, arXiv 2312.09390, eq. 1 and appendix A.4), or the quantile that gives
+    the classes their mean targets (`batch_mean`: openai/weak-to-strong `loss.py`), or 0.5 whatever the step
+    (`fixed_half`: `log_confidence_loss2` of EleutherAI/w2s). K > 2: h is the argmax.
     """
     weight = _confidence_weight(fraction, c_max, warmup_share, warmup)
     if probs.shape[-1] > 2:
         hardened = F.one_hot(logits.argmax(dim=-1), probs.shape[-1]).to(probs.dtype)
     else:
         first = torch.softmax(logits.detach(), dim=-1)[:, 0]
-        cut = torch.quantile(first, probs[:, 1].mean().clamp(0, 1)) if threshold == "batch_mean" else 0.5
+        match threshold:
+            case "batch_median":
+                cut = torch.quantile(first, 0.5)
+            case "batch_mean":
+                cut = torch.quantile(first, probs[:, 1].mean().clamp(0, 1))
+            case "fixed_half":
+                cut = first.new_tensor(0.5)
         hardened = torch.stack([first >= cut, first < cut], dim=-1).to(probs.dtype)
     return xent(logits, (1 - weight) * probs + weight * hardened, fraction=fraction)
 
 
 def entropy(
-    logits: Tensor, probs: Tensor, *, fraction: float, c_max: Share, warmup_share: Share, warmup: WarmUp
+    logits: Tensor,
+    probs: Tensor,
+    *,
+    fraction: float,
+    c_max: Share,
+    warmup_share: Share,
+    warmup: WarmUp,
+    minimise: bool,
 ) -> Tensor:
     """Cross-entropy to (1 - c) y + c p, with the student's own soft answer p in place of `logconf`'s h.
 
-    p is detached, as in EleutherAI/w2s `loss.py` (`harden=False`), which reports no gain from it.
+    As EleutherAI/w2s `loss.py` has it (`harden=False`), p is detached, and the gradient by the logits is exactly
+    (1 - c) (p - y): that of `xent` with a smaller step, so nothing is learned from the student's own answer. With
+    `minimise` p is not detached. The second term then is c times the entropy H = -sum_k p_k log p_k, which is
+    minimised (Grandvalet & Bengio 2005), with the gradient (1 - c) (p_k - y_k) - c p_k (log p_k + H).
     """
     weight = _confidence_weight(fraction, c_max, warmup_share, warmup)
-    own = torch.softmax(logits.detach(), dim=-1)
+    own = torch.softmax(logits if minimise else logits.detach(), dim=-1)
     return xent(logits, (1 - weight) * probs + weight * own, fraction=fraction)
 
 
@@ -196,12 +213,12 @@ def orpo(log_probs: Tensor, tokens: Tensor, probs: Tensor, *, fraction: float, w
 def wspo(moments: Tensor, tokens: Tensor, probs: Tensor, *, fraction: float, beta: Positive) -> Tensor:
     """Mean over tokens of (beta x - d)^2, x = log pi - log pi_ref and d = log pi_weak+ - log pi_weak.
 
-    Each completion is weighted by how much it is preferred; d is what alignment changed in the weak model (Zhu et al.
-    2024, arXiv 2410.18640).
+    Of the preferred completion alone, with beta 0.1, as in its authors' trainer; d is what alignment changed in the
+    weak model (Zhu et al. 2024, arXiv 2410.18640).
     """
     squares, products, wanted = moments.view(*tokens.shape, 3).unbind(dim=-1)
     losses = (beta**2 * squares - 2 * beta * products + wanted) / tokens
-    return (probs * losses).sum(dim=-1)
+    return losses.gather(1, probs.argmax(dim=-1, keepdim=True))[:, 0]
 
 
 # ---------------------------------------------------------------- texts

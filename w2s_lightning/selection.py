@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2s_lightning.errors import UserError, did_you_mean
+from w2s_lightning.prior_shift import shifted_to
 from w2s_lightning.tasks.draws import permutation
 from w2s_lightning.tasks.example import Solution
 from w2s_lightning.tasks.final_answer import equations
@@ -70,6 +71,15 @@ def confidence_weight(table: TargetTable) -> TargetTable:
     """Weight targets by their largest probability; weights are scaled to keep their mean."""
     weights = table.weights * table.confidence
     return replace(table, weights=weights * (table.weights.sum() / weights.sum()))
+
+
+def balance(table: TargetTable, *, prior: Sequence[float]) -> TargetTable:
+    """Shift each class's log-odds by one number for all rows, so that its mean probability is its `prior`.
+
+    A supervisor ranks `transfer` better than it says where the classes meet, and the prior is known without gold.
+    Raises UserError when no shift does it, since answers of 0 and 1 stay what they are.
+    """
+    return replace(table, probs=shifted_to(table.probs, prior))
 
 
 def mean(*tables: TargetTable) -> TargetTable:
@@ -287,7 +297,7 @@ def _pairs_of(
 RULES: Mapping[str, Callable[..., TargetTable | Solutions | SelectedPairs]] = {
     rule.__name__: rule
     for rule in (
-        *(confidence_filter, confidence_weight, mean, most_confident, permute, oracle_random_errors),
+        *(confidence_filter, confidence_weight, balance, mean, most_confident, permute, oracle_random_errors),
         *(agreement, random_questions, majority_vote, oracle_gold_filter, contrastive_pairs),
     )
 }

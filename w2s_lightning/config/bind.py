@@ -281,14 +281,14 @@ def _objective(block: Mapping[str, Any], origin: Origin) -> schema.Objective:
         for arg in signature.kwonlyargs
         if arg.arg != "fraction"
     }
-    options = {name: value for name, value in block.items() if name not in ("_target_", "self_target")}
+    own = {name: block[name] for name in ("self_target", "version") if name in block}
+    options = {name: value for name, value in block.items() if name != "_target_" and name not in own}
     for option, value in options.items():
         if option not in known:
             raise UserError(unknown_key(origin.key, option, known, origin))
         bind(known[option], value, origin, f"{origin.key}.{option}")  # the value itself stays as it was given
     if missing := sorted(known.keys() - options.keys()):
         raise UserError(f"{origin.file}: {path} needs the options {', '.join(missing)}")
-    own = {"self_target": block["self_target"]} if "self_target" in block else {}
     reads = tuple(arg.arg for arg in signature.args)
     objective: schema.Objective = bind(
         schema.Objective, {"target": path, "options": options, "reads": reads, **own}, origin

@@ -36,7 +36,7 @@ TuningName = Literal["full", "lora", "probe"]
 ReadOutName = Literal["head", "words", "text", "implicit"]
 HeadInit = Literal["zeros", "unembedding"]
 WarmUp = Literal["linear", "openai_2023"]
-Threshold = Literal["batch_mean", "half"]
+Threshold = Literal["batch_median", "batch_mean", "fixed_half"]
 
 
 def _margin(value: Any) -> Any:
@@ -222,13 +222,15 @@ class GenerationSettings:
 
 @record
 class Objective:
-    """A loss function by dotted path, and its options; `self_target`: it reads the student's own output.
+    """A loss function by dotted path, and its options; `self_target`: it learns from the student's own output.
 
-    `reads` are its positional parameters: what the network says, then columns of targets."""
+    `version` is raised when its mathematics changes under the same name and options. `reads` are its positional
+    parameters: what the network says, then columns of targets."""
 
     target: str = field(metadata=CODE)
     options: Mapping[str, Any]
     self_target: bool = False
+    version: Annotated[int, Ge(1)] = 1
     reads: tuple[str, ...] = field(default=(), compare=False)
 
     @property

@@ -7,7 +7,7 @@ learns in two stages: see `weak_to_strong_reasoning.py`.
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from w2s_lightning.config.schema import Few, Only, Share, record
+from w2s_lightning.config.schema import Few, Only, OpenShare, Share, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.recipes import weak_to_strong_reasoning as reasoning
 from w2s_lightning.recipes.recipe import Recipe, ResultRow
@@ -20,18 +20,20 @@ OfClasses = Only("choice", "preference")
 
 @record
 class WeakToStrongOptions(reasoning.StageOptions):
-    """`supervisors` > 1 averages soft labels; `selection` filters or weights them by confidence.
+    """`supervisors` > 1 averages soft labels; `selection` filters or weights them by confidence, or balances them.
 
     `control` trains one more student that shows what the targets do. Of labels it has permuted ones (auto: with
-    objectives that read the student's own output, which can gain without any supervision); of solutions, as many
-    random questions as stage I keeps. `oracle_random_errors` replaces the supervisor's errors by random ones at the
+    objectives that learn from the student's own output, which can gain without any supervision, and with balanced
+    labels); of solutions, as many random questions as stage I keeps. `prior` has each class's share, known without
+    any gold (None: all are equal). `oracle_random_errors` replaces the supervisor's errors by random ones at the
     same rate, with hidden gold: a cheat, and marked as one.
     """
 
     control: Literal["auto", "always", "never"]
     supervisors: Annotated[Few, OfClasses]
-    selection: Annotated[Literal["none", "filter", "weight"], OfClasses]
+    selection: Annotated[Literal["none", "filter", "weight", "balance"], OfClasses]
     threshold: Annotated[Share, OfClasses]
+    prior: Annotated[tuple[OpenShare, ...] | None, OfClasses]
     oracle_random_errors: Annotated[bool, OfClasses]
 
 
@@ -52,7 +54,8 @@ def build(setting: Setting, options: WeakToStrongOptions) -> Recipe:
         targets, validation = setting.answers(step, "transfer"), setting.answers(step, "validation")
     targets = _selected(setting, targets, options)
     rows.append(setting.row("student", "student", setting.strong, _fit(setting, setting.strong, targets, validation)))
-    if options.control == "always" or (options.control == "auto" and setting.objective.self_target):
+    lifts_by_itself = setting.objective.self_target or options.selection == "balance"
+    if options.control == "always" or (options.control == "auto" and lifts_by_itself):
         permuted = setting.select("permute", targets, seed=setting.seed)
         control = _fit(setting, setting.strong, permuted, validation)
         rows.append(setting.row("permuted_control", "control", setting.strong, control))
@@ -77,4 +80,13 @@ def _selected(setting: Setting, targets: Targets, options: WeakToStrongOptions) 
         return setting.select("confidence_filter", targets, threshold=options.threshold)
     if options.selection == "weight":
         return setting.select("confidence_weight", targets)
+    if options.selection == "balance":
+        classes = len(setting.task.class_names)
+        prior = options.prior or (1 / classes,) * classes
+        if len(prior) != classes or abs(sum(prior) - 1) > 1e-6:
+            raise UserError(
+                f"paradigm.prior={list(prior)}: expected a share for each of the {classes} classes of "
+                f"{setting.task.name}, which add up to 1, or null (all are equal)"
+            )
+        return setting.select("balance", targets, prior=prior)
     return targets
