@@ -10,7 +10,7 @@ padded), and that filters keep everything.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,10 @@ Stated = Mapping[str, int]
 @dataclass(frozen=True)
 class Rate:
     """How fast something computes; `step` and `stage` seconds come on top of what the FLOPs take, and so does what is
-    read and written, in bytes a second: files are hashed both ways. There are `count` devices of this kind."""
+    read and written, in bytes a second: files are hashed both ways. There are `count` devices of this kind.
+
+    `start` seconds pass once, until all is imported, and `launch` seconds more for each process of a sweep; both are in
+    an accelerator's `stage`. A device has `memory` bytes."""
 
     name: str
     flops: float
@@ -43,6 +46,9 @@ class Rate:
     reads: float
     writes: float
     count: int = 1
+    start: float = 0.0
+    launch: float = 0.0
+    memory: float = inf
 
     @property
     def together(self) -> "Rate":
@@ -52,12 +58,14 @@ class Rate:
     def cost(self, flops: float, steps: int, size: float, weights: float = 0) -> "Cost":
         """What a stage costs that loads so many weights and writes `size` bytes."""
         files = PARAM_BYTES * weights / self.reads + size / self.writes
-        return Cost(float(flops), flops / self.flops + steps * self.step + self.stage + files, float(size))
+        around = self.stage + files
+        return Cost(float(flops), flops / self.flops + steps * self.step + around, float(size), around)
 
 
-HERE = Rate("this machine, one core", 6.5e10, 0.004, 0.15, reads=6.5e8, writes=2.5e8)
+HERE = Rate("this machine, one core", 6.5e10, 0.004, 0.15, reads=6.5e8, writes=2.5e8, start=4.0, launch=0.3)
 """Measured on the ladder, one core of an Intel Xeon: fits of 188 steps came within 40 %, the larger the nearer; reading
-and writing on 0.4 GB of safetensors, the sync at the end included."""
+and writing on 0.4 GB of safetensors, the sync at the end included. 22 launches of
+`sweeps=smoke` took 10 s on two cores, the first imports 3 to 5 s."""
 
 UTILISATION = 0.35  # of an accelerator's peak that fine-tuning reaches
 PEAK = {
@@ -71,6 +79,8 @@ PEAK = {
     "t4": 65e12,
 }
 """Dense 16-bit FLOP/s by their makers' data sheets."""
+MEMORY = {"b200": 192, "h200": 141, "h100": 80, "a100": 80, "l40s": 48, "rtx4090": 24, "a10": 24, "t4": 16}  # in GB
+FULL_TUNING = 16  # bytes a parameter: weights, gradients and both of AdamW's moments, in 32 bits
 
 
 def rate_of(accelerator: str | None) -> Rate:
@@ -82,21 +92,28 @@ def rate_of(accelerator: str | None) -> Rate:
     if name not in PEAK or not count.isdigit() or int(count) < 1:
         raise UserError(f"run.accelerator={accelerator}: expected one of {', '.join(PEAK)}, or several: h100x64")
     peak = PEAK[name] * UTILISATION
-    return Rate(f"{count} x {name}", peak, 0.01, 20.0, reads=1e9, writes=5e8, count=int(count))
+    memory = MEMORY[name] * 1e9
+    return Rate(f"{count} x {name}", peak, 0.01, 20.0, reads=1e9, writes=5e8, count=int(count), memory=memory)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """FLOPs, seconds and bytes of one stage."""
+    """FLOPs, seconds and bytes of one stage; `around` is what of the seconds goes by before and after computing."""
 
     flops: float
     seconds: float
     bytes: float
+    around: float = 0.0
 
 
 def total(costs: Sequence[Cost]) -> Cost:
     """The sum of several stages' costs."""
-    return Cost(sum(c.flops for c in costs), sum(c.seconds for c in costs), sum(c.bytes for c in costs))
+    return Cost(
+        sum(c.flops for c in costs),
+        sum(c.seconds for c in costs),
+        sum(c.bytes for c in costs),
+        sum(c.around for c in costs),
+    )
 
 
 def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
@@ -112,8 +129,20 @@ def cost(stage: Stage, stated: Stated, rate: Rate = HERE) -> Cost:
         case Label():
             return _label_cost(stage, stated, rate)
         case Select() | Evaluate():
-            return Cost(0.0, HERE.stage / 3, ROW_BYTES * _rows(stage))  # no device has a part in it
+            return Cost(0.0, HERE.stage / 3, ROW_BYTES * _rows(stage), HERE.stage / 3)  # no device has a part in it
     raise AssertionError(stage.kind)
+
+
+def too_large(stages: Sequence[Stage], stated: Stated, rate: Rate) -> list[str]:
+    """A note for each model whose full tuning does not fit one device, by the bytes that a parameter needs."""
+    full = [stage for stage in stages if isinstance(stage, Fit) and stage.tuning == "full"]
+    needs = {stage.name: FULL_TUNING * shape_of(stage.weights, stated).total / 1e9 for stage in full}
+    return [
+        f"full tuning of {name} needs about {need:.0f} GB (16 bytes a parameter) and each device of {rate.name} has "
+        f"{rate.memory / 1e9:.0f}: take fit=lora"
+        for name, need in needs.items()
+        if need * 1e9 > rate.memory
+    ]
 
 
 def _fit_cost(stage: Fit, stated: Stated, rate: Rate) -> Cost:

@@ -20,13 +20,14 @@ import yaml
 from rich.console import Console
 
 from w2s_lightning.atomic import below, folder_name, write_whole
-from w2s_lightning.checks import check_data, check_devices, refuse_shared
+from w2s_lightning.checks import check_data, check_devices, num_processes, refuse_shared
 from w2s_lightning.config.bind import JobSettings, Runtime
-from w2s_lightning.cost import Cost, cost, rate_of, stated_parameters
+from w2s_lightning.config.typed import ALL
+from w2s_lightning.cost import HERE, Cost, cost, rate_of, stated_parameters, too_large
 from w2s_lightning.errors import UserError, printable
 from w2s_lightning.identity import SHORT, Stage
 from w2s_lightning.plan import Plan, make_plan
-from w2s_lightning.refs import UNRESOLVED, Refs
+from w2s_lightning.refs import UNRESOLVED, UNRESOLVED_TOLD, Refs
 from w2s_lightning.results.claims import cell_of
 from w2s_lightning.results.information import source_of
 from w2s_lightning.results.job_result import histories, make_result
@@ -172,13 +173,21 @@ def places(plan: Plan, store: Store, runtime: Runtime, folder: Path) -> Iterator
 
 def show_plan(console: Console, plan: Plan, store: Store, request: Request) -> None:
     """`run=plan`: stages, what is stored, what the rest costs here or on `run.accelerator`."""
-    job, rate = request.job, rate_of(request.runtime.run.accelerator).together
+    job, rate = request.job, rate_of(request.runtime.run.accelerator)
+    rate = rate if rate is HERE else rate.together
     stored = {stage.digest: store.has(stage) for stage in plan.stages}
     stated = stated_parameters((job.weak, job.strong, *job.middle))
     costs: dict[str, Cost] = {stage.digest: cost(stage, stated, rate) for stage in plan.stages}
     print_plan(console, plan, stored, costs, rate)
+    told, devices = too_large(plan.stages, stated, rate), request.runtime.trainer.devices
+    if rate is not HERE and str(devices) not in ALL and rate.count != num_processes(request.runtime.trainer):
+        told.append(
+            f"this is the time of {rate.name}, and the job uses trainer.devices={devices}: to use them all, type "
+            f"trainer=ddp trainer.devices={rate.count}"
+        )
     if any(UNRESOLVED in json.dumps(stage.record()) for stage in plan.stages):
-        console.print("note: hub commits could not be looked up; digests are not final")
+        told.append(UNRESOLVED_TOLD)
+    print_lines(console, (f"note: {one}" for one in told))
 
 
 def wanted(plan: Plan, runtime: Runtime) -> tuple[Stage, ...]:

@@ -16,6 +16,10 @@ from w2s_lightning.atomic import below, read_json, write_whole
 from w2s_lightning.errors import UserError
 
 UNRESOLVED = "unresolved"
+UNRESOLVED_TOLD = (
+    "hub commits could not be looked up: digests are not final, stages that the store has may be called missing, and "
+    "to run needs the hub, or its files in the local cache"
+)
 FILE = "refs.json"  # in the store's folder, and there before anything else is
 COMMIT = re.compile(r"[0-9a-f]{40}")
 

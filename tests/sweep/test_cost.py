@@ -15,7 +15,7 @@ from tests.composing import job, plan
 from tests.sweep.planning import grid_of
 from w2s_lightning.config.by_size import folder_parameters
 from w2s_lightning.config.schema import LocalModel, Trainer
-from w2s_lightning.cost import HERE, cost, model_parameters, rate_of, shape_of
+from w2s_lightning.cost import HERE, cost, model_parameters, rate_of, shape_of, too_large
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.identity import Stage
@@ -45,7 +45,6 @@ PROBLEMS = ("task=arithmetic", "paradigm=supervised", *ALIKE, *FEW)
     [
         ("nano", "small", TINY, 10),
         ("micro", "mini", TINY, 10),
-        ("nano", "base", TINY, 10),
         ("nano", "small", PAIRS, 12),
         ("nano", "small", (*PAIRS, "fit.readout=implicit", "fit.generative_epochs=1"), 15),
         ("nano", "small", PROBLEMS, 10),
@@ -80,7 +79,7 @@ def _attention(query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, .
     return int(sdpa_flop_count(query, key, value))
 
 
-@pytest.mark.parametrize("size", ["nano", "micro", "mini", "small", "base"])
+@pytest.mark.parametrize("size", ["nano", "micro", "mini", "small"])
 def test_parameters_of_the_ladder_are_exact(size: str, tmp_path: Path) -> None:
     from w2s_lightning.execute.pretrain import untrained, word_level
 
@@ -130,9 +129,23 @@ def test_a_plan_counts_uses_uniques_and_what_is_stored() -> None:
     stored = {stage.digest: stage.kind == "pretrain" for stage in asked}
     costs = {stage.digest: job.cost(stage) for job in jobs for stage in job.plan.stages}
     console = Console(file=io.StringIO(), width=120)
-    print_grid_plan(console, asked, stored, costs, jobs="6 jobs (1 done)", rate=HERE, slots=2)
+    print_grid_plan(console, asked, stored, costs, jobs="6 jobs (1 done)", rate=HERE, slots=2, launches=20)
     printed = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "6 jobs (1 done) ask for 98 stages, 60 of them different, 58 to compute" in printed
+    assert "6 jobs (1 done) ask for 98 stages, 60 of them different, 58 to compute in 20 launches" in printed
+    seconds = sum(one.seconds for digest, one in costs.items() if not stored[digest])
+    around = sum(one.around for digest, one in costs.items() if not stored[digest])
+    assert f"{seconds + 6:.0f} s of processor time ({around + 6:.0f} s of it to start, load and write)" in printed
+    assert f"{4 + (seconds + 6) / 2:.0f} s on 2 cores of this machine" in printed
     lines = {words[0]: words[1:5] for words in map(str.split, printed.splitlines()) if words}
     assert lines["pretrain"] == ["8", "2", "2", "0"]
     assert lines["fit"] == ["18", "14", "0", "14"]
+
+
+def test_full_tuning_that_fits_no_device_is_said() -> None:
+    params = {"Qwen/Qwen2.5-7B": 7615616512, "openai-community/gpt2": 124439808}
+    stages = plan("task=sciq", "model@weak=gpt2", "model@strong=qwen2_5_7b", "fit=default").stages
+    (told,) = too_large(stages, params, rate_of("h100x8"))
+    assert "Qwen2.5-7B needs about 122 GB" in told
+    assert "each device of 8 x h100 has 80: take fit=lora" in told
+    assert not too_large(stages, params, rate_of("h200"))
+    assert not too_large(stages, params, HERE)

@@ -15,11 +15,12 @@ from w2s_lightning.cost import HERE, Cost, Rate, total
 from w2s_lightning.identity import Stage
 from w2s_lightning.metrics.sections import SECTIONS, WEIGHED
 from w2s_lightning.plan import Plan
-from w2s_lightning.refs import UNRESOLVED
+from w2s_lightning.refs import UNRESOLVED, UNRESOLVED_TOLD
 from w2s_lightning.show.numbers import (
     DASH,
     ONE_SEED,
     below_zero,
+    counted,
     interval,
     job_title,
     number,
@@ -104,12 +105,14 @@ def print_plan(console: Console, plan: Plan, stored: Mapping[str, bool], costs: 
         print_lines(console, [""])
     missing = [costs[stage.digest] for stage in plan.stages if not stored[stage.digest]]
     price, sizes = total(missing), plan.rows[0].evaluate.task.sizes()
+    start = rate.start if missing else 0.0
     print_lines(
         console,
         [
             *([split_sizes(sizes)] if all(sizes.values()) else []),  # of the hub they are not known before a download
             f"{len(plan.stages)} stages, {len(plan.stages) - len(missing)} in the store, {len(missing)} to compute: "
-            f"about {price.flops:.1e} FLOPs, {seconds(price.seconds)} on {rate.name}, {size(price.bytes)} of disk",
+            f"about {price.flops:.1e} FLOPs, {seconds(price.seconds + start)} on {rate.name} "
+            f"({seconds(start + price.around)} of it to start, load and write), {size(price.bytes)} of disk",
             *(f"note: {notice}" for notice in plan.notices),
         ],
     )
@@ -127,6 +130,7 @@ def print_grid_plan(
     jobs: str,
     rate: Rate,
     slots: int,
+    launches: int,
 ) -> None:
     """A grid's stages by kind: how often its `jobs` ask for them, what is shared and stored, what the rest costs."""
     unique = {stage.digest: stage for stage in asked}
@@ -137,19 +141,24 @@ def print_grid_plan(
         price = total([costs[stage.digest] for stage in missing if stage.kind == kind])
         figures = (f"{price.flops:.1e}", seconds(price.seconds), size(price.bytes))
         rows += [(kind, uses, own, own - left, left, *figures)] if own else []
-    print_table(console, ("kind", "uses", "unique", "stored", "to do", "FLOPs", "time", "disk"), rows)
-    price = total([costs[stage.digest] for stage in missing])
+    whose = "processor time" if rate is HERE else "device time"
+    print_table(console, ("kind", "uses", "unique", "stored", "to do", "FLOPs", whose, "disk"), rows)
+    price, start = total([costs[stage.digest] for stage in missing]), rate.start if launches else 0.0
+    busy, around = (own + launches * rate.launch for own in (price.seconds, price.around))
     where = f"on {slots} cores of this machine" if rate is HERE else f"on {rate.name}"
     lines = [
-        f"{jobs} ask for {len(asked)} stages, {len(unique)} of them different, {len(missing)} to compute",
-        f"about {price.flops:.1e} FLOPs, {seconds(price.seconds / slots)} {where}, {size(price.bytes)} of disk",
+        f"{jobs} ask for {len(asked)} stages, {len(unique)} of them different, {len(missing)} to compute in "
+        f"{counted(launches, 'launch', 'launches')}: labels and evaluations go along with fits, jobs are scored",
+        f"about {price.flops:.1e} FLOPs, {seconds(busy)} of {whose} "
+        f"({seconds(around)} of it to start, load and write), {seconds(start + busy / slots)} {where}, "
+        f"{size(price.bytes)} of disk",
     ]
     sources = [stage.source if isinstance(stage, Label) else stage for stage in unique.values()]
     weights = [getattr(source, "weights", None) for source in sources]
     if any(isinstance(one, HubWeights | FolderWeights) for one in weights):
         lines.append("note: FLOPs of hub models and folders go by their parameters alone, without attention")
     if any(isinstance(one, HubWeights) and one.commit == UNRESOLVED for one in weights):
-        lines.append("note: hub commits could not be looked up: digests are not final")
+        lines.append(f"note: {UNRESOLVED_TOLD}")
     print_lines(console, lines)
 
 

@@ -24,7 +24,7 @@ from rich.console import Console
 from w2s_lightning.atomic import below, folder_name
 from w2s_lightning.checks import check_devices
 from w2s_lightning.config.bind import Runtime
-from w2s_lightning.cost import HERE, rate_of
+from w2s_lightning.cost import HERE, rate_of, stated_parameters, too_large
 from w2s_lightning.errors import UserError, handling
 from w2s_lightning.identity import SHORT
 from w2s_lightning.job import Record, Request
@@ -141,7 +141,15 @@ class Sweep:
         num_done = len(self._grid.jobs) - sum(map(self._results.missing, self._grid.jobs))
         jobs = f"{counted(len(self._grid.jobs), 'job')} ({num_done} done)"
         slots = num_cores() if rate is HERE else rate.count
-        print_grid_plan(self._console, [stage for stage, _ in asked], stored, costs, jobs=jobs, rate=rate, slots=slots)
+        launches = len(make_units(list(filter(self._results.missing, self._grid.jobs)), self._store.has).all)
+        stages = [stage for stage, _ in asked]
+        print_grid_plan(self._console, stages, stored, costs, jobs=jobs, rate=rate, slots=slots, launches=launches)
+        stated = {
+            path: count
+            for job in self._grid.jobs
+            for path, count in stated_parameters((job.job.weak, job.job.strong, *job.job.middle)).items()
+        }
+        print_lines(self._console, (f"note: {one}" for one in too_large(stages, stated, rate)))
 
     def run(self) -> None:
         """Bring the sweep to its end; raise UserError with the last words when something failed."""
@@ -239,9 +247,11 @@ class Sweep:
         scorings = sum(unit.scores for unit in units.all)
         stages = len(units.all) - scorings
         fits = sum(stage.kind == "fit" for unit in units.all for stage in unit.stages)
+        more = sum(len(unit.stages) for unit in units.all) - stages
+        along = f", and {counted(more, 'stage')} (labels and evaluations) that go along with them" if more else ""
         self._console.print(
             f"{counted(len(self._grid.jobs), 'job')}, {len(self._grid.jobs) - scorings} of them done; to launch: "
-            f"{counted(stages, 'stage')} ({counted(fits, 'fit')}), {counted(scorings, 'scoring')}",
+            f"{counted(stages, 'stage')} ({counted(fits, 'fit')}), {counted(scorings, 'scoring')}{along}",
             highlight=False,
         )
 
