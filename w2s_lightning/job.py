@@ -34,7 +34,8 @@ from w2s_lightning.results.job_result import histories, make_result
 from w2s_lightning.results.texts import write_texts
 from w2s_lightning.show.mirror import log_job, logged_before
 from w2s_lightning.show.numbers import shown, split_sizes
-from w2s_lightning.show.terminal import StageProgress, print_lines, print_plan, print_result
+from w2s_lightning.show.planned import print_plan
+from w2s_lightning.show.terminal import StageProgress, print_lines, print_result
 from w2s_lightning.stages import Fit
 from w2s_lightning.store import Artifact, Damaged, Store
 from w2s_lightning.tasks.example import SPLITS

@@ -19,7 +19,8 @@ from w2s_lightning.cost import HERE, cost, model_parameters, rate_of, shape_of, 
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.identity import Stage
-from w2s_lightning.show.terminal import StageProgress, print_grid_plan
+from w2s_lightning.show.planned import print_grid_plan
+from w2s_lightning.show.terminal import StageProgress
 from w2s_lightning.stages import Pretrain
 from w2s_lightning.store import Store
 

@@ -34,7 +34,8 @@ from w2s_lightning.results.stored import StoreReader
 from w2s_lightning.show.matrix import print_compared, print_matrices, print_sections
 from w2s_lightning.show.mirror import log_sweep
 from w2s_lightning.show.numbers import counted, shown, size
-from w2s_lightning.show.terminal import LaunchProgress, print_grid_plan, print_lines
+from w2s_lightning.show.planned import print_grid_plan
+from w2s_lightning.show.terminal import LaunchProgress, print_lines
 from w2s_lightning.store import Store
 from w2s_lightning.sweep.axes import read_command
 from w2s_lightning.sweep.cluster import check_extra, run_waves
