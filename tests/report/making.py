@@ -175,11 +175,12 @@ class Made:
     def _rows(self, cell: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Untuned, floor, student, ceiling, and a teacher where one teaches; the stages behind each."""
         weak, strong, seed = ({name: cell[name]} for name in ("weak", "strong", "seed"))
+        data = {key: value for key, value in cell["axes"].items() if key.startswith("task.")}
         own = {
             "untuned": strong,
-            "floor": weak | seed,
+            "floor": weak | seed | data,
             "student": {"paradigm": cell["paradigm"], **cell["axes"], **weak, **strong, **seed},
-            "ceiling": strong | seed,
+            "ceiling": strong | seed | data,
         }
         if cell["paradigm"] == "distillation":
             own["teacher"] = {**strong, **seed, "teacher": True}

@@ -45,11 +45,11 @@ def test_every_cell_of_the_matrix_is_that_of_sweep_json(page: Page, made: Made) 
 
 def test_differences_are_tested_and_corrected_between_rows_that_saw_the_same(page: Page) -> None:
     assert "Saw 3000 pseudo-labels from 2000 gold labels" in page.text
-    assert "weak_to_strong − distillation:" in page.text
-    assert "weak_to_strong − ceiling:" not in page.text
-    assert "weak_to_strong − floor:" not in page.text
+    assert "student (weak_to_strong) − student (distillation):" in page.text
+    assert "student (weak_to_strong) − ceiling:" not in page.text
+    assert "student (weak_to_strong) − floor:" not in page.text
     assert "Cut off" not in page.text, "no row of it writes solutions"
-    sentences = re.findall(r"weak_to_strong − distillation: [^)]*\)", page.text)
+    sentences = re.findall(r"student \(weak_to_strong\) − student \(distillation\): [^)]*\)", page.text)
     assert len(sentences) == 5  # of six pairs one has no student of weak_to_strong
     assert all("Holm over 5 tests" in sentence for sentence in sentences)
 
@@ -367,7 +367,7 @@ def test_the_text_prints_overview_and_paradigms(made: Made, capsys: pytest.Captu
     out = capsys.readouterr().out
     assert "30 done, 1 running, 1 to come, 4 failed of 36 jobs." in out
     assert "seeds 0, 1 and 2 failed: no room" in out
-    assert "weak_to_strong − distillation:" in out
+    assert "student (weak_to_strong) − student (distillation):" in out
     assert "ceiling" in out
 
 
@@ -395,3 +395,13 @@ def test_two_seeds_are_drawn_as_dots_without_intervals(tmp_path: Path) -> None:
             ends = [end for trace in view["plot"]["data"] for end in trace.get("error_x", {}).get("array", ())]
             assert ends, place
             assert set(ends) == {0}, place
+
+
+def test_floors_of_different_conditions_say_which(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = small(tmp_path, axes=({"task.train_file": "/far/away/a.csv"}, {"task.train_file": "/far/away/b.csv"}))
+    assert main(["--sweep", str(made.folder), "--text"]) == 0
+    out = capsys.readouterr().out
+    for role in ("student", "floor"):
+        for file in ("a.csv", "b.csv"):
+            assert f"{role} (task.train_file={file})" in out
+    assert "/far/away" not in out

@@ -149,3 +149,16 @@ def test_a_pgr_that_reaches_0_and_1_is_not_called_a_result() -> None:
 
 def test_the_same_model_on_both_sides_is_said() -> None:
     assert "PGR is undefined, the same model on both sides: the gap" in printed(cell(weak="small", pgr=UNDEFINED))
+
+
+def test_arms_are_told_apart_by_what_differs_and_by_the_ends_of_paths() -> None:
+    def arms(*values: dict[str, str]) -> list[str]:
+        found = [cell(axes={"fit.epochs": "2", **axes}) for axes in values]
+        return [Labels(found).arm(one) for one in found]
+
+    assert arms({"task.train_file": "/x/a.csv"}, {"task.train_file": "/x/b.csv"}) == [
+        "task.train_file=a.csv",
+        "task.train_file=b.csv",
+    ]
+    assert arms({"p": "/x/a.csv"}, {"p": "/y/a.csv"}) == ["p=/x/a.csv", "p=/y/a.csv"]
+    assert arms({}) == ["weak_to_strong"]

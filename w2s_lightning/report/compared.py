@@ -4,6 +4,7 @@ Differences are tested only between rows that saw the same, paired by seed and e
 of the two; all tests of the page are corrected together (Holm), so that the correction is over questions somebody asks.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -15,7 +16,7 @@ from w2s_lightning.report.figures import Figure, Plot, Row, View, axis, drawing,
 from w2s_lightning.report.records import Group, Section
 from w2s_lightning.report.theme import of_role
 from w2s_lightning.results.pooled import OUTPUTS, Pooled, row_named
-from w2s_lightning.show.numbers import counted, interval, saw, without_ends
+from w2s_lightning.show.numbers import counted, interval, listed, saw, without_ends
 
 LEVEL = 0.05
 SEEN = ("gold_seen_by_student", "pseudo_labels", "gold_upstream", "train_tokens", "sampled_tokens")
@@ -51,9 +52,15 @@ def paradigms(by_pair: Mapping[str, Sequence[Block]], metric: str) -> Figure:
 def _blocks(groups: Sequence[Group], pooled: Pooled) -> list[Block]:
     """A pair's rows by the information they saw, the least gold first; the same model once."""
     rows: dict[tuple[str, ...], Row] = {}
+    arms: dict[tuple[str, ...], list[str]] = {}  # that share a row
     for group in groups:
         for row in _rows_of(group, pooled, several=len(groups) > 1):
             rows.setdefault(row["_digests"], row)
+            arms.setdefault(row["_digests"], []).append(group.arm)
+    named = Counter(row["row"] for row in rows.values())
+    for digests, row in rows.items():
+        if named[row["row"]] > 1:  # a floor for each of two conditions, say
+            row["row"] += f" ({listed(arms[digests], 2)})"
     by_information: dict[tuple[int, bool, int], list[Row]] = {}
     for row in rows.values():
         key = (row["gold_seen_by_student"], bool(row["pseudo_labels"]), row["gold_upstream"])
@@ -76,7 +83,7 @@ def _rows_of(group: Group, pooled: Pooled, *, several: bool) -> list[Row]:
         part = without_ends(part, len(group.results))
         of_record = name == group.student
         shared = row["role"] in ("untuned", "floor", "ceiling")
-        label = group.arm if of_record else name if shared or not several else f"{name} ({group.arm})"
+        label = name if shared or not several else f"{name} ({group.arm})"
         known = {"pair": group.pair, "information": "", "row": label, "role": "student" if of_record else row["role"]}
         figures = {end: part[end] for end in ("value", "low", "high")}
         seen = {column: row["information"].get(column) or 0 for column in SEEN}

@@ -40,12 +40,16 @@ class Labels:
                 values.setdefault(key, {}).setdefault(pair(group), set()).add(group["axes"].get(key))
         several = len(set(map(pair, groups))) > 1
         told = {key for key, by_pair in values.items() if several and all(len(one) == 1 for one in by_pair.values())}
-        self._axes = tuple(key for key in values if key not in told)
+        found = {key: {str(group["axes"].get(key)) for group in groups} for key in values}  # of each axis
+        self._axes = tuple(key for key in values if key not in told and len(found[key]) > 1)
+        # A path goes by its last part where that tells the paths apart: whole ones have no room in a table.
+        self._short = {key for key in self._axes if len(set(map(_last_part, found[key]))) == len(found[key])}
         self.several_pairs, self._several_arms = several, len(set(map(self.arm, groups))) > 1
 
     def arm(self, group: Group) -> str:
         """`objective=logconf`, `weak_to_strong fit.lr_scale=2`: the paradigm where it varies, and the other axes."""
-        parts = [f"{key}={group['axes'][key]}" for key in self._axes if key in group["axes"]]
+        own = {key: group["axes"][key] for key in self._axes if key in group["axes"]}
+        parts = [f"{key}={_last_part(value) if key in self._short else value}" for key, value in own.items()]
         return " ".join([*([str(group["paradigm"])] if self._with_paradigm or not parts else []), *parts])
 
     def title(self, group: Group) -> str:
@@ -53,6 +57,12 @@ class Labels:
         if not self._several_arms:
             return pair(group)
         return f"{pair(group)} · {self.arm(group)}" if self.several_pairs else self.arm(group)
+
+
+def _last_part(value: object) -> str:
+    """The file or folder that a path ends with, anything else as it is."""
+    text = str(value)
+    return text.rstrip("/").rpartition("/")[2] if text.startswith(("/", "./", "../", "~")) else text
 
 
 @dataclass(frozen=True)
@@ -204,6 +214,8 @@ def print_matrices(console: Console, groups: Sequence[Group]) -> None:
         over = f"seeds and test examples, crossed; {seeds} seeds"
     elif seeds > 1:
         over = f"nothing: {seeds} seeds, with their own values in brackets; take {FEW} or more for an interval"
+    if seeds > 1 and any(group["n"] == 1 for group in groups):
+        over += "; where there is one seed, over test examples, for these trained models"
     print_lines(
         console, [f"intervals: over {over}", *told_apart(groups), *below_untuned(groups), *explanations(groups)]
     )
