@@ -65,7 +65,7 @@ class Rate:
 HERE = Rate("this machine, one core", 6.5e10, 0.004, 0.15, reads=6.5e8, writes=2.5e8, start=4.0, launch=0.3)
 """Measured on the ladder, one core of an Intel Xeon: fits of 188 steps came within 40 %, the larger the nearer; reading
 and writing on 0.4 GB of safetensors, the sync at the end included. 22 launches of
-`sweeps=smoke` took 10 s on two cores, the first imports 3 to 5 s."""
+`sweeps=smoke` took 11 s on two cores, the first imports 3 to 5 s."""
 
 UTILISATION = 0.35  # of an accelerator's peak that fine-tuning reaches
 PEAK = {
