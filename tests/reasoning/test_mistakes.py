@@ -154,4 +154,3 @@ def test_prompts_that_were_too_long_are_told_by_row(
     assert untuned["too_long_share"] == ends.count("too_long") / 60
     told = f"prompts longer than the context (fit.max_length), never answered: untuned {untuned['too_long_share']:.1%}"
     assert told in result["printed"]
-    assert "outputs without an answer: untuned" in result["printed"]

@@ -19,13 +19,16 @@ from w2s_lightning.stages import BareModel, Fit, Label
 from w2s_lightning.store import Store
 
 
+TWICE = (*SMALL_ARITHMETIC, "paradigm.iterations=2")
+
+
 def weights(store: Store, fit: Fit) -> dict[str, torch.Tensor]:
     return load_file(store.open(fit) / "model" / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return planned(*SMALL_ARITHMETIC)
+    return planned(*TWICE)
 
 
 def test_the_stored_reference_is_what_the_stage_one_model_says_of_the_pairs(plan: Plan, store: Store) -> None:
@@ -62,8 +65,8 @@ def test_pairs_follow_the_published_rule(plan: Plan, store: Store) -> None:
 
 def test_stage_two_starts_from_the_weights_of_stage_one(plan: Plan, place: Path, store: Store) -> None:
     still = "paradigm.contrast_lr_scale=0"
-    result = run_job(place, still, world=SMALL_ARITHMETIC)
-    after = weights(store, source_of(planned(*SMALL_ARITHMETIC, still), "stage_2"))
+    result = run_job(place, still, world=TWICE)
+    after = weights(store, source_of(planned(*TWICE, still), "stage_2"))
     first, second = source_of(plan, "stage_1"), source_of(plan, "stage_2")
     assert history(store, second)[0]["loss"] == pytest.approx(math.log(2), abs=1e-5), "DPO's first loss"
     before, moved = weights(store, first), weights(store, second)
@@ -87,8 +90,8 @@ def test_the_students_fit_never_opens_the_reference(
 
     for stage in (fit, label):
         monkeypatch.setattr(stage, "open_model", watched(stage.open_model))
-    result = run_job(place, "objective=ipo", world=SMALL_ARITHMETIC)
-    student = source_of(planned(*SMALL_ARITHMETIC, "objective=ipo"), "stage_2")
+    result = run_job(place, "objective=ipo", world=TWICE)
+    student = source_of(planned(*TWICE, "objective=ipo"), "stage_2")
     start, answering = opened
     assert isinstance(start, BareModel)
     assert start.weights == source_of(plan, "stage_1")
@@ -100,7 +103,7 @@ def test_the_students_fit_never_opens_the_reference(
 
 @pytest.mark.parametrize("objective", ["cdpo", "orpo", "simpo"])
 def test_the_rest_of_the_family_shares_all_but_the_last_fit(objective: str, plan: Plan) -> None:
-    other = planned(*SMALL_ARITHMETIC, f"objective={objective}")
+    other = planned(*TWICE, f"objective={objective}")
     mine, theirs = ({stage.digest: stage.kind for stage in one.stages} for one in (plan, other))
     new = sorted(theirs[digest] for digest in theirs.keys() - mine.keys())
     assert new == ["evaluate", "fit", "label"]
@@ -109,8 +112,8 @@ def test_the_rest_of_the_family_shares_all_but_the_last_fit(objective: str, plan
 def test_orpo_measures_its_ratios_from_the_model_of_stage_one(place: Path, store: Store) -> None:
     """Only where it starts: how far a few pairs of a barely trained model lead is another matter on every processor."""
     more = ["objective=orpo", "paradigm.pairs_per_question=3"]
-    run_job(place, *more, world=SMALL_ARITHMETIC)
-    fit = source_of(planned(*SMALL_ARITHMETIC, *more), "stage_2")
+    run_job(place, *more, world=TWICE)
+    fit = source_of(planned(*TWICE, *more), "stage_2")
     steps = history(store, fit)
     assert steps[0]["chosen_ratio"] == pytest.approx(0, abs=1e-3)
     assert np.isfinite([row["loss"] for row in steps]).all()

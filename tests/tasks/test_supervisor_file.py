@@ -54,7 +54,7 @@ def test_names_win_over_numbers(jsonl: Write) -> None:
         ([{"id": i, "label": "right"} for i in "aabc"], r"jsonl:1 and .*jsonl:2: two answers for example a"),
         ([{"id": i, "answer": "right"} for i in "abc"], "neither `label` nor `probs`"),
         ([{"id": i, "label": 1, "probs": [0, 1]} for i in "abc"], "both `label` and `probs`"),
-        ([{"key": i, "label": 1} for i in "abc"], "no column 'id'"),
+        ([{"key": i, "label": 1} for i in "abc"], "no column `id`"),
         ([{"id": i, "probs": [0.5, 0.6]} for i in "abc"], "should be 2 numbers from 0 to 1 that add up to 1"),
         ([{"id": i, "probs": [1.0]} for i in "abc"], "should be 2 numbers"),
         ([{"id": i, "probs": [1.5, -0.5]} for i in "abc"], "should be 2 numbers"),
@@ -91,7 +91,7 @@ def test_solutions_follow_the_ids_asked_for_and_answers_are_read(jsonl: Write) -
         ([{"id": i, "solution": "1"} for i in "abcz"], r"answers\.jsonl:4: the task has no problem z"),
         ([{"id": i, "solution": "1"} for i in "aabc"], r"jsonl:1 and .*jsonl:2: two solutions for problem a"),
         ([{"id": i, "answer": "1"} for i in "abc"], "no column 'solution'"),
-        ([{"key": i, "solution": "1"} for i in "abc"], "no column 'id'"),
+        ([{"key": i, "solution": "1"} for i in "abc"], "no column `id`"),
         ([{"id": i, "solution": ["1"]} for i in "abc"], r"answers\.jsonl:1: column 'solution' holds list"),
     ],
 )

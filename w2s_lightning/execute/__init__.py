@@ -14,7 +14,7 @@ from w2s_lightning.config.schema import Trainer
 from w2s_lightning.execute import fit, judge, label, pretrain, select
 from w2s_lightning.fit.launch import together
 from w2s_lightning.identity import Stage
-from w2s_lightning.models.device import Report, Resources, machine, one_each, provenance
+from w2s_lightning.models.device import Report, Resources, device, machine, one_each, provenance
 from w2s_lightning.models.load import open_model
 from w2s_lightning.show.terminal import StageProgress
 from w2s_lightning.stages import Evaluate, Fit, Label, Pretrain, Select, models_of
@@ -53,6 +53,11 @@ def check_models(stages: Sequence[Stage], store: Store) -> None:
         open_model(model, task, store, numbers=False)
 
 
+def check_device(trainer: Trainer) -> None:
+    """Raise UserError for an accelerator that this machine, or this build of torch, does not have."""
+    device(trainer)
+
+
 def threaded(stage: Stage, trainer: Trainer) -> Trainer:
     """Where threads are left open, the ladder's models take one: they are too small to share, and so the same bits come
     out on machines with any number of cores."""
@@ -73,5 +78,5 @@ def compute(stage: Stage, folder: Path, *, store: Store, trainer: Trainer, repor
     if sharing(stage, trainer) > 1:
         together([partial(compute, stage, folder, store=store, trainer=one) for one in one_each(trainer)], report)
         return
-    with machine(trainer) as device:
-        _COMPUTE[type(stage)](stage, folder, Resources(store, trainer, device, report))
+    with machine(trainer) as own:
+        _COMPUTE[type(stage)](stage, folder, Resources(store, trainer, own, report))

@@ -141,7 +141,8 @@ def _sentences(result: Result) -> Iterator[str]:
     ends = ": it ends below the untuned model" if below_zero(best) else ""
     yield f"student - {best['row']}{of_all}: {interval(best)}{ends}"
     if of_all:
-        yield f"student - untuned (over an untrained head): {interval(result['gain_over_untuned'])}"
+        over = " (over an untrained head)" if best["row"] == "untuned_words" else ""
+        yield f"student - untuned{over}: {interval(result['gain_over_untuned'])}"
     untuned, ceiling = result.get("untuned"), result.get("ceiling")
     if untuned and ceiling and ceiling["low"] <= untuned["high"]:
         yield (
