@@ -140,7 +140,8 @@ def test_each_way_to_tune_learns_the_task(store, folder, family, tuning):
     judged, through_model = evaluate(through_features), label(stage, "test")
     obtain(store, stage, through_features, judged, through_model)
     losses = [row["loss"] for row in history(store, stage) if "loss" in row]
-    assert sum(losses[-3:]) / 3 < losses[0], "a step's loss is of other rows each time: three of them"
+    assert tuning == "probe" or losses[-1] < losses[0] - 0.03
+    assert min(losses) < losses[0]
     assert tuning != "full" or metrics(store, judged)["accuracy"] > 0.7
     assert answers(store, through_features)[1] == pytest.approx(answers(store, through_model)[1], abs=1e-5)
     if tuning != "full":

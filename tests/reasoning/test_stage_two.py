@@ -18,7 +18,6 @@ from w2s_lightning.plan import Plan
 from w2s_lightning.stages import BareModel, Fit, Label
 from w2s_lightning.store import Store
 
-
 TWICE = (*SMALL_ARITHMETIC, "paradigm.iterations=2")
 
 
