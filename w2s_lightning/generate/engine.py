@@ -87,15 +87,14 @@ class LocalEngine:
         size = self._runner.model.config.get_text_config().vocab_size
         if settings.top_log_probs > size:
             raise UserError(f"top_log_probs={settings.top_log_probs} is more than the vocabulary holds ({size})")
-        plain = {"add_special_tokens": settings.special_tokens, "return_attention_mask": False, "verbose": False}
+        plain = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+        plain["add_special_tokens"] = settings.special_tokens
         room = CHARACTERS * self._max_length
         texts = [prompt.text for prompt in prompts]
-        found = list(
-            self._tokenizer([text[:room] for text in texts], return_token_type_ids=False, **plain)["input_ids"]
-        )
+        found = list(self._tokenizer([text[:room] for text in texts], **plain)["input_ids"])
         for place, text in enumerate(texts):
             if len(text) > room and len(found[place]) < self._max_length:  # few tokens of many characters: all count
-                found[place] = self._tokenizer(text, return_token_type_ids=False, **plain)["input_ids"]
+                found[place] = self._tokenizer(text, **plain)["input_ids"]
         if not all(found):
             empty = next(prompt.id for prompt, tokens in zip(prompts, found, strict=True) if not tokens)
             raise UserError(f"the prompt of example {empty} has no token: a text needs something to go on from")

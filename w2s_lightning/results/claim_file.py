@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Gt
-from pydantic import AllowInfNan, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from w2s_lightning.atomic import read_yaml
 from w2s_lightning.config.schema import Seed, record
 from w2s_lightning.errors import UserError
+from w2s_lightning.results.read_back import Finite
 
 LEAST_SEEDS = 5
 Says = Literal["above", "below", "equivalent"]
-Finite = Annotated[float, AllowInfNan(False)]
 Overrides = tuple[Annotated[str, Field(pattern="=")], ...]
 
 

@@ -149,6 +149,10 @@ class Measured:
     mean: CrossedMean
     per_seed: tuple[float, ...]
 
+    def p_value(self, claim: Claim) -> float:
+        """The smallest alpha at which the claim is decided."""
+        return smallest_alpha(lambda alpha: _word(claim, self.mean, alpha) != "undecided")
+
 
 def decide(claims: Sequence[Claim], results: Results) -> list[Verdict]:
     """Measure what the claims of one file are about and decide them together.
@@ -159,10 +163,7 @@ def decide(claims: Sequence[Claim], results: Results) -> list[Verdict]:
     """
     found = [_measured(claim, results) for claim in claims]
     p_values = [
-        smallest_alpha(lambda alpha, c=claim, m=one.mean: _word(c, m, alpha) != "undecided")  # type: ignore[misc]
-        if isinstance(one, Measured)
-        else 1.0
-        for claim, one in zip(claims, found, strict=True)
+        one.p_value(claim) if isinstance(one, Measured) else 1.0 for claim, one in zip(claims, found, strict=True)
     ]
     adjusted = holm(p_values)
     return [_verdict(claim, one, raw, p) for claim, one, raw, p in zip(claims, found, p_values, adjusted, strict=True)]

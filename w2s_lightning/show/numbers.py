@@ -8,9 +8,8 @@ from rich.markup import escape
 from w2s_lightning.errors import printable
 
 DASH = "-"
-ONE_SEED = (
-    "one seed: another can differ by more than this"  # its interval covers another seed about a third of the time
-)
+ONE_SEED = "one seed: another can differ by more than this"
+"""An interval of one job covers another seed of it about a third of the time."""
 
 
 def shown(text: object) -> str:

@@ -279,14 +279,16 @@ class Sweep:
     def _end(self, states: UnitStates) -> None:
         verdicts = self._verdicts()
         if verdicts:  # written before wandb's tables are made of them
-            sentences = [{"claim": v.claim.id, "text": v.claim.claim, "as_claimed": v.as_claimed} for v in verdicts]
-            self._file.write(verdicts=[{**asdict(v), **own} for v, own in zip(verdicts, sentences, strict=True)])
-        content, rows = self._file.content, self._file.rows_digest()
-        if (content.get("wandb") or {}).get("rows") != rows:  # a rerun that changes nothing makes no second run
+            rows = [
+                {**asdict(v), "claim": v.claim.id, "text": v.claim.claim, "as_claimed": v.as_claimed} for v in verdicts
+            ]
+            self._file.write(verdicts=rows)
+        content, now = self._file.content, self._file.rows_digest()
+        if (content.get("wandb") or {}).get("rows") != now:  # a rerun that changes nothing makes no second run
             logged = log_sweep(
                 content, self._reporter.mirrored, self._group, settings=self.runtime.tracking, folder=self.folder
             )
-            self._file.write(wandb={**logged, "rows": rows})
+            self._file.write(wandb={**logged, "rows": now})
         print_lines(self._console, [self._command.remark] if self._command.remark else [])
         print_matrices(self._console, content["groups"])
         print_sections(self._console, content["groups"])

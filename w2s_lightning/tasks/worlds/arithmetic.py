@@ -249,6 +249,13 @@ class ProblemTask:
     the number of steps.
     """
 
+    kind: ClassVar[Kind] = "reasoning"  # what asks for something else says so
+    layout: ClassVar[Layout] = "text"
+    class_names: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[tuple[str, ...]] = ()
+    words_are_labels: ClassVar[bool] = False
+    key: ClassVar[NumberKey] = KEY
+
     name: Name = field(compare=False)
     world: ProblemWorld
     seed: int
@@ -336,13 +343,6 @@ def _place(parts: int, *key: str | int) -> int:
 
 @record
 class Arithmetic(ProblemTask):
-    """The task that asks for a worked solution."""
-
-    kind: ClassVar[Kind] = "reasoning"
-    layout: ClassVar[Layout] = "text"
-    class_names: ClassVar[tuple[str, ...]] = ()
-    words: ClassVar[tuple[str, ...]] = ()
-    words_are_labels: ClassVar[bool] = False
-    key: ClassVar[NumberKey] = KEY
+    """Worked solutions to the problems of this world."""
 
     world: ArithmeticWorld

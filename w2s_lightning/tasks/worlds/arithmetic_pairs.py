@@ -235,7 +235,6 @@ class ArithmeticPairs(ProblemTask):
     layout: ClassVar[Layout] = "options"
     class_names: ClassVar[tuple[str, ...]] = ("0", "1")
     words: ClassVar[tuple[str, ...]] = (WRONG, RIGHT)  # as the pretraining text judges solutions
-    words_are_labels: ClassVar[bool] = False
 
     world: JudgedArithmetic
     flaws: FlawWeights

@@ -15,7 +15,7 @@ Which habits there are, and how often, stands in the world's `habits`. The probl
 `ProblemWorld`; tuning and test problems are all worked out.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Len
@@ -24,13 +24,10 @@ from numpy.typing import NDArray
 from w2s_lightning.config.schema import Share, record
 from w2s_lightning.errors import UserError
 from w2s_lightning.tasks.draws import Integers, category, uniforms
-from w2s_lightning.tasks.example import Kind, Layout
-from w2s_lightning.tasks.final_answer import NumberKey
 from w2s_lightning.tasks.worlds.arithmetic import (
     BLOCK,
     GAINS,
     ITEMS,
-    KEY,
     LOSSES,
     MAX_STEPS,
     NAMES,
@@ -154,13 +151,6 @@ def worked_out(habits: Writers, problems: DrawnProblems, *key: str | int) -> Boo
 
 @record
 class WordProblems(ProblemTask):
-    """The task that asks for a worked solution."""
-
-    kind: ClassVar[Kind] = "reasoning"
-    layout: ClassVar[Layout] = "text"
-    class_names: ClassVar[tuple[str, ...]] = ()
-    words: ClassVar[tuple[str, ...]] = ()
-    words_are_labels: ClassVar[bool] = False
-    key: ClassVar[NumberKey] = KEY
+    """Worked solutions to the problems of this world."""
 
     world: WordProblemWorld
