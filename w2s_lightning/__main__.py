@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             names = [name.rpartition("w2s_lightning.")[2] for name in COMMANDS if "w2s_lightning." in name]
             raise UserError(
                 f"`python -m w2s_lightning` takes no words: {did_you_mean(words[0], names)} "
-                "(as in `python -m w2s_lightning.store ls`)"
+                "(as in `python -m w2s_lightning.store ls`; a job is `python train.py`)"
             )
         width = max(map(len, COMMANDS))
         for name, what in COMMANDS.items():

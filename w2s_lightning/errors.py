@@ -33,6 +33,8 @@ def run_command(
     A user's mistake (or the disk's) is put into words by `told`, Ctrl-C says what is `kept`.
     """
     take_any_text()
+    if not os.environ.get("COLUMNS", "1").strip("0"):  # rich prints nothing where there are 0 columns
+        del os.environ["COLUMNS"]
     if logging.lastResort is not None:  # which prints warnings, of folders and files of others too
         logging.lastResort.setFormatter(Printable())
     try:

@@ -15,8 +15,10 @@ import pytest
 from tests.composing import ROOT
 from tests.hostile.asking import Ask, check
 from tests.report.making import Made, small
+from w2s_lightning.__main__ import main as commands
 from w2s_lightning.report.__main__ import main as report
 from w2s_lightning.results.claims import main as claims
+from w2s_lightning.rewardbench.__main__ import main as rewardbench
 from w2s_lightning.show.__main__ import main as show
 from w2s_lightning.store.__main__ import main as store
 from w2s_lightning.tasks.export import main as export
@@ -31,6 +33,15 @@ WORDS: list[tuple[Callable[[list[str]], int], list[str], str]] = [
     (report, ["--sweep", f"no{ESCAPE}"], "there is no folder"),
     (report, ["--claims", FACTS], "facts.yaml"),
     (report, ["--out", "outputs"], "cannot write"),
+    (report, ["outputs"], "type `python -m w2s_lightning.report --outputs outputs`"),
+    (report, ["--txet"], "--help` lists what there is"),
+    (store, [], "the following arguments are required"),
+    (store, ["rm"], "choose from 'ls', 'verify', 'gc'"),
+    (store, ["verify", "nothing"], "unrecognized arguments: nothing"),
+    (rewardbench, [], "the following arguments are required: MODEL, --data"),
+    (rewardbench, ["nowhere", "--data", "x.jsonl"], "no such model: nowhere"),
+    (commands, ["reprot"], "did you mean `report`?"),
+    (commands, ["train"], "a job is `python train.py`"),
     (claims, [ESCAPE], "unrecognized arguments"),
     (claims, ["--claims", ESCAPE], "there is no"),
     (claims, ["--claims", "outputs"], "it is no file"),
@@ -43,6 +54,7 @@ WORDS: list[tuple[Callable[[list[str]], int], list[str], str]] = [
     (show, [ESCAPE], "invalid choice"),
     (export, [], "required"),
     (export, [ESCAPE, *EXPORT], "no such task file"),
+    (export, ["facts", *EXPORT], "did you mean `conf/task/facts.yaml`?"),
     (export, ["list.yaml", *EXPORT], "list.yaml is no YAML file of a task"),
     (export, ["binary.yaml", *EXPORT], "binary.yaml is no YAML file of a task"),
     (export, ["circle.yaml", *EXPORT], "circle.yaml leans on itself"),
@@ -69,6 +81,11 @@ def place(ask: Ask, whole: Made) -> Path:
     shutil.copytree(whole.root, ask.place, dirs_exist_ok=True)
     ask.monkeypatch.chdir(ask.place)
     return ask.place
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(row[0] for row in WORDS), ids=lambda one: one.__module__)
+def test_every_command_tells_its_words(ask: Ask, command: Callable[[list[str]], int]) -> None:
+    assert "w2s_lightning" in ask._run(lambda: command(["--help"])).out
 
 
 @pytest.mark.parametrize(("command", "words", "says"), WORDS, ids=[str(n) for n in range(len(WORDS))])

@@ -19,6 +19,7 @@ from w2s_lightning.cost import HERE, cost, model_parameters, rate_of, shape_of, 
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute import run
 from w2s_lightning.identity import Stage
+from w2s_lightning.show.numbers import seconds as duration
 from w2s_lightning.show.planned import print_grid_plan
 from w2s_lightning.show.terminal import StageProgress
 from w2s_lightning.stages import Pretrain
@@ -80,6 +81,16 @@ def _attention(query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, .
     return int(sdpa_flop_count(query, key, value))
 
 
+def test_a_ladder_is_estimated_near_to_what_its_pretraining_took() -> None:
+    """Processor time of one core of an AMD EPYC, 2026-12-01."""
+    took = {"nano": 20.9, "micro": 24.9, "mini": 31.3, "small": 83.3}
+    stages = [stage for size in took for stage in plan("model@weak=nano", f"model@strong={size}").stages]
+    found = {stage.name: cost(stage, {}).seconds for stage in stages if isinstance(stage, Pretrain)}
+    assert {size: found[size] / seconds for size, seconds in took.items()} == pytest.approx(
+        dict.fromkeys(took, 1), 0.25
+    )
+
+
 @pytest.mark.parametrize("size", ["nano", "micro", "mini", "small"])
 def test_parameters_of_the_ladder_are_exact(size: str, tmp_path: Path) -> None:
     from w2s_lightning.execute.pretrain import untrained, word_level
@@ -137,6 +148,10 @@ def test_a_plan_counts_uses_uniques_and_what_is_stored() -> None:
     around = sum(one.around for digest, one in costs.items() if not stored[digest])
     assert f"{seconds + 6:.0f} s of processor time ({around + 6:.0f} s of it to start, load and write)" in printed
     assert f"{4 + (seconds + 6) / 2:.0f} s on 2 cores of this machine" in printed
+    print_grid_plan(console, asked, stored, costs, jobs="", rate=HERE, slots=2, launches=20, apart=True)
+    alone = console.file.getvalue()[len(printed) :]  # type: ignore[attr-defined]
+    assert f"{duration(seconds + 80)} of processor time ({duration(around + 80)} of it to start, load" in alone
+    assert f"{duration((seconds + 80) / 2)} on 2 cores" in alone
     lines = {words[0]: words[1:5] for words in map(str.split, printed.splitlines()) if words}
     assert lines["pretrain"] == ["8", "2", "2", "0"]
     assert lines["fit"] == ["18", "14", "0", "14"]

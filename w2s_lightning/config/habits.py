@@ -113,6 +113,14 @@ _BLOCKS = (
 ENDINGS = (".csv", ".jsonl", ".parquet", ".json", ".tsv", ".txt")
 """Of files of data, which people type for a task."""
 
+TYPED = {
+    **str.maketrans("‐‑‒–—―−“”„«»‘’‚\N{NO-BREAK SPACE}", '-------"""""\'\'\' ', "\N{ZERO WIDTH SPACE}\N{BOM}"),
+    **{sign + 0xFEE0: sign for sign in range(ord("!"), ord("~") + 1)},  # full width
+    # Cyrillic and Greek letters that look like these
+    **str.maketrans("асеорхуіјѕһԁАВСЕНІЈКМОРЅТХΑΒΕΗΙΚΜΝΟΡΤΥΧΖο", "aceopxyijshdABCEHIJKMOPSTXABEHIKMNOPTYXZo"),
+}
+"""What pages, chats and other keyboards make of the signs that were typed."""
+
 _NAMES = {
     "paradigm": {
         "w2s": "weak_to_strong",

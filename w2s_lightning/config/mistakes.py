@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from w2s_lightning.config.habits import ENDINGS, instead, named_here
+from w2s_lightning.config.habits import ENDINGS, TYPED, instead, named_here
 from w2s_lightning.config.loader import Loader
 from w2s_lightning.errors import UserError, did_you_mean, printable, run_command
 
@@ -38,11 +39,6 @@ _HYDRAS = (
     *("help", "hydra_help"),
 )
 _PLAIN = "settings are typed as key=value, without dashes and spaces (`python train.py --help`)"
-# What pages, chats and other keyboards make of the signs that were typed.
-_TYPED = {
-    **str.maketrans("‐‑‒–—―−“”„«»‘’‚\N{NO-BREAK SPACE}", '-------"""""\'\'\' ', "\N{ZERO WIDTH SPACE}\N{BOM}"),
-    **{sign + 0xFEE0: sign for sign in range(ord("!"), ord("~") + 1)},  # full width
-}
 INTERNAL = {"benchmark", "hydra", "judge", "paradigm_name", "set_by_task"}  # keys that nobody types
 
 
@@ -162,9 +158,12 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}: `python train.py --hydra-help` lists the flags")
 
+    if sys.flags.optimize:  # the grammar's parser and our own assertions need what it leaves out
+        raise UserError("python -O (PYTHONOPTIMIZE) leaves out checks that are needed here: run it without")
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
     flags = [flag for action in parser._actions for flag in action.option_strings]
+    seen: dict[str, str] = {}
     for word, following in pairwise([*words, ""]):
         name, equals, value = word.partition("=")
         group = name.lstrip("+~").partition("@")[0]
@@ -178,8 +177,15 @@ def refuse_words(words: Sequence[str], conf: Path) -> None:
             )
         if not name:
             raise UserError(f"cannot read `{word}`: {_PLAIN}")
-        if len(name) > 255:
-            raise UserError(f"`{name[:60]}...` ({len(name)} characters) is no key: {_PLAIN}")
+        if not name.isascii() and name.translate(TYPED).isascii():
+            raise UserError(_unreadable(word, conf))
+        parts = [name, *(re.split("[,/]", value) if (conf / group[:255]).is_dir() else ())]
+        if len(longest := max(parts, key=len)) > 255:
+            raise UserError(f"`{longest[:60]}...` ({len(longest)} characters) is no key and no name: {_PLAIN}")
+        if equals and word[0] not in "-~" and seen.setdefault(name.lstrip("+"), value) != value:
+            first = seen[name.lstrip("+")]
+            grid = "" if group == "sweeps" else f", or type `-m {name}={first},{value}` for a job each"
+            raise UserError(f"{name} is given twice, as `{first}` and as `{value}`: keep one{grid}")
         if word.startswith("~") and ((conf / name[1:]).is_dir() or name[1:] in _keys_of(conf / "config.yaml", ())):
             raise UserError(f"`{word}`: a job has one {group}: name another with `{group}=...`, or leave it out")
         if "[" in value and "]" in value and (conf / group).is_dir():  # Hydra would merge them
@@ -203,15 +209,19 @@ def _refuse_flags(words: Sequence[str], asked: Namespace, rest: Sequence[str]) -
             "there is one configuration, conf/config.yaml: put files of your own into DIR/fit/mine.yaml and the like, "
             "and type `--config-dir DIR fit=mine`"
         )
+    if (asked.package or asked.resolve) and not (asked.cfg or asked.help):
+        more = f"--package {asked.package}" if asked.package else "--resolve"
+        raise UserError(f"{more} goes with --cfg: type `python train.py --cfg job {more}`")
     if asked.experimental_rerun is not None:
         raise UserError(
             "there is no --experimental-rerun: a job is repeated by its own command, which the report shows"
         )
     if rest:  # settings on both sides of the flags
         settings = [*asked.overrides, *rest]
-        first = [word for word in words if word not in settings]
+        grid = ("-m", "--multirun")
+        flags = [*grid[: asked.multirun], *(word for word in words if word not in (*settings, *grid))]
         raise UserError(
-            f"flags stand before all settings: type `{shlex.join(['python', 'train.py', *first, *settings])}`"
+            f"flags stand before all settings: type `{shlex.join(['python', 'train.py', *flags, *settings])}`"
         )
 
 
@@ -245,9 +255,9 @@ def refusal(error: Exception, conf: Path) -> str:
 def _unreadable(word: str, conf: Path) -> str:
     """What to type in place of a word that is not in Hydra's grammar."""
     key, equals, value = word.partition("=")
-    if (plain := word.translate(_TYPED)) != word:
+    if (plain := word.translate(TYPED)) != word and plain.isascii():
         plain = re.sub(r"""(["'])([\w@./+-]+)\1""", r"\2", plain).strip('"')
-        return f"cannot read `{word}`, which has signs of a printed page: type `{shlex.quote(plain)}`"
+        return f"cannot read `{word}`, which has signs of another keyboard or a page: type `{shlex.quote(plain)}`"
     if value.startswith("=") or (equals and key.endswith(":")):
         return f"cannot read `{word}`: type `{key.rstrip(':')}={value.lstrip('=')}`"
     if not equals:

@@ -140,8 +140,8 @@ def _public(value: Any) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in one line."""
-    return next(iter(str(error).splitlines()), "")
+    """An error in one line, which need not be a long one."""
+    return " ".join(str(error).split())[:200]
 
 
 # ---------------------------------------------------------------- a job's run

@@ -60,8 +60,12 @@ def print_grid_plan(
     rate: Rate,
     slots: int,
     launches: int,
+    apart: bool = False,
 ) -> None:
-    """A grid's stages by kind: how often its `jobs` ask for them, what is shared and stored, what the rest costs."""
+    """A grid's stages by kind: how often its `jobs` ask for them, what is shared and stored, what the rest costs.
+
+    Launches that stand `apart`, as on a cluster, are started from nothing: each imports everything for itself.
+    """
     unique = {stage.digest: stage for stage in asked}
     missing = [stage for stage in unique.values() if not stored[stage.digest]]
     rows: list[tuple[object, ...]] = []
@@ -72,8 +76,9 @@ def print_grid_plan(
         rows += [(kind, uses, own, own - left, left, *figures)] if own else []
     whose = "processor time" if rate is HERE else "device time"
     print_table(console, ("kind", "uses", "unique", "stored", "to do", "FLOPs", whose, "disk"), rows)
-    price, start = total([costs[stage.digest] for stage in missing]), rate.start if launches else 0.0
-    busy, around = (own + launches * rate.launch for own in (price.seconds, price.around))
+    price, start = total([costs[stage.digest] for stage in missing]), rate.start if launches and not apart else 0.0
+    begun = launches * (rate.start if apart else rate.launch)
+    busy, around = price.seconds + begun, price.around + begun
     where = f"on {slots} cores of this machine" if rate is HERE else f"on {rate.name}"
     lines = [
         f"{jobs} ask for {len(asked)} stages, {len(unique)} of them different, {len(missing)} to compute in "

@@ -183,6 +183,9 @@ def provenance(seconds: float, more: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    threads = (
+        os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip().lstrip("0")
+    )  # OpenMP itself takes any text
     # The process's own, which in a job of its own is the stage's.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
@@ -191,7 +194,7 @@ def provenance(seconds: float, more: Mapping[str, Any]) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "host": socket.gethostname(),
-        "threads": int(os.environ.get("OMP_NUM_THREADS") or 0) or cores,
+        "threads": int(threads) if threads.isdecimal() else cores,
         "seconds": round(seconds, 3),
         "peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024,
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -53,6 +53,8 @@ def read_command(config: DictConfig, arguments: Sequence[str]) -> Command:
         given = Path(str(settings["claims"]))
         claims = read_claims(given if given.exists() else Path(sys.argv[0]).resolve().parent / given)
         cases = cases_of(claims)
+    if not (arguments or cases or settings.get("params")):
+        raise UserError('-m runs a grid, and nothing names one: type `-m sweeps=smoke`, or `-m "seed=range(3)"`')
     jobs, notices = expand(settings.get("params") or {}, cases, arguments)
     name = str(config.hydra.runtime.choices.get("sweeps") or "grid")
     again = shlex.join(["python", "train.py", "-m", *arguments, *own_words(config)])

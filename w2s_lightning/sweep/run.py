@@ -144,7 +144,9 @@ class Sweep:
         slots = num_cores() if rate is HERE else rate.count
         launches = len(make_units(list(filter(self._results.missing, self._grid.jobs)), self._store.has).all)
         stages = [stage for stage, _ in asked]
-        print_grid_plan(self._console, stages, stored, costs, jobs=jobs, rate=rate, slots=slots, launches=launches)
+        apart = not self._pooled and not self._settings["_target_"].endswith("BasicLauncher")
+        figures = {"rate": rate, "slots": slots, "launches": launches, "apart": apart}
+        print_grid_plan(self._console, stages, stored, costs, jobs=jobs, **figures)
         stated = {
             path: count
             for job in self._grid.jobs

@@ -17,7 +17,7 @@ import yaml  # type: ignore[import-untyped, unused-ignore]
 from w2s_lightning.atomic import read_yaml
 from w2s_lightning.config.bind import bind_target
 from w2s_lightning.config.mistakes import Origin
-from w2s_lightning.errors import CommandParser, UserError, printable, run_command
+from w2s_lightning.errors import CommandParser, UserError, did_you_mean, printable, run_command
 from w2s_lightning.tasks.example import SPLITS, Split
 from w2s_lightning.tasks.task import Task
 
@@ -63,7 +63,9 @@ def task_from_yaml(path: Path, overrides: Sequence[str], plugins: Sequence[str] 
 
 def _with_defaults(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not path.is_file():
-        raise UserError(f"no such task file: {path} (they are in conf/task/)")
+        known = Path(__file__).resolve().parents[2].glob("conf/task/*.yaml")
+        near = did_you_mean(f"conf/task/{path.stem}.yaml", ("/".join(file.parts[-3:]) for file in known))
+        raise UserError(f"no such task file: {path}: {near}")
     try:
         own = read_yaml(path)
         parents = own.pop("defaults", [])
