@@ -1,7 +1,6 @@
-"""Train and score one weak-to-strong job, or plan it: `python train.py --help`, `python train.py run=plan`.
+"""One weak-to-strong job (`python train.py --help`, `run=plan`), or many (`python train.py -m sweeps=size_pairs`).
 
-With -m many jobs: `python train.py -m sweeps=size_pairs`. This file binds what Hydra composed; `job.run` does the rest.
-"""
+This file binds what Hydra composed; `job.run` does the rest."""
 
 import os
 import sys
@@ -17,8 +16,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from w2s_lightning.config.loader import Loader
-from w2s_lightning.config.mistakes import refusal, refuse_a_grid, refuse_words
+from w2s_lightning.config.mistakes import refusal, refuse_words
 from w2s_lightning.errors import run_command
+from w2s_lightning.sweep.axes import refuse_a_grid
 
 CONF = Path(__file__).resolve().parent / "conf"
 FAILED: list[Any] = []

@@ -161,10 +161,12 @@ class Ask:
             "COLUMNS": "200",
         }
 
-    def process(self, words: str | Sequence[str], says: str | Sequence[str] = (), code: int | None = 1) -> Answer:
-        """The same as a process of its own, which is typed exactly what is given."""
+    def process(
+        self, words: str | Sequence[str], says: str | Sequence[str] = (), code: int | None = 1, **more: str
+    ) -> Answer:
+        """The same as a process of its own, which is typed exactly what is given, with `more` in its environment."""
         typed = self.words(words, job=False, bare=True)
-        own = {**os.environ, **self.environment(), "HF_HUB_OFFLINE": "1", "HOME": str(self.place)}
+        own = {**os.environ, **self.environment(), "HF_HUB_OFFLINE": "1", "HOME": str(self.place), **more}
         before = tree(self.place.parent, but=self.place)
         command = [sys.executable, str(ROOT / "train.py"), *typed]
         done = subprocess.run(command, capture_output=True, cwd=self.place, env=own, timeout=120)

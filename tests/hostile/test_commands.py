@@ -154,6 +154,7 @@ TERMINALS = {
     "ascii": {"PYTHONIOENCODING": "ascii"},
     "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     "narrow": {"COLUMNS": "1", "TERM": "dumb"},
+    "none": {"COLUMNS": "0"},
 }
 
 
@@ -164,6 +165,7 @@ def test_a_terminal_that_lacks_signs_gets_others(place: Path, terminal: str) -> 
         command = [sys.executable, "-m", f"w2s_lightning.{words[0]}", *words[1:]]
         done = subprocess.run(command, capture_output=True, env=environment, cwd=place, timeout=60)
         assert (done.returncode, done.stderr) == (0, b""), words
+        assert done.stdout.strip(), words
 
 
 @pytest.mark.slow

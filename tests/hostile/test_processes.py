@@ -3,6 +3,7 @@
 import pytest
 
 from tests.hostile.asking import Ask, Row, named
+from tests.small_jobs import SMALL_WORLD
 
 ASKED: list[Row] = [
     ("task=fcts", "did you mean `facts`?"),
@@ -36,3 +37,24 @@ ROWS = [*ASKED, *(pytest.param(row, marks=pytest.mark.slow) for row in MORE)]
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: named(row))
 def test_a_process_answers_like_train_main(ask: Ask, row: Row) -> None:
     ask.process(*row)
+
+
+ODD = {
+    "OMP_NUM_THREADS": "abc",
+    "COLUMNS": "0",
+    "TMPDIR": "/nowhere",
+    "HOME": "/proc",
+    "WANDB_MODE": "nonsense",
+    "PYTHONPATH": "/nowhere:",
+    "HYDRA_FULL_ERROR": "1",
+    "CUDA_VISIBLE_DEVICES": "abc",
+}
+
+
+def test_a_job_ends_well_in_any_environment(ask: Ask) -> None:
+    says = ("wandb: this run is not tracked", "'nonsense'", "PGR", "result: ")
+    ask.process([*SMALL_WORLD, "trainer.threads=1"], says, 0, **ODD)
+
+
+def test_python_without_assertions_is_refused(ask: Ask) -> None:
+    ask.process("run=plan", "python -O (PYTHONOPTIMIZE)", PYTHONOPTIMIZE="1")

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import pytest
 from omegaconf import OmegaConf
 
-from w2s_lightning.config.mistakes import refuse_a_grid
 from w2s_lightning.errors import UserError
-from w2s_lightning.sweep.axes import expand
+from w2s_lightning.sweep.axes import expand, refuse_a_grid
 
 
 class Expanded(NamedTuple):

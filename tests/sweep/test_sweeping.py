@@ -112,6 +112,24 @@ def test_a_rerun_that_launches_some_units_keeps_what_is_known_of_the_others(smok
     assert [name for name in launched if launched[name] != earlier[name]] == [f"score {lost}"]
 
 
+def test_what_was_damaged_between_two_runs_is_mended_and_said(smoke: Smoke, tmp_path: Path) -> None:
+    shutil.copytree(smoke.place, tmp_path / "copy", copy_function=shutil.copy2)
+    outputs, lost = tmp_path / "copy" / "outputs", smoke.ledger["jobs"][0]["folder"]
+    result, (file,) = outputs / lost / "result.json", outputs.glob("sweeps/*/sweep.json")
+    student = next(row for row in json.loads(result.read_text())["rows"] if row["name"] == "student")
+    (answers,) = (tmp_path / "copy" / "store" / "evaluate").glob(f"*-{student['evaluate'][:16]}/predictions.parquet")
+    whole = answers.read_bytes(), json.loads(result.read_text())["pgr"]
+    for damaged in (result, file, answers):
+        damaged.write_bytes(damaged.read_bytes()[:-9])
+    printed = sweep(tmp_path / "copy", "sweeps=smoke", *SLOTS)
+    told = [line for line in printed.splitlines() if line.startswith("mended: ")]
+    names = (f"evaluate {answers.parent.name}", str(result), str(file))
+    assert sorted(told) == sorted(f"mended: {name} was damaged and was made again" for name in names)
+    assert (answers.read_bytes(), json.loads(result.read_text())["pgr"]) == whole
+    assert json.loads(file.read_text())["counts"] == smoke.ledger["counts"]
+    assert "mended: " not in sweep(tmp_path / "copy", "sweeps=smoke", *SLOTS)
+
+
 def test_a_plan_of_fewer_cells_finds_their_stages_and_results(smoke: Smoke) -> None:
     printed = sweep(smoke.place, "sweeps=smoke", "seed=0,0", "model@strong=micro", "run=plan")
     assert "note: seed=0 is given 2 times: run once" in printed

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from pydantic import ValidationError
@@ -126,29 +125,6 @@ def _keys_at(cls: Any, path: Sequence[str]) -> tuple[str, ...]:
     return tuple(getattr(cls, "__dataclass_fields__", ()))
 
 
-def refuse_a_grid(hydra: Any) -> None:
-    """Raise UserError for a forgotten -m: without it a sweep file is only good for one cell, every axis of which is
-    fixed on the command line (one case fixed whole is enough). `hydra` is Hydra's own node."""
-    name, sweeper = hydra.runtime.choices.get("sweeps"), hydra.sweeper
-    if name is None:
-        return
-    words: list[str] = list(hydra.overrides.task)
-    parsed = OverridesParser.create().parse_overrides(words)
-    fixed = {o.get_key_element().lstrip("+~") for o in parsed if not o.is_sweep_override()}
-    cases = sweeper.get("cases") or ()
-    if len(cases) < 2 or any(all(key.lstrip("+~") in fixed for key in case) for case in cases):
-        cases = ()
-    keys = [*(sweeper.get("params") or ()), *dict.fromkeys(key for case in cases for key in case)]
-    left = [key for key in keys if key.lstrip("+~") not in fixed]
-    if sweeper.get("claims") and not any(word.startswith("seed=") for word in words):
-        left.append("seed")
-    if left:
-        raise UserError(
-            f"sweeps={name} is a grid: run it with -m (`python train.py -m sweeps={name}`), "
-            f"or fix {', '.join(left)} to run one cell of it"
-        )
-
-
 # ---------------------------------------------------------------- the command line
 
 
@@ -257,6 +233,7 @@ def _unreadable(word: str, conf: Path) -> str:
     key, equals, value = word.partition("=")
     if (plain := word.translate(TYPED)) != word and plain.isascii():
         plain = re.sub(r"""(["'])([\w@./+-]+)\1""", r"\2", plain).strip('"')
+        plain = re.sub(r"^-(?=\w{3})", "--", plain)  # one long dash is made of two
         return f"cannot read `{word}`, which has signs of another keyboard or a page: type `{shlex.quote(plain)}`"
     if value.startswith("=") or (equals and key.endswith(":")):
         return f"cannot read `{word}`: type `{key.rstrip(':')}={value.lstrip('=')}`"
@@ -319,7 +296,7 @@ def _wrong_override(message: str, conf: Path) -> str:
 
 def _no_such_key(key: str, value: str, conf: Path) -> str:
     block, _, last = key.rpartition(".")
-    first, *path = block.split(".")
+    first, *path = (block or key).split(".")
     mount = _MOUNTS.get(first, first)
     if first == "middle" and path:
         mount = f"model@middle.{path.pop(0)}"
@@ -327,15 +304,20 @@ def _no_such_key(key: str, value: str, conf: Path) -> str:
     if block.startswith("hydra.") and conf.joinpath(first, *path).is_dir():  # hydra.launcher
         folder, path = conf.joinpath(first, *path), []
     files = sorted(folder.glob("*.yaml")) if block else []
+    path = path if files or not block else block.split(".")
     known = {name for file in files or [conf / "config.yaml"] for name in _keys_of(file, path)} - INTERNAL
     if not block:
         config: Any = OmegaConf.to_container(OmegaConf.load(conf / "config.yaml"))
         mounts = {name for entry in config["defaults"] if isinstance(entry, dict) for name in entry if "@" in name}
         groups = {path.name for path in conf.iterdir() if path.is_dir() and not path.name.startswith("for_")}
         known = mounts if "@" in key else (known | groups) - INTERNAL
-        inside = [group for group in _LEAVES if any(key in _keys_of(file, ()) for file in conf.glob(f"{group}/*.yaml"))]
+    if not known or not block:  # `width`, `items.test`: right below a group
+        known = known or _keys_of(conf / "config.yaml", ()) - INTERNAL
+        blocks = (*_LEAVES, "model")
+        inside = [one for one in blocks if any(first in _keys_of(file, ()) for file in conf.glob(f"{one}/*.yaml"))]
         if inside and instead(key, value) is None:
-            lines = " or ".join(f"`{group}.{key}={value or '...'}`" for group in inside)
+            places = [place for group in inside for place in (("weak", "strong") if group == "model" else (group,))]
+            lines = " or ".join(f"`{place}.{key}={value or '...'}`" for place in places)
             return f"unknown key {key} ({', '.join(f'conf/{group}/' for group in inside)} has one): type {lines}"
     elif files and last in known and instead(key, value) is None:  # right, but not with the file that is chosen
         fitting = [file.stem for file in files if last in _keys_of(file, path) and not file.stem.startswith("_")]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2s_lightning.data import tables
-from w2s_lightning.data.model_texts import QuestionWriter, questions_of, rows_of, splits_of
+from w2s_lightning.data.model_texts import QuestionWriter, questions_of, rows_of, splits_of, written
 from w2s_lightning.data.rows import Numbers, Ragged, Rows, StepData, evaluation_steps, plan
 from w2s_lightning.errors import UserError
 from w2s_lightning.execute.label import PLACES, SHIFT, every_token, rows_of_pairs
@@ -28,7 +28,7 @@ from w2s_lightning.recipes.refusals import TOKEN_LEVEL, WSPO, ByToken, different
 from w2s_lightning.results import stored
 from w2s_lightning.stages import BareModel, Fit, Gold, Label, Select, Targets, UnlabelledTexts
 from w2s_lightning.store import Store
-from w2s_lightning.tasks.example import FINISHED, Example, trained_on
+from w2s_lightning.tasks.example import FINISHED, Example, Turn, trained_on
 
 
 def compute(stage: Fit, folder: Path, resources: Resources) -> None:
@@ -48,7 +48,7 @@ def compute(stage: Fit, folder: Path, resources: Resources) -> None:
     trained = model.classifier.head if stage.tuning == "probe" else network
     fitted = train(stage, module_of(stage, trained, rows, num_steps=len(order)), rows, order, resources, validation)
     merge()
-    keep(stage, network.model, model.tokenizer, folder, _about(stage, validation.rows if validation else ()))
+    keep(stage, network.model, model.tokenizer, folder, _about(stage, validation.rows if validation else (), model))
     counts = {"num_rows": len(rows.ids), "num_steps": len(order), "truncated_share": rows.truncated_share}
     write_fitted(folder, fitted, counts)
     if validation is not None:
@@ -97,7 +97,7 @@ def write_fitted(folder: Path, fitted: Fitted, counts: Mapping[str, object]) -> 
     tables.write_json(folder / stored.METRICS, record)
 
 
-def _about(stage: Fit, passes: Sequence[Mapping[str, float]]) -> str:
+def _about(stage: Fit, passes: Sequence[Mapping[str, float]], model: Opened) -> str:
     """What the model card says: what it was trained on, how well it learned that, what it reads and how to use it."""
     if isinstance(stage.learned, UnlabelledTexts):
         return f"`{stage.name}` after language modelling on the texts of the task `{stage.task.name}`, without labels."
@@ -111,11 +111,13 @@ def _about(stage: Fit, passes: Sequence[Mapping[str, float]]) -> str:
     if agreed is not None:
         figure = "accuracy on" if isinstance(stage.learned, Gold) else "agreement with its supervisor on"
         said += f"\n\nAt its end, {figure} the validation rows: {agreed:.3f}."
-    if stage.task.kind != "choice" or stage.readout.kind != "head":
+    if stage.task.kind != "choice":
+        return f"{said}\n\n{_use(stage, model.tokenizer)}"
+    if stage.readout.kind != "head":
         return said
-    written = getattr(getattr(stage.task, "reader", None), "template", None)
-    example = "..." if written else splits_of(stage.task, stage.split_seed).of(stage.split)[0].texts[0]
-    reads = f"the columns of a row, written as `{written}`" if written else "a text like the one below"
+    template = getattr(getattr(stage.task, "reader", None), "template", None)
+    example = "..." if template else splits_of(stage.task, stage.split_seed).of(stage.split)[0].texts[0]
+    reads = f"the columns of a row, written as `{template}`" if template else "a text like the one below"
     alone = stage.task.layout == "text"
     labels = ", ".join(f"`{name}`" for name in stage.task.class_names)
     more, gives = ("", f"one of the labels {labels}") if alone else (', function_to_apply="none"', "a score an option")
@@ -127,6 +129,31 @@ It reads {reads}, and gives {gives}{"" if alone else ", the highest of which is 
 import transformers
 model = transformers.pipeline("text-classification", "."{more})  # this folder
 print(model({json.dumps(example, ensure_ascii=False)}))
+```"""
+
+
+def _use(stage: Fit, tokenizer: PreTrainedTokenizerBase) -> str:
+    """How a reward model scores a conversation, and a language model goes on from a prompt, as each was trained to."""
+    task, head = stage.task, stage.readout.kind == "head"
+    one = splits_of(task, stage.split_seed).of(stage.split)[0]
+    if task.world is None:  # rows of others stay where they are
+        one = replace(one, texts=("...",), turns=(Turn("user", "..."),), completions=("...",) * len(one.completions))
+    if task.kind == "reasoning":
+        text = QuestionWriter(task.format, tokenizer).prompt(one.question)
+    else:
+        prompt, completions = written([one], task.format, tokenizer)[0]
+        text = prompt + completions[0] if head else prompt
+    gives = "a conversation and gives its reward" if head else "a prompt and goes on from it"
+    kind, more = ("text-classification", ', function_to_apply="none"') if head else ("text-generation", "")
+    options = [] if head else ["max_new_tokens=100", "return_full_text=False"]
+    options += ["add_special_tokens=False"] if task.format.is_chat else []  # the template has them
+    call = ", ".join([json.dumps(text, ensure_ascii=False), *options])
+    return f"""It reads {gives}, written as below.
+
+```python
+import transformers
+model = transformers.pipeline("{kind}", "."{more})  # this folder
+print(model({call}))
 ```"""
 
 

@@ -61,6 +61,29 @@ def read_command(config: DictConfig, arguments: Sequence[str]) -> Command:
     return Command(name, again, tuple(arguments), jobs, tuple(notices), tuple(claims), settings.get("remark"))
 
 
+def refuse_a_grid(hydra: Any) -> None:
+    """Raise UserError for a forgotten -m: without it a sweep file is only good for one cell, every axis of which is
+    fixed on the command line (one case fixed whole is enough). `hydra` is Hydra's own node."""
+    name, sweeper = hydra.runtime.choices.get("sweeps"), hydra.sweeper
+    if name is None:
+        return
+    words: list[str] = list(hydra.overrides.task)
+    parsed = OverridesParser.create().parse_overrides(words)
+    fixed = {o.get_key_element().lstrip("+~") for o in parsed if not o.is_sweep_override()}
+    cases = sweeper.get("cases") or ()
+    if len(cases) < 2 or any(all(key.lstrip("+~") in fixed for key in case) for case in cases):
+        cases = ()
+    keys = [*(sweeper.get("params") or ()), *dict.fromkeys(key for case in cases for key in case)]
+    left = [key for key in keys if key.lstrip("+~") not in fixed]
+    if sweeper.get("claims") and not any(word.startswith("seed=") for word in words):
+        left.append("seed")
+    if left:
+        raise UserError(
+            f"sweeps={name} is a grid: run it with -m (`python train.py -m sweeps={name}`), "
+            f"or fix {', '.join(left)} to run one cell of it"
+        )
+
+
 def own_words(config: DictConfig) -> list[str]:
     """Hydra's own overrides of a `-m` command, such as `hydra.searchpath`: a process for one job needs them too."""
     return [str(text) for text in config.hydra.overrides.hydra if not str(text).startswith("hydra.mode=")]

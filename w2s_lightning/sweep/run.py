@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -145,8 +145,8 @@ class Sweep:
         launches = len(make_units(list(filter(self._results.missing, self._grid.jobs)), self._store.has).all)
         stages = [stage for stage, _ in asked]
         apart = not self._pooled and not self._settings["_target_"].endswith("BasicLauncher")
-        figures = {"rate": rate, "slots": slots, "launches": launches, "apart": apart}
-        print_grid_plan(self._console, stages, stored, costs, jobs=jobs, **figures)
+        show = partial(print_grid_plan, jobs=jobs, rate=rate, slots=slots, launches=launches, apart=apart)
+        show(self._console, stages, stored, costs)
         stated = {
             path: count
             for job in self._grid.jobs
@@ -192,6 +192,7 @@ class Sweep:
                 self._over = True
         mended = [name.rpartition("-")[0].replace("-", " ", 1) for name in self._store.quarantined() - before]
         mended += [str(job.folder / "result.json") for job in broken]
+        mended += [str(self.folder / "sweep.json")] * self._file.was_damaged
         print_lines(self._console, (f"mended: {name} was damaged and was made again" for name in sorted(mended)))
         self._end(states)
 

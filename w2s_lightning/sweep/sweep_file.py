@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,12 @@ class SweepFile:
         self._folder, self._grid, self._reader, self._results, self._head = folder, grid, reader, results, head
         self._groups = SeedGroups(reader.required_answers)
         self.content: dict[str, Any] = {}
-        with suppress(OSError, ValueError):  # of a former run of the same sweep
+        self.was_damaged = False
+        try:  # of a former run of the same sweep
             earlier = read_sweep(folder / "sweep.json")
             self.content = earlier if earlier.get("digest") == head["digest"] else {}
+        except (OSError, ValueError):
+            self.was_damaged = os.path.lexists(folder / "sweep.json")
         launched = dict((self.content.get("times") or {}).get("launched") or {})
         self.times: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
