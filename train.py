@@ -3,9 +3,13 @@
 This file binds what Hydra composed; `job.run` does the rest."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__" and "w2s_lightning" not in sys.modules:  # typed, and not run by a process of a sweep
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it at once; `main` takes it back
 
 try:
     import hydra

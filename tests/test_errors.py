@@ -25,17 +25,17 @@ def raising(error: BaseException) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "said", "code"),
     [
-        (UserError("no such task: take facts"), "error: no such task: take facts"),
-        (FileNotFoundError(2, "No such file", "x.csv"), "error: [Errno 2] No such file: 'x.csv'"),
-        (KeyboardInterrupt(), "error: stopped; nothing was written"),
+        (UserError("no such task: take facts"), "error: no such task: take facts", 1),
+        (FileNotFoundError(2, "No such file", "x.csv"), "error: [Errno 2] No such file: 'x.csv'", 1),
+        (KeyboardInterrupt(), "error: stopped; nothing was written", 130),
     ],
 )
 def test_a_mistake_of_the_user_or_the_disk_or_ctrl_c_is_one_line(
-    error: BaseException, said: str, capsys: pytest.CaptureFixture[str]
+    error: BaseException, said: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command(raising(error), "nothing was written") == 1
+    assert run_command(raising(error), "nothing was written") == code
     assert capsys.readouterr().err.splitlines() == [said]
 
 

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code that shells give to what Ctrl-C ends."""
+
 
 class UserError(ValueError):
     """A mistake in input, configuration or environment.
@@ -30,21 +33,24 @@ def run_command(
 ) -> int:
     """A command's exit code: that of `work`, or 1 after one or two lines that begin with `error:`.
 
-    A user's mistake (or the disk's) is put into words by `told`, Ctrl-C says what is `kept`.
+    A user's mistake (or the disk's) is put into words by `told`, Ctrl-C says what is `kept` and has INTERRUPTED.
     """
     take_any_text()
     if not os.environ.get("COLUMNS", "1").strip("0"):  # rich prints nothing where there are 0 columns
         del os.environ["COLUMNS"]
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # so that Ctrl-C while all was imported ended it at once
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if logging.lastResort is not None:  # which prints warnings, of folders and files of others too
         logging.lastResort.setFormatter(Printable())
+    code = 1
     try:
         return work() or 0
     except mistakes as error:
         text = told(error)
     except KeyboardInterrupt:
-        text = f"stopped; {kept}"
+        text, code = f"stopped; {kept}", INTERRUPTED
     print(printable(f"error: {text}", keep="\n"), file=sys.stderr)
-    return 1
+    return code
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -66,7 +72,9 @@ def take_any_text() -> None:
 
 
 @contextmanager
-def handling(number: signal.Signals, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+def handling(
+    number: signal.Signals, handler: Callable[[int, FrameType | None], Any] | signal.Handlers
+) -> Iterator[None]:
     """While inside, `handler` takes this signal; the handler of before is put back afterwards.
 
     Only a process's main thread may set handlers: elsewhere nothing changes.

@@ -26,7 +26,8 @@ _SIZES = (
     *(*_LAYERS, *_WIDTHS, "vocab_size", "num_attention_heads", "n_head", "num_key_value_heads", "head_dim"),
     *("intermediate_size", "max_position_embeddings", "n_positions"),
 )
-_LARGEST = 2**31
+_LARGEST, _MOST_LABELS = 2**31, 10**6  # transformers writes a name for each label
+_DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 _STACK = re.compile(r"^((?:.*?\.)?(?:layers|layer|h|blocks|block))\.(\d+)\.")
 _EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 _UNEMBEDDINGS = ("lm_head.weight", "embed_out.weight", "output.weight")
@@ -104,7 +105,15 @@ def model_config(folder: Path) -> dict[str, Any]:
     for key, value in entries:
         wanted = ""
         plain = isinstance(value, int | float) and not isinstance(value, bool)
-        if key in _SIZES and isinstance(value, str | bool | int | float):
+        if key == "num_labels" and value is not None:
+            fine = type(value) is int and 0 <= value <= _MOST_LABELS
+            wanted = "" if fine else f"a whole number up to {_MOST_LABELS}"
+        elif key in ("dtype", "torch_dtype") and not isinstance(
+            value, dict | type(None)
+        ):  # an object: one for each part
+            fine = isinstance(value, str) and value.removeprefix("torch.") in _DTYPES
+            wanted = "" if fine else f"one of {', '.join(_DTYPES)}"
+        elif key in _SIZES and isinstance(value, str | bool | int | float):
             fine = type(value) is int and 1 <= value < _LARGEST
             wanted = "" if fine else f"a whole number from 1 to {_LARGEST - 1}"
         elif isinstance(value, float) and not math.isfinite(value):

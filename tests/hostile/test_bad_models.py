@@ -1,6 +1,7 @@
 """Model folders that are damaged, or whose files do not belong together: refused before anything runs, by file."""
 
 import json
+import random
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -160,6 +161,9 @@ BAD: list[tuple[str, Spoil, Sequence[str]]] = [
     ("llama", tokens(lambda found: found["model"]["vocab"].update(zyx="1")), "tokenizer.json is no tokenizer"),
     ("llama", written("tokenizer_config.json", "[]"), "tokenizer_config.json holds no JSON object"),
     ("llama", written("tokenizer_config.json", '{"model_max_length": -1}'), "model_max_length is '-1'"),
+    ("bert", config(num_labels=10**12), "config.json: num_labels is '1000000000000'"),
+    ("gpt2", config(dtype="x"), "config.json: dtype is 'x', expected one of float32"),
+    ("gpt2", config(torch_dtype=[3]), "config.json: torch_dtype is '[3]'"),
     ("llama", config(model_type=["llama"]), "config.json: model_type is"),
     ("llama", config(model_type=None), "config.json: model_type is 'None'"),
     ("llama", config(architectures=7, num_nextn_predict_layers="x", num_hidden_layers=1), "num_hidden_layers=1"),
@@ -181,6 +185,9 @@ UNFIT: list[tuple[str, Spoil, Sequence[str]]] = [
     ("llama", config(num_key_value_heads=3), ["have another shape", "k_proj.weight"]),
     ("llama", config(hidden_act="magic"), "magic"),
     ("llama", config(pad_token_id=10**9), "Padding_idx"),
+    ("bert", config(is_decoder=True), ["config.json says is_decoder=true", "set it to false"]),
+    ("gpt2", config(is_decoder=1.5), ["config.json", "'is_decoder' expected bool"]),
+    ("bert", config(type_vocab_size=-1), ["config.json", "negative dimension"]),
     ("llama", config(model_type="mystery"), "of a kind that transformers lacks"),
     ("llama", config(model_type="mystery", auto_map={"AutoModel": "own.Mystery"}), "wants to run its own code"),
     ("bert", tokens(lambda found: found["post_processor"]["special_tokens"]["[SEP]"].update(ids=[10**9])), "rows"),
@@ -232,6 +239,31 @@ def test_an_unfit_folder_is_refused_before_the_first_stage(ask: Ask, sound: dict
 def test_what_a_task_does_not_use_may_lie_beside(ask: Ask, sound: dict[str, Path], number: int) -> None:
     family, spoil = HARMLESS[number]
     ask(typed(ask, spoilt(ask, sound[family], spoil), sound["llama"]), code=0)
+
+
+# Every key of a configuration, and others that transformers reads; values that nobody would give them.
+KEYS = (
+    *("num_labels", "id2label", "dtype", "output_attentions", "output_hidden_states", "is_decoder", "rope_scaling"),
+    *("text_config", "layer_types", "attn_implementation", "torchscript", "return_dict", "problem_type", "auto_map"),
+)
+VALUES = (None, "x", "", -1, 0, 0.5, True, 2**30, 10**12, float("nan"), [float("nan")], ["x"], {"a": 1})
+CASES = [pytest.param(number, marks=() if number % 12 == 0 else pytest.mark.slow) for number in range(96)]
+
+
+@pytest.mark.parametrize("number", CASES)
+def test_any_value_of_any_key_is_answered_by_name_or_works(ask: Ask, sound: dict[str, Path], number: int) -> None:
+    draw = random.Random(number)
+    folder = sound[draw.choice(FAMILIES)]
+    key = draw.choice((*json.loads((folder / "config.json").read_text()), *KEYS))
+    changed = {key: draw.choice(VALUES)}
+    print(folder.name, changed)  # shown with a failure
+    answer = ask(typed(ask, spoilt(ask, folder, config(**changed)), sound["llama"]), code=None, bare=True)
+    assert not answer.code or str(ask.place / "model") in answer.text
+
+
+def test_a_model_that_tells_more_of_itself_is_trained_like_others(ask: Ask, sound: dict[str, Path]) -> None:
+    spoil = config(output_attentions=True, output_hidden_states="x", return_dict=False)
+    ask(typed(ask, spoilt(ask, sound["gpt2"], spoil), sound["llama"]), code=0, bare=True)
 
 
 def test_weights_that_overflow_end_in_one_line(ask: Ask, sound: dict[str, Path]) -> None:

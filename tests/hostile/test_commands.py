@@ -110,6 +110,10 @@ OTHERS: list[tuple[str, str, Any, str]] = [
     ("outputs/facts*/result.json", "ceiling.low", "x", "ceiling.low"),
     ("outputs/facts*/result.json", "job.seed", 10**30, "job.seed"),
     ("outputs/facts*/result.json", "pgr", {"value": None, "low": None, "high": None, "defined": True}, "pgr"),
+    ("outputs/facts*/result.json", "rows.1.strict", {"value": 0.5}, "a row has some of strict"),
+    ("outputs/sweeps/*/sweep.json", "jobs.0.folder", "../../elsewhere", "a job's folder is no plain name"),
+    ("outputs/sweeps/*/sweep.json", "jobs.0.folder", "/etc", "a job's folder is no plain name"),
+    ("outputs/sweeps/*/sweep.json", "jobs.0.folder", "..", "a job's folder is no plain name"),
     ("outputs/sweeps/*/sweep.json", "digest", -1, "digest"),
     ("outputs/sweeps/*/sweep.json", "times", {"seconds": "x"}, "times.seconds"),
     ("outputs/sweeps/*/sweep.json", "jobs.0.log", {}, "jobs.0.log"),
@@ -140,12 +144,20 @@ def test_values_of_other_types_are_named(ask: Ask, place: Path, file: str, key: 
     check(replace(waits, code=0), [path.name, says], None)  # what it waits for is its answer
 
 
-def test_a_log_that_never_ends_is_not_read(ask: Ask, place: Path) -> None:
+@pytest.mark.parametrize("log", ["/dev/zero", "{place}/secret", "../../../secret", "linked", "jobs/x/log.txt"])
+def test_only_a_log_of_its_own_is_shown(ask: Ask, place: Path, log: str) -> None:
     path = next(place.glob("outputs/sweeps/*/sweep.json"))
+    (place / "secret").write_text("nobody's business")
+    (path.parent / "linked").symlink_to(place / "secret")
+    (path.parent / "jobs" / "x").mkdir(parents=True)
+    (path.parent / "jobs" / "x" / "log.txt").write_text("it blew up")
     content = json.loads(path.read_text())
-    content["jobs"][0] |= {"log": "/dev/zero", "state": "failed"}
+    content["jobs"][0] |= {"log": ask.filled(log), "state": "failed"}
     path.write_text(json.dumps(content))
-    check(ask._run(lambda: report([])), "report.html", 0)
+    check(ask._run(lambda: report(["--out", "page.html"])), "page.html", 0)
+    page = Path("page.html").read_text()
+    assert "nobody's business" not in page
+    assert ("it blew up" in page) == (log == "jobs/x/log.txt")
 
 
 # ---------------------------------------------------------------- terminals

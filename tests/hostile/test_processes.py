@@ -1,9 +1,16 @@
 """The real command: what one process shows that `train.main()` inside a test cannot (bytes, streams, start-up)."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
+from tests.composing import ROOT
 from tests.hostile.asking import Ask, Row, named
 from tests.small_jobs import SMALL_WORLD
+from w2s_lightning.errors import INTERRUPTED
 
 ASKED: list[Row] = [
     ("task=fcts", "did you mean `facts`?"),
@@ -58,3 +65,19 @@ def test_a_job_ends_well_in_any_environment(ask: Ask) -> None:
 
 def test_python_without_assertions_is_refused(ask: Ask) -> None:
     ask.process("run=plan", "python -O (PYTHONOPTIMIZE)", PYTHONOPTIMIZE="1")
+
+
+@pytest.mark.parametrize("delay", [0.2, *(pytest.param(each / 10, marks=pytest.mark.slow) for each in range(4, 20, 2))])
+def test_ctrl_c_while_all_is_imported_ends_it_without_a_trace(ask: Ask, delay: float) -> None:
+    def obey() -> None:  # a shell's `pytest &` leaves it ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    command = [sys.executable, str(ROOT / "train.py"), "run=plan"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=ask.place, preexec_fn=obey, text=True, **streams)
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode in (-signal.SIGINT, INTERRUPTED, 0), err  # 0: it was done, or a library swallowed it
+    assert "Traceback" not in err
+    assert len(err.splitlines()) <= 1, err

@@ -13,6 +13,7 @@ from tests.reasoning.conftest import Write, problems, solved
 from tests.small_jobs import SMALL_ARITHMETIC, rows, run_job, source_of, table
 from w2s_lightning.errors import UserError
 from w2s_lightning.plan import make_setting
+from w2s_lightning.results.read_back import read_result
 from w2s_lightning.stages import Gold, Select
 from w2s_lightning.store import Store
 from w2s_lightning.tasks import export
@@ -30,6 +31,8 @@ def test_a_file_is_the_weak_side_from_end_to_end(place: Path, store: Store, writ
     solutions = {one.id: "answer 0 ." if n % 3 == 0 else one.solution for n, one in enumerate(asked)}
     file = write(solutions)
     result = job(place, f"supervisor.file={file}", f"supervisor.test_file={file}")
+    kept = read_result(next(place.rglob("result.json")))  # what nobody knows of it stands in it as such
+    assert rows(kept)["floor"]["truncated_share"] is None
     right = [solutions[one.id] == one.solution or one.answer == "0" for one in problems("test")]
     assert rows(result)["floor"]["value"] == pytest.approx(sum(right) / 60)
     assert result["job"]["weak"] == "file"

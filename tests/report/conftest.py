@@ -17,8 +17,6 @@ CHROMIUM = "/usr/bin/chromium"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Six pairs, two paradigms, three seeds; one job failed, one runs, one waits, one cell has no result at all."""
     root = tmp_path_factory.mktemp("made")
-    log = root / "log.txt"
-    log.write_text("step 1\nTraceback: it blew up\n")
     reasons = {0: "the loss is nan", **dict.fromkeys((6, 7, 8), "no room")}
     made = Made(
         root,
@@ -26,7 +24,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         paradigms=("weak_to_strong", "distillation"),
         states={4: "running", 5: "waiting", **dict.fromkeys(reasons, "failed")},
         reasons=reasons,
-        logs={0: str(log)},
+        logs={0: "step 1\nTraceback: it blew up\n"},
         num_examples=240,
     )
     made.write()

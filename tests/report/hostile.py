@@ -10,9 +10,6 @@ CORPUS: tuple[str, ...] = tuple(json.loads(Path(__file__).with_suffix(".json").r
 
 def hostile(root: Path) -> Made:
     """A sweep whose every text is from the corpus: names, axes, reasons, logs, notices, claims, questions, answers."""
-    log = root / "log.txt"
-    root.mkdir(exist_ok=True)
-    log.write_text("\n".join(CORPUS).replace("\u0000", ""))
     verdicts = [
         {"claim": text, "text": text, "verdict": "above", "value": 0.1, "low": 0.0, "high": 0.2, "per_seed": [0.1]}
         for text in CORPUS
@@ -33,7 +30,7 @@ def hostile(root: Path) -> Made:
         solutions=lambda i: f"{CORPUS[i % len(CORPUS)]}\n{CORPUS[(i + 1) % len(CORPUS)]}",
         states={0: "failed", 1: "running"},
         reasons={0: " ".join(CORPUS)},
-        logs={0: str(log)},
+        logs={0: "\n".join(CORPUS).replace("\u0000", "")},
         notices=CORPUS,
         subsets=CORPUS,
         verdicts=verdicts,

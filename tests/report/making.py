@@ -48,7 +48,7 @@ class Made:
     skill: Mapping[str, float] = field(default_factory=lambda: dict(SKILL))
     states: Mapping[int, str] = field(default_factory=dict)
     reasons: Mapping[int, str] = field(default_factory=dict)
-    logs: Mapping[int, str] = field(default_factory=dict)
+    logs: Mapping[int, str] = field(default_factory=dict)  # their texts
     class_names: Sequence[str] = ("wrong", "right")
     texts: Callable[[int], list[str]] = lambda i: [f"ann likes tea{i} . bob wears hat{i % 7} so"]
     solutions: Callable[[int], str] | None = None
@@ -85,6 +85,10 @@ class Made:
         self.folder = self.outputs / "sweeps" / f"{self.name.replace('/', '_')}-{content['digest'][:16]}"
         self.folder.mkdir(parents=True, exist_ok=True)
         write(self.folder, content)
+        for job in jobs:
+            if job["log"]:
+                (self.folder / job["log"]).parent.mkdir(parents=True, exist_ok=True)
+                (self.folder / job["log"]).write_text(self.logs[jobs.index(job)])
         return self.folder
 
     # ------------------------------------------------------------ jobs
@@ -102,7 +106,8 @@ class Made:
         if result is not None:
             self._write_job(self.outputs / folder, result)
         about = {"digest": key, "folder": folder, "state": state, "reason": self.reasons.get(number)}
-        about |= {"log": self.logs.get(number), "metric": "accuracy", "arms": arms}
+        log = f"jobs/{folder}/log.txt" if number in self.logs else None
+        about |= {"log": log, "metric": "accuracy", "arms": arms}
         return job_row(words, axes, overrides, result, **about, benchmark_arms=arms if self.subsets else None)
 
     def _result(

@@ -19,6 +19,7 @@ import yaml
 
 from tests.composing import ROOT
 from tests.models.tiny import make_folder
+from w2s_lightning.errors import INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def stopped(process: "subprocess.Popen[str]", how: signal.Signals) -> None:
     """Stop a sweep; it says so in one line."""
     process.send_signal(how)
     printed, _ = process.communicate(timeout=90)  # a task of Ray has 20 s to save its checkpoint, Ray takes its own
-    assert process.returncode == 1, printed
+    assert process.returncode == INTERRUPTED, printed
     said = "error: stopped; finished stages and checkpoints are kept: the same command goes on from here"
     assert said in printed, printed
     assert "Traceback" not in printed, printed

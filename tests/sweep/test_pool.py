@@ -2,9 +2,12 @@
 
 import json
 import multiprocessing
+import re
+import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,13 @@ def test_a_process_of_the_pool_starts_with_torch_in_memory(tmp_path: Path) -> No
     assert told["found"] == ["pytorch_lightning", "torch", "transformers", "w2s_lightning.execute"]
     assert not told["here"], "the sweep's own process stays light"
     assert min(told["seconds"][1:]) < told["seconds"][0] / 3, "only the first waits for the imports"
+
+
+def test_ctrl_c_does_not_reach_the_fork_server_while_it_loads() -> None:
+    pool.start_server()
+    server = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()  # type: ignore[attr-defined]
+    ignored = int(re.search(r"SigIgn:\s*(\w+)", server)[1], 16)  # type: ignore[index]
+    assert ignored >> (signal.SIGINT - 1) & 1
 
 
 def test_other_sweepers_cannot_use_the_pool(tmp_path: Path) -> None:

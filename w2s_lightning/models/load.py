@@ -131,8 +131,8 @@ def open_source(
 
     Raises UserError for weights that are missing, unless they are an untouched head's, and for layers left over.
     """
-    tokenizer = load_tokenizer(source)
     config, bf16 = _config(source, dropout), numerics.precision == "bf16"
+    tokenizer = load_tokenizer(source)
     network: Network
     if readout.kind == "head":
         config.num_labels = outputs.number
@@ -181,11 +181,18 @@ def _source(weights: Weights | Fit, store: Store) -> Source:
 
 
 def _config(source: Source, dropout: float | None) -> PreTrainedConfig:
-    with reading(source), quiet():
+    with reading(source, "config.json"), quiet():
         config = AutoConfig.from_pretrained(source.path, revision=source.revision, trust_remote_code=False)
     reads_or_writes = is_encoder(config) or config.model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if config.is_encoder_decoder or not reads_or_writes:
         raise UserError(f"{source} ({config.model_type}) is neither a decoder nor an encoder: take another model")
+    if is_encoder(config) and getattr(config, "is_decoder", False):
+        raise UserError(
+            f"{source}: config.json says is_decoder=true, with which {config.model_type}, an encoder, reads in one "
+            "direction only: set it to false"
+        )
+    # How a model answers is asked here in one way, whatever its folder says.
+    config.output_attentions, config.output_hidden_states, config.return_dict = False, False, True
     if dropout is not None:
         for name, value in config.to_dict().items():
             if ("dropout" in name or name.endswith("pdrop")) and isinstance(value, int | float):
@@ -196,7 +203,7 @@ def _config(source: Source, dropout: float | None) -> PreTrainedConfig:
 def _load(
     cls: type, source: Source, config: PreTrainedConfig, numerics: Numerics, *, fresh: bool = False
 ) -> PreTrainedModel:
-    with reading(source), quiet():
+    with reading(source, "config.json"), quiet():  # the files of the weights have been looked at
         model, info = cls.from_pretrained(  # type: ignore[attr-defined]
             source.path,
             revision=source.revision,
@@ -275,8 +282,8 @@ def check_folder(folder: Folder) -> None:
 
 
 @contextmanager
-def reading(source: Source) -> Iterator[None]:
-    """Turn what transformers raises for a bad or unreachable model into one UserError."""
+def reading(source: Source, file: str = "") -> Iterator[None]:
+    """Turn what transformers raises for a bad or unreachable model into one UserError, which names a folder's file."""
     try:
         yield
     except UserError:
@@ -288,7 +295,8 @@ def reading(source: Source) -> Iterator[None]:
             raise UserError(f"{source} lacks this attention implementation: use fit.attention=eager") from error
         reason = f"{type(error).__name__}: {' '.join(str(error).strip().splitlines()[:2])}"[:300].rstrip(": ")
         if source.revision is None:
-            raise UserError(f"cannot read the model folder {source}: {reason}") from error
+            place = Path(source.path) / file
+            raise UserError(f"cannot read the model {'file' if file else 'folder'} {place}: {reason}") from error
         raise UserError(
             f"cannot load {source} from the hub: {reason}\n"
             "Without a network use a folder that holds it: model@weak=local weak.path=DIR (or strong)"

@@ -68,7 +68,8 @@ class Library:
             if content is not None:
                 outputs = folder.resolve().parent.parent
                 seen |= {str(job["digest"]) for job in content["jobs"]}
-                jobs = [self._job(row, outputs / row["folder"] if row["folder"] else None) for row in content["jobs"]]
+                rows = [{**row, "log": _own_log(folder, row["log"])} for row in content["jobs"]]
+                jobs = [self._job(row, outputs / row["folder"] if row["folder"] else None) for row in rows]
                 found += self._by_task(content, jobs, self.pooled(wanted.store or _store_of(jobs, outputs)), len(found))
         if not wanted.sweeps and wanted.outputs is not None:
             found += self._loose(wanted.outputs, wanted.store, seen, start=len(found))
@@ -203,6 +204,12 @@ def _loose_row(result: Row, folder: str) -> Row:
     judged = {arm: row["benchmark"] for arm, row in rows.items() if row and row.get("benchmark")}
     where = {"digest": result["digest"], "folder": folder, "state": "done"}
     return job_row(result["job"], axes, overrides, result, **where, arms=arms, benchmark_arms=judged or None)
+
+
+def _own_log(folder: Path, log: str | None) -> str | None:
+    """A log where its sweep's folder has it, which may have been copied since; None for any other file."""
+    place = folder.joinpath(*Path(log or "").parts[-3:])
+    return str(place) if log and place.resolve().is_relative_to(folder.resolve()) else None
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -118,9 +118,10 @@ class Pooled:
             part = self._figure(_interval, (results, name, TEST), metric=results[0]["metric"])
             ends = {"low": None, "high": None} if part is None else vars(part)
         found = {"value": float(np.mean(per_seed)), "low": ends["low"], "high": ends["high"], "per_seed": per_seed}
-        if "strict" in rows[0]:
+        if all("strict" in row for row in rows):
             shares = [{**row, "strict": row["strict"]["value"]} for row in rows]
-            found |= {share: float(np.mean([one[share] for one in shares])) for share in OUTPUTS}
+            listed = {share: [one[share] for one in shares] for share in OUTPUTS}
+            found |= {share: None if None in each else float(np.mean(each)) for share, each in listed.items()}
         return found
 
     def difference(

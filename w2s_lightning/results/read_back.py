@@ -74,7 +74,7 @@ class _ResultRow(_Figure):
     evaluate: str
     benchmark: NotRequired[str]
     strict: NotRequired[_Value]
-    truncated_share: NotRequired[Finite]
+    truncated_share: NotRequired[Finite | None]  # unknown of people's solutions
     unparsed_share: NotRequired[Finite]
 
 
@@ -189,14 +189,20 @@ class _Sweep(TypedDict):
 
 
 def _of_a_job(result: _Result) -> _Result:
-    """A result whose student of record is one of its rows."""
+    """A result whose student of record is one of its rows, and whose rows say all of their outputs or nothing."""
     if result["student_of_record"] not in [row["name"] for row in result["rows"]]:
         raise ValueError("its student of record is none of its rows")
+    outputs = {"strict", "truncated_share", "unparsed_share"}
+    if any(0 < len(outputs & row.keys()) < len(outputs) for row in result["rows"]):
+        raise ValueError(f"a row has some of {', '.join(sorted(outputs))} and not all")
     return result
 
 
 def _of_a_sweep(content: _Sweep) -> _Sweep:
-    """Groups whose figures have a value for each of their seeds."""
+    """Groups whose figures have a value for each of their seeds, and jobs whose folders lie beside each other."""
+    for job in content["jobs"]:
+        if job["folder"] and (Path(job["folder"]).name != job["folder"] or job["folder"] == ".."):
+            raise ValueError("a job's folder is no plain name")
     for group in content["groups"]:
         figures = (group[name] for name in ("untuned", "floor", "student", "ceiling", "gain_over_untuned"))
         lengths = {len(figure["per_seed"]) for figure in figures if figure is not None}

@@ -58,6 +58,7 @@ class Store:
         self._lease_seconds = lease_seconds
         self._verified: dict[Path, FileEntry] = {}
         self._labelled: dict[str, tuple[int, dict[str, Path]]] = {}
+        self._waited_for: set[str] = set()  # other processes
 
     @classmethod
     def at(cls, root: str | Path, create: bool = True) -> Self:
@@ -142,7 +143,8 @@ class Store:
         place = make_folder(self.root, LEASES) / stage.digest
         with ExitStack() as stack:
             with writable(self.root):
-                stack.enter_context(lease(place, _name(stage), lambda: self.has(stage), self._lease_seconds))
+                name, known = _name(stage), self._waited_for
+                stack.enter_context(lease(place, name, lambda: self.has(stage), self._lease_seconds, known))
             return self._found(stage) or self._make(stage, compute, more or {})
 
     def quarantine(self, folder: Path, inode: int | None, reason: str) -> None:

@@ -19,10 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def lease(path: Path, what: str, arrived: Callable[[], bool], seconds: float) -> Iterator[None]:
-    """Hold the lease at `path`, or go on without it once `arrived()` says that somebody else finished `what`."""
+def lease(path: Path, what: str, arrived: Callable[[], bool], seconds: float, known: set[str]) -> Iterator[None]:
+    """Hold the lease at `path`, or go on without it once `arrived()` says that somebody else finished `what`.
+
+    `known` are the holders of whom it was said already that they are waited for; one more is added.
+    """
     claim = SoftFileLease(path, lease_duration=seconds, thread_local=False, on_compromise=_lost)
-    held = _wait(claim, what, arrived)
+    held = _wait(claim, what, arrived, known)
     try:
         yield
     finally:
@@ -30,7 +33,7 @@ def lease(path: Path, what: str, arrived: Callable[[], bool], seconds: float) ->
             claim.release()
 
 
-def _wait(claim: SoftFileLease, what: str, arrived: Callable[[], bool]) -> bool:
+def _wait(claim: SoftFileLease, what: str, arrived: Callable[[], bool], known: set[str]) -> bool:
     """Whether the lease is held now; not where somebody else has finished the work, or contends by other rules."""
 
     def over() -> bool:
@@ -44,7 +47,9 @@ def _wait(claim: SoftFileLease, what: str, arrived: Callable[[], bool]) -> bool:
         except Timeout:
             owner = claim.owner
             holder = "another process" if owner is None else f"process {owner.pid} on {owner.hostname}"
-            logger.warning("%s is being computed by %s: waiting for it", what, holder)
+            if holder not in known:
+                logger.warning("%s is being computed by %s: waiting for it, and for what comes next", what, holder)
+            known.add(holder)
             claim.acquire(timeout=-1, poll_interval=POLL_SECONDS, cancel_check=over)
     except Timeout:
         return False

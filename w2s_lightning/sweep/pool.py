@@ -21,7 +21,7 @@ from pebble import ProcessExpired, concurrent
 from w2s_lightning.checks import chosen_gpus, num_processes, visible_gpus
 from w2s_lightning.config.schema import Trainer
 from w2s_lightning.config.typed import ALL
-from w2s_lightning.errors import UserError
+from w2s_lightning.errors import UserError, handling
 from w2s_lightning.job import Record, Request
 from w2s_lightning.sweep import process
 from w2s_lightning.sweep.units import Unit, UnitStates, failure
@@ -88,7 +88,8 @@ def num_cores() -> int:
 def start_server() -> None:
     """Start the fork server, which takes seconds to load what it preloads, and return at once."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
-    forkserver.ensure_running()
+    with handling(signal.SIGINT, signal.SIG_IGN):  # inherited: a terminal's Ctrl-C is for the sweep alone
+        forkserver.ensure_running()
 
 
 class Pool:
