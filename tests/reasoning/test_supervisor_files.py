@@ -31,8 +31,9 @@ def test_a_file_is_the_weak_side_from_end_to_end(place: Path, store: Store, writ
     solutions = {one.id: "answer 0 ." if n % 3 == 0 else one.solution for n, one in enumerate(asked)}
     file = write(solutions)
     result = job(place, f"supervisor.file={file}", f"supervisor.test_file={file}")
-    kept = read_result(next(place.rglob("result.json")))  # what nobody knows of it stands in it as such
-    assert rows(kept)["floor"]["truncated_share"] is None
+    kept = [read_result(one) for one in place.rglob("result.json")]
+    floor = next(rows(one)["floor"] for one in kept if one["digest"] == result["digest"])
+    assert floor["truncated_share"] is None, "nobody knows whether people's solutions were cut off"
     right = [solutions[one.id] == one.solution or one.answer == "0" for one in problems("test")]
     assert rows(result)["floor"]["value"] == pytest.approx(sum(right) / 60)
     assert result["job"]["weak"] == "file"
