@@ -22,7 +22,6 @@ from omegaconf import DictConfig, OmegaConf
 from w2s_lightning.config.loader import Loader
 from w2s_lightning.config.mistakes import refusal, refuse_words
 from w2s_lightning.errors import run_command
-from w2s_lightning.sweep.axes import refuse_a_grid
 
 CONF = Path(__file__).resolve().parent / "conf"
 FAILED: list[Any] = []
@@ -33,6 +32,7 @@ def train(cfg: DictConfig) -> Any:
     """One job, from the composed configuration to a plain record of what became of it."""
     from w2s_lightning import job
     from w2s_lightning.config import bind
+    from w2s_lightning.sweep.axes import refuse_a_grid
 
     own = HydraConfig.get()
 
