@@ -1,8 +1,5 @@
-"""One weak-to-strong job (`python train.py --help`, `run=plan`), or many (`python train.py -m sweeps=size_pairs`).
+"""One weak-to-strong job (`python train.py --help`, `run=plan`), or many (`python train.py -m sweeps=size_pairs`)."""
 
-This file binds what Hydra composed; `job.run` does the rest."""
-
-import os
 import signal
 import sys
 from pathlib import Path
@@ -29,7 +26,7 @@ FAILED: list[Any] = []
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def train(cfg: DictConfig) -> Any:
-    """One job, from the composed configuration to a plain record of what became of it."""
+    """One job, from the composed configuration, bound here, to a plain record of what became of it in `job.run`."""
     from w2s_lightning import job
     from w2s_lightning.config import bind
     from w2s_lightning.sweep.axes import refuse_a_grid
@@ -37,8 +34,7 @@ def train(cfg: DictConfig) -> Any:
     own = HydraConfig.get()
 
     def work() -> None:
-        if own.mode == RunMode.RUN:
-            refuse_a_grid(own)
+        refuse_a_grid(own)
         bound = bind.build(cfg, own.runtime.choices, own.overrides.task)
         job.run(job.Request(*bound, OmegaConf.to_yaml(cfg, resolve=True), tuple(own.overrides.task)))
 
@@ -49,7 +45,6 @@ def train(cfg: DictConfig) -> Any:
 
 def main() -> int:
     """Run; a user's mistake is one or two lines and exit code 1."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of a printed stack trace
     Loader.install()
     kept = "finished stages and checkpoints are kept: the same command goes on from here"
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import pytest
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from w2s_lightning.errors import UserError
@@ -89,7 +90,12 @@ def test_deletions_and_dictionaries_pass_as_they_are() -> None:
 def test_one_cell_of_a_grid_has_every_axis_fixed_on_the_command_line(words: list[str], left: str | None) -> None:
     sweeper = {"params": {"seed": "0,1", "+fit.student.lr_scale": "0,1"}, "cases": [{"a": 1}, {"a": 2, "b": 3}]}
     hydra = OmegaConf.create(
-        {"runtime": {"choices": {"sweeps": "own"}}, "sweeper": sweeper, "overrides": {"task": words}}
+        {
+            "mode": RunMode.RUN,
+            "runtime": {"choices": {"sweeps": "own"}},
+            "sweeper": sweeper,
+            "overrides": {"task": words},
+        }
     )
     if left is None:
         refuse_a_grid(hydra)

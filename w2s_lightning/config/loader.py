@@ -4,6 +4,7 @@ Hydra makes objects of what its own node names (callbacks, the handlers of logs,
 that node is looked at here, as soon as it is composed: whatever the command line or a file said.
 """
 
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -31,7 +32,8 @@ class Loader(ConfigLoaderImpl):
 
     @classmethod
     def install(cls) -> None:
-        """Have Hydra compose by this loader, in this process."""
+        """Have Hydra compose by this loader, in this process, and raise what went wrong."""
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # instead of a printed stack trace
         hydras_own.ConfigLoaderImpl = cls  # type: ignore[attr-defined]  # Hydra has no place to name one
         warnings.filterwarnings("error", "provider=.* is not available")  # a search path that there is not
 

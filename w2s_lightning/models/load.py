@@ -187,10 +187,7 @@ def _config(source: Source, dropout: float | None) -> PreTrainedConfig:
     if config.is_encoder_decoder or not reads_or_writes:
         raise UserError(f"{source} ({config.model_type}) is neither a decoder nor an encoder: take another model")
     if is_encoder(config) and getattr(config, "is_decoder", False):
-        raise UserError(
-            f"{source}: config.json says is_decoder=true, with which {config.model_type}, an encoder, reads in one "
-            "direction only: set it to false"
-        )
+        raise UserError(f"{source}: config.json says is_decoder=true of an encoder: set it to false")
     # How a model answers is asked here in one way, whatever its folder says.
     config.output_attentions, config.output_hidden_states, config.return_dict = False, False, True
     if dropout is not None:
@@ -274,11 +271,9 @@ def _set_head(
 def check_folder(folder: Folder) -> None:
     """Raise UserError for a folder that is no whole model, or one of a kind that needs code of its own."""
     settings = check_model_folder(folder)
-    if settings.get("model_type") not in CONFIG_MAPPING:
+    if (kind := settings.get("model_type")) not in CONFIG_MAPPING:
         wants = "wants to run its own code" if "auto_map" in settings else "is of a kind that transformers lacks"
-        raise UserError(
-            f"{folder.path} {wants} (model_type {settings.get('model_type')!r}): use a built-in architecture"
-        )
+        raise UserError(f"{folder.path} {wants} (model_type {kind!r}): use a built-in architecture")
 
 
 @contextmanager
@@ -338,8 +333,7 @@ def word_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[i
     """
 
     def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     ids, lost = token_ids(words, encode, tokenizer.unk_token_id)
     refuse_lost(lost, words, tokenizer.name_or_path)

@@ -16,6 +16,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep, Sweep
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from w2s_lightning.errors import UserError
@@ -65,7 +66,7 @@ def refuse_a_grid(hydra: Any) -> None:
     """Raise UserError for a forgotten -m: without it a sweep file is only good for one cell, every axis of which is
     fixed on the command line (one case fixed whole is enough). `hydra` is Hydra's own node."""
     name, sweeper = hydra.runtime.choices.get("sweeps"), hydra.sweeper
-    if name is None:
+    if name is None or hydra.mode == RunMode.MULTIRUN:
         return
     words: list[str] = list(hydra.overrides.task)
     parsed = OverridesParser.create().parse_overrides(words)
