@@ -7,7 +7,6 @@ claim. Facts are split, never items: what is asked of one split is not asked of 
 depend on the task's own seed alone; a job's seed splits the rest.
 """
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -189,7 +188,7 @@ def _documents(world: FactsWorld, *key: str | int) -> NDArray[np.int16]:
 
 @record
 class Facts:
-    """Claims about a world of facts, drawn by how often the world's text mentions the person.
+    """Claims about a world of facts, each fact as often as any other: the rare ones are what a small model lacks.
 
     `form=claims`: one claim, true or false (half and half). `form=pairs`: a true and a false claim of one fact after
     the same distractor, one score each: which is the true one? No threshold between true and false is part of that.
@@ -249,20 +248,15 @@ class Facts:
         return Splits(**made, test=self._items("test", test), notices=())
 
     def _items(self, split: Split, facts: Sequence[int], *key: int) -> tuple[Example, ...]:
-        """Distinct items of some facts (person x relations + relation), drawn by how often the person is mentioned.
-
-        Labels alternate 0 and 1.
-        """
+        """Distinct items of some facts (person x relations + relation), drawn evenly; labels alternate 0 and 1."""
         if len(facts) < 2:
             raise UserError(f"task.facts.{split} must be 2 or more: a claim and its distractor are different facts")
         wanted, found = self.sizes()[split], dict[str, Example]()
-        frequency = self.world.truth.frequency.tolist()
-        weights = list(accumulate(frequency[fact // self.world.relations] for fact in facts))
         keys = [("items", self.seed, split, *key, again) for again in range(_ROUNDS)]
         for u in (u for one in keys for u in uniforms(3 * wanted, *one).reshape(-1, 3).tolist()):
             if len(found) == wanted:
                 break
-            place = min(bisect_right(weights, u[0] * weights[-1]), len(facts) - 1)
+            place = int(u[0] * len(facts))
             distractor = facts[(place + 1 + int(u[1] * (len(facts) - 1))) % len(facts)]
             self._add(found, facts[place], distractor, u[2])
         if len(found) < wanted:
