@@ -12,13 +12,7 @@ from w2s_lightning.plan import make_setting
 from w2s_lightning.refs import Refs
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "worlds.lock"
-TASKS = (
-    "facts",
-    "facts_null",
-    "arithmetic",
-    "arithmetic_pairs",
-    "word_problems",
-)  # not yet fact_pairs: its ladder is not calibrated
+TASKS = ("fact_pairs", "fact_claims", "arithmetic", "arithmetic_pairs", "word_problems")
 WEAK = ("nano", "micro", "mini")
 STRONG = ("micro", "mini", "small")
 

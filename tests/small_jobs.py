@@ -17,6 +17,7 @@ from w2s_lightning.plan import Plan
 from w2s_lightning.store import Store
 
 SMALL_WORLD = (
+    "task=fact_claims",
     "task.world.seed=99",
     "task.world.people=12",
     "task.world.relations=5",

@@ -19,12 +19,12 @@ def train(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProce
 
 
 MISTAKES = [
-    (["task=fcts"], "there is no task `fcts`", "did you mean `facts`?"),
+    (["task=fact_pair"], "there is no task `fcts`", "did you mean `fact_pairs`?"),
     (["model@weak=mirco"], "there is no model `mirco`", "did you mean `micro`?"),
     (["model@weak="], "model is given no value", "micro, mini, nano"),
     (["paradigm=weak2strong"], "there is no paradigm `weak2strong`", "type `paradigm=weak_to_strong`"),
     (["objective=logcnf"], "there is no objective `logcnf`", "did you mean `logconf`?"),
-    (["tsk=facts"], "tsk", "did you mean `task`?"),
+    (["tsk=fact_pairs"], "tsk", "did you mean `task`?"),
     (["fit.epohcs=3"], "unknown key fit.epohcs", "did you mean `epochs`?"),
     (["+fit.epohcs=3"], "unknown key fit.epohcs", "did you mean `epochs`?"),
     (["+fit.student.epohcs=3"], "epohcs", "did you mean `epochs`?"),
@@ -61,10 +61,10 @@ MISTAKES = [
     (["trainer.accelerator=banana"], "trainer.accelerator='banana'", "'gpu'"),
     (["trainer.threads=-1"], "trainer.threads=-1", "greater than or equal to 0"),
     (["task.judge.metric=acc"], "task.judge.metric='acc'", "accuracy"),
-    (["paradigm.iterations=3"], "paradigm.iterations does nothing here", "facts is of kind choice"),
+    (["paradigm.iterations=3"], "paradigm.iterations does nothing here", "fact_pairs is of kind choice"),
     (["task=arithmetic", "paradigm.supervisors=2"], "paradigm.supervisors does nothing here", "kind reasoning"),
     (["task=arithmetic", "paradigm=self_improvement", "paradigm.keep=0.3"], "paradigm.keep does nothing", "reasoning"),
-    (["generation.temperature=0.5"], "generation.temperature does nothing here", "facts is of kind choice"),
+    (["generation.temperature=0.5"], "generation.temperature does nothing here", "fact_pairs is of kind choice"),
     (["objective=dpo", "objective._target_=os.path.join"], "lies in the package 'os'", "plugins=[os]"),
 ]
 
@@ -92,9 +92,9 @@ def test_a_mistake_is_answered_in_one_or_two_lines(
 
 
 def test_a_mistake_ends_the_process_with_code_1(tmp_path: Path) -> None:
-    done = train("task=fcts", cwd=tmp_path)
+    done = train("task=fact_pair", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "error: there is no task `fcts` (conf/task/): did you mean `facts`?\n"
+    assert done.stderr == "error: there is no task `fact_pair` (conf/task/): did you mean `fact_pairs`?\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,7 +130,7 @@ def test_cfg_job_prints_the_configuration_without_torch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "choices"),
     [
-        ("task=fac", {"task=facts", "task=facts_null"}),
+        ("task=fac", {"task=fact_pairs", "task=fact_claims"}),
         ("model@weak=", {"model@weak=nano", "model@weak=qwen2_5_7b", "model@weak=local"}),
         ("model@middle.m1=mi", {"model@middle.m1=micro", "model@middle.m1=mini"}),
     ],
@@ -159,7 +159,7 @@ def test_help_says_what_to_type_and_what_there_is_to_choose(tmp_path: Path) -> N
 def test_plan_lists_stages_and_runs_nothing(tmp_path: Path) -> None:
     done = train("run=plan", "run.accelerator=h100x8", "paths.store=s", "paths.outputs=o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "small-facts-micro_transfer-xent-s0-test" in done.stdout.splitlines()  # whole, in 80 columns
+    assert "small-fact_pairs-micro_transfer-xent-s0-test" in done.stdout.splitlines()  # whole, in 80 columns
     assert re.search(r"to compute: about .* min .* s on 8 x h100", done.stdout)
     assert "FLOPs" in done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -51,11 +51,11 @@ def local_reasoning(split: str, n: int) -> dict[str, Any]:
 
 LOCAL = {"local_choice": local_choice, "local_preference": local_preference, "local_reasoning": local_reasoning}
 WORLDS = {
-    "facts": (),
-    "facts_null": (),
+    "fact_pairs": (),
+    "fact_claims": (),
     "arithmetic": (),
     "arithmetic_pairs": (),
-    "facts small": SMALL_WORLD,
+    "fact_claims small": SMALL_WORLD,
     "arithmetic small": SMALL_ARITHMETIC,
     "arithmetic_pairs small": SMALL_PAIRS,
 }

@@ -163,7 +163,7 @@ def test_flipped_bytes_are_noticed_and_mended_by_one_command(place: Path, store:
 
 
 def test_outputs_that_cannot_be_written_are_one_message_and_leave_no_half_file(place: Path, tmp_path: Path) -> None:
-    folder = next((place / "outputs").glob("facts-weak_to_strong-*"))
+    folder = next((place / "outputs").glob("fact_claims-weak_to_strong-*"))
     blocked = tmp_path / "outputs" / folder.name / "config.yaml"
     blocked.mkdir(parents=True)
     with pytest.raises(UserError, match=r"cannot write to .*paths.outputs=DIR; what was computed is in the store"):

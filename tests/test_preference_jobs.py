@@ -491,7 +491,10 @@ def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["task=facts", "fit.readout=implicit"], "fit.readout=implicit is for preference tasks, and facts is none"),
+        (
+            ["task=fact_claims", "fit.readout=implicit"],
+            "fit.readout=implicit is for preference tasks, and fact_claims is none",
+        ),
         (
             ["task=anthropic_hh", "task.words=null", "fit.readout=words", "model@weak=gpt2", "model@strong=gpt2"],
             "task anthropic_hh has no verdict words",
@@ -506,7 +509,7 @@ def as_job(key: tuple[str, str], result: Result) -> dict[str, Any]:
         ([*SMALL, "objective=cdpo", "objective.flipped=0.5", "fit.readout=implicit"], "objective.flipped"),
         ([*SMALL, "fit=probe", "fit.generative_epochs=1"], "a probe leaves the network as it is"),
         (["task=arithmetic", "fit.generative_epochs=1"], "fit.generative_epochs is for choice and preference tasks"),
-        (["task=facts", "+task.benchmark=allenai/reward-bench"], "task.benchmark is for preference tasks"),
+        (["task=fact_claims", "+task.benchmark=allenai/reward-bench"], "task.benchmark is for preference tasks"),
         ([*SMALL, "task.benchmark=nowhere.jsonl"], "data file not found: nowhere.jsonl"),
         ([*SMALL, "task.benchmark=somebody/else"], "=somebody/else: expected test, a file, or allenai/reward-bench"),
         ([*SMALL, "task.benchmark_overlap=5"], "task.benchmark_overlap"),

@@ -24,14 +24,14 @@ from w2s_lightning.store.__main__ import main as store
 from w2s_lightning.tasks.export import main as export
 
 ESCAPE = "\x1b[31m\x07"
-FACTS = str(ROOT / "conf/task/facts.yaml")
+FACTS = str(ROOT / "conf/task/fact_pairs.yaml")
 EXPORT = ["--split", "test", "--seed", "0", "--out", "out.csv"]
 
 WORDS: list[tuple[Callable[[list[str]], int], list[str], str]] = [
     (report, [f"--{ESCAPE}"], "unrecognized arguments"),
     (report, ["--text", "--outputs", ESCAPE], "nothing to show"),
     (report, ["--sweep", f"no{ESCAPE}"], "there is no folder"),
-    (report, ["--claims", FACTS], "facts.yaml"),
+    (report, ["--claims", FACTS], "fact_pairs.yaml"),
     (report, ["--out", "outputs"], "cannot write"),
     (report, ["outputs"], "type `python -m w2s_lightning.report --outputs outputs`"),
     (report, ["--txet"], "--help` lists what there is"),
@@ -54,7 +54,7 @@ WORDS: list[tuple[Callable[[list[str]], int], list[str], str]] = [
     (show, [ESCAPE], "invalid choice"),
     (export, [], "required"),
     (export, [ESCAPE, *EXPORT], "no such task file"),
-    (export, ["facts", *EXPORT], "did you mean `conf/task/facts.yaml`?"),
+    (export, ["fact_pairs", *EXPORT], "did you mean `conf/task/fact_pairs.yaml`?"),
     (export, ["list.yaml", *EXPORT], "list.yaml is no YAML file of a task"),
     (export, ["binary.yaml", *EXPORT], "binary.yaml is no YAML file of a task"),
     (export, ["circle.yaml", *EXPORT], "circle.yaml leans on itself"),
@@ -100,17 +100,17 @@ def test_words_that_are_none(
 # ---------------------------------------------------------------- values of other types in files of ours
 
 OTHERS: list[tuple[str, str, Any, str]] = [
-    ("outputs/facts*/result.json", "notices", float("nan"), "notices"),
-    ("outputs/facts*/result.json", "cheats", -1, "cheats"),
-    ("outputs/facts*/result.json", "student_of_record", "\x1b", "student of record is none of its rows"),
-    ("outputs/facts*/result.json", "student_of_record", "\ud800", "half a character"),
-    ("outputs/facts*/result.json", "rows.2.value", "0" * 64, "rows.2.value"),
-    ("outputs/facts*/result.json", "stages.1.seconds", float("inf"), "stages.1.seconds"),
-    ("outputs/facts*/result.json", "stages.1.seconds", float("nan"), "stages.1.seconds"),
-    ("outputs/facts*/result.json", "ceiling.low", "x", "ceiling.low"),
-    ("outputs/facts*/result.json", "job.seed", 10**30, "job.seed"),
-    ("outputs/facts*/result.json", "pgr", {"value": None, "low": None, "high": None, "defined": True}, "pgr"),
-    ("outputs/facts*/result.json", "rows.1.strict", {"value": 0.5}, "a row has some of strict"),
+    ("outputs/fact_*/result.json", "notices", float("nan"), "notices"),
+    ("outputs/fact_*/result.json", "cheats", -1, "cheats"),
+    ("outputs/fact_*/result.json", "student_of_record", "\x1b", "student of record is none of its rows"),
+    ("outputs/fact_*/result.json", "student_of_record", "\ud800", "half a character"),
+    ("outputs/fact_*/result.json", "rows.2.value", "0" * 64, "rows.2.value"),
+    ("outputs/fact_*/result.json", "stages.1.seconds", float("inf"), "stages.1.seconds"),
+    ("outputs/fact_*/result.json", "stages.1.seconds", float("nan"), "stages.1.seconds"),
+    ("outputs/fact_*/result.json", "ceiling.low", "x", "ceiling.low"),
+    ("outputs/fact_*/result.json", "job.seed", 10**30, "job.seed"),
+    ("outputs/fact_*/result.json", "pgr", {"value": None, "low": None, "high": None, "defined": True}, "pgr"),
+    ("outputs/fact_*/result.json", "rows.1.strict", {"value": 0.5}, "a row has some of strict"),
     ("outputs/sweeps/*/sweep.json", "jobs.0.folder", "../../elsewhere", "a job's folder is no plain name"),
     ("outputs/sweeps/*/sweep.json", "jobs.0.folder", "/etc", "a job's folder is no plain name"),
     ("outputs/sweeps/*/sweep.json", "jobs.0.folder", "..", "a job's folder is no plain name"),

@@ -31,9 +31,9 @@ FILES = {  # where it lies, and which commands must name it
     "store/evaluate/*/predictions.parquet": ("verify",),
     "store/evaluate/*": ("verify",),
     "store/w2s_store.json": ("verify", "ls", "gc"),
-    "outputs/facts*/result.json": ("gc", "claims"),
+    "outputs/fact_claims*/result.json": ("gc", "claims"),
     "outputs/sweeps/*/sweep.json": ("claims",),
-    "outputs/facts*/config.yaml": (),
+    "outputs/fact_claims*/config.yaml": (),
     "claims.yaml": ("claims",),
 }
 

@@ -19,7 +19,7 @@ from w2s_lightning.show.terminal import StageProgress
 LETTERS = "expected up to 80 letters, digits and . _ + -"
 DEVICES = "expected how many (2), which GPUs ('0,2'), or auto"
 NAMES: list[Row] = [
-    ("task.name=../../OUT", ["task.name='../../OUT' (conf/task/facts.yaml)", LETTERS]),
+    ("task.name=../../OUT", ["task.name='../../OUT' (conf/task/fact_pairs.yaml)", LETTERS]),
     ("weak.name=../../X", ["weak.name='../../X' (conf/model/micro.yaml)", LETTERS]),
     ("weak.name=../../../OUT", LETTERS),
     ("strong.name=a/b/c", LETTERS),

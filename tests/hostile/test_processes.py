@@ -13,7 +13,7 @@ from tests.small_jobs import SMALL_WORLD
 from w2s_lightning.errors import INTERRUPTED
 
 ASKED: list[Row] = [
-    ("task=fcts", "did you mean `facts`?"),
+    ("task=fact_pair", "did you mean `fact_pairs`?"),
     ("fit.epohcs=3 run=plan", "did you mean `epochs`?"),
     ("-m model@weak=nano,mirco run=plan", "did you mean `micro`?"),
 ]

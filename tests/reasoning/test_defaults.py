@@ -14,7 +14,7 @@ def pair(*overrides: str) -> tuple[str, str]:
 
 
 def test_the_default_pair_is_the_tasks_own_and_the_command_line_wins() -> None:
-    assert pair() == pair("task=facts_null") == ("micro", "small")
+    assert pair() == pair("task=fact_claims") == ("micro", "small")
     assert pair("task=arithmetic") == pair("task=arithmetic_pairs") == ("mini", "small")
     assert pair("model@weak=micro", "task=arithmetic") == ("micro", "small")
     assert pair("task=arithmetic", "model@weak=nano", "model@strong=mini") == ("nano", "mini")

@@ -104,7 +104,7 @@ def test_samples_on_test_change_no_other_figure(voted: dict[str, Any], place: Pa
     [
         ([*SMALL_ARITHMETIC, *JOB, "task.test_samples=1"], "task.test_samples=1 at temperature=1 gives no vote: use"),
         ([*SMALL_ARITHMETIC, *JOB, "generation.temperature=0"], "task.test_samples=4 at temperature=0 gives no vote"),
-        (["+task.test_samples=4"], "task.test_samples is for reasoning tasks, and facts is none"),
+        (["+task.test_samples=4"], "task.test_samples is for reasoning tasks, and fact_pairs is none"),
         ([*SMALL_ARITHMETIC, "task.test_samples=0"], "test_samples=0"),
     ],
 )

@@ -101,8 +101,8 @@ def killed_once(place: Path, *launcher: str) -> str:
     finishes both without making anything anew. Returns what the first run printed."""
     slow = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=nano,micro", "strong.pretrain.steps=900")
     process = start(place, *slow, *launcher)
-    assert wait_for(lambda: bool(working_on(place, "micro-facts-[0-9a-f]{16}")), process)
-    working_on(place, "micro-facts-[0-9a-f]{16}")[0].kill()
+    assert wait_for(lambda: bool(working_on(place, "micro-people-[0-9a-f]{16}")), process)
+    working_on(place, "micro-people-[0-9a-f]{16}")[0].kill()
     printed, _ = process.communicate()
     assert process.returncode == 1, printed
     assert "error: 1 job failed; all others are done" in printed

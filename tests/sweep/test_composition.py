@@ -31,7 +31,7 @@ def test_quick_composition_equals_hydras_on_jobs_of_every_sweep(name: str, every
 
 
 def test_quick_composition_equals_hydras_for_unusual_overrides() -> None:
-    compare(["sweeps=smoke", "task=local_choice,facts", "paradigm=distillation", *MORE], every=False)
+    compare(["sweeps=smoke", "task=local_choice,fact_pairs", "paradigm=distillation", *MORE], every=False)
 
 
 def test_groups_are_composed_once_for_all_values() -> None:

@@ -42,7 +42,7 @@ def test_a_broken_model_fails_its_own_cells_and_the_rest_goes_on(tmp_path: Path)
     assert "once that is mended, this finishes the rest: python train.py -m sweeps=own" in printed
     before, _, after = printed.partition("to launch:")
     assert f"note: 2 jobs left out: {tmp_path}/model: the weights do not fit" in " ".join(before.split())
-    assert "model-facts" not in after, "nothing of it is trained"
+    assert "model-fact_pairs" not in after, "nothing of it is trained"
     row = next(line.split() for line in printed.splitlines() if line.split()[:1] == ["nano"])
     assert row[-1] == "failed"
 

@@ -81,7 +81,7 @@ def test_the_sweeps_digest_is_that_of_its_cells_in_any_order() -> None:
 
 def test_a_job_of_a_sweep_has_the_folder_that_it_has_alone() -> None:
     (job,) = grid_of("sweeps=smoke", "model@weak=nano", "model@strong=micro", "seed=1").jobs
-    assert job.folder.name.startswith("facts-weak_to_strong-nano-micro-s1-")
+    assert job.folder.name.startswith("fact_pairs-weak_to_strong-nano-micro-s1-")
 
 
 # ---------------------------------------------------------------- what is launched
@@ -109,11 +109,11 @@ def test_stored_stages_are_not_launched() -> None:
 def test_a_ceiling_runs_beside_the_students_and_not_before_them() -> None:
     units = units_of("sweeps=smoke", "model@weak=nano", "model@strong=micro", "seed=0")
     level = {unit.name: number for number, wave in enumerate(units.waves()) for unit in wave}
-    student = next(name for name in level if name.startswith("fit micro-facts-nano"))
-    ceiling = next(name for name in level if name.startswith("fit micro-facts-gold"))
-    floor = next(name for name in level if name.startswith("fit nano-facts-gold"))
+    student = next(name for name in level if name.startswith("fit micro-fact_pairs-nano"))
+    ceiling = next(name for name in level if name.startswith("fit micro-fact_pairs-gold"))
+    floor = next(name for name in level if name.startswith("fit nano-fact_pairs-gold"))
     assert level[ceiling] == level[student] > level[floor]
-    assert level["pretrain micro-facts"] == level[student] - 1
+    assert level["pretrain micro-people"] == level[student] - 1
     scoring = next(name for name in level if name.startswith("score"))
     assert level[scoring] == max(level.values())
 

@@ -38,7 +38,7 @@ def test_every_different_stage_is_computed_once(smoke: Smoke) -> None:
 
 def test_a_sweep_ends_with_the_matrix(smoke: Smoke) -> None:
     lines = smoke.printed.splitlines()
-    head = next(n for n, line in enumerate(lines) if line.startswith("PGR [95 %] · facts · weak_to_strong"))
+    head = next(n for n, line in enumerate(lines) if line.startswith("PGR [95 %] · fact_pairs · weak_to_strong"))
     assert lines[head + 2].split() == ["weak", "↓", "strong", "→", "nano", "micro"]
     assert [line.split()[0] for line in lines[head + 4 : head + 6]] == ["nano", "micro"]
     assert "intervals: over nothing: 2 seeds, with their own values in brackets" in smoke.printed
@@ -216,7 +216,7 @@ def test_a_forgotten_m_is_said_and_the_command_of_one_cell_works(tmp_path: Path)
     assert "sweeps=smoke is a grid: run it with -m (`python train.py -m sweeps=smoke`)" in printed
     assert "or fix model@weak, model@strong to run one cell of it" in printed
     cell = ("sweeps=smoke", "seed=0", "model@weak=nano", "model@strong=micro", "run=plan")
-    assert "facts · weak_to_strong · nano → micro · seed 0" in run(command(tmp_path, *cell, multirun=False))
+    assert "fact_pairs · weak_to_strong · nano → micro · seed 0" in run(command(tmp_path, *cell, multirun=False))
     assert "sweeps=claims is a grid" in run(command(tmp_path, "sweeps=claims", multirun=False), expect=1)
     several = run(command(tmp_path, "sweeps=smoke,lr", multirun=False), expect=1)
     assert several == "error: `sweeps=smoke,lr` lists several values: run a grid with -m, or name one of them\n"

@@ -113,7 +113,7 @@ def test_a_sweep_is_one_group_and_its_jobs_are_of_one_type_where_only_the_seed_d
         for folder in (content["wandb"]["dir"], *runs)
     )
     assert (summary["run_group"], summary["job_type"]) == (sweep, "sweep")
-    assert {(job["run_group"], job["job_type"]) for job in jobs} == {(sweep, "facts weak_to_strong nano-small")}
+    assert {(job["run_group"], job["job_type"]) for job in jobs} == {(sweep, "fact_pairs weak_to_strong nano-small")}
 
 
 def test_every_figure_and_table_of_the_page_is_on_the_summary_run(mirrored: tuple[Path, dict[str, Any]]) -> None:
@@ -125,7 +125,7 @@ def test_every_figure_and_table_of_the_page_is_on_the_summary_run(mirrored: tupl
     assert shown == figures.keys()
     assert shown == SHOWN
     for name, figure in figures.items():
-        key = f"facts/{name.split('/')[1]}"
+        key = f"fact_pairs/{name.split('/')[1]}"
         drawings = [one for one in logged if one == f"figures/{key}" or one.startswith(f"figures/{key}/")]
         assert drawings, name
         assert {logged[one]["_type"] for one in drawings} == {"plotly-file"}
@@ -135,27 +135,27 @@ def test_every_figure_and_table_of_the_page_is_on_the_summary_run(mirrored: tupl
         )
     tables = {attrs["data-table"] for attrs in page.all("table", class_="sortable")}
     assert tables == {"jobs", "stages"}
-    assert {f"tables/facts/{name}" for name in tables} <= logged.keys()
+    assert {f"tables/fact_pairs/{name}" for name in tables} <= logged.keys()
 
 
 def test_the_tables_of_the_summary_run_hold_the_values_of_sweep_json(mirrored: tuple[Path, dict[str, Any]]) -> None:
     _, content = mirrored
     logged, folder = summary_of(content["wandb"]["dir"]), Path(content["wandb"]["dir"])
     assert {name: logged[f"jobs_{name}"] for name in content["counts"]} == content["counts"]
-    (cell,), (group,) = named(folder, logged["tables/facts/matrix"]), content["groups"]
+    (cell,), (group,) = named(folder, logged["tables/fact_pairs/matrix"]), content["groups"]
     assert (cell["weak"], cell["strong"], cell["seeds"]) == (group["weak"], group["strong"], 2)
     assert [cell[name] for name in ("pgr", "low", "high")] == [group["pgr"][key] for key in ("value", "low", "high")]
-    arms = named(folder, logged["tables/facts/arms"])
+    arms = named(folder, logged["tables/fact_pairs/arms"])
     for role in ("untuned", "floor", "student", "ceiling"):
         own = [row for row in arms if row["row"] == role]
         assert [row["seed's"] for row in own] == group[role]["per_seed"]
         assert {(row["value"], row["low"]) for row in own} == {(group[role]["value"], None)}, "two seeds: no interval"
-    jobs = named(folder, logged["tables/facts/jobs"])
+    jobs = named(folder, logged["tables/fact_pairs/jobs"])
     assert [row["digest"] for row in jobs] == [job["digest"] for job in content["jobs"]]
     for row, job in zip(jobs, content["jobs"], strict=True):
         for part in ("floor", "student", "ceiling", "pgr"):
             assert (row[part], row[f"{part} low"]) == (job[part]["value"], job[part]["low"])
-    stages = {row["digest"] for row in named(folder, logged["tables/facts/stages"])}
+    stages = {row["digest"] for row in named(folder, logged["tables/fact_pairs/stages"])}
     assert {job["arms"]["student"] for job in content["jobs"]} <= stages
 
 

@@ -44,16 +44,16 @@ def test_every_unit_runs_once_after_what_it_needs(units: Units, tmp_path: Path) 
 
 
 def test_a_failure_blocks_what_depends_on_it_and_nothing_else(units: Units, tmp_path: Path) -> None:
-    states, order = play(units, tmp_path, breaks="fit micro-facts-nano")
+    states, order = play(units, tmp_path, breaks="fit micro-fact_pairs-nano")
     scores = {unit.name: states.states[unit.key] for unit in units.all if unit.scores}
     assert [state for name, state in scores.items() if "-nano-micro-" in name] == ["blocked"]
     assert [state for name, state in scores.items() if "-micro-micro-" in name] == ["done"]
-    assert "fit micro-facts-gold_transfer-xent-s0" in order
+    assert "fit micro-fact_pairs-gold_transfer-xent-s0" in order
     assert states.lost() == states.failed()
     words = last_words(states, (), "the command")
     assert words is not None
     assert words.splitlines()[0] == "1 job failed; all others are done"
-    assert "fit micro-facts-nano_transfer-xent-s0: it broke (needed by 1 job)" in words
+    assert "fit micro-fact_pairs-nano_transfer-xent-s0: it broke (needed by 1 job)" in words
     assert f"log: {tmp_path}/stages/fit" in words.replace("stages/micro", "stages/fit")
     assert words.endswith("this finishes the rest: the command")
 

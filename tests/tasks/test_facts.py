@@ -1,4 +1,4 @@
-"""The world `facts` and its task: text tells the truth, and nothing in an item gives its answer away."""
+"""The world `people` and its tasks: text tells the truth, and nothing in an item gives its answer away."""
 
 from collections import Counter
 from dataclasses import replace
@@ -17,7 +17,7 @@ Documents = list[list[str]]
 
 @pytest.fixture(scope="module")
 def facts() -> Facts:
-    made = task("facts")
+    made = task("fact_claims")
     assert isinstance(made, Facts)
     return made
 
@@ -54,7 +54,7 @@ def test_no_two_words_of_the_lexicon_are_alike(world: FactsWorld) -> None:
     words = [*SPECIAL, *STRUCTURE, *FOREIGN, *PEOPLE, *RELATIONS, *values]
     assert len(words) == len(set(words))
     assert all(len(names.split()) == 8 for names in RELATIONS.values())
-    assert len(world.vocabulary()) == 2 + len(STRUCTURE) + len(FOREIGN) + 40 + 12 + 12 * 8
+    assert len(world.vocabulary()) == 2 + len(STRUCTURE) + len(FOREIGN) + 24 + 12 + 12 * 8
 
 
 def test_another_seed_is_another_world(world: FactsWorld) -> None:
@@ -69,7 +69,7 @@ def test_documents_are_mixed_as_stated(documents: Documents) -> None:
         "question" if words[0] == "is" else endings[words[-1]] if "so" in words else "claim" for words in documents
     )
     shares = {kind: count / len(documents) for kind, count in kinds.items()}
-    assert shares == pytest.approx({"claim": 0.35, "aside": 0.2, "verdict": 0.35, "question": 0.1}, abs=0.01)
+    assert shares == pytest.approx({"claim": 0.40, "aside": 0.10, "verdict": 0.45, "question": 0.05}, abs=0.01)
     assert {word for words in documents for word in words}.isdisjoint(FOREIGN)
 
 
@@ -135,22 +135,14 @@ def test_a_distractor_is_another_true_fact_of_the_same_split(true: set[str], spl
             assert fact_of(distractor) in own - {item.group}
 
 
-def test_people_who_are_written_about_less_are_harder_and_rarer(world: FactsWorld, splits: Splits) -> None:
+def test_people_who_are_written_about_less_are_harder_and_asked_as_often(world: FactsWorld, splits: Splits) -> None:
     by_person = {item.group.split()[0]: item.difficulty for item in splits.transfer}
     assert sorted(by_person.values()) == [by_person[person] for person in world.vocabulary() if person in by_person]
-    often = Counter(item.group.split()[0] for item in splits.transfer)
-    assert often["ann"] > often["nils"]
+    often = Counter(item.group for item in splits.transfer)
+    assert max(often.values()) < 3 * min(often.values()), "facts are drawn evenly"
 
 
-def test_the_null_world_asks_the_same_of_the_same_world(world: FactsWorld, splits: Splits) -> None:
-    null = task("facts_null")
-    asked = null.splits(0).test
-    assert null.world == world
-    assert [(item.group, item.label) for item in asked] == [(item.group, item.label) for item in splits.test]
-    assert asked[0].texts[0].endswith("is it right ?")
-
-
-@pytest.mark.parametrize("name", ["facts", "facts_null", "fact_pairs"])
+@pytest.mark.parametrize("name", ["fact_claims", "fact_pairs"])
 def test_texts_are_as_long_as_estimated(name: str) -> None:
     made = task(name)
     assert {sum(len(text.split()) for text in item.texts) for item in made.splits(0).test} == {made.typical_tokens}
@@ -189,12 +181,8 @@ def test_a_pair_is_a_true_and_a_false_claim_of_one_fact_after_one_distractor(pai
 
 
 def test_pairs_and_claims_are_asked_of_the_same_facts(pairs: Facts) -> None:
-    claims = replace(pairs, form="claims", words=("wrong", "right"))
+    claims = task("fact_claims")
     for split in SPLITS:
         asked, judged = claims.splits(1).of(split), pairs.splits(1).of(split)
         assert {item.group for item in asked} == {item.group for item in judged}
     assert digest(claims.world) == digest(pairs.world)
-
-
-def test_what_was_learned_of_facts_before_pairs_keeps_its_identity(facts: Facts) -> None:
-    assert digest(replace(facts, form="claims")) == digest(facts) != digest(replace(facts, form="pairs"))

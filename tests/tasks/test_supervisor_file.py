@@ -129,7 +129,7 @@ def test_an_exported_split_can_be_answered_and_read_back(
     [
         ([str(CONF / "fcats.yaml")], "no such task file"),
         ([str(CONF / "local_choice.yaml")], "train_file has no file"),
-        ([str(CONF / "facts.yaml"), "wrods=1"], "wrods"),
+        ([str(CONF / "fact_claims.yaml"), "wrods=1"], "wrods"),
     ],
 )
 def test_export_explains_mistakes(

@@ -39,7 +39,7 @@ def composed(name: str, *overrides: str) -> Any:
 
 
 def test_all_ready_tasks_are_there() -> None:
-    expected = {"fact_pairs", "facts", "facts_null", "local_choice", "sciq", "boolq", "cosmos_qa", "openbookqa", "imdb"}
+    expected = {"fact_pairs", "fact_claims", "local_choice", "sciq", "boolq", "cosmos_qa", "openbookqa", "imdb"}
     assert expected | {"amazon_polarity", *PREFERENCE, *REASONING} <= set(NAMES)
 
 
@@ -71,7 +71,7 @@ def test_overrides_merge_as_those_of_a_job() -> None:
 
 
 def test_a_tasks_name_is_for_people_and_no_part_of_its_identity() -> None:
-    for name in ("fact_pairs", "facts", "arithmetic", "arithmetic_pairs", "word_problems", "sciq"):
+    for name in ("fact_pairs", "fact_claims", "arithmetic", "arithmetic_pairs", "word_problems", "sciq"):
         assert digest(task(name, "name=other")) == digest(task(name))
 
 

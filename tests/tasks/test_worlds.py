@@ -14,14 +14,13 @@ from w2s_lightning.tasks.example import SPLITS
 FEW = ("items.supervise=150", "items.transfer=200", "items.validation=20", "items.test=100")
 TASKS = {
     "fact_pairs": (),
-    "facts": (),
-    "facts_null": (),
+    "fact_claims": (),
     "arithmetic": FEW,
     "arithmetic_pairs": FEW,
     "word_problems": FEW,
 }
 TEXT = {  # shape of windows, sha256 of their bytes
-    "facts": ((50, 32, 64), "aecc5d70988a990c3bf268963ad367ff8e1a48f0e1beeaaa29845c5ba3689649"),
+    "fact_claims": ((50, 32, 64), "5d3c4cb30f01cc1b765f6aadfcea0ae31e821d8c9388c9a71cf59c766aae7150"),
     "arithmetic": ((2, 8, 256), "0b97b19f19830280d97b3558c1613b7dfcabb337f982f2fde8d2532e19029ecf"),
     "arithmetic_pairs": ((2, 16, 48), "f3c8cd3501deacd50d5daf7fe3a4d31d63a67903874fc1c654e2526515f42f60"),
     "word_problems": ((2, 8, 192), "f0a62fe7a9b1af5ecc70d241438a975adf67cef5a21ad2c6f29d53484df20daa"),
@@ -71,16 +70,16 @@ def test_a_tasks_grading_does_not_change_what_is_pretrained() -> None:
 
 NO_FLAW = "{answer: 0, operation: 0, operand: 0, slip: 0, off_by_one: 0}"
 REFUSED: dict[str, list[tuple[str, str]]] = {
-    "facts": [
+    "fact_claims": [
         ("template='{distractor} . {claim} thus'", "no word 'thus'"),
         ("template='{distractor} so'", r"must contain \{claim\}"),
         ("template='{claim.__class__} so'", "only plain column names"),
         ("words=[wrong,rigth]", "did you mean `right`"),
-        ("facts.test=400", "asks for 740 facts, the world has 480"),
+        ("facts.test=400", "asks for 598 facts, the world has 288"),
         ("items.test=0", "greater than or equal to 1"),
         ("world.people=1000", "people"),
         ("world.mix.claim=0.5", "must add up to 1"),
-        ("template='{claim} so'", r"140 supervise facts give \d+ different items"),
+        ("template='{claim} so'", r"70 supervise facts give \d+ different items"),
     ],
     "arithmetic": [
         ("grading.steps=[0.5,0.4]", r"grading\.steps=\[0\.5, 0\.4\]: shares must add up to 1"),

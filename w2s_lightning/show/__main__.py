@@ -34,7 +34,7 @@ def save(entity: str | None, project: str, tasks: Sequence[str]) -> str:
         raise UserError(f"{host} did not save the workspace: {first_line(error)}") from None
 
 
-def workspace(entity: str, project: str, tasks: Sequence[str] = ("facts",)) -> Any:
+def workspace(entity: str, project: str, tasks: Sequence[str] = ("fact_pairs",)) -> Any:
     """The layout as a `wandb_workspaces` Workspace; needs no login. `tasks` names those whose figures are shown."""
     try:
         import wandb_workspaces.reports.v2 as wr
@@ -69,9 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=["workspace"], help="PGR matrix, arms, curves, grouped by cell")
     parser.add_argument("--entity", help="default: yours")
     parser.add_argument("--project", default="w2s-lightning")
-    parser.add_argument("--task", action="append", metavar="NAME", help="whose figures to show (default: facts)")
+    parser.add_argument("--task", action="append", metavar="NAME", help="whose figures to show (default: fact_pairs)")
     given = parser.parse_args(arguments)
-    return run_command(lambda: print(save(given.entity, given.project, given.task or ("facts",))))
+    return run_command(lambda: print(save(given.entity, given.project, given.task or ("fact_pairs",))))
 
 
 if __name__ == "__main__":

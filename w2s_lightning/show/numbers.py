@@ -122,7 +122,7 @@ def pair(row: Mapping[str, Any]) -> str:
 
 
 def job_title(job: Mapping[str, Any]) -> str:
-    """`facts · weak_to_strong · micro → small · seed 0`."""
+    """`fact_pairs · weak_to_strong · micro → small · seed 0`."""
     return f"{job['task']} · {job['paradigm']} · {pair(job)} · seed {job['seed']}"
 
 
