@@ -28,7 +28,6 @@ SMALL_WORLD = (
     "strong.pretrain.steps=30",
     "weak.pretrain.rows_per_step=8",
     "strong.pretrain.rows_per_step=8",
-    "strong.layers=1",
     "strong.width=32",
     "fit.evaluations=1",
     "fit.lr_scale=10",

@@ -19,7 +19,7 @@ def train(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProce
 
 
 MISTAKES = [
-    (["task=fact_pair"], "there is no task `fcts`", "did you mean `fact_pairs`?"),
+    (["task=fact_pair"], "there is no task `fact_pair`", "did you mean `fact_pairs`?"),
     (["model@weak=mirco"], "there is no model `mirco`", "did you mean `micro`?"),
     (["model@weak="], "model is given no value", "micro, mini, nano"),
     (["paradigm=weak2strong"], "there is no paradigm `weak2strong`", "type `paradigm=weak_to_strong`"),

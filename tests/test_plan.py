@@ -392,5 +392,5 @@ def test_balanced_labels_bring_their_control_and_take_the_uniform_prior() -> Non
 
 @pytest.mark.parametrize("prior", ["[0.5,0.6]", "[0.2,0.3,0.5]"])
 def test_a_prior_of_other_classes_or_of_another_sum_is_refused(prior: str) -> None:
-    with pytest.raises(UserError, match=r"paradigm.prior=.*each of the 2 classes of fact_claims, which add up to 1"):
+    with pytest.raises(UserError, match=r"paradigm.prior=.*each of the 2 classes of fact_pairs, which add up to 1"):
         plan("paradigm.selection=balance", f"paradigm.prior={prior}")

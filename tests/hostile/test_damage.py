@@ -31,9 +31,9 @@ FILES = {  # where it lies, and which commands must name it
     "store/evaluate/*/predictions.parquet": ("verify",),
     "store/evaluate/*": ("verify",),
     "store/w2s_store.json": ("verify", "ls", "gc"),
-    "outputs/fact_claims*/result.json": ("gc", "claims"),
+    "outputs/fact_*/result.json": ("gc", "claims"),
     "outputs/sweeps/*/sweep.json": ("claims",),
-    "outputs/fact_claims*/config.yaml": (),
+    "outputs/fact_*/config.yaml": (),
     "claims.yaml": ("claims",),
 }
 

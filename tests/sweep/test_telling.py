@@ -40,7 +40,7 @@ VERDICT = re.compile(r" (above|below|equivalent|undecided) +(yes|no|-) ")
 
 
 def sweep_file(place: Path, **sweeper: Any) -> list[str]:
-    strong = {"pretrain": {"steps": 30, "warmup_steps": 5}, "layers": 1, "width": 16}
+    strong = {"pretrain": {"steps": 30, "warmup_steps": 5}, "layers": 2, "width": 24}
     return own_sweep_file(place, sweeper, strong=strong, tracking={})
 
 

@@ -100,7 +100,7 @@ def test_solutions_that_cannot_be_used_are_refused(jsonl: Write, rows: list[Any]
         read(jsonl("answers", rows), "a", "b", "c")
 
 
-@pytest.mark.parametrize(("name", "answer"), [("facts_null", "right"), ("arithmetic", "answer 7 .")])
+@pytest.mark.parametrize(("name", "answer"), [("fact_claims", "right"), ("arithmetic", "answer 7 .")])
 def test_an_exported_split_can_be_answered_and_read_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, answer: str
 ) -> None:

@@ -145,7 +145,7 @@ def _use(stage: Fit, tokenizer: PreTrainedTokenizerBase) -> str:
         text = prompt + completions[0] if head else prompt
     gives = "a conversation and gives its reward" if head else "a prompt and goes on from it"
     kind, more = ("text-classification", ', function_to_apply="none"') if head else ("text-generation", "")
-    options = [] if head else ["max_new_tokens=100", "return_full_text=False"]
+    options = [] if head else ["max_new_tokens=100", "do_sample=False", "return_full_text=False"]
     options += ["add_special_tokens=False"] if task.format.is_chat else []  # the template has them
     call = ", ".join([json.dumps(text, ensure_ascii=False), *options])
     return f"""It reads {gives}, written as below.

@@ -248,17 +248,17 @@ class Facts:
         return Splits(**made, test=self._items("test", test), notices=())
 
     def _items(self, split: Split, facts: Sequence[int], *key: int) -> tuple[Example, ...]:
-        """Distinct items of some facts (person x relations + relation), drawn evenly; labels alternate 0 and 1."""
+        """Distinct items of some facts (person x relations + relation), as many of each fact and each label."""
         if len(facts) < 2:
             raise UserError(f"task.facts.{split} must be 2 or more: a claim and its distractor are different facts")
         wanted, found = self.sizes()[split], dict[str, Example]()
         keys = [("items", self.seed, split, *key, again) for again in range(_ROUNDS)]
-        for u in (u for one in keys for u in uniforms(3 * wanted, *one).reshape(-1, 3).tolist()):
+        for u in (u for one in keys for u in uniforms(2 * wanted, *one).reshape(-1, 2).tolist()):
             if len(found) == wanted:
                 break
-            place = int(u[0] * len(facts))
-            distractor = facts[(place + 1 + int(u[1] * (len(facts) - 1))) % len(facts)]
-            self._add(found, facts[place], distractor, u[2])
+            place = len(found) // 2 % len(facts)  # a fact once with each label
+            distractor = facts[(place + 1 + int(u[0] * (len(facts) - 1))) % len(facts)]
+            self._add(found, facts[place], distractor, u[1])
         if len(found) < wanted:
             raise UserError(
                 f"task {self.name}: its {len(facts)} {split} facts give {len(found)} different items, half of them "
