@@ -36,7 +36,7 @@ class Made:
     """What to make. `texts(i)` gives an example's texts, `states` the state of jobs that are not done, by number."""
 
     root: Path
-    task: str = "facts"
+    task: str = "fact_pairs"
     name: str = "size_pairs"
     weak: Sequence[str] = ("nano", "micro")
     strong: Sequence[str] = ("small",)

@@ -24,7 +24,7 @@ def inspect(folder: str, *options: str) -> str:
 
 
 def summary_of(folder: str) -> dict[str, Any]:
-    """An offline run's summary, by `figures/facts/matrix`."""
+    """An offline run's summary, by `figures/fact_pairs/matrix`."""
     return _flat(json.loads(inspect(folder, "--summary"))["summary"])
 
 

@@ -231,7 +231,7 @@ def test_every_text_has_the_contrast_that_wcag_aa_asks_for(chromium: Any, page: 
 
 
 def test_sections_are_chosen_and_kept_in_links(chromium: Any, tmp_path: Path) -> None:
-    for name, task in (("a", "facts"), ("b", "stories")):
+    for name, task in (("a", "fact_pairs"), ("b", "stories")):
         small(tmp_path, name=name, task=task)
     assert main(["--outputs", str(tmp_path / "outputs"), "--store", str(tmp_path / "store")]) == 0
     with opened(chromium, tmp_path / "outputs" / "report.html") as tab:

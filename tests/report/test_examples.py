@@ -25,7 +25,7 @@ def stored(folder: Path, task: Any, splits: Splits) -> ExampleTexts:
 
 
 def test_a_choice_tasks_texts_are_read_as_they_were_written_and_seeds_share_a_name(tmp_path: Path) -> None:
-    task = job("task.items={supervise: 96, transfer: 96, validation: 32, test: 60}")[0].task
+    task = job("task=fact_claims", "task.items={supervise: 96, transfer: 96, validation: 32, test: 60}")[0].task
     splits = task.splits(3)
     found = stored(tmp_path / "3", task, splits)
     assert found.texts == {example.id: example.texts for example in splits.test}

@@ -119,11 +119,11 @@ def test_every_figure_has_a_reading_data_and_a_link(page: Page) -> None:
 def test_wandb_gets_every_figure_in_colours_and_with_its_data(page: Page, made: Made) -> None:
     plots, tables = Reporter(made.folder).mirrored()
     names = {place.split("/")[1] for place in page.sections[0]["figures"]}
-    assert tables.keys() == {f"facts/{name}" for name in (*names, "jobs", "stages")}
-    paradigms = {f"facts/paradigms/{weak} → {strong}" for weak in made.weak for strong in made.strong}
-    assert plots.keys() == {f"facts/{name}" for name in names - {"paradigms"}} | paradigms
+    assert tables.keys() == {f"fact_pairs/{name}" for name in (*names, "jobs", "stages")}
+    paradigms = {f"fact_pairs/paradigms/{weak} → {strong}" for weak in made.weak for strong in made.strong}
+    assert plots.keys() == {f"fact_pairs/{name}" for name in names - {"paradigms"}} | paradigms
     assert "var(--" not in json.dumps(plots)
-    (heat,) = plots["facts/matrix"]["data"]
+    (heat,) = plots["fact_pairs/matrix"]["data"]
     assert (heat["type"], heat["x"]) == ("heatmap", ["weak_to_strong", "distillation"])
 
 
@@ -149,7 +149,7 @@ def test_rewardbench_has_a_page_only_where_there_are_sections(tmp_path: Path, pa
 
 
 def first_and_last_result(made: Made) -> tuple[Path, Path]:
-    first, last = sorted(made.outputs.glob("facts-*/result.json"))
+    first, last = sorted(made.outputs.glob("fact_pairs-*/result.json"))
     return first, last
 
 
@@ -213,8 +213,8 @@ FLAT = {"untuned": 0.5, "floor": 0.7, "student": 0.7, "ceiling": 0.7}
             1,
             ["2 things on disk cannot", r"damaged evaluate/small-student\S+ : predictions.parquet has sha256"],
         ),
-        ({}, cut_a_result, 1, [r"damaged facts-0000-\w+/result.json"]),
-        ({}, maim_a_result_and_texts, 1, [r"facts-0000-\w+/result.json", r"facts-0001-\w+/examples.parquet"]),
+        ({}, cut_a_result, 1, [r"damaged fact_pairs-0000-\w+/result.json"]),
+        ({}, maim_a_result_and_texts, 1, [r"fact_pairs-0000-\w+/result.json", r"fact_pairs-0001-\w+/examples.parquet"]),
     ],
 )
 def test_what_is_undefined_missing_older_or_damaged_is_said_and_the_rest_is_shown(
@@ -246,7 +246,7 @@ def test_sweeps_of_different_tasks_stand_in_separate_sections_each_once_however_
     out = tmp_path / "both.html"
     assert main([*(word for folder in folders for word in ("--sweep", str(folder))), "--out", str(out)]) == 0
     page = Page(out)
-    assert [section["title"].split(" · ")[1] for section in page.sections] == ["facts", "stories"]
+    assert [section["title"].split(" · ")[1] for section in page.sections] == ["fact_pairs", "stories"]
     assert len(page.all("div", class_="section")) == 2
     assert pq.read_table(tmp_path / "both.examples.parquet").num_rows == 2 * 2 * 40
 
