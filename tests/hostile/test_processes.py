@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.composing import ROOT
-from tests.hostile.asking import Ask, Row, named
+from tests.hostile.asking import Answer, Ask, Row, check, named
 from tests.small_jobs import SMALL_WORLD
 from w2s_lightning.errors import INTERRUPTED
 
@@ -81,3 +81,28 @@ def test_ctrl_c_while_all_is_imported_ends_it_without_a_trace(ask: Ask, delay: f
     assert process.returncode in (-signal.SIGINT, INTERRUPTED, 0), err  # 0: it was done, or a library swallowed it
     assert "Traceback" not in err
     assert len(err.splitlines()) <= 1, err
+
+
+def test_a_limit_on_files_is_said_and_nothing_is_lost(ask: Ask) -> None:
+    """`ulimit -f`, reached while weights are written; the same command without it goes on."""
+    words = [*SMALL_WORLD, "trainer.threads=1", "tracking=disabled"]
+    command = [sys.executable, str(ROOT / "train.py"), *words]
+    limited = ["bash", "-c", 'ulimit -f 30; exec "$@"', "bash", *command]
+    done = subprocess.run(limited, capture_output=True, cwd=ask.place, text=True, timeout=120)
+    says = ("a file grew too large while computing pretrain", "`ulimit -f` shows it")
+    check(Answer(done.returncode, done.stdout, done.stderr, 0.0, ask.place), says, 1)
+    assert not list(ask.place.glob("store/*/*/manifest.json")), "nothing half is published"
+    ask.process(words, "result: ", 0)
+
+
+def test_a_sweep_without_room_for_its_page_says_so_once_and_keeps_its_results(ask: Ask) -> None:
+    words = ["-m", "seed=0", *SMALL_WORLD, "trainer.threads=1", "tracking=disabled"]
+    ask.process(words, "report: ", 0)
+    page = next(ask.place.glob("outputs/sweeps/*/report.html"))
+    page.unlink()
+    (page / "in the way").mkdir(parents=True)
+    answer = ask.process(words, "note: the report could not be written: ", 0)
+    assert answer.text.count("could not be written") == 1
+    assert "Error:" not in answer.text
+    assert "report: " not in answer.text
+    assert list(ask.place.glob("outputs/*/result.json"))

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,20 +85,30 @@ def writable(root: Path) -> Iterator[None]:
 
 @contextmanager
 def room(root: Path, what: str) -> Iterator[None]:
-    """Turn a full disk while computing `what` into a UserError; other exceptions pass."""
+    """Turn a full disk, or a limit on files, while computing `what` into a UserError; other exceptions pass."""
     try:
         yield
     except Exception as error:
         if is_disk_full(error):
             raise UserError(_full(root, f"computing {what}")) from error
+        if _says(error, (errno.EFBIG,), "File too large"):
+            raise UserError(
+                f"a file grew too large while computing {what}; checkpoints are kept. Raise the limit on files "
+                f"(`ulimit -f` shows it) or name a store on another file system with paths.store=FOLDER"
+            ) from error
         raise
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether `error`, or what caused it, is a full disk; safetensors and torch only say so in their text."""
-    said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    """Whether `error`, or what caused it, is a full disk."""
+    return _says(error, (errno.ENOSPC, errno.EDQUOT), "No space left on device")
+
+
+def _says(error: BaseException, numbers: Collection[int], text: str) -> bool:
+    """Whether `error`, or what caused it, is one of these; safetensors and torch only say so in their text."""
+    said = isinstance(error, OSError) and error.errno in numbers
     earlier = error.__cause__ or error.__context__
-    return said or "No space left on device" in str(error) or (earlier is not None and is_disk_full(earlier))
+    return said or text in str(error) or (earlier is not None and _says(earlier, numbers, text))
 
 
 def _full(root: Path, doing: str) -> str:

@@ -3,7 +3,6 @@
 Whatever happens, finished stages and results stay, and the same command goes on from them.
 """
 
-import logging
 import shutil
 import signal
 import threading
@@ -46,8 +45,6 @@ from w2s_lightning.sweep.sweep_file import JobResults, SweepFile, calling
 from w2s_lightning.sweep.units import Unit, Units, UnitStates, last_words, make_units
 
 POOL = "hydra_plugins.w2s.PoolLauncher"
-
-logger = logging.getLogger(__name__)
 
 
 class Report(Protocol):
@@ -104,7 +101,7 @@ class Sweep:
         self._settings = config.hydra.launcher
         self._pooled = self._settings["_target_"] == POOL
         self._console, self._results = Console(), JobResults()
-        self._changed, self._over = threading.Event(), False
+        self._changed, self._over, self._lacking = threading.Event(), False, ""
 
     def _note(self, text: str) -> None:
         print_lines(self._console, [f"note: {text}"])
@@ -273,11 +270,12 @@ class Sweep:
             self._report()
 
     def _report(self) -> None:
-        """The dashboard as things are now: a sweep goes on without one."""
+        """The dashboard as things are now: a sweep goes on without one, and says so at its end."""
         try:
             self._reporter.write()
+            self._lacking = ""
         except Exception as error:
-            logger.warning("the report could not be written: %s: %s", type(error).__name__, error)
+            self._lacking = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
     def _end(self, states: UnitStates) -> None:
         verdicts = self._verdicts()
@@ -301,6 +299,8 @@ class Sweep:
         report = self.folder / "report.html"
         if states.units.all or not report.is_file():
             self._report()
+        if self._lacking:
+            self._note(f"the report could not be written: {self._lacking}")
         for name, file in (("sweep", self.folder / "sweep.json"), ("report", report)):
             if file.is_file():
                 self._console.print(f"{name}: {shown(str(file))}", soft_wrap=True, highlight=False)

@@ -201,14 +201,19 @@ def calling(work: Callable[[], None], changed: threading.Event) -> Iterator[None
     ending = threading.Event()
 
     def watch() -> None:
+        said = False
         while not ending.is_set():
             changed.wait(LOOK_SECONDS)
             changed.clear()
             started = time.monotonic()
             try:
                 work()
-            except Exception as error:  # the sweep matters more than its file, which is written again at the end
-                logger.warning("sweep.json could not be written: %s: %s", type(error).__name__, error)
+            except (
+                Exception
+            ):  # the sweep matters more than its file, which is written again at the end, or says why not
+                if not said:
+                    logger.warning("sweep.json cannot be written for now: the sweep goes on and tries again")
+                said = True
             ending.wait(max(LEAST_REST, REST * (time.monotonic() - started)))
 
     thread = threading.Thread(target=watch, daemon=True)
