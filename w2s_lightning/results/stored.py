@@ -29,6 +29,7 @@ VERSIONS = {kind.kind: kind.version for kind in (Pretrain, Fit, Label, Select, E
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)  # what a file of others gives
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +93,15 @@ class ValidationAnswers:
 
 
 def read_answers(store: Store, stage: Evaluate) -> Answers:
-    """The answers that an evaluate stage holds beside gold."""
-    return _answers(store.file(stage, PREDICTIONS))
+    """The answers that an evaluate stage holds beside gold; UserError for a file that is not of our making."""
+    file = store.file(stage, PREDICTIONS)
+    try:
+        return _answers(file)
+    except _UNREADABLE as error:
+        raise UserError(
+            f"{file} holds something else than answers ({' '.join(str(error).split())[:80]}): "
+            "remove its folder, and the same command makes it again"
+        ) from error
 
 
 def read_targets(store: Store, stage: Label | Select) -> TargetTable:
@@ -203,7 +211,7 @@ class StoreReader:
                 return None
             try:
                 self._kept[key] = read(folder)
-            except (Damaged, OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            except (Damaged, *_UNREADABLE) as error:
                 self._note(digest, "damaged", f"{error}")
                 return None
         found: T = self._kept[key]
@@ -233,6 +241,8 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 def matrix(table: pa.Table, column: str) -> Array:
     """A column of equally long lists as an array `[n, K]`."""
+    if not pa.types.is_list(table.schema.field(column).type):
+        raise ValueError(f"`{column}` is to hold lists")
     flat: Array = table.column(column).combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(table), -1)
 
@@ -249,12 +259,19 @@ def _answers(file: Path) -> Answers:
         found: Array = there[name].to_numpy().astype(float)
         return found
 
+    correct = numbers("correct")
+    if not len(table) or not np.isin(correct, (0, 1)).all():
+        raise ValueError("`correct` is to say for every example whether it is right")
+    if (counted := read_json(file.with_name(METRICS)).get("num_rows", len(table))) != len(table):
+        raise ValueError(f"{len(table)} rows, and {METRICS} counts {counted}")
+    if "probs" not in there and pa.types.is_integer(there["gold"].type):  # texts: a final answer has no options
+        raise ValueError("`gold` is a class number, and there are no `probs`")
     return Answers(
         ids=listed("example_id"),
         groups=listed("group_id"),
         gold=there["gold"].to_numpy(),
         prediction=there["prediction"].to_numpy(),
-        correct=numbers("correct"),
+        correct=correct,
         difficulty=numbers("difficulty") if "difficulty" in there else np.full(len(table), np.nan),
         probs=matrix(table, "probs") if "probs" in there else None,
         strict=numbers("strict") if "strict" in there else None,
