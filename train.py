@@ -1,12 +1,13 @@
 """One weak-to-strong job (`python train.py --help`, `run=plan`), or many (`python train.py -m sweeps=size_pairs`)."""
 
-import signal
 import sys
 from pathlib import Path
+from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 from typing import Any
 
-if __name__ == "__main__" and "w2s_lightning" not in sys.modules:  # typed, and not run by a process of a sweep
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends it at once; `main` takes it back
+# Typed: neither run by a process of a sweep, nor behind a shell's `&`, which has Ctrl-C ignored.
+if __name__ == "__main__" and "w2s_lightning" not in sys.modules and getsignal(SIGINT) is default_int_handler:
+    signal(SIGINT, SIG_DFL)  # Ctrl-C during the imports ends it at once; `main` takes it back
 
 try:
     import hydra

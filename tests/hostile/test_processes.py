@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -81,6 +82,16 @@ def test_ctrl_c_while_all_is_imported_ends_it_without_a_trace(ask: Ask, delay: f
     assert process.returncode in (-signal.SIGINT, INTERRUPTED, 0), err  # 0: it was done, or a library swallowed it
     assert "Traceback" not in err
     assert len(err.splitlines()) <= 1, err
+
+
+def test_ctrl_c_while_a_tool_is_imported_ends_it_without_a_trace(ask: Ask) -> None:
+    for handler, code in ((signal.SIG_DFL, -signal.SIGINT), (signal.SIG_IGN, 0)):  # ignored: behind a shell's `&`
+        looked = "import os, signal, sys; sys.argv[0] = '-m'; import w2s_lightning; os.kill(os.getpid(), signal.SIGINT)"
+        command = [sys.executable, "-c", looked]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, preexec_fn=partial(signal.signal, signal.SIGINT, handler)
+        )
+        assert (done.returncode, done.stderr) == (code, "")
 
 
 def test_a_limit_on_files_is_said_and_nothing_is_lost(ask: Ask) -> None:
