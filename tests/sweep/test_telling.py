@@ -36,7 +36,7 @@ CLAIMS = """
   says: below
   threshold: 0.9
 """
-VERDICT = re.compile(r" (above|below|equivalent|undecided) +(yes|no|-) ")
+VERDICT = re.compile(r" · (?:(?:above|below|equivalent), (?:not )?as claimed|undecided) · ")
 
 
 def sweep_file(place: Path, **sweeper: Any) -> list[str]:

@@ -35,7 +35,7 @@ from w2s_lightning.results.read_back import read_result, read_sweep
 from w2s_lightning.results.scored import score_answers, score_imitation
 from w2s_lightning.results.stored import Answers, StoreReader
 from w2s_lightning.show.numbers import DASH, counted, interval, p_value
-from w2s_lightning.show.terminal import print_lines, print_table
+from w2s_lightning.show.terminal import print_lines
 
 RUNTIME = ("trainer", "tracking", "paths", "run", "hydra", "sweeps", "seed")
 _DEFAULTS = (Path("docs/claims.yaml"), Path("outputs"), Path("store"))
@@ -236,12 +236,12 @@ def _scores(claim: Claim, results: Results) -> SeedScores | None:
 
 
 def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
-    """One line a claim: what came out, whether that is what it says, figure with interval, per-seed values."""
-    rows = []
+    """Two lines a claim: what came out, whether that is what it says, figure, values by seed; and its sentence."""
     for v in verdicts:
+        agrees = {"yes": ", as claimed", "no": ", not as claimed"}.get(v.as_claimed, "")
         seeds = " ".join(f"{value:.2f}" for value in v.per_seed)
-        rows.append((v.claim.id, v.claim.claim, v.verdict, v.as_claimed, interval(vars(v)), p_value(v.p), seeds))
-    print_table(console, ("id", "claim", "verdict", "as claimed", "value [95 %]", "p", "per seed"), rows, "claims")
+        figure = f" · {interval(vars(v))} · p {p_value(v.p)} · by seed {seeds}" if v.per_seed else ""
+        print_lines(console, [f"{v.claim.id} · {v.verdict}{agrees}{figure}", f"    {v.claim.claim}"])
     waiting = (f"{v.claim.id} waits: {v.reason}" for v in verdicts if v.reason and v.verdict == "waiting")
     undefined = (f"{v.claim.id}: PGR is undefined: {v.reason}" for v in verdicts if v.reason and v.verdict != "waiting")
     corrected = ["p: of all claims together (Holm); a verdict needs p < 0.05, the interval shown is the claim's own"]
