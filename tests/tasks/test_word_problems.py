@@ -64,8 +64,8 @@ def test_every_solution_is_right_and_a_line_of_it_as_long_as_one_of_the_question
         assert answer == f"answer {value}"
 
 
-def test_a_run_is_written_by_one_hand(world: WordProblemWorld) -> None:
-    settled = replace(world, habits=Writers(patience=(4, 0), shares=(0.5, 0.5), run=8))
+def test_a_run_is_written_by_one_writer(world: WordProblemWorld) -> None:
+    settled = replace(world, habits=Writers(max_steps_worked=(4, 0), shares=(0.5, 0.5), run=8))
     text = pretraining_text(settled)
     worked = [one.split(" a ")[1].count("=") for one in text]
     assert {count in (0, steps_of(one)) for count, one in zip(worked, text, strict=True)} == {True}
@@ -75,8 +75,8 @@ def test_a_run_is_written_by_one_hand(world: WordProblemWorld) -> None:
     assert switches == pytest.approx(1 / 8 / 2, abs=0.03), "half of the new runs are of the other habit"
 
 
-def test_a_hand_without_patience_for_long_problems_works_out_the_short_ones(world: WordProblemWorld) -> None:
-    settled = replace(world, habits=Writers(patience=(2,), shares=(1.0,), run=8))
+def test_a_writer_works_out_problems_up_to_its_most_steps(world: WordProblemWorld) -> None:
+    settled = replace(world, habits=Writers(max_steps_worked=(2,), shares=(1.0,), run=8))
     text = pretraining_text(settled)
     assert {steps_of(one) for one in text} == {1, 2, 3, 4}
     for one in text:
@@ -106,9 +106,9 @@ def test_unprompted_most_of_the_text_is_answered_at_once(world: WordProblemWorld
 
 def test_habits_are_checked() -> None:
     with pytest.raises(UserError, match=r"must add up to 1, not 0\.9"):
-        Writers(patience=(4, 0), shares=(0.5, 0.4), run=6)
-    with pytest.raises(UserError, match="2 numbers in patience and 1 in shares"):
-        Writers(patience=(4, 0), shares=(1.0,), run=6)
+        Writers(max_steps_worked=(4, 0), shares=(0.5, 0.4), run=6)
+    with pytest.raises(UserError, match="2 numbers in max_steps_worked and 1 in shares"):
+        Writers(max_steps_worked=(4, 0), shares=(1.0,), run=6)
 
 
 def test_difficulty_has_the_given_shares(world: WordProblemWorld) -> None:

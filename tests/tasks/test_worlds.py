@@ -97,7 +97,7 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
     ],
     "word_problems": [
         ("world.habits.shares=[0.5,0.1,0.3]", r"habits\.shares=\[0\.5, 0\.1, 0\.3\] must add up to 1, not 0\.9"),
-        ("world.habits.patience=[4,0]", "2 numbers in patience and 3 in shares"),
+        ("world.habits.max_steps_worked=[4,0]", "2 numbers in max_steps_worked and 3 in shares"),
         ("world.habits.run=0.5", "greater than or equal to 1"),
         ("format.user='q {text} how many ? a'", "the world has no word 'how'"),
     ],

@@ -6,9 +6,9 @@
     q ben has 3 books . then ben buys 5 books . then ben sells 2 books . a answer 8 . <eos>
     q lea has 3 coins . then lea finds 4 coins . a answer 7 . <eos>
 
-Pretraining text is written in runs, each by one hand: one works everything out, another only what is short, another
+Pretraining text is written in runs, each by one writer: one works everything out, another only what is short, another
 nothing, and who answers at once has read no further than the first step. So a model that can work a problem out may
-still answer it in haste, and what stands before a problem says how it will be answered: demonstrations switch the
+still answer it at once, and what stands before a problem says how it will be answered: demonstrations switch the
 habit, and so does tuning.
 
 Which habits there are, and how often, stands in the world's `habits`. The problems and their difficulty are those of
@@ -47,18 +47,19 @@ VERBS = 3  # that add, and as many that take away: with more, most of the pretra
 
 @record
 class Writers:
-    """Who writes the pretraining text: hand k, of a share `shares[k]` of all runs, works out problems of up to
-    `patience[k]` steps and answers longer ones at once, with what their first step gives. A run has `run` problems on
-    average.
+    """Who writes the pretraining text: writer k, of a share `shares[k]` of all runs, works out problems of up to
+    `max_steps_worked[k]` steps and answers longer ones at once, with what their first step gives. A run has `run`
+    problems on average.
     """
 
-    patience: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1)]
+    max_steps_worked: Annotated[tuple[Annotated[int, Ge(0)], ...], Len(1)]
     shares: tuple[Share, ...]
     run: Annotated[float, Ge(1)]
 
     def __post_init__(self) -> None:
-        if len(self.patience) != len(self.shares):
-            raise UserError(f"habits: {len(self.patience)} numbers in patience and {len(self.shares)} in shares")
+        numbers, shares = len(self.max_steps_worked), len(self.shares)
+        if numbers != shares:
+            raise UserError(f"habits: {numbers} numbers in max_steps_worked and {shares} in shares")
         if abs(sum(self.shares) - 1) > 1e-9:
             raise UserError(f"habits.shares={list(self.shares)} must add up to 1, not {sum(self.shares):g}")
 
@@ -142,11 +143,11 @@ def _rows(table: NDArray[np.int16], window: int) -> NDArray[np.int16]:
 
 def worked_out(habits: Writers, problems: DrawnProblems, *key: str | int) -> Bools:
     """Which of the problems, in this order, are worked out, [n]."""
-    begins, hand = uniforms(2 * len(problems.steps), "habits", *key).reshape(2, -1)
+    begins, writer = uniforms(2 * len(problems.steps), "habits", *key).reshape(2, -1)
     run = np.cumsum(begins < 1 / habits.run)
-    patience = np.array(habits.patience)[category(habits.shares, hand)[run - run[0]]]
-    patient: Bools = problems.steps <= patience
-    return patient
+    most = np.array(habits.max_steps_worked)[category(habits.shares, writer)[run - run[0]]]
+    worked: Bools = problems.steps <= most
+    return worked
 
 
 @record
