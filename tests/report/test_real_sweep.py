@@ -30,7 +30,7 @@ def test_the_page_of_a_real_sweep_shows_its_numbers_and_its_texts(chromium: Any,
             visit(tab, name)
             tab.screenshot(path=tmp_path / f"{name}.png", full_page=True)
         visit(tab, "examples")
-        assert " so" in seen(tab, ".question").first.inner_text()
+        assert " . " in seen(tab, ".question").first.inner_text(), "a distractor, and how both claims begin"
     assert len(list(tmp_path.glob("*.png"))) == len(PAGES)
 
 
