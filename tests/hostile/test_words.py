@@ -130,6 +130,8 @@ OTHERS: list[Row] = [
     ("~task", "a job has one task"),
     ("~fit", "a job has one fit"),
     ("help", "type `--help`"),
+    ("seed", "type `seed=...`"),
+    ("paradigm", "type `paradigm=...`"),
     ("seed = 3", "without dashes and spaces"),
     ("=3", "without dashes and spaces"),
     ("—m", "type `-m`"),

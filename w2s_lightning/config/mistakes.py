@@ -241,6 +241,8 @@ def _unreadable(word: str, conf: Path) -> str:
         files = sorted(conf.glob(f"*/{word}.yaml")) if word.isidentifier() else []
         group = files[0].parent.name if files else ""
         line = f"type `{'model@weak' if group == 'model' else group}={word}`" if files else instead(word, "")
+        if line is None and ((conf / word).is_dir() or word in _keys_of(conf / "config.yaml", ())):
+            line = f"type `{word}=...`"
         return f"cannot read `{word}`: {line or _PLAIN}"
     if any(value.count(one) != value.count(other) for one, other in ("[]", "{}", "()")):
         return f"cannot read `{word}`: a bracket is not closed, or not opened"
