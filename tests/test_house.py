@@ -20,14 +20,14 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SCRIPTS = sorted(path for path in (ROOT / "w2s_lightning").rglob("*") if path.suffix in (".js", ".css"))
 
 AT_MOST = {
-    "lines of code in the package": 15894,  # issue 12: models are looked at, habits known, damage named, names checked
+    "lines of code in the package": 15900,  # issue 12: models are looked at, habits known, damage named, names checked
     "files in the package": 143,
     "file names used twice": 0,
     "public class names used twice": 0,
     "private helpers of up to eight lines, used once": 44,
     "lines of the longest function": 60,
     "lines of the page's scripts": 732,
-    "lines of code in the tests": 14663,  # issue 12: tables of hostile inputs
+    "lines of code in the tests": 14665,  # issue 12: tables of hostile inputs
 }
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.COMMENT}
 

@@ -43,7 +43,11 @@ def completed(block: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     given = block.get("lr")
     if block.get("_target_") != f"{LocalModel.__module__}.LocalModel" or not isinstance(given, Mapping):
         return block
-    by_size = _read(rates_file(folder_parameters(Path(path).resolve())))
+    try:
+        folder = Path(path).resolve()
+    except (OSError, RuntimeError):  # a circle of links; whoever opens the folder says so
+        return block
+    by_size = _read(rates_file(folder_parameters(folder)))
     return {**block, "lr": {name: by_size.get(name) if rate is None else rate for name, rate in given.items()}}
 
 
