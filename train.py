@@ -5,7 +5,7 @@ from pathlib import Path
 from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 from typing import Any
 
-# Typed: neither run by a process of a sweep, nor behind a shell's `&`, which has Ctrl-C ignored.
+# Not in a sweep's own processes, which import this file, nor behind a shell's `&`, where Ctrl-C is ignored.
 if __name__ == "__main__" and "w2s_lightning" not in sys.modules and getsignal(SIGINT) is default_int_handler:
     signal(SIGINT, SIG_DFL)  # Ctrl-C during the imports ends it at once; `main` takes it back
 

@@ -20,7 +20,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SCRIPTS = sorted(path for path in (ROOT / "w2s_lightning").rglob("*") if path.suffix in (".js", ".css"))
 
 AT_MOST = {
-    "lines of code in the package": 15900,  # issue 12: models are looked at, habits known, damage named, names checked
+    "lines of code in the package": 15891,  # issue 12: models are looked at, habits known, damage named, names checked
     "files in the package": 143,
     "file names used twice": 0,
     "public class names used twice": 0,

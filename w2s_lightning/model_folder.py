@@ -108,9 +108,8 @@ def model_config(folder: Path) -> dict[str, Any]:
         if key == "num_labels" and value is not None:
             fine = type(value) is int and 0 <= value <= _MOST_LABELS
             wanted = "" if fine else f"a whole number up to {_MOST_LABELS}"
-        elif key in ("dtype", "torch_dtype") and not isinstance(
-            value, dict | type(None)
-        ):  # an object: one for each part
+        elif key in ("dtype", "torch_dtype") and value is not None and not isinstance(value, dict):
+            # An object has one for each part.
             fine = isinstance(value, str) and value.removeprefix("torch.") in _DTYPES
             wanted = "" if fine else f"one of {', '.join(_DTYPES)}"
         elif key in _SIZES and isinstance(value, str | bool | int | float):

@@ -3,6 +3,7 @@
 The rates stand in files of `conf/model/`: models with a file of their own take one by name, all others by their size.
 """
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache, lru_cache
@@ -43,10 +44,7 @@ def completed(block: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     given = block.get("lr")
     if block.get("_target_") != f"{LocalModel.__module__}.LocalModel" or not isinstance(given, Mapping):
         return block
-    try:
-        folder = Path(path).resolve()
-    except (OSError, RuntimeError):  # a circle of links; whoever opens the folder says so
-        return block
+    folder = Path(os.path.realpath(path))  # which takes a circle of links too: whoever opens the folder names it
     by_size = _read(rates_file(folder_parameters(folder)))
     return {**block, "lr": {name: by_size.get(name) if rate is None else rate for name, rate in given.items()}}
 

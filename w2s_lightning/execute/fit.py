@@ -112,7 +112,7 @@ def _about(stage: Fit, passes: Sequence[Mapping[str, float]], model: Opened) -> 
         figure = "accuracy on" if isinstance(stage.learned, Gold) else "agreement with its supervisor on"
         said += f"\n\nAt its end, {figure} the validation rows: {agreed:.3f}."
     if stage.task.kind != "choice":
-        return f"{said}\n\n{_use(stage, model.tokenizer)}"
+        return f"{said}\n\n{_usage(stage, model.tokenizer)}"
     if stage.readout.kind != "head":
         return said
     template = getattr(getattr(stage.task, "reader", None), "template", None)
@@ -125,14 +125,10 @@ def _about(stage: Fit, passes: Sequence[Mapping[str, float]], model: Opened) -> 
 
 It reads {reads}, and gives {gives}{"" if alone else ", the highest of which is its answer"}.
 
-```python
-import transformers
-model = transformers.pipeline("text-classification", "."{more})  # this folder
-print(model({json.dumps(example, ensure_ascii=False)}))
-```"""
+{_lines_of_use("text-classification", more, example)}"""
 
 
-def _use(stage: Fit, tokenizer: PreTrainedTokenizerBase) -> str:
+def _usage(stage: Fit, tokenizer: PreTrainedTokenizerBase) -> str:
     """How a reward model scores a conversation, and a language model goes on from a prompt, as each was trained to."""
     task, head = stage.task, stage.readout.kind == "head"
     one = splits_of(task, stage.split_seed).of(stage.split)[0]
@@ -147,10 +143,15 @@ def _use(stage: Fit, tokenizer: PreTrainedTokenizerBase) -> str:
     kind, more = ("text-classification", ', function_to_apply="none"') if head else ("text-generation", "")
     options = [] if head else ["max_new_tokens=100", "do_sample=False", "return_full_text=False"]
     options += ["add_special_tokens=False"] if task.format.is_chat else []  # the template has them
-    call = ", ".join([json.dumps(text, ensure_ascii=False), *options])
     return f"""It reads {gives}, written as below.
 
-```python
+{_lines_of_use(kind, more, text, *options)}"""
+
+
+def _lines_of_use(kind: str, more: str, text: str, *options: str) -> str:
+    """Three lines of Python that load the model of a folder and show it a text."""
+    call = ", ".join([json.dumps(text, ensure_ascii=False), *options])
+    return f"""```python
 import transformers
 model = transformers.pipeline("{kind}", "."{more})  # this folder
 print(model({call}))

@@ -183,9 +183,8 @@ def provenance(seconds: float, more: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    threads = (
-        os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip().lstrip("0")
-    )  # OpenMP itself takes any text
+    # OpenMP itself takes any text.
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip().lstrip("0")
     # The process's own, which in a job of its own is the stage's.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {

@@ -101,7 +101,8 @@ class Sweep:
         self._settings = config.hydra.launcher
         self._pooled = self._settings["_target_"] == POOL
         self._console, self._results = Console(), JobResults()
-        self._changed, self._over, self._lacking = threading.Event(), False, ""
+        self._changed, self._over = threading.Event(), False
+        self._report_failure = ""  # why the page could not be written, the last time
 
     def _note(self, text: str) -> None:
         print_lines(self._console, [f"note: {text}"])
@@ -273,9 +274,9 @@ class Sweep:
         """The dashboard as things are now: a sweep goes on without one, and says so at its end."""
         try:
             self._reporter.write()
-            self._lacking = ""
+            self._report_failure = ""
         except Exception as error:
-            self._lacking = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            self._report_failure = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
     def _end(self, states: UnitStates) -> None:
         verdicts = self._verdicts()
@@ -299,8 +300,8 @@ class Sweep:
         report = self.folder / "report.html"
         if states.units.all or not report.is_file():
             self._report()
-        if self._lacking:
-            self._note(f"the report could not be written: {self._lacking}")
+        if self._report_failure:
+            self._note(f"the report could not be written: {self._report_failure}")
         for name, file in (("sweep", self.folder / "sweep.json"), ("report", report)):
             if file.is_file():
                 self._console.print(f"{name}: {shown(str(file))}", soft_wrap=True, highlight=False)

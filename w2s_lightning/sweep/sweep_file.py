@@ -208,9 +208,8 @@ def calling(work: Callable[[], None], changed: threading.Event) -> Iterator[None
             started = time.monotonic()
             try:
                 work()
-            except (
-                Exception
-            ):  # the sweep matters more than its file, which is written again at the end, or says why not
+            except Exception:
+                # The sweep matters more than its file, which is written again at the end, or says why not.
                 if not said:
                     logger.warning("sweep.json cannot be written for now: the sweep goes on and tries again")
                 said = True

@@ -1,8 +1,8 @@
-"""The world `facts` and its task: is a claim true? The default task, with no network and no shipped data.
+"""The world `people` and its tasks: which of two claims is true (the default task), or is one claim true?
 
 The world is people, relations and values ("ann likes tea"), some people written about far more than others: how often
 one appears falls as 1 / (rank + offset), so a small model knows the frequent people and not the tail. Text is only ever
-this world's own truth, said in four ways (`DocumentMix`). An item of the task is one true distractor fact and then a
+this world's own truth, said in four ways (`DocumentMix`). A text of a task is one true distractor fact and then a
 claim. Facts are split, never items: what is asked of one split is not asked of another. Test facts and test items
 depend on the task's own seed alone; a job's seed splits the rest.
 """
